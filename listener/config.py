@@ -154,16 +154,15 @@ class DocumentConfig(Table):
         return self
 
 
-
 class PostgresConfig(Strict):
     """How to reach the primary. Several hosts are tried in turn."""
 
     host: Names = Field(
         default=("127.0.0.1",), description="Host, or a list of them (tried in order)."
     )
-    port: Annotated[tuple[int, ...], BeforeValidator(lambda v: [v] if isinstance(v, int | str) else v)] = Field(
-        default=(5432,), description="Port, or one for each host."
-    )
+    port: Annotated[
+        tuple[int, ...], BeforeValidator(lambda v: [v] if isinstance(v, int | str) else v)
+    ] = Field(default=(5432,), description="Port, or one for each host.")
     dbname: str = Field(description="Database.")
     user: str = Field(description="Role; it needs no superuser rights.")
     password: SecretStr | None = Field(default=None, description="Password.")

@@ -1,0 +1,223 @@
+"""Changes: which rows changed, as keys; the payloads that carry them. Pure values, no I/O.
+
+A *watch* is one watched table with one list of key columns. A *change* names the watch and keys;
+it never carries content, because documents are always read again (DESIGN: re-read, never replay).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Key = tuple[str, ...]
+"""The text of each key column's value, in the order of the configured key."""
+
+PAYLOAD_VERSION: Final = 1
+MAX_ID_BYTES: Final = 512
+"""Elasticsearch refuses the *whole* bulk for one longer `_id` (seen on 7.17, 8.19 and 9.2)."""
+
+KeyType = Literal["smallint", "integer", "bigint", "uuid", "text", "varchar"]
+KEY_TYPES: Final[dict[str, KeyType]] = {
+    "smallint": "smallint",
+    "integer": "integer",
+    "bigint": "bigint",
+    "uuid": "uuid",
+    "text": "text",
+    "character varying": "varchar",
+}
+"""`format_type` without modifier -> key type. Others are refused: the text of dates, floats and
+bytea depends on the session that writes it; char(n), citext, enums and domains compare differently
+in PostgreSQL and in Elasticsearch."""
+
+_INTEGER_BITS: Final = {"smallint": 16, "integer": 32, "bigint": 64}
+_INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One watched table with one list of key columns, merged over all documents that name it.
+
+    `columns` None means any column; `updated_at` None means polled by the journal.
+    """
+
+    schema: str
+    table: str
+    key: tuple[str, ...]
+    updated_at: str | None = None
+    columns: tuple[str, ...] | None = None
+    notify: Literal["rows", "doorbell", "off"] = "rows"
+
+    @property
+    def id(self) -> str:
+        """Stable name, `schema.table(key,key)`: what payloads and journal rows call the watch."""
+        return f"{self.schema}.{self.table}({','.join(self.key)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Keys of one watch that changed; `kind` says whether the keys are all that is to be done.
+
+    - `keys`: the rows behind these keys changed.
+    - `sweep`: too many or too large keys for a payload; poll the table.
+    - `reconcile`: changes of this watch may be lost (TRUNCATE, a trigger that could not read its
+      columns): compare everything.
+    """
+
+    watch: str
+    kind: Literal["keys", "sweep", "reconcile"]
+    keys: tuple[Key, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Barrier:
+    """A notification of our own that came back: everything queued before it has been received."""
+
+    nonce: str
+
+
+class PayloadError(ValueError):
+    """A payload that is not ours, or not of this version."""
+
+
+def decode_payload(payload: str) -> Change | Barrier:
+    """Read the payload of one notification.
+
+    A payload is untrusted: anyone who may connect can NOTIFY. What comes out is only ever used to
+    re-read rows by key. Raises PayloadError with the reason, without repeating the payload.
+    """
+    try:
+        value = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise PayloadError("not JSON") from error
+    if not isinstance(value, dict):
+        raise PayloadError("not a JSON object")
+    version = value.get("v")
+    if version != PAYLOAD_VERSION or isinstance(version, bool):
+        raise PayloadError("another version of the format")
+    match value:
+        case {"v": _, "barrier": str(nonce), **rest} if not rest and len(nonce) <= 64:
+            return Barrier(nonce)
+        case {"v": _, "w": str(watch), "sweep": True, **rest} if not rest:
+            return Change(watch, "sweep")
+        case {"v": _, "w": str(watch), "reconcile": True, **rest} if not rest:
+            return Change(watch, "reconcile")
+        case {"v": _, "w": str(watch), "k": list(keys), **rest} if not rest:
+            return Change(watch, "keys", decode_keys(keys))
+    raise PayloadError("unknown fields")
+
+
+def decode_keys(keys: list[object]) -> tuple[Key, ...]:
+    """Read the `k` of a payload or of a journal row: strings, or lists of strings (composite).
+
+    Raises PayloadError where a key is of another shape.
+    """
+    decoded: list[Key] = []
+    for key in keys:
+        parts = [key] if isinstance(key, str) else key
+        if not isinstance(parts, list) or not parts:
+            raise PayloadError("a key is no string and no list of strings")
+        texts = tuple(part for part in parts if isinstance(part, str))
+        if len(texts) != len(parts):
+            raise PayloadError("a part of a key is no string")
+        decoded.append(texts)
+    return tuple(decoded)
+
+
+def canonical_key(key: Sequence[str], types: Sequence[KeyType]) -> Key:
+    """The key as PostgreSQL prints it. Raises PayloadError where a part is not of its type."""
+    if len(key) != len(types):
+        raise PayloadError(f"a key of {len(key)} parts where {len(types)} are expected")
+    return tuple(_canonical_part(part, kind) for part, kind in zip(key, types, strict=True))
+
+
+def _canonical_part(text: str, kind: KeyType) -> str:
+    bits = _INTEGER_BITS.get(kind)
+    if bits is not None:
+        if not _INTEGER.match(text):
+            raise PayloadError(f"a part of a key is no {kind}")
+        number = int(text)
+        if not -(1 << (bits - 1)) <= number < 1 << (bits - 1):
+            raise PayloadError(f"a part of a key is out of range for {kind}")
+        return str(number)
+    if kind == "uuid":
+        if len(text) != 36:
+            raise PayloadError("a part of a key is no uuid")
+        try:
+            return str(uuid.UUID(text))
+        except ValueError as error:
+            raise PayloadError("a part of a key is no uuid") from error
+    if "\0" in text:
+        raise PayloadError("a part of a key has a NUL character")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PayloadError("a part of a key has a lone surrogate") from error
+    return text
+
+
+def document_id(key: Key, types: Sequence[KeyType]) -> str:
+    """The `_id` of a key: its text; of a composite key the JSON array of its parts.
+
+    The array is spelled as PostgreSQL's `json_build_array(...)::text` spells it, numbers as
+    numbers, so that a query can return it as it is. Injective for one list of types.
+    """
+    if len(key) == 1:
+        return key[0]
+    parts = [
+        int(part) if kind in _INTEGER_BITS else part for part, kind in zip(key, types, strict=True)
+    ]
+    return json.dumps(parts, ensure_ascii=False)
+
+
+def key_of_id(text: str, types: Sequence[KeyType]) -> Key:
+    """The key of a document id that SQL returned. Raises PayloadError where it is none."""
+    if len(types) == 1:
+        return canonical_key((text,), types)
+    try:
+        parts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PayloadError("the id of a composite key is no JSON array") from error
+    if not isinstance(parts, list) or not all(
+        isinstance(part, str | int) and not isinstance(part, bool) for part in parts
+    ):
+        raise PayloadError("the id of a composite key is no JSON array of strings and numbers")
+    return canonical_key([str(part) for part in parts], types)
+
+
+def sendable(doc_id: str) -> bool:
+    """Whether Elasticsearch takes this `_id`: not empty, at most 512 bytes."""
+    return 0 < len(doc_id.encode()) <= MAX_ID_BYTES
+
+
+def merge_watches(watches: Iterable[Watch]) -> tuple[Watch, ...]:
+    """One watch for each table and key, whatever number of documents name it.
+
+    `columns` are united (no list on one side means any column). Raises ValueError where `notify`
+    or `updated_at` of one table differ.
+    """
+    merged: dict[str, Watch] = {}
+    stamps: dict[tuple[str, str], tuple[str | None, str]] = {}
+    for watch in watches:
+        place = (watch.schema, watch.table)
+        settings = (watch.updated_at, watch.notify)
+        if stamps.setdefault(place, settings) != settings:
+            raise ValueError(
+                f"{watch.schema}.{watch.table} is watched twice with different updated_at or notify"
+            )
+        seen = merged.get(watch.id)
+        if seen is None:
+            merged[watch.id] = watch
+        elif seen.columns is not None:
+            columns = (
+                None
+                if watch.columns is None
+                else tuple(dict.fromkeys((*seen.columns, *watch.columns)))
+            )
+            merged[watch.id] = Watch(
+                watch.schema, watch.table, watch.key, watch.updated_at, columns, watch.notify
+            )
+    return tuple(merged.values())
