@@ -1,0 +1,133 @@
+"""Bulk requests: the body's bytes and a verdict for each item. Pure, no I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from listener.changes import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document to write: `body` is its JSON as PostgreSQL made it, None means delete it."""
+
+    key: Key
+    id: str
+    body: bytes | None
+
+
+class Outcome(Enum):
+    """What is to be done about one item of a bulk."""
+
+    DONE = "done"
+    CONFLICT = "conflict"  # a version at or above ours is stored: whose generation?
+    RETRY = "retry"  # the server had no room: read again, send again
+    PARK = "park"  # the document's own fault
+    FENCED = "fenced"  # our write alias is gone
+    HOLD = "hold"  # neither the document's fault nor one that we may skip
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Outcome of one item; `reason` is Elasticsearch's word for everything but DONE."""
+
+    outcome: Outcome
+    reason: str = ""
+    stored_version: int | None = None
+
+
+DOCUMENT_FAULTS: Final = frozenset(
+    {
+        "document_parsing_exception",
+        "mapper_parsing_exception",
+        "strict_dynamic_mapping_exception",
+        "illegal_argument_exception",
+    }
+)
+_NO_ROOM: Final = frozenset(
+    {
+        "es_rejected_execution_exception",
+        "rejected_execution_exception",
+        "circuit_breaking_exception",
+        "unavailable_shards_exception",
+        "no_shard_available_action_exception",
+        "process_cluster_event_timeout_exception",
+        "timeout_exception",
+    }
+)
+_ALIAS_GONE: Final = frozenset({"index_not_found_exception"})
+_STORED: Final = re.compile(r"current version \[(\d+)\]")
+
+
+def versioned(generation: int, counter: int) -> int:
+    """External version: the fencing token first, then our own counter."""
+    return (generation << 40) + counter
+
+
+def generation_of(version: int) -> int:
+    """The fencing token inside a version."""
+    return version >> 40
+
+
+def encode(documents: Sequence[Document], targets: Sequence[str], version: int) -> bytes:
+    """The body of one bulk: each document once for each target alias, in order.
+
+    Raw line breaks inside a document (`json` columns keep them) become spaces: they can only
+    stand between JSON tokens, and left in they would be read as action lines.
+    """
+    parts: list[bytes] = []
+    heads = [
+        (
+            b'{"index":{"_index":"%s","_id":' % target.encode(),
+            b'{"delete":{"_index":"%s","_id":' % target.encode(),
+        )
+        for target in targets
+    ]
+    tail = b',"version":%d,"version_type":"external_gte"}}\n' % version
+    for document in documents:
+        ident = json.dumps(document.id).encode()
+        body = document.body
+        if body is not None and (b"\n" in body or b"\r" in body):
+            body = body.replace(b"\n", b" ").replace(b"\r", b" ")
+        for index, delete in heads:
+            if body is None:
+                parts += (delete, ident, tail)
+            else:
+                parts += (index, ident, tail, body, b"\n")
+    return b"".join(parts)
+
+
+def judge(item: Mapping[str, Any]) -> Verdict:
+    """The verdict on one item of a bulk's reply, by error type, not by status."""
+    ((operation, result),) = item.items()
+    status = result.get("status")
+    error = result.get("error")
+    if error is None:
+        if isinstance(status, int) and 200 <= status < 300:
+            return Verdict(Outcome.DONE)
+        if operation == "delete" and status == 404:
+            return Verdict(Outcome.DONE)  # it was not there: what we wanted
+        return Verdict(Outcome.HOLD, f"status {status} without an error")
+    kind, reason = _kind(error)
+    text = f"{kind}: {reason}"
+    if kind == "version_conflict_engine_exception":
+        found = _STORED.search(reason)
+        return Verdict(Outcome.CONFLICT, text, int(found.group(1)) if found else None)
+    if kind in _ALIAS_GONE:
+        return Verdict(Outcome.FENCED, text)
+    if status in (429, 503) or kind in _NO_ROOM:
+        return Verdict(Outcome.RETRY, text)
+    if kind in DOCUMENT_FAULTS and status == 400:
+        return Verdict(Outcome.PARK, text)
+    return Verdict(Outcome.HOLD, text)
+
+
+def _kind(error: Any) -> tuple[str, str]:
+    if isinstance(error, Mapping):
+        return str(error.get("type", "unknown")), str(error.get("reason", ""))[:500]
+    return "unknown", str(error)[:500]

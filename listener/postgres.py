@@ -1,0 +1,106 @@
+"""Connections to PostgreSQL: how sessions are set up, and which errors pass by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+from psycopg.adapt import Loader
+
+from listener.config import PostgresConfig
+from listener.settings import secret
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+SESSION: Final[Mapping[str, str]] = {
+    "TimeZone": "UTC",
+    # what we read is what we send: it must not be undone by a crash
+    "synchronous_commit": "on",
+    # a role without a policy would see no rows and delete every document: make that an error
+    "row_security": "off",
+    "default_transaction_isolation": "read committed",
+    # the text inside documents must not depend on a role's defaults
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "client_encoding": "UTF8",
+}
+
+_PASSING: Final = ("08", "53", "57P", "40", "55P03", "25006", "58")
+"""SQLSTATE prefixes of faults that are the server's state, not the statement's: connection, no
+resources, shutdown, rollback, lock not available, read-only (a demoted primary), system error."""
+
+
+class BytesLoader(Loader):
+    """Hands out text columns as the bytes that came over the wire: nothing is decoded."""
+
+    def load(self, data: Any) -> bytes:
+        """Copy the value out of libpq's buffer."""
+        return bytes(data)
+
+
+def conninfo(config: PostgresConfig, name: str) -> dict[str, Any]:
+    """Parameters of psycopg.connect. `name` is shown in pg_stat_activity."""
+    parameters: dict[str, Any] = {
+        "host": ",".join(config.host),
+        "port": ",".join(str(port) for port in config.port),
+        "dbname": config.dbname,
+        "user": config.user,
+        "sslmode": config.sslmode,
+        "target_session_attrs": config.target_session_attrs,
+        "connect_timeout": config.connect_timeout,
+        "application_name": name,
+        "tcp_user_timeout": 30000,  # milliseconds
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+    password = secret(config.password, config.password_file)
+    if password is not None:
+        parameters["password"] = password
+    if config.sslrootcert is not None:
+        parameters["sslrootcert"] = str(config.sslrootcert)
+    return parameters
+
+
+def connect(config: PostgresConfig, name: str) -> Connection:
+    """Open a session in autocommit with our settings.
+
+    Raises psycopg.OperationalError where no host answers or the log-in is refused.
+    """
+    connection = psycopg.connect(**conninfo(config, name), autocommit=True)
+    try:
+        settings = dict(SESSION)
+        if connection.info.server_version >= 140000:
+            settings["idle_session_timeout"] = "0"
+        connection.execute(
+            sql.SQL("SELECT {}").format(
+                sql.SQL(", ").join(
+                    sql.SQL("pg_catalog.set_config({}, {}, false)").format(key, value)
+                    for key, value in settings.items()
+                )
+            )
+        )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same statement may succeed later on a new connection."""
+    if isinstance(error, psycopg.Error):
+        if error.sqlstate is not None:
+            return error.sqlstate.startswith(_PASSING)
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return isinstance(error, OSError)
+
+
+def describe(error: BaseException) -> str:
+    """One line for a log: PostgreSQL's message without its context and without values of rows."""
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        return f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})"
+    return " ".join(str(error).split()) or type(error).__name__
