@@ -1,0 +1,102 @@
+"""Stopping and waiting: one `Stop` a process; every wait of the process goes through it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+_LONGEST_POLL: Final = 3600.0
+"""poll() counts milliseconds in a C int: longer waits are made of several."""
+
+
+class Stopped(Exception):
+    """A wait was cut short because stop was requested."""
+
+
+class Stop:
+    """A flag that is raised once and that every wait can see.
+
+    Not a `threading.Event`: its `set()` takes a lock, and a signal handler runs in the main thread
+    between any two bytecodes, also between those of `Event.wait()` that hold that very lock: the
+    process would hang at its own Ctrl-C. Here the request is one byte in a pipe. Writing it takes
+    no lock, and all waiting threads poll the other end, which stays readable for good, because
+    nobody ever reads it.
+    """
+
+    def __init__(self) -> None:
+        self._requested = False
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        weakref.finalize(self, _close, self._read, self._write)
+
+    @property
+    def requested(self) -> bool:
+        """Whether stop was requested."""
+        return self._requested
+
+    def request(self) -> None:
+        """Ask everybody to stop: from any thread, in a signal handler, any number of times."""
+        if not self._requested:
+            # Two threads may both get here; a second byte does no harm.
+            self._requested = True
+            os.write(self._write, b"!")
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until stop is requested, at most `seconds` (None: without end).
+
+        Returns True at once when stop is requested, False when the time has passed.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        poll = select.poll()  # select() refuses file descriptors beyond 1023
+        poll.register(self._read, select.POLLIN)
+        while not self._requested:
+            left = _LONGEST_POLL if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                return False
+            # poll() rounds a fraction of a millisecond up, so this loop never spins.
+            poll.poll(min(left, _LONGEST_POLL) * 1000)
+        return True
+
+    def fileno(self) -> int:
+        """A descriptor that is readable from the request on: for loops that poll by themselves."""
+        return self._read
+
+
+def _close(*descriptors: int) -> None:
+    for one in descriptors:
+        os.close(one)
+
+
+@contextmanager
+def stop_on_signals(
+    stop: Stop, signals: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT)
+) -> Iterator[None]:
+    """While it lasts, the first signal requests stop and the second ends the process at once.
+
+    The second ends with status 128 + its number, as a shell reports it, and runs no clean-up: it
+    is for the user who does not want to wait. Main thread only (ValueError elsewhere); the former
+    handlers come back at the end.
+    """
+    seen = 0
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > 1:
+            os._exit(128 + number)
+        stop.request()
+
+    former = {one: signal.signal(one, handle) for one in signals}
+    try:
+        yield
+    finally:
+        for one, handler in former.items():
+            # None: a handler that C code had set, which Python cannot put back.
+            signal.signal(one, signal.SIG_DFL if handler is None else handler)
