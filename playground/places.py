@@ -32,6 +32,7 @@ def cache_directory() -> Path:
     path = Path(chosen) if chosen else Path(__file__).parent.parent / ".playground"
     path = path.absolute()
     path.mkdir(parents=True, exist_ok=True)
+    path = path.resolve()
     if can(service_account(), "x", path):
         return path
     key = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]

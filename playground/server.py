@@ -77,13 +77,23 @@ class Server(ABC):
         """
         if self.running:
             return
+        self.start_process()
+        try:
+            self._wait_ready()
+        except BaseException:
+            self.kill()
+            raise
+
+    def start_process(self) -> None:
+        """`start` without the wait for an answer."""
+        if self.running:
+            return
         if not self._lock.acquire(wait=False):
             raise PlaygroundError(f"another process runs a server in {self.directory}")
         try:
             end_leftover(self.directory)
             self._prepare()
             self._spawn()
-            self._wait_ready()
         except BaseException:
             self.kill()
             raise
