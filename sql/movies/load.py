@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import gzip
 from pathlib import Path
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 
@@ -23,10 +23,9 @@ COPY = r"COPY pg_temp.film_line (film) FROM STDIN (FORMAT csv, QUOTE e'\x01', DE
 _CHUNK = 1 << 20
 
 
-def sql(name: str) -> LiteralString:
-    """Text of one of the SQL files of this folder."""
-    # Our own files are as trustworthy as literals, which the driver asks for.
-    return cast(LiteralString, (HERE / name).read_text(encoding="utf-8"))
+def sql(name: str) -> bytes:
+    """One of the SQL files of this folder, as psycopg takes it."""
+    return (HERE / name).read_bytes()
 
 
 def create_schema(connection: psycopg.Connection[Any]) -> None:
