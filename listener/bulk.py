@@ -108,23 +108,26 @@ def judge(item: Mapping[str, Any]) -> Verdict:
     status = result.get("status")
     error = result.get("error")
     if error is None:
-        if isinstance(status, int) and 200 <= status < 300:
+        # a delete of what was not there is what we wanted
+        done = status == 404 if operation == "delete" else False
+        if done or (isinstance(status, int) and 200 <= status < 300):
             return Verdict(Outcome.DONE)
-        if operation == "delete" and status == 404:
-            return Verdict(Outcome.DONE)  # it was not there: what we wanted
         return Verdict(Outcome.HOLD, f"status {status} without an error")
     kind, reason = _kind(error)
-    text = f"{kind}: {reason}"
+    stored = None
     if kind == "version_conflict_engine_exception":
+        outcome = Outcome.CONFLICT
         found = _STORED.search(reason)
-        return Verdict(Outcome.CONFLICT, text, int(found.group(1)) if found else None)
-    if kind in _ALIAS_GONE:
-        return Verdict(Outcome.FENCED, text)
-    if status in (429, 503) or kind in _NO_ROOM:
-        return Verdict(Outcome.RETRY, text)
-    if kind in DOCUMENT_FAULTS and status == 400:
-        return Verdict(Outcome.PARK, text)
-    return Verdict(Outcome.HOLD, text)
+        stored = int(found.group(1)) if found else None
+    elif kind in _ALIAS_GONE:
+        outcome = Outcome.FENCED
+    elif status in (429, 503) or kind in _NO_ROOM:
+        outcome = Outcome.RETRY
+    elif kind in DOCUMENT_FAULTS and status == 400:
+        outcome = Outcome.PARK
+    else:
+        outcome = Outcome.HOLD
+    return Verdict(outcome, f"{kind}: {reason}", stored)
 
 
 def _kind(error: Any) -> tuple[str, str]:

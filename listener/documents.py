@@ -116,9 +116,7 @@ class DocumentSource:
         query = render(
             config.query_file.read_text("utf-8"), "ids", types, array=True, path=config.query_file
         )
-        self._query = sql.SQL(
-            "SELECT q.id::text, q.document::text FROM (\n" + query + "\n) AS q"  # type: ignore[arg-type]
-        )
+        self._query = sql.SQL("SELECT q.id::text, q.document::text FROM (\n" + query + "\n) AS q")
         self.rendered_query = query
         self.rendered_mappings = {
             watch: render(
@@ -167,7 +165,7 @@ class DocumentSource:
         cursor.adapters.register_loader("text", BytesLoader)
         rows: list[tuple[bytes | None, bytes | None]] = cursor.execute(
             self._query, arrays("ids", keys, self.types), prepare=len(keys) <= PREPARE_UP_TO
-        ).fetchall()  # type: ignore[assignment]
+        ).fetchall()
         ids = [self.id_of(key) for key in keys]
         found: dict[str, bytes] = {}
         faults: dict[str, str] = {}
@@ -211,38 +209,38 @@ class DocumentSource:
         connection: Connection,
         watch: str,
         keys: Sequence[Key],
-        after: Key | None,
+        after: str | None,
         limit: int,
-    ) -> list[Key]:
-        """Document keys behind `keys` of a mapped watch, in order, after `after`.
+    ) -> tuple[list[Key], str | None]:
+        """Document keys behind `keys` of a mapped watch, in order, and where the page ends.
 
         Pages by keyset, so that a key of ten million documents needs no memory of that size.
+        `after` is the end of the page before, the id as SQL spelled it; None starts.
         """
         ident = (
-            sql.SQL("q.id::text::" + _SQL_TYPE[self.types[0]])  # type: ignore[arg-type]
+            sql.SQL("q.id::text::" + _SQL_TYPE[self.types[0]])
             if len(self.types) == 1
             else sql.SQL('q.id::text COLLATE "C"')
         )
         parameters: dict[str, Any] = dict(arrays("keys", keys, self._watch_types[watch]))
-        bound = sql.SQL("")
+        bound: sql.Composable = sql.SQL("")
         if after is not None:
-            parameters["listener_after"] = self.id_of(after)
+            parameters["listener_after"] = after
             cast = _SQL_TYPE[self.types[0]] if len(self.types) == 1 else "text"
-            bound = sql.SQL("AND {} > %(listener_after)s::text::" + cast).format(ident)  # type: ignore[arg-type]
+            bound = sql.SQL("AND {} > %(listener_after)s::text::" + cast).format(ident)
         statement = sql.SQL(
             "SELECT DISTINCT {ident} FROM (\n{mapping}\n) AS q WHERE q.id IS NOT NULL {bound} "
             "ORDER BY 1 LIMIT {limit}"
         ).format(
             ident=ident,
-            mapping=sql.SQL(self.rendered_mappings[watch]),  # type: ignore[arg-type]
+            mapping=sql.SQL(self.rendered_mappings[watch]),
             bound=bound,
             limit=sql.Literal(limit),
         )
-        statement = sql.SQL("SELECT t.id::text FROM (\n{}\n) AS t(id)").format(statement)
-        rows = connection.execute(
-            statement, parameters, prepare=len(keys) <= PREPARE_UP_TO
-        ).fetchall()
-        return self._keys((row[0] for row in rows), watch)
+        paged = sql.SQL("SELECT t.id::text FROM (\n{}\n) AS t(id) ORDER BY t.id").format(statement)
+        rows = connection.execute(paged, parameters, prepare=len(keys) <= PREPARE_UP_TO).fetchall()
+        end = rows[-1][0] if len(rows) == limit else None
+        return self._keys((row[0] for row in rows), watch), end
 
     def _keys(self, ids: Iterable[str], place: str) -> list[Key]:
         try:
@@ -260,18 +258,18 @@ class DocumentSource:
                 for n in range(len(self.types)):
                     parameters[f"after_{n + 1}"] = after[n] if after else None
             rows = connection.execute(
-                sql.SQL("SELECT q.id::text FROM (\n" + self.rendered_ids + "\n) AS q"),  # type: ignore[arg-type]
+                sql.SQL("SELECT q.id::text FROM (\n" + self.rendered_ids + "\n) AS q"),
                 parameters,
                 prepare=False,
             ).fetchall()
             return list(dict.fromkeys(self._keys((row[0] for row in rows), "ids_file")))
         columns = [sql.Identifier(name) for name in self.config.key]
-        bound = sql.SQL("")
+        bound: sql.Composable = sql.SQL("")
         if after is not None:
             bound = sql.SQL("AND ({}) > ({})").format(
                 sql.SQL(", ").join(columns),
                 sql.SQL(", ").join(
-                    sql.SQL("{}::text::" + _SQL_TYPE[kind]).format(sql.Literal(part))  # type: ignore[arg-type]
+                    sql.SQL("{}::text::" + _SQL_TYPE[kind]).format(sql.Literal(part))
                     for part, kind in zip(after, self.types, strict=True)
                 ),
             )

@@ -1,0 +1,112 @@
+"""The control document: one a pipeline, in an index of its own; it holds the fencing token.
+
+The *generation* only ever rises, by compare-and-set. Who raised it last owns the write aliases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import elasticsearch
+
+from listener.elastic import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The document as it was read, with what a compare-and-set needs."""
+
+    generation: int
+    last_processed: datetime | None
+    content: Mapping[str, Any]
+    seq_no: int | None
+    primary_term: int | None
+
+
+class ControlDocument:
+    """Reads and changes the control document. Errors of the client pass through."""
+
+    def __init__(self, client: Client, index: str, pipeline: str) -> None:
+        self._client = client
+        self._index = index
+        self._pipeline = pipeline
+
+    def prepare(self) -> None:
+        """Make the index where it is missing."""
+        try:
+            self._client.indices.create(
+                index=self._index,
+                settings={"number_of_shards": 1, "auto_expand_replicas": "0-1"},
+                mappings={"dynamic": False},
+            )
+        except elasticsearch.BadRequestError as error:
+            if error.error != "resource_already_exists_exception":
+                raise
+
+    def read(self) -> Control:
+        """The document; generation 0 where there is none yet. A damaged one raises ValueError."""
+        try:
+            answer = self._client.get(index=self._index, id=self._pipeline).body
+        except elasticsearch.NotFoundError:
+            return Control(0, None, {}, None, None)
+        content = answer["_source"]
+        generation = content.get("generation")
+        if not isinstance(generation, int) or generation < 1:
+            raise ValueError(
+                f"the control document {self._index}/{self._pipeline} has no valid generation"
+            )
+        stamp = content.get("last_processed")
+        return Control(
+            generation,
+            datetime.fromisoformat(stamp) if stamp else None,
+            content,
+            answer["_seq_no"],
+            answer["_primary_term"],
+        )
+
+    def raise_generation(self, above: int = 0) -> Control:
+        """Take the next generation, above every one before. Returns the document as written.
+
+        Raises elasticsearch.ConflictError where another process was faster: read again, try again.
+        """
+        seen = self.read()
+        generation = max(seen.generation, above) + 1
+        content = {**seen.content, "generation": generation}
+        return self._write(seen, content, generation, seen.last_processed)
+
+    def save(self, generation: int, content: Mapping[str, Any]) -> bool:
+        """Save watermark and identity beside the generation; False where it is ours no longer."""
+        seen = self.read()
+        if seen.generation != generation:
+            return False
+        try:
+            self._write(seen, {**content, "generation": generation}, generation, None)
+        except elasticsearch.ConflictError:
+            return False
+        return True
+
+    def _write(
+        self,
+        seen: Control,
+        content: Mapping[str, Any],
+        generation: int,
+        last_processed: datetime | None,
+    ) -> Control:
+        if seen.seq_no is None:
+            answer = self._client.create(
+                index=self._index, id=self._pipeline, document=dict(content)
+            ).body
+        else:
+            answer = self._client.index(
+                index=self._index,
+                id=self._pipeline,
+                document=dict(content),
+                if_seq_no=seen.seq_no,
+                if_primary_term=seen.primary_term,
+            ).body
+        return Control(
+            generation, last_processed, content, answer["_seq_no"], answer["_primary_term"]
+        )

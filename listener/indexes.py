@@ -1,0 +1,239 @@
+"""Indexes: made from index_config.json, checked after creation, reached through aliases."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import elasticsearch
+
+from listener.elastic import Client
+
+_TEMPLATE_PRIORITY: Final = 900_000
+_FOREIGN: Final = ("default_pipeline", "final_pipeline", "lifecycle", "sort", "mapping")
+
+
+class IndexError_(ValueError):
+    """An index is not, or would not be, what index_config.json says."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexConfig:
+    """What index_config.json says: `settings` (without refresh and replicas) and `mappings`."""
+
+    settings: dict[str, Any]
+    mappings: dict[str, Any]
+    replicas: Any
+    refresh_interval: str
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """An index behind an alias. `hash` and `pipeline` are ours, or None in a foreign index."""
+
+    name: str
+    uuid: str
+    hash: str | None
+    pipeline: str | None
+
+
+def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, inner in value.items():
+        if isinstance(inner, Mapping):
+            yield from _flatten(inner, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", inner
+
+
+def read_config(path: Path) -> IndexConfig:
+    """Read index_config.json. Raises IndexError_ where it is no index body or not strict."""
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise IndexError_(f"{path}: no JSON: {error}") from error
+    if not isinstance(value, dict) or set(value) - {"settings", "mappings"}:
+        raise IndexError_(f"{path}: write an object with `settings` and `mappings`, nothing else")
+    settings = value.get("settings", {})
+    mappings = value.get("mappings", {})
+    if not isinstance(settings, dict) or not isinstance(mappings, dict):
+        raise IndexError_(f"{path}: `settings` and `mappings` are objects")
+    flat = dict(_flatten(settings))
+    flat = {key.removeprefix("index."): inner for key, inner in flat.items()}
+    replicas = flat.pop("number_of_replicas", 1)
+    refresh = str(flat.pop("refresh_interval", "1s"))
+    mappings = {"dynamic": "strict", **mappings}
+    if mappings["dynamic"] not in ("strict", False, "false"):
+        raise IndexError_(f'{path}: mappings.dynamic is {mappings["dynamic"]!r}: write "strict"')
+    return IndexConfig(flat, mappings, replicas, refresh)
+
+
+def content_hash(config: IndexConfig, *texts: str) -> str:
+    """Eight hex digits that change whenever the mapping, the settings or a query file does."""
+    whole = json.dumps(
+        [config.settings, config.mappings, config.replicas, config.refresh_interval, *texts],
+        sort_keys=True,
+    )
+    return hashlib.sha256(whole.encode()).hexdigest()[:8]
+
+
+def physical_name(alias: str, digest: str, now: datetime) -> str:
+    """Name of a new index: alias, hash, UTC time."""
+    return f"{alias}-{digest}-{now:%Y%m%dt%H%M%S}{now.microsecond // 1000:03d}z"
+
+
+class Indexes:
+    """Operations on the indexes and aliases of one pipeline. Errors of the client pass through."""
+
+    def __init__(self, client: Client, pipeline: str) -> None:
+        self._client = client
+        self._pipeline = pipeline
+
+    def protect(self, alias: str) -> None:
+        """Install the template that keeps a write to a vanished alias from making an index.
+
+        OpenSearch refuses `allow_auto_create`; there the bulk's require_alias covers all but a
+        stray delete, which makes an empty index that the audit removes.
+        """
+        body: dict[str, Any] = {
+            "index_patterns": [alias, f"{alias}.w*", f"{alias}.l*"],
+            "priority": _TEMPLATE_PRIORITY,
+            "allow_auto_create": False,
+            "_meta": {"listener": {"pipeline": self._pipeline}},
+        }
+        try:
+            self._client.indices.put_index_template(name=f"listener-{alias}", **_template(body))
+        except elasticsearch.BadRequestError as error:
+            if "allow_auto_create" not in str(error):
+                raise
+
+    def behind(self, alias: str) -> Existing | None:
+        """The index behind the alias; None where the name is free.
+
+        Raises IndexError_ where the name is a concrete index, or an alias of several indexes.
+        """
+        try:
+            found = self._client.indices.get(index=alias).body
+        except elasticsearch.NotFoundError:
+            return None
+        if alias in found:
+            raise IndexError_(
+                f"{alias!r} is a concrete index, not an alias, so listener does not touch it"
+            )
+        if len(found) > 1:
+            raise IndexError_(
+                f"the alias {alias!r} points to {len(found)} indexes: {', '.join(sorted(found))}"
+            )
+        ((name, body),) = found.items()
+        return _existing(name, body)
+
+    def get(self, name: str) -> Existing | None:
+        """One index by its own name, None where it does not exist."""
+        try:
+            found = self._client.indices.get(index=name).body
+        except elasticsearch.NotFoundError:
+            return None
+        return _existing(name, found[name]) if name in found else None
+
+    def create(self, name: str, config: IndexConfig, digest: str) -> Existing:
+        """Make an index for a full load: no refresh, no replicas; then read it back.
+
+        Raises IndexError_ where a foreign template added fields, a pipeline, a lifecycle or a sort.
+        """
+        own = {"pipeline": self._pipeline, "hash": digest}
+        meta = {**config.mappings.get("_meta", {}), "listener": own}
+        settings = {
+            **config.settings,
+            "number_of_replicas": 0,
+            "refresh_interval": "-1",
+        }
+        settings.pop("auto_expand_replicas", None)
+        self._client.indices.create(
+            index=name, settings=settings, mappings={**config.mappings, "_meta": meta}
+        )
+        try:
+            self._verify(name, config)
+        except IndexError_:
+            self._client.indices.delete(index=name)
+            raise
+        existing = self.get(name)
+        if existing is None:
+            raise IndexError_(f"the index {name} vanished while it was made")
+        return existing
+
+    def _verify(self, name: str, config: IndexConfig) -> None:
+        found = self._client.indices.get(index=name, flat_settings=True).body[name]
+        wanted_fields = dict(_fields(config.mappings))
+        for field, kind in _fields(found["mappings"]):
+            if field not in wanted_fields:
+                raise IndexError_(
+                    f"{name}: a template adds the field {field} ({kind}); exclude {name} from it"
+                )
+        for key, value in found["settings"].items():
+            short = key.removeprefix("index.")
+            if short.split(".")[0] in _FOREIGN and short not in config.settings:
+                raise IndexError_(
+                    f"{name}: a template sets {key} = {value!r}; exclude {name} from it, or write "
+                    "it into index_config.json"
+                )
+        if found.get("aliases"):
+            raise IndexError_(f"{name}: a template adds the aliases {', '.join(found['aliases'])}")
+
+    def finish(self, name: str, config: IndexConfig) -> None:
+        """After a load: refresh, bring back interval and replicas, wait for its health."""
+        self._client.indices.refresh(index=name)
+        settings: dict[str, Any] = {
+            "number_of_replicas": config.replicas,
+            "refresh_interval": config.refresh_interval,
+        }
+        expand = config.settings.get("auto_expand_replicas")
+        if expand is not None:
+            settings["auto_expand_replicas"] = expand
+        self._client.indices.put_settings(index=name, settings=settings)
+
+    def healthy(self, name: str, seconds: int) -> bool:
+        """Whether all copies of the index are there within `seconds` (one request)."""
+        answer = self._client.options(
+            ignore_status=408, request_timeout=seconds + 10
+        ).cluster.health(index=name, wait_for_status="green", timeout=f"{seconds}s")
+        return bool(answer.get("status") == "green")
+
+    def aliases(self, pattern: str) -> dict[str, list[str]]:
+        """Aliases that match the pattern: alias -> its indexes."""
+        answer = self._client.options(ignore_status=404).indices.get_alias(name=pattern).body
+        found: dict[str, list[str]] = {}
+        for index, body in answer.items():
+            if isinstance(body, Mapping):
+                for alias in body.get("aliases", {}):
+                    found.setdefault(alias, []).append(index)
+        return found
+
+    def update_aliases(self, actions: list[dict[str, Any]]) -> None:
+        """One atomic change of aliases."""
+        if actions:
+            self._client.indices.update_aliases(actions=actions)
+
+
+def _template(body: dict[str, Any]) -> dict[str, Any]:
+    renamed = dict(body)
+    renamed["meta"] = renamed.pop("_meta")
+    return renamed
+
+
+def _existing(name: str, body: Mapping[str, Any]) -> Existing:
+    own = body.get("mappings", {}).get("_meta", {}).get("listener", {})
+    uuid = body["settings"]["index"]["uuid"]
+    return Existing(name, uuid, own.get("hash"), own.get("pipeline"))
+
+
+def _fields(mappings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, body in mappings.get("properties", {}).items():
+        path = f"{prefix}{name}"
+        yield path, str(body.get("type", "object"))
+        yield from _fields(body, f"{path}.")
+        for sub, inner in body.get("fields", {}).items():
+            yield f"{path}.{sub}", str(inner.get("type"))

@@ -1,0 +1,177 @@
+"""Pending work: a bounded, de-duplicated set of changed keys and ids, and who waits for them.
+
+No I/O and no locks: `pipeline` calls it under its own lock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from listener.changes import Key
+
+
+class Job:
+    """Counts the parts of something that is finished when all of them are in Elasticsearch.
+
+    A sealed job gets no more parts; when its last part is done it is done in its parents.
+    """
+
+    __slots__ = ("_open", "_parents", "_sealed")
+
+    def __init__(self, parents: Iterable[tuple[Job, int]] = ()) -> None:
+        self._open = 0
+        self._sealed = False
+        self._parents = tuple(parents)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is sealed and nothing of it is open."""
+        return self._sealed and self._open == 0
+
+    @property
+    def open(self) -> int:
+        """How many parts are open."""
+        return self._open
+
+    def add(self, parts: int = 1) -> None:
+        """More parts."""
+        self._open += parts
+
+    def done(self, parts: int = 1) -> None:
+        """Parts that are in Elasticsearch, or parked."""
+        self._open -= parts
+        self._settle()
+
+    def seal(self) -> None:
+        """No more parts will come."""
+        if not self._sealed:
+            self._sealed = True
+            self._settle()
+
+    def _settle(self) -> None:
+        if self.finished:
+            for parent, parts in self._parents:
+                parent.done(parts)
+            self._parents = ()
+
+
+class Route(NamedTuple):
+    """Where the keys of a watch lead: a document, by its ids or through a mapping file."""
+
+    document: int
+    mapped: bool
+
+
+@dataclass(slots=True)
+class Ids:
+    """Ids of one document that wait: id -> the jobs it is a part of."""
+
+    waiting: dict[Key, tuple[Job, ...]] = field(default_factory=dict)
+
+    def add(self, key: Key, jobs: tuple[Job, ...]) -> None:
+        """Add an id; jobs it is already a part of are not counted twice."""
+        seen = self.waiting.get(key)
+        if seen is None:
+            self.waiting[key] = jobs
+            return
+        new = tuple(job for job in jobs if job not in seen)
+        for job in jobs:
+            if job in seen:
+                job.done()
+        if new:
+            self.waiting[key] = seen + new
+
+    def take(self, most: int, flying: set[Key]) -> dict[Key, tuple[Job, ...]]:
+        """Take up to `most` ids that are in no unanswered request, oldest first."""
+        taken: dict[Key, tuple[Job, ...]] = {}
+        for key, jobs in self.waiting.items():
+            if key in flying:
+                continue
+            taken[key] = jobs
+            if len(taken) == most:
+                break
+        for key in taken:
+            del self.waiting[key]
+        return taken
+
+
+class Pending:
+    """All that waits to be read. `limit` bounds what notifications may add."""
+
+    def __init__(self, documents: int, limit: int) -> None:
+        self.ids = [Ids() for _ in range(documents)]
+        self.mapped: dict[tuple[int, str], dict[Key, Job]] = {}
+        self._limit = limit
+        self._epochs: deque[Job] = deque([Job()])
+        self._first_epoch = 0
+        self.overflows = 0
+
+    def __len__(self) -> int:
+        return sum(len(one.waiting) for one in self.ids) + sum(map(len, self.mapped.values()))
+
+    def add(self, watch: str, keys: Iterable[Key], routes: Iterable[Route]) -> bool:
+        """Add changed keys. False where the limit was passed: all of it was dropped, sweep."""
+        epoch = self._epochs[-1]
+        keys = tuple(keys)
+        for route in routes:
+            if route.mapped:
+                waiting = self.mapped.setdefault((route.document, watch), {})
+                for key in keys:
+                    if key not in waiting:
+                        waiting[key] = epoch
+                        epoch.add()
+            else:
+                ids = self.ids[route.document].waiting
+                for key in keys:
+                    if key not in ids:
+                        ids[key] = (epoch,)
+                        epoch.add()
+        if len(self) <= self._limit:
+            return True
+        self._drop()
+        return False
+
+    def _drop(self) -> None:
+        """Forget what only notifications asked for; what a sweep or a load waits for stays."""
+        epochs = set(map(id, self._epochs))
+        for ids in self.ids:
+            kept: dict[Key, tuple[Job, ...]] = {}
+            for key, jobs in ids.waiting.items():
+                others = tuple(job for job in jobs if id(job) not in epochs)
+                for job in jobs:
+                    if id(job) in epochs:
+                        job.done()
+                if others:
+                    kept[key] = others
+            ids.waiting = kept
+        for waiting in self.mapped.values():
+            for epoch in waiting.values():
+                epoch.done()
+            waiting.clear()
+        self.overflows += 1
+
+    def take_mapped(self, document: int, watch: str, most: int) -> dict[Key, Job]:
+        """Take up to `most` keys of a mapped watch, oldest first."""
+        waiting = self.mapped[document, watch]
+        taken = {}
+        for key in list(waiting)[:most]:
+            taken[key] = waiting.pop(key)
+        return taken
+
+    def mark(self) -> int:
+        """A number for all that has been added so far; ask `settled` about it."""
+        self._epochs.append(Job())
+        return self._first_epoch + len(self._epochs) - 2
+
+    def settled(self, mark: int) -> bool:
+        """Whether all that was added before `mark()` gave this number is in Elasticsearch.
+
+        Parked counts; so does what an overflow dropped: compare `overflows` before and after.
+        """
+        while len(self._epochs) > 1 and self._epochs[0].open == 0:
+            self._epochs.popleft()
+            self._first_epoch += 1
+        return self._first_epoch > mark

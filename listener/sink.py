@@ -1,0 +1,169 @@
+"""The sink: sends bulks through the write aliases of one generation, and judges each item."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import elasticsearch
+
+from listener import elastic
+from listener.bulk import (
+    Document,
+    Outcome,
+    Verdict,
+    encode,
+    generation_of,
+    judge,
+    versioned,
+)
+
+_GRAVITY: Final = [
+    Outcome.DONE,
+    Outcome.CONFLICT,
+    Outcome.PARK,
+    Outcome.RETRY,
+    Outcome.FENCED,
+    Outcome.HOLD,
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A write alias. `lenient`: an index of an older mapping or query, which is fed until it is
+    replaced; a document that it refuses is not parked, since its successor takes it."""
+
+    alias: str
+    lenient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The answer to one bulk: a verdict for each document."""
+
+    verdicts: tuple[Verdict, ...]
+    seconds: float
+    bytes: int
+
+
+class Versions:
+    """Draws versions: generation * 2^40 + a counter of this process. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._generation = 0
+        self._counter = 0
+
+    @property
+    def generation(self) -> int:
+        """The fencing token in force; 0 before the first one was raised."""
+        return self._generation
+
+    def begin(self, generation: int) -> None:
+        """A new generation: its versions are above all of the ones before."""
+        with self._lock:
+            if generation <= self._generation:
+                raise ValueError("a generation only rises")
+            self._generation, self._counter = generation, 0
+
+    def draw(self) -> int:
+        """The next version. Draw it after the ids are taken and before the documents are read."""
+        with self._lock:
+            if not self._generation:
+                raise RuntimeError("no generation was raised yet")
+            self._counter += 1
+            return versioned(self._generation, self._counter)
+
+
+def write_alias(index: str, generation: int, *, loading: bool = False) -> str:
+    """Alias through which one generation writes: a later one removes it, so a zombie gets 404."""
+    return f"{index}.{'l' if loading else 'w'}{generation}"
+
+
+def send(
+    client: elastic.Client,
+    documents: Sequence[Document],
+    targets: Sequence[Target],
+    version: int,
+    *,
+    refresh: bool = False,
+) -> Sent:
+    """Send the documents once to each target and judge each of them.
+
+    Never raises for an answer or a missing answer of the server: that is a verdict too. A request
+    that was refused whole (413, 400) executed nothing, so its halves are sent.
+    """
+    started = time.monotonic()
+    body = encode(documents, [target.alias for target in targets], version)
+    try:
+        answer = _post(client, body, refresh=refresh)
+    except elasticsearch.ApiError as error:
+        reason = elastic.describe(error)
+        if error.status_code in (400, 413):
+            if len(documents) > 1:
+                half = len(documents) // 2
+                parts = [
+                    send(client, part, targets, version, refresh=refresh)
+                    for part in (documents[:half], documents[half:])
+                ]
+                verdicts = parts[0].verdicts + parts[1].verdicts
+            else:
+                verdicts = (Verdict(Outcome.PARK, f"the whole request: {reason}"),)
+        else:
+            outcome = Outcome.RETRY if elastic.is_passing(error) else Outcome.HOLD
+            verdicts = (Verdict(outcome, reason),) * len(documents)
+    except elasticsearch.TransportError as error:
+        verdicts = (Verdict(Outcome.RETRY, elastic.describe(error)),) * len(documents)
+    else:
+        verdicts = _verdicts(answer, documents, targets, version)
+    return Sent(verdicts, time.monotonic() - started, len(body))
+
+
+def _post(client: elastic.Client, body: bytes, *, refresh: bool) -> Any:
+    params: dict[str, Any] = {
+        "require_alias": "true",
+        "timeout": "10s",
+        "filter_path": "errors,items.*.status,items.*.error.type,items.*.error.reason",
+    }
+    if refresh:
+        params["refresh"] = "true"
+    headers = {"accept": "application/json", "content-type": "application/x-ndjson"}
+    return client.perform_request("POST", "/_bulk", params=params, headers=headers, body=body).body
+
+
+def _verdicts(
+    answer: Any, documents: Sequence[Document], targets: Sequence[Target], version: int
+) -> tuple[Verdict, ...]:
+    done = Verdict(Outcome.DONE)
+    items = answer.get("items") if isinstance(answer, dict) else None
+    if not isinstance(items, list) or len(items) != len(documents) * len(targets):
+        odd = Verdict(Outcome.HOLD, "a bulk reply with another number of items than were sent")
+        return (odd,) * len(documents)
+    if answer.get("errors") is False:
+        return (done,) * len(documents)
+    verdicts: list[Verdict] = []
+    for place in range(0, len(items), len(targets)):
+        worst = done
+        for target, item in zip(targets, items[place : place + len(targets)], strict=True):
+            verdict = _settle_conflict(judge(item), version)
+            if target.lenient and verdict.outcome is Outcome.PARK:
+                continue
+            if _GRAVITY.index(verdict.outcome) > _GRAVITY.index(worst.outcome):
+                worst = verdict
+        verdicts.append(worst)
+    return tuple(verdicts)
+
+
+def _settle_conflict(verdict: Verdict, version: int) -> Verdict:
+    """A 409 is done only where what is stored is a newer write of our own generation."""
+    if verdict.outcome is not Outcome.CONFLICT:
+        return verdict
+    stored = verdict.stored_version
+    if stored is None:
+        return Verdict(Outcome.RETRY, verdict.reason)
+    if generation_of(stored) == generation_of(version):
+        return Verdict(Outcome.DONE)
+    return Verdict(Outcome.FENCED, verdict.reason, stored)
