@@ -108,6 +108,30 @@ class SearchServer(Server):
             every=0.05,
         )
 
+    def delete_by_prefix(self, prefix: str) -> None:
+        """Deletes all indexes, aliases and templates whose names begin with `prefix`.
+
+        Names are looked up first, since a server may forbid to delete by wildcard.
+        """
+        doomed = [
+            f"/{index}/_alias/{alias}"
+            for index, content in self._found(f"/_alias/{prefix}*").items()
+            for alias in content["aliases"]
+            if alias.startswith(prefix)
+        ]
+        indexes = self._found(f"/{prefix}*?expand_wildcards=all")  # those behind aliases too
+        doomed += [f"/{index}" for index in indexes if index.startswith(prefix)]
+        doomed += [f"/_template/{name}" for name in self._found(f"/_template/{prefix}*")]
+        for kind in ("index_template", "component_template"):  # the second serves the first
+            entries = self._found(f"/_{kind}/{prefix}*").get(f"{kind}s", [])
+            doomed += [f"/_{kind}/{entry['name']}" for entry in entries]
+        for path in doomed:
+            self.request("DELETE", path)
+
+    def _found(self, path: str) -> dict[str, Any]:
+        status, answer = self.request("GET", path)
+        return answer if status == 200 else {}
+
     def _is_ready(self) -> bool:
         self._check_alive()
         try:
@@ -149,6 +173,7 @@ class SearchServer(Server):
             f"-Xms{self.heap}",
             f"-Xmx{self.heap}",
             "-XX:+UseSerialGC",  # two cores and a small heap: the cheapest collector
+            "-XX:-UsePerfData",  # writes to the system's temporary directory
             "-Dfile.encoding=UTF-8",
             "-Djava.awt.headless=true",
             f"-Djava.io.tmpdir={self.directory / 'tmp'}",

@@ -1,0 +1,85 @@
+"""Real servers as pytest fixtures: one PostgreSQL and one Elasticsearch for the whole run.
+
+A test gets a database of its own (`database`) and a prefix of its own for whatever it creates in
+Elasticsearch (`index_prefix`). A test may stop, kill or pause the shared servers: the next test
+that asks for them finds them up.
+"""
+
+from __future__ import annotations
+
+import platform
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from playground import blueprint
+from playground.cluster import wheel_version
+from playground.postgres import PostgresServer
+from playground.search import SearchServer
+from playground.server import Server
+
+_SEARCH = "es8"
+
+
+def pytest_report_header() -> str:
+    """The versions that the results hold for."""
+    search = blueprint.load(_SEARCH)
+    return (
+        f"servers: Python {platform.python_version()}, PostgreSQL wheel {wheel_version()}, "
+        f"{search.product.capitalize()} {search.version}"
+    )
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running PostgreSQL, shared by all tests."""
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def search_server() -> Iterator[SearchServer]:
+    """A running Elasticsearch, shared by all tests."""
+    server = SearchServer(_SEARCH)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def database(postgres_server: PostgresServer) -> Iterator[str]:
+    """The name of an empty database in UTF8, dropped at the end of the test."""
+    revive(postgres_server)
+    name = f"test_{secrets.token_hex(5)}"
+    postgres_server.create_database(name)
+    yield name
+    revive(postgres_server)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def index_prefix(search_server: SearchServer) -> Iterator[str]:
+    """A prefix for names in Elasticsearch; what bears it is deleted at the end of the test.
+
+    That is indexes with their aliases, and index templates.
+    """
+    revive(search_server)
+    prefix = f"test-{secrets.token_hex(5)}"
+    yield prefix
+    revive(search_server)
+    search_server.delete_by_prefix(prefix)
+
+
+def revive(server: Server) -> None:
+    """Brings a shared server up again that a test has left paused, stopped or killed."""
+    if server.running:
+        server.resume()
+    else:
+        server.start()
