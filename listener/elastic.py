@@ -16,6 +16,10 @@ from listener.config import ElasticsearchConfig
 from listener.settings import secret
 
 Client = elasticsearch.Elasticsearch
+Error: Final[tuple[type[Exception], ...]] = (
+    elasticsearch.ApiError,
+    elastic_transport.TransportError,
+)
 
 _COMPATIBLE: Final = re.compile(
     r"application/vnd\.elasticsearch\+(json|x-ndjson)\s*;\s*compatible-with=\d+"

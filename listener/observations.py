@@ -87,3 +87,344 @@ class Log:
                 stream.flush()
             except (OSError, ValueError):
                 return
+
+
+# -- connections ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Observation):
+    """The process begins its work."""
+
+    version: str
+    pipeline: str
+    mode: str
+    TEXT: ClassVar[str] = "listener {version}: pipeline {pipeline}, {mode}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listening(Observation):
+    """The LISTEN connection is up and holds the lock: notifications arrive from here on."""
+
+    channel: str
+    server: str
+    session: int
+    TEXT: ClassVar[str] = "listening on {channel} ({server}, connection {session})"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLost(Observation):
+    """A connection to PostgreSQL broke; it is made again."""
+
+    role: str
+    reason: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "connection lost ({role}): {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Observation):
+    """A server did not answer as it should; the next try follows after a wait."""
+
+    server: str
+    attempt: int
+    seconds: float
+    reason: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "{server}: {reason}; try {attempt} failed, the next in {seconds:.2f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Observation):
+    """Something that is not one document's fault stops the pipeline; nothing is skipped."""
+
+    reason: str
+    seconds: float
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = "held, the watermark too: {reason}; next try in {seconds:.2f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered(Observation):
+    """After waits, the server took a request again."""
+
+    server: str
+    seconds: float
+    TEXT: ClassVar[str] = "{server} works again after {seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class LockHeld(Observation):
+    """Another session holds the lock of this pipeline."""
+
+    pid: int | None
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "another daemon of this pipeline is active (PostgreSQL process {pid})"
+
+
+# -- the flow of changes -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed(Observation):
+    """One bulk was answered: documents written and deleted, and those to be tried again."""
+
+    index: str
+    written: int
+    deleted: int
+    retried: int
+    bytes: int
+    seconds: float
+    refreshed: bool
+    LEVEL: ClassVar[Level] = "DEBUG"
+    TEXT: ClassVar[str] = (
+        "{index}: {written} indexed, {deleted} deleted, {retried} to try again, {seconds:.3f} s"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed(Observation):
+    """A refresh of its own made the last bulks searchable."""
+
+    seconds: float
+    LEVEL: ClassVar[Level] = "DEBUG"
+    TEXT: ClassVar[str] = "refreshed in {seconds:.3f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Parked(Observation):
+    """A document was put aside; it is tried again when it changes."""
+
+    index: str
+    id: str
+    reason: str
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = "{index}: parked {id}: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class BadPayload(Observation):
+    """A notification on our channel that is not ours was ignored."""
+
+    reason: str
+    count: int
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "ignored a notification: {reason} ({count} so far)"
+
+
+@dataclass(frozen=True, slots=True)
+class Overflowed(Observation):
+    """More changes than fit in memory: dropped, since a sweep from the watermark brings them."""
+
+    limit: int
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "more than {limit} changes pending: dropped, sweeping instead"
+
+
+@dataclass(frozen=True, slots=True)
+class Swept(Observation):
+    """A poll of one table (or of the journal) found rows that no notification had brought."""
+
+    table: str
+    rows: int
+    seconds: float
+    TEXT: ClassVar[str] = "swept {table}: {rows} rows in {seconds:.2f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp(Observation):
+    """The sweep after a (re)connect is in Elasticsearch: from here on notifications lead."""
+
+    rows: int
+    seconds: float
+    last_processed: datetime | None
+    TEXT: ClassVar[str] = "caught up: {rows} rows in {seconds:.2f} s, watermark {last_processed}"
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkHeld(Observation):
+    """An open transaction keeps the watermark back; documents are indexed all the same."""
+
+    holder: str
+    seconds: float
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "the watermark waits since {seconds:.0f} s for {holder}"
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkMoved(Observation):
+    """The watermark advanced; `way` is barrier or scan."""
+
+    last_processed: datetime
+    way: str
+    LEVEL: ClassVar[Level] = "DEBUG"
+    TEXT: ClassVar[str] = "watermark {last_processed} ({way})"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSteppedBack(Observation):
+    """The database server's clock went back; the watermark goes back with it."""
+
+    seconds: float
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "the server's clock went back by {seconds:.3f} s"
+
+
+# -- loads and indexes ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LoadStarted(Observation):
+    """A full load into a new index begins, or goes on after `documents`."""
+
+    index: str
+    physical: str
+    reason: str
+    documents: int
+    TEXT: ClassVar[str] = (
+        "{index}: full load into {physical} ({reason}), from {documents} documents"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadProgress(Observation):
+    """A page of a full load is in Elasticsearch; `total` is the planner's estimate."""
+
+    index: str
+    documents: int
+    total: int
+    seconds: float
+    TEXT: ClassVar[str] = "{index}: loaded {documents} of about {total} in {seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Observation):
+    """A full load is complete and its index stands behind the alias."""
+
+    index: str
+    physical: str
+    documents: int
+    seconds: float
+    TEXT: ClassVar[str] = "{index}: loaded {documents} documents in {seconds:.1f} s ({physical})"
+
+
+@dataclass(frozen=True, slots=True)
+class OldIndexKept(Observation):
+    """The index that the alias pointed to before is kept."""
+
+    index: str
+    physical: str
+    TEXT: ClassVar[str] = (
+        "{index}: the former index {physical} is kept; `listener load --drop-old` removes it"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IndexVanished(Observation):
+    """An index or its alias is gone or another one: it is loaded anew."""
+
+    index: str
+    reason: str
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = "{index}: {reason}; loading it anew"
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRaised(Observation):
+    """This process owns the write aliases from here on."""
+
+    generation: int
+    LEVEL: ClassVar[Level] = "DEBUG"
+    TEXT: ClassVar[str] = "generation {generation}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced(Observation):
+    """Another process raised the generation: what we send is refused."""
+
+    ours: int
+    theirs: int
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = "fenced: generation {theirs} is in force, ours is {ours}"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryChanged(Observation):
+    """The database is not the one, or not in the state, that the watermark speaks of."""
+
+    reason: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "another history: {reason}; a full load follows"
+
+
+@dataclass(frozen=True, slots=True)
+class StateNotSaved(Observation):
+    """state.yaml could not be written; work goes on, the next start repeats more."""
+
+    reason: str
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = "state not saved: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class StateFromControl(Observation):
+    """The watermark came from the control document, not from state.yaml."""
+
+    last_processed: datetime
+    reason: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "watermark {last_processed} taken from the control document: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class TriggersInstalled(Observation):
+    """Triggers and tables of ours were brought to the wanted state."""
+
+    statements: int
+    TEXT: ClassVar[str] = "triggers installed ({statements} statements)"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFailed(Observation):
+    """One finding of the checks at start."""
+
+    what: str
+    mend: str
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = "{what}. {mend}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckWarning(Observation):
+    """One finding of the checks at start that does not stop us."""
+
+    what: str
+    mend: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "{what}. {mend}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping(Observation):
+    """Stop was asked for: the batch in flight is finished, the state is saved."""
+
+    reason: str
+    TEXT: ClassVar[str] = "stopping: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedAll(Observation):
+    """Everything has stopped."""
+
+    status: int
+    TEXT: ClassVar[str] = "stopped, exit status {status}"
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed(Observation):
+    """A defect: a thread met an error that nobody expected. The process ends."""
+
+    thread: str
+    reason: str
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = "defect in {thread}: {reason}"

@@ -19,9 +19,11 @@ class Job:
     A sealed job gets no more parts; when its last part is done it is done in its parents.
     """
 
-    __slots__ = ("_open", "_parents", "_sealed")
+    __slots__ = ("_open", "_parents", "_sealed", "epoch")
 
-    def __init__(self, parents: Iterable[tuple[Job, int]] = ()) -> None:
+    def __init__(self, parents: Iterable[tuple[Job, int]] = (), *, epoch: bool = False) -> None:
+        self.epoch = epoch
+        """Whether it stands for what notifications asked for between two marks."""
         self._open = 0
         self._sealed = False
         self._parents = tuple(parents)
@@ -105,7 +107,7 @@ class Pending:
         self.ids = [Ids() for _ in range(documents)]
         self.mapped: dict[tuple[int, str], dict[Key, Job]] = {}
         self._limit = limit
-        self._epochs: deque[Job] = deque([Job()])
+        self._epochs: deque[Job] = deque([Job(epoch=True)])
         self._first_epoch = 0
         self.overflows = 0
 
@@ -126,8 +128,10 @@ class Pending:
             else:
                 ids = self.ids[route.document].waiting
                 for key in keys:
-                    if key not in ids:
-                        ids[key] = (epoch,)
+                    jobs = ids.get(key, ())
+                    # an older epoch is the stricter one: one is enough
+                    if not any(job.epoch for job in jobs):
+                        ids[key] = (*jobs, epoch)
                         epoch.add()
         if len(self) <= self._limit:
             return True
@@ -136,13 +140,12 @@ class Pending:
 
     def _drop(self) -> None:
         """Forget what only notifications asked for; what a sweep or a load waits for stays."""
-        epochs = set(map(id, self._epochs))
         for ids in self.ids:
             kept: dict[Key, tuple[Job, ...]] = {}
             for key, jobs in ids.waiting.items():
-                others = tuple(job for job in jobs if id(job) not in epochs)
+                others = tuple(job for job in jobs if not job.epoch)
                 for job in jobs:
-                    if id(job) in epochs:
+                    if job.epoch:
                         job.done()
                 if others:
                     kept[key] = others
@@ -163,7 +166,7 @@ class Pending:
 
     def mark(self) -> int:
         """A number for all that has been added so far; ask `settled` about it."""
-        self._epochs.append(Job())
+        self._epochs.append(Job(epoch=True))
         return self._first_epoch + len(self._epochs) - 2
 
     def settled(self, mark: int) -> bool:

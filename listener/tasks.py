@@ -1,0 +1,81 @@
+"""Tasks: sources of id pages that are larger than one batch. They page; the pipeline writes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from listener.changes import Key
+from listener.documents import DocumentSource
+from listener.pending import Job
+from listener.postgres import Connection
+
+
+class Task(Protocol):
+    """Pages of ids of one document. `job` counts what of them is open."""
+
+    document: int
+    job: Job
+    load_only: bool
+
+    def next_page(self, connection: Connection, most: int) -> list[Key] | None:
+        """Up to `most` distinct ids, None when there are no more. May run SQL."""
+
+
+class KeysTask:
+    """Ids that are known already: a page of a sweep or of a full load."""
+
+    def __init__(
+        self, document: int, keys: Sequence[Key], job: Job, *, load_only: bool = False
+    ) -> None:
+        self.document = document
+        self.job = job
+        self.load_only = load_only
+        self._left = deque(keys)
+
+    def next_page(self, connection: Connection, most: int) -> list[Key] | None:  # noqa: ARG002
+        """The next ids."""
+        if not self._left:
+            return None
+        return [self._left.popleft() for _ in range(min(most, len(self._left)))]
+
+
+class MappedTask:
+    """Document ids behind keys of a mapped watch, fetched by keyset, never all at once."""
+
+    FETCH = 20_000  # ids held at once: each further page runs the mapping query again
+
+    def __init__(
+        self,
+        document: int,
+        source: DocumentSource,
+        watch: str,
+        keys: Sequence[Key],
+        *,
+        job: Job,
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.document = document
+        self.job = job
+        self.load_only = False
+        self.watch = watch
+        self._source = source
+        self._keys = keys
+        self._on_end = on_end
+        self._fetched: deque[Key] = deque()
+        self._after: str | None = None
+        self._more = True
+
+    def next_page(self, connection: Connection, most: int) -> list[Key] | None:
+        """The next ids; runs the mapping query where none are at hand."""
+        while not self._fetched and self._more:
+            page, self._after = self._source.mapped_page(
+                connection, self.watch, self._keys, self._after, self.FETCH
+            )
+            self._more = self._after is not None
+            self._fetched.extend(page)
+        if not self._fetched:
+            self._on_end()
+            return None
+        return [self._fetched.popleft() for _ in range(min(most, len(self._fetched)))]
