@@ -625,7 +625,7 @@ class Pipeline:
         try:
             if names:
                 self._client.indices.refresh(index=names, ignore_unavailable=True)
-        except (elastic.Error, OSError):
+        except elastic.Error:
             ok = False  # the index's own interval will do it
         else:
             ok = True

@@ -1,0 +1,191 @@
+"""The LISTEN thread: notification -> change or barrier. It owns reconnecting and the lock.
+
+It does nothing but read: a listener that stops reading pins the server's queue until writers
+fail. The session holds an advisory lock, so one daemon of a pipeline is active at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import psycopg
+from psycopg import sql
+
+from listener import observations, postgres, sqlfiles
+from listener.backoff import Backoff
+from listener.changes import Barrier, Change, PayloadError, decode_payload
+from listener.config import PostgresConfig
+from listener.lifecycle import Stop
+from listener.observations import Observe
+
+_TURN: Final = 0.5
+"""Seconds between two looks at the stop flag."""
+
+
+class AlreadyActive(Exception):
+    """Another daemon of this pipeline holds the lock."""
+
+
+class Pooled(Exception):
+    """A transaction pooler stands between us and the server; LISTEN cannot work through it."""
+
+
+class Receiver(Protocol):
+    """Who is told what arrives. Called from the LISTEN thread; must return quickly."""
+
+    def on_session(self, session: int) -> None:
+        """LISTEN is in force and the lock is ours."""
+
+    def on_lost(self) -> None:
+        """The connection, and with it the lock, is gone."""
+
+    def on_change(self, change: Change) -> None:
+        """A payload of ours. May raise PayloadError where it names what we do not watch."""
+
+    def on_barrier(self, nonce: str) -> None:
+        """Our own notification came back."""
+
+
+def lock_key(schema: str) -> int:
+    """Key of the advisory lock: one a schema of ours, so two pipelines cannot share one."""
+    digest = hashlib.sha256(f"listener:{schema}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+class Notifications:
+    """Keeps one LISTEN connection alive until it is stopped."""
+
+    def __init__(
+        self,
+        config: PostgresConfig,
+        receiver: Receiver,
+        *,
+        backoff: Backoff,
+        observe: Observe,
+        stop: Stop,
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        """`fatal` is told AlreadyActive (only before the first session), Pooled, and defects."""
+        self._config = config
+        self._receiver = receiver
+        self._backoff = backoff
+        self._observe = observe
+        self._stop = stop
+        self._fatal = fatal
+        self._session = 0
+        self._previous_pid: int | None = None
+        self._bad = 0
+        self._socket: socket.socket | None = None
+        self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until the thread has ended; stop must have been requested."""
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def cut(self) -> None:
+        """Give the connection up as dead, though it does not say so: frees the blocked thread."""
+        dead = self._socket
+        if dead is not None:
+            with contextlib.suppress(OSError):
+                dead.shutdown(socket.SHUT_RDWR)
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.requested:
+                try:
+                    self._serve()
+                except (psycopg.Error, OSError) as error:
+                    reason = postgres.describe(error)
+                    if self._socket is not None:
+                        self._observe(observations.ConnectionLost("listening", reason))
+                    self._forget()
+                    seconds = self._backoff.next_wait()
+                    self._observe(
+                        observations.Waiting("PostgreSQL", self._backoff.attempt, seconds, reason)
+                    )
+                    self._stop.wait(seconds)
+        except BaseException as error:
+            self._fatal(error)
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+            self._receiver.on_lost()
+
+    def _serve(self) -> None:
+        with postgres.connect(self._config, "listener: notifications") as connection:
+            self._refuse_pooler(connection)
+            self._lock(connection)
+            if self._stop.requested:
+                return
+            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._config.db_schema)))
+            self._socket = socket.socket(fileno=os.dup(connection.fileno()))
+            self._previous_pid = connection.info.backend_pid
+            self._backoff.reset()
+            self._session += 1
+            server = connection.info.parameter_status("server_version") or "?"
+            self._observe(
+                observations.Listening(
+                    self._config.db_schema, f"PostgreSQL {server}", self._session
+                )
+            )
+            self._receiver.on_session(self._session)
+            while not self._stop.requested:
+                # a list: breaking out of the generator would lose the rest of the packet
+                for notify in list(connection.notifies(timeout=_TURN, stop_after=1)):
+                    self._receive(notify.payload)
+
+    def _receive(self, payload: str) -> None:
+        try:
+            value = decode_payload(payload)
+            if isinstance(value, Barrier):
+                self._receiver.on_barrier(value.nonce)
+            else:
+                self._receiver.on_change(value)
+        except PayloadError as error:
+            self._bad += 1
+            if self._bad & (self._bad - 1) == 0:  # the first, the second, the fourth, ...
+                self._observe(observations.BadPayload(str(error), self._bad))
+
+    def _refuse_pooler(self, connection: postgres.Connection) -> None:
+        row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
+        if row is None or row[0] != connection.info.backend_pid:
+            raise Pooled(
+                "the connection goes through a pooler (pg_backend_pid() is not the process that "
+                "the protocol named): connect to the PostgreSQL primary directly"
+            )
+
+    def _lock(self, connection: postgres.Connection) -> None:
+        key = {"key": lock_key(self._config.db_schema)}
+        told = False
+        while not self._stop.requested:
+            row = connection.execute(sqlfiles.load("watermark/lock"), key).fetchone()
+            if row and row[0]:
+                return
+            row = connection.execute(sqlfiles.load("watermark/lock_holder"), key).fetchone()
+            pid = row[0] if row else None
+            if pid is not None and pid == self._previous_pid:
+                # our own session of before the outage, which the server still believes in
+                connection.execute("SELECT pg_catalog.pg_terminate_backend(%s)", (pid,))
+            elif self._session == 0:
+                if pid is None:
+                    continue  # it ended between the two looks
+                raise AlreadyActive(f"PostgreSQL process {pid} holds the lock of this pipeline")
+            if not told:
+                told = True
+                self._observe(observations.LockHeld(pid))
+            self._stop.wait(0.2)

@@ -1,0 +1,179 @@
+"""The sweep: keyset polls of the stamped columns and of the journal -> changes.
+
+A sweep starts at the watermark minus the overlap and reads all that is visible, whatever its
+stamp: freshness never waits for a proof. What was handed on already is remembered, so that a
+watermark that stands for an hour does not index the same rows every second.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from psycopg import sql
+
+from listener import sqlfiles
+from listener.changes import Change, Key, KeyType, PayloadError, Watch, canonical_key, decode_keys
+from listener.postgres import Connection
+
+PAGE: Final = 5000
+MEMORY: Final = 200_000
+"""Rows remembered as handed on; beyond, sweeps must come less often."""
+
+_STAMP: Final = {False: "timestamptz", True: "timestamp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """Changes of one page, and whose: `table` is the table's name or `journal`."""
+
+    table: str
+    changes: tuple[Change, ...]
+    rows: int
+    seconds: float
+
+
+class Sweep:
+    """Polls what one pipeline watches. One for each session: another server, another memory."""
+
+    def __init__(
+        self,
+        watches: Sequence[Watch],
+        types: Mapping[str, Sequence[KeyType]],
+        stamps: Mapping[str, bool],
+        schema: str,
+    ) -> None:
+        """`types`: key types by watch id. `stamps`: by watch id, whether its stamp has no zone."""
+        self._watches = {watch.id: watch for watch in watches}
+        self._types = types
+        self._zoneless = stamps
+        self._journal = sql.Identifier(schema, "journal")
+        self._handed: dict[tuple[Any, ...], datetime] = {}
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the memory is full, so that sweeps must come less often."""
+        return len(self._handed) > MEMORY
+
+    def forget(self) -> None:
+        """Hand everything on again at the next sweep."""
+        self._handed.clear()
+
+    def forget_before(self, since: datetime) -> None:
+        """No later sweep reaches back before this moment."""
+        if self._handed:
+            self._handed = {row: at for row, at in self._handed.items() if at >= since}
+
+    def pages(self, connection: Connection, since: datetime) -> Iterator[Swept]:
+        """All rows stamped at or after `since` that were not handed on yet, page by page."""
+        for watch in self._watches.values():
+            if watch.updated_at is not None:
+                yield from self._table(connection, watch, since)
+        yield from self._read_journal(connection, since)
+
+    def _table(self, connection: Connection, watch: Watch, since: datetime) -> Iterator[Swept]:
+        assert watch.updated_at is not None
+        stamp = sql.Identifier(watch.updated_at)
+        columns = [sql.Identifier(name) for name in watch.key]
+        keyset = sql.SQL(", ").join([stamp, *columns])
+        select = sql.SQL(
+            "SELECT {stamp}::text, xmin::text, {keys} FROM {table} WHERE {present}"
+        ).format(
+            stamp=stamp,
+            keys=sql.SQL(", ").join(sql.SQL("{}::text").format(one) for one in columns),
+            table=sql.Identifier(watch.schema, watch.table),
+            present=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(one) for one in columns),
+        )
+        kinds = self._types[watch.id]
+        edge = since.astimezone(UTC).replace(tzinfo=None) if self._zoneless[watch.id] else since
+        bound: sql.Composable = sql.SQL("{} >= {}").format(stamp, sql.Literal(edge))
+        while True:
+            started = time.monotonic()
+            rows = connection.execute(
+                sql.SQL("{} AND {} ORDER BY {} LIMIT {}").format(
+                    select, bound, keyset, sql.Literal(PAGE)
+                ),
+                prepare=False,
+            ).fetchall()
+            keys: dict[Key, None] = {}
+            for at, xmin, *parts in rows:
+                key = canonical_key(parts, kinds)
+                # xmin: two transactions may stamp one key with the same microsecond
+                if self._first_time((watch.id, key, at, xmin), _moment(at)):
+                    keys[key] = None
+            if keys:
+                change = Change(watch.id, "keys", tuple(keys))
+                yield Swept(watch.id, (change,), len(keys), time.monotonic() - started)
+            if len(rows) < PAGE:
+                return
+            last = rows[-1]
+            values = [
+                sql.SQL("{}::" + cast).format(sql.Literal(text))
+                for text, cast in zip(
+                    (last[0], *last[2:]),
+                    (_STAMP[self._zoneless[watch.id]], *map(_cast, kinds)),
+                    strict=True,
+                )
+            ]
+            bound = sql.SQL("({}) > ({})").format(keyset, sql.SQL(", ").join(values))
+
+    def _first_time(self, row: tuple[Any, ...], at: datetime) -> bool:
+        if row in self._handed:
+            return False
+        if not self.crowded:
+            self._handed[row] = at
+        return True
+
+    def _read_journal(self, connection: Connection, since: datetime) -> Iterator[Swept]:
+        statement = sql.SQL(sqlfiles.load("sweep/journal")).format(journal=self._journal)
+        after, after_id = since - timedelta(microseconds=1), 0
+        while True:
+            started = time.monotonic()
+            rows = connection.execute(
+                statement,
+                {"since": since, "after": after, "after_id": after_id, "limit": PAGE // 50},
+            ).fetchall()
+            changes: list[Change] = []
+            for at, row_id, watch, kind, keys in rows:
+                if self._first_time(("journal", row_id), at):
+                    changes.extend(self._journalled(watch, kind, keys))
+            if changes:
+                count = sum(len(one.keys) or 1 for one in changes)
+                yield Swept("journal", tuple(changes), count, time.monotonic() - started)
+            if len(rows) < PAGE // 50:
+                return
+            after, after_id = rows[-1][0], rows[-1][1]
+
+    def _journalled(self, watch: str, kind: str, keys: str | None) -> Iterator[Change]:
+        """What one journal row says. One that is not understood may hide a change: reconcile."""
+        if watch not in self._watches:
+            return  # of an earlier configuration, whose change has led to a full load
+        if kind != "keys":
+            yield Change(watch, "reconcile")
+            return
+        try:
+            kinds = self._types[watch]
+            decoded = tuple(
+                canonical_key(key, kinds) for key in decode_keys(json.loads(keys or ""))
+            )
+        except (ValueError, PayloadError):
+            yield Change(watch, "reconcile")
+        else:
+            yield Change(watch, "keys", decoded)
+
+
+def _moment(text: str) -> datetime:
+    """The stamp as a moment. Stamps that Python cannot hold (`infinity`) are its last one."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _cast(kind: KeyType) -> str:
+    return "text" if kind == "varchar" else kind
