@@ -39,15 +39,14 @@ class Module:
 class Blueprint:
     """All that is needed to lay out one search server.
 
-    `java_at_most` is 0 where any newer Java will do. `digest` changes with everything that a layout
+    `java` is the oldest Java that it runs on. `digest` changes with everything that a layout
     depends on, our Java files included.
     """
 
     name: str
     product: str
     version: str
-    java_at_least: int
-    java_at_most: int
+    java: int
     main: str
     jvm_options: tuple[str, ...]
     artifacts: tuple[str, ...]
@@ -79,14 +78,13 @@ def load(name: str) -> Blueprint:
         Module(item["name"], item["class"], tuple(item["jars"]), item.get("extends", ""))
         for item in raw["modules"]
     )
-    inputs = [path, *(source.file for source in sources), *sorted(SERVERS.glob("policies/*"))]
+    inputs = [path, *(source.file for source in sources)]
     digest = hashlib.sha256(b"\0".join(file.read_bytes() for file in inputs)).hexdigest()[:12]
     return Blueprint(
         name=name,
         product=raw["product"],
         version=raw["version"],
-        java_at_least=raw["java"]["at_least"],
-        java_at_most=raw["java"].get("at_most", 0),
+        java=raw["java"],
         main=raw["main"],
         jvm_options=tuple(raw["jvm_options"]),
         artifacts=tuple(raw["artifacts"]),

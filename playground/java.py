@@ -15,8 +15,8 @@ _PLACES = ("/usr/lib/jvm", "/usr/java", "/opt/java", "/Library/Java/JavaVirtualM
 _VERSION = re.compile(r'^JAVA_VERSION="(?:1\.)?(\d+)', re.MULTILINE)
 
 
-def find_jdk(at_least: int, at_most: int = 0) -> Path:
-    """The home of the oldest JDK of a fitting version; `at_most` 0 sets no upper limit.
+def find_jdk(at_least: int) -> Path:
+    """The home of the oldest JDK that is of the version `at_least`.
 
     Looks at JAVA_HOME first, then along PATH, then where systems install Java. Raises
     PlaygroundError, which says what to install.
@@ -24,15 +24,15 @@ def find_jdk(at_least: int, at_most: int = 0) -> Path:
     fitting: dict[int, Path] = {}
     for home in _homes():
         version = _version_of(home)
-        if version >= at_least and (not at_most or version <= at_most):
+        if version >= at_least:
             fitting.setdefault(version, home)
     if fitting:
         return fitting[min(fitting)]
-    wanted = f"{at_least} or newer" if not at_most else f"{at_least} to {at_most}"
     raise PlaygroundError(
-        f"no JDK {wanted} with javac was found (JAVA_HOME, PATH, {', '.join(_PLACES)}): install "
-        f"it, on Debian and Ubuntu with `apt-get install openjdk-{at_least}-jdk-headless`, on "
-        f"macOS with `brew install --cask temurin@{at_least}`, or let JAVA_HOME name it"
+        f"no JDK {at_least} or newer, with javac, was found (JAVA_HOME, PATH, "
+        f"{', '.join(_PLACES)}): install it, on Debian and Ubuntu with "
+        f"`apt-get install openjdk-{at_least}-jdk-headless`, on macOS with "
+        f"`brew install --cask temurin@{at_least}`, or let JAVA_HOME name it"
     )
 
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from playground.account import run_as
-from playground.blueprint import SERVERS, Blueprint, Module
+from playground.blueprint import Blueprint, Module
 from playground.java import compile_jar, copy_artifacts, find_jdk
 from playground.places import cache_directory
 from playground.system import FileLock
@@ -36,7 +36,7 @@ def server_home(blueprint: Blueprint) -> Path:
 
 
 def _lay_out(blueprint: Blueprint, home: Path) -> None:
-    jdk = find_jdk(blueprint.java_at_least, blueprint.java_at_most)
+    jdk = find_jdk(blueprint.java)
     library = home / "lib"
     copy_artifacts(blueprint.artifacts, blueprint.version, library)
     for source in blueprint.sources:
@@ -77,9 +77,6 @@ def _move_module(blueprint: Blueprint, module: Module, home: Path) -> None:
     }
     lines = [f"{key}={value}\n" for key, value in descriptor.items()]
     (folder / "plugin-descriptor.properties").write_text("".join(lines))
-    policy = SERVERS / "policies" / f"{module.name}.policy"
-    if policy.exists():
-        shutil.copy(policy, folder / "plugin-security.policy")
 
 
 def _borrow_zstd(library: Path) -> None:

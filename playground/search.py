@@ -21,6 +21,8 @@ from playground.system import LOOPBACK, free_port, wait_until
 
 Setting = str | int | float | bool | list[str]
 
+DEFAULT = "es8"
+
 _READY_STATES = ("green", "yellow")
 
 
@@ -38,7 +40,7 @@ class SearchServer(Server):
 
     def __init__(
         self,
-        name: str = "es8",
+        name: str = DEFAULT,
         directory: str | Path | None = None,
         *,
         port: int | None = None,
@@ -166,7 +168,7 @@ class SearchServer(Server):
     def _command(self) -> list[str]:
         plan = self.blueprint
         home = server_home(plan)
-        jdk = find_jdk(plan.java_at_least, plan.java_at_most)
+        jdk = find_jdk(plan.java)
         prefix = plan.property_prefix
         return [
             str(jdk / "bin" / "java"),
@@ -185,12 +187,12 @@ class SearchServer(Server):
             "-Dio.netty.recycler.maxCapacityPerThread=0",
             *plan.jvm_options,
             *self.jvm_options,
-            f"-D{prefix}.path.home={home}",
-            f"-D{prefix}.path.conf={self.directory}/config",
             f"-D{prefix}.distribution.type=tar",
             "-cp",
             f"{home}/lib/*",
             plan.main,
+            str(home),
+            str(self.directory / "config"),
         ]
 
     def _environment(self) -> dict[str, str]:

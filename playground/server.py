@@ -128,12 +128,15 @@ class Server(ABC):
 
     def close(self) -> None:
         """Stops the server, by force if need be, and removes a temporary directory."""
-        with contextlib.suppress(PlaygroundError):
-            self.stop()
-        if self._temporary:
-            shutil.rmtree(self.directory, ignore_errors=True)
-            self._lock.release()
-        atexit.unregister(self._at_exit)
+        try:
+            with contextlib.suppress(PlaygroundError):
+                self.stop()
+        finally:  # an impatient Ctrl-C leaves nothing behind either
+            self.kill()
+            if self._temporary:
+                shutil.rmtree(self.directory, ignore_errors=True)
+                self._lock.release()
+            atexit.unregister(self._at_exit)
 
     def __enter__(self) -> Self:
         self.start()

@@ -26,15 +26,15 @@ import org.elasticsearch.xcontent.XContentBuilder;
 /**
  * A node of Elasticsearch 8 or 9 in a plain JVM, where the usual start-up needs a full distribution.
  *
- * <p>Reads the system properties es.path.home (holds modules/) and es.path.conf (holds the
- * settings). Closes the node in order on SIGTERM.
+ * <p>Its arguments are the home (holds modules/) and the directory of the settings. Closes the node
+ * in order on SIGTERM.
  */
 public final class Launcher {
 
     public static void main(String[] arguments) throws Exception {
         LogConfigurator.registerErrorListener();
-        Settings home = Settings.builder().put("path.home", System.getProperty("es.path.home")).build();
-        Path config = Path.of(System.getProperty("es.path.conf"));
+        Settings home = Settings.builder().put("path.home", arguments[0]).build();
+        Path config = Path.of(arguments[1]);
         Environment environment =
             InternalSettingsPreparer.prepareEnvironment(home, Map.of(), config, () -> "playground");
         LogConfigurator.setNodeName(Node.NODE_NAME_SETTING.get(environment.settings()));
