@@ -126,9 +126,7 @@ class Config(Strict):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.overlap >= self.triggers.retention:
-            raise ValueError(
-                "overlap reaches behind triggers.retention: journal rows would be gone"
-            )
+            raise ValueError("overlap is longer than triggers.retention")
         names = [one.index for one in self.documents]
         for number, name in enumerate(names):
             if name in names[:number]:
