@@ -13,7 +13,6 @@ from pathlib import Path
 from types import FrameType
 
 from playground import blueprint
-from playground.layout import server_home
 from playground.places import cache_directory
 from playground.postgres import PostgresServer
 from playground.search import DEFAULT, SearchServer
@@ -47,11 +46,11 @@ def prepare(names: Sequence[str]) -> None:
     """Does all that is done once: the layout of the search servers and PostgreSQL's template."""
     for name in names:
         started = time.monotonic()
-        home = server_home(blueprint.load(name))
-        _say(f"{name}: {home} ({time.monotonic() - started:.1f} s)")
+        with SearchServer(name) as search:  # the first start makes what later ones are quick by
+            _say(f"{name} {search.version}: ready after {time.monotonic() - started:.1f} s")
     with PostgresServer() as server:
         version = server.execute("SHOW server_version")[0][0]
-    _say(f"PostgreSQL {version}: {cache_directory()}")
+    _say(f"PostgreSQL {version}: ready\nin {cache_directory()}")
 
 
 def up(

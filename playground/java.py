@@ -12,6 +12,7 @@ from pathlib import Path
 from playground.system import PlaygroundError
 
 _PLACES = ("/usr/lib/jvm", "/usr/java", "/opt/java", "/Library/Java/JavaVirtualMachines")
+_RELEASE = re.compile(r'^JAVA_RUNTIME_VERSION="(.+)"', re.MULTILINE)
 _VERSION = re.compile(r'^JAVA_VERSION="(?:1\.)?(\d+)', re.MULTILINE)
 
 
@@ -34,6 +35,12 @@ def find_jdk(at_least: int) -> Path:
         f"`apt-get install openjdk-{at_least}-jdk-headless`, on macOS with "
         f"`brew install --cask temurin@{at_least}`, or let JAVA_HOME name it"
     )
+
+
+def release_of(jdk: Path) -> str:
+    """Which build of Java a JDK is, in letters that a file name may have."""
+    found = _RELEASE.search((jdk / "release").read_text())
+    return re.sub(r"[^\w.+-]", "_", found.group(1)) if found else "unknown"
 
 
 def copy_artifacts(coordinates: tuple[str, ...], version: str, target: Path) -> None:

@@ -20,10 +20,10 @@ def server_home(blueprint: Blueprint) -> Path:
     complete: what an interrupted layout leaves is thrown away by the next. Raises PlaygroundError
     when Maven or a JDK is missing or fails.
     """
-    cache = cache_directory()
-    home = cache / f"{blueprint.name}-{blueprint.version}-{blueprint.digest}"
+    home = _home(blueprint)
     if home.exists():
         return home
+    cache = home.parent
     with FileLock(cache / f"{blueprint.name}.lock"):
         if not home.exists():
             half = cache / f"{home.name}.half"
@@ -33,6 +33,15 @@ def server_home(blueprint: Blueprint) -> Path:
             for old in cache.glob(f"{blueprint.name}-*.half"):
                 shutil.rmtree(old, ignore_errors=True)
     return home
+
+
+def is_laid_out(blueprint: Blueprint) -> bool:
+    """Whether `server_home` has nothing left to do."""
+    return _home(blueprint).exists()
+
+
+def _home(blueprint: Blueprint) -> Path:
+    return cache_directory() / f"{blueprint.name}-{blueprint.version}-{blueprint.digest}"
 
 
 def _lay_out(blueprint: Blueprint, home: Path) -> None:

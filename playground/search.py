@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 from playground import blueprint
 from playground.account import service_account
-from playground.blueprint import SERVERS
-from playground.java import find_jdk
+from playground.blueprint import SERVERS, Blueprint
+from playground.java import find_jdk, release_of
 from playground.layout import server_home
 from playground.places import give
 from playground.server import Server
-from playground.system import LOOPBACK, free_port, wait_until
+from playground.system import LOOPBACK, FileLock, free_port, wait_until
 
 Setting = str | int | float | bool | list[str]
 
@@ -165,6 +165,9 @@ class SearchServer(Server):
         (config / f"{self.blueprint.product}.yml").write_text("".join(lines))
         shutil.copy(SERVERS / "log4j2.properties", config)
 
+    def _class_option(self) -> str:
+        return f"-XX:SharedArchiveFile={_class_archive(self.blueprint)}"
+
     def _command(self) -> list[str]:
         plan = self.blueprint
         home = server_home(plan)
@@ -175,6 +178,7 @@ class SearchServer(Server):
             f"-Xms{self.heap}",
             f"-Xmx{self.heap}",
             "-XX:+UseSerialGC",  # two cores and a small heap: the cheapest collector
+            self._class_option(),
             "-XX:-UsePerfData",  # writes to the system's temporary directory
             "-Dfile.encoding=UTF-8",
             "-Djava.awt.headless=true",
@@ -200,3 +204,41 @@ class SearchServer(Server):
 
     def _wait_ready(self) -> None:
         self.wait_ready()
+
+
+class _Rehearsal(SearchServer):
+    """A server whose machine writes down, at its end, the classes that it has loaded."""
+
+    @property
+    def archive(self) -> Path:
+        return self.directory / "classes.jsa"
+
+    def _class_option(self) -> str:
+        return f"-XX:ArchiveClassesAtExit={self.archive}"
+
+
+def _class_archive(plan: Blueprint) -> Path:
+    """The classes of a server, parsed and verified already, which halves the time of a start.
+
+    Made once for each home and Java. Where a Java cannot make it, an empty file says so: a machine
+    that finds its archive unfit goes on without.
+    """
+    home = server_home(plan)
+    kept = home / f"classes-{release_of(find_jdk(plan.java))}.jsa"
+    with FileLock(home / "classes.lock"):
+        if not kept.exists():
+            rehearsal = _Rehearsal(plan.name)
+            half = kept.with_suffix(".half")
+            try:
+                rehearsal.start()
+                rehearsal.request("PUT", "/rehearsal/_doc/1?refresh=true", {"word": "words"})
+                rehearsal.request("POST", "/rehearsal/_search", {"query": {"match_all": {}}})
+                rehearsal.stop(timeout=120)
+                shutil.copy(rehearsal.archive, half)
+            except FileNotFoundError:
+                half.touch()
+            finally:
+                rehearsal.close()
+            half.chmod(0o644)
+            half.rename(kept)
+    return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,16 +11,17 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from playground.leftovers import end_leftover, remember
 from playground.postgres import PostgresServer
 from playground.system import PlaygroundError, command_line, wait_gone
 
 OWNER = """
 import os, sys
+from playground.leftovers import end_leftover, remember
 from playground.postgres import PostgresServer
-server = PostgresServer(sys.argv[1])
+server = PostgresServer(*sys.argv[1:])
 server.start()
-print(server.pid, flush=True)
-sys.stdin.read()
+print(server.pid, server.directory, flush=True)
 os._exit(1)
 """
 
@@ -28,6 +30,15 @@ os._exit(1)
 def server(tmp_path: Path) -> Iterator[PostgresServer]:
     with PostgresServer(tmp_path / "pg", settings={"work_mem": "3MB"}) as running:
         yield running
+
+
+def leave_a_server(*arguments: str) -> tuple[int, Path]:
+    """Starts a server in a process that dies at once; the server's id and directory."""
+    command = [sys.executable, "-c", OWNER, *arguments]
+    done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    pid, directory = done.stdout.split()
+    return int(pid), Path(directory)
 
 
 def rows(server: PostgresServer) -> list[tuple[int]]:
@@ -79,20 +90,35 @@ def test_a_second_owner_is_refused(server: PostgresServer) -> None:
 
 def test_leftover_of_a_dead_owner_is_ended(tmp_path: Path) -> None:
     """An owner that dies leaves its server; the next start in the directory ends that one first."""
-    with subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(tmp_path / "pg")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as owner:
-        assert owner.stdout is not None
-        left = int(owner.stdout.readline())
-        owner.communicate("")
+    left, _ = leave_a_server(str(tmp_path / "pg"))
     assert "postgres" in command_line(left)
     with PostgresServer(tmp_path / "pg") as server:
         assert wait_gone(left, 0)
         assert server.pid != left
         assert server.execute("SELECT 1") == [(1,)]
+
+
+def test_temporary_leftover_is_swept() -> None:
+    """A temporary directory whose owner has died goes when the next one is made, server and all."""
+    left, directory = leave_a_server()
+    server = PostgresServer()
+    try:
+        assert wait_gone(left, 0)
+        assert not directory.exists()
+        assert server.directory.exists()
+    finally:
+        server.close()
+    assert not server.directory.exists()
+
+
+def test_a_foreign_process_is_left_alone(tmp_path: Path) -> None:
+    """A pid file may name a process that has nothing to do with us by now."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as foreign:
+        remember(tmp_path, foreign.pid, signal.SIGTERM)
+        assert not end_leftover(tmp_path)
+        assert foreign.poll() is None
+        foreign.communicate(b"\n")
+    assert foreign.returncode == 0
 
 
 def test_database_fixture(postgres_server: PostgresServer, database: str) -> None:

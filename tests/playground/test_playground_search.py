@@ -11,6 +11,7 @@ from elasticsearch import Elasticsearch
 
 from playground import blueprint
 from playground.java import find_jdk
+from playground.layout import is_laid_out
 from playground.search import SearchServer
 from playground.system import PlaygroundError
 
@@ -89,6 +90,43 @@ def test_data_and_port_survive_restart_and_crash(own_server: SearchServer) -> No
         own_server.request("GET", "/", timeout=0.2)
     own_server.resume()
     assert own_server.request("GET", "/")[0] == 200
+
+
+@pytest.mark.parametrize("name", [name for name in blueprint.names() if name != "es8"])
+def test_other_servers(name: str) -> None:
+    """Each of the others starts, says its version, analyses, and finds what it was given."""
+    if not is_laid_out(blueprint.load(name)):
+        pytest.skip(f"not laid out: python -m playground prepare --search {name}")
+    with SearchServer(name, heap="256m", jvm_options=["-XX:TieredStopAtLevel=1"]) as server:
+        assert server.request("GET", "/")[1]["version"]["number"] == server.version
+        assert tokens(server, "english", "running") == ["run"]
+        assert tokens(server, "russian", "человека") == ["человек"]
+        status, answer = server.request("PUT", "/some/_doc/1?refresh=true", {"n": 1})
+        assert status == 201, answer
+        assert server.request("GET", "/some/_count")[1]["count"] == 1
+        server.delete_by_prefix("some")
+        assert server.request("GET", "/some")[0] == 404
+
+
+def test_a_cluster_of_two(tmp_path: Path) -> None:
+    """Nodes that name each other in their settings become one cluster."""
+    names = ("one", "two")
+    nodes = [SearchServer(directory=tmp_path / name, heap="200m") for name in names]
+    try:
+        for name, node in zip(names, nodes, strict=True):
+            node.settings = {
+                "node.name": name,
+                "discovery.seed_hosts": [f"127.0.0.1:{other.transport_port}" for other in nodes],
+                "cluster.initial_master_nodes": list(names),
+            }
+            node.start_process()
+        for node in nodes:
+            node.wait_ready()
+        path = "/_cluster/health?wait_for_nodes=2&timeout=30s"
+        assert nodes[0].request("GET", path, timeout=40)[1]["number_of_nodes"] == 2
+    finally:
+        for node in nodes:
+            node.close()
 
 
 def test_a_setting_that_there_is_not() -> None:

@@ -45,7 +45,8 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def search_server() -> Iterator[SearchServer]:
     """A running Elasticsearch, shared by all tests."""
-    server = SearchServer(_SEARCH)
+    # the quick compiler only: half the time of a start, and no benchmark runs here
+    server = SearchServer(_SEARCH, jvm_options=["-XX:TieredStopAtLevel=1"])
     try:
         server.start()
         yield server
