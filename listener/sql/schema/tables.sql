@@ -1,0 +1,28 @@
+-- Our own schema, version {version}: meta (one row), the journal, parked documents.
+CREATE TABLE IF NOT EXISTS {schema}.meta (
+    singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    schema_version integer NOT NULL,
+    nonce uuid NOT NULL,
+    pruned_below timestamptz NOT NULL
+);
+CREATE TABLE IF NOT EXISTS {schema}.journal (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    updated_at timestamptz NOT NULL,
+    watch text NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('keys', 'reconcile')),
+    keys text,
+    reason text
+) WITH (toast_tuple_target = 8160);
+CREATE INDEX IF NOT EXISTS journal_updated_at_id ON {schema}.journal (updated_at, id);
+CREATE TABLE IF NOT EXISTS {schema}.parked (
+    document text NOT NULL,
+    id text NOT NULL,
+    reason text NOT NULL,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
+    count bigint NOT NULL,
+    PRIMARY KEY (document, id)
+);
+INSERT INTO {schema}.meta (schema_version, nonce, pruned_below)
+VALUES ({version}, pg_catalog.gen_random_uuid(), pg_catalog.clock_timestamp())
+ON CONFLICT (singleton) DO UPDATE SET pruned_below = EXCLUDED.pruned_below;

@@ -1,0 +1,45 @@
+-- {event} of {table}: the keys into the journal, and out by NOTIFY. Written by listener.
+#variable_conflict use_column
+DECLARE
+  v_notify CONSTANT text := {notify};
+  v_room CONSTANT integer := {room};
+  v_at timestamptz;
+  v_chunk record;
+  v_count bigint := 0;
+  v_payloads text[] := '{{}}';
+BEGIN
+  FOR v_chunk IN
+    SELECT '[' || string_agg(p.piece, ',') || ']' AS keys, count(*) AS n, p.journaled
+    FROM (
+      SELECT k.piece, k.journaled, {chunk} AS chunk
+      FROM (SELECT {piece} AS piece, c.journaled FROM ({changed}) AS c) AS k
+    ) AS p
+    GROUP BY p.journaled, p.chunk
+  LOOP
+    IF v_chunk.journaled THEN
+      IF v_at IS NULL THEN
+        -- First the transaction's id, then the clock: what the watermark's proof needs.
+        v_at := {now};
+      END IF;
+      INSERT INTO {schema}.journal (updated_at, watch, kind, keys)
+      VALUES (v_at, {watch}, 'keys', v_chunk.keys);
+    END IF;
+    v_count := v_count + v_chunk.n;
+    IF v_notify = 'rows' AND v_payloads IS NOT NULL THEN
+      IF v_count <= {most} AND octet_length(v_chunk.keys) <= v_room THEN
+        v_payloads := v_payloads || v_chunk.keys;
+      ELSE
+        v_payloads := NULL;
+      END IF;
+    END IF;
+  END LOOP;
+  IF v_count > 0 AND v_notify <> 'off' THEN
+    IF v_notify = 'rows' AND v_payloads IS NOT NULL THEN
+      PERFORM pg_notify({channel}, {head} || p.keys || '}}') FROM unnest(v_payloads) AS p (keys);
+    ELSE
+      PERFORM pg_notify({channel}, {sweep});
+    END IF;
+  END IF;
+  RETURN NULL;
+{lost}
+END

@@ -1,0 +1,2 @@
+-- The version of our own schema.
+SELECT schema_version FROM {schema}.meta

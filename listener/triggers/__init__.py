@@ -1,0 +1,24 @@
+"""Triggers: install, audit, remove. What they are and why stands in docs/triggers.md."""
+
+from listener.triggers.audit import fingerprint, status
+from listener.triggers.catalog import Catalog, Member, StampType, TriggerError, Watched, resolve
+from listener.triggers.install import install, remove
+from listener.triggers.plan import SCHEMA_VERSION, plan
+from listener.triggers.steps import Step, script
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Catalog",
+    "Member",
+    "StampType",
+    "Step",
+    "TriggerError",
+    "Watched",
+    "fingerprint",
+    "install",
+    "plan",
+    "remove",
+    "resolve",
+    "script",
+    "status",
+]

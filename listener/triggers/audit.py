@@ -1,0 +1,65 @@
+"""What is not as it should be, and a fingerprint that shows what was altered and altered back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from listener.changes import Watch
+from listener.config import TriggersConfig
+from listener.postgres import Connection
+from listener.triggers.catalog import TriggerError, resolve, rows
+from listener.triggers.plan import plan_for
+from listener.triggers.wanted import stamp_trigger
+
+
+def status(
+    conn: Connection,
+    watches: Sequence[Watch],
+    schema: str,
+    config: TriggersConfig,
+    role: str | None = None,
+) -> tuple[str, ...]:
+    """How what is there differs from what should be there, one sentence each."""
+    try:
+        catalog = resolve(conn, watches, schema, config)
+        steps = plan_for(conn, catalog, schema, role)
+    except TriggerError as error:
+        return error.problems
+    found = [reason for step in steps for reason in step.reasons]
+    for one in catalog.watched:
+        if one.stamp is not None:
+            found.extend(
+                f"{table}: trigger {name} fires after our stamp and may override it: give it a "
+                "name that sorts before `~`"
+                for table, name in rows(
+                    conn,
+                    "later",
+                    oids=[member.oid for member in one.members],
+                    name=stamp_trigger(schema, one.label),
+                )
+            )
+    return tuple(dict.fromkeys(found))
+
+
+def fingerprint(conn: Connection, watches: Sequence[Watch], schema: str) -> dict[str, str]:
+    """What the audit compares from one time to the next: object -> its state.
+
+    Row versions (xmin) are part of it: DISABLE and ENABLE between two audits leave another one.
+    """
+    tables = sorted({(watch.schema, watch.table) for watch in watches})
+    columns = sorted(
+        {
+            name
+            for watch in watches
+            for name in (*watch.key, *([watch.updated_at] if watch.updated_at else []))
+        }
+    )
+    found = rows(
+        conn,
+        "fingerprint",
+        schemas=[place[0] for place in tables],
+        tables=[place[1] for place in tables],
+        columns=columns,
+        schema=schema,
+    )
+    return {row[0]: row[1] for row in found}

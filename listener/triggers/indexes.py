@@ -1,0 +1,142 @@
+"""The indexes on stamp columns, made without blocking writers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from listener.postgres import Connection
+from listener.triggers.catalog import Catalog, Watched, rows
+from listener.triggers.present import Present, PresentIndex
+from listener.triggers.steps import Step, name_of, text
+from listener.triggers.wanted import index_name, index_prefix
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    table: int
+    schema: str
+    name: str
+    usable: bool
+    parent: int
+
+
+def steps(conn: Connection, one: Watched, schema: str) -> Iterator[Step]:
+    """What is to be done so that each part of a stamped table has an index that leads with it."""
+    column = one.watch.updated_at
+    if column is None:
+        return
+    found = [
+        _Index(*row)
+        for row in rows(
+            conn,
+            "indexes",
+            oids=[member.oid for member in one.members],
+            column=column,
+            prefix=index_prefix(schema),
+        )
+    ]
+    usable = {index.table for index in found if index.usable}
+    lacking = [m for m in one.members if m.kind == "r" and m.oid not in usable]
+    if not lacking:
+        return
+    partitioned = one.members[0].kind == "p"
+    ours = {index.table: index for index in found if index.name.startswith(index_prefix(schema))}
+    if partitioned:
+        yield from _parents(one, column, ours, schema)
+    for member in one.members:
+        index = ours.get(member.oid)
+        if member.kind != "r" or (index is not None and index.usable):
+            continue
+        if not partitioned and member.oid in usable:
+            continue
+        if index is not None:
+            yield _drop(member.schema, index.name, f"{member.label}: an unfinished index")
+        yield Step(
+            f"index on {member.label}, without blocking writers (not in a transaction)",
+            (
+                text(
+                    "CREATE INDEX CONCURRENTLY {} ON {} ({})",
+                    sql.Identifier(index_name(schema, member)),
+                    name_of(member),
+                    sql.Identifier(column),
+                ),
+            ),
+            (f"{member.label} has no index that leads with {column}",),
+            transaction=False,
+        )
+    if partitioned:
+        yield from _attach(one, ours, schema)
+
+
+def _parents(one: Watched, column: str, ours: dict[int, _Index], schema: str) -> Iterator[Step]:
+    """Partitioned tables cannot be indexed concurrently: an empty shell first, then its parts."""
+    for member in one.members:
+        if member.kind == "p" and member.oid not in ours:
+            yield Step(
+                f"index on {member.label}, still without its partitions",
+                (
+                    text(
+                        "CREATE INDEX {} ON ONLY {} ({})",
+                        sql.Identifier(index_name(schema, member)),
+                        name_of(member),
+                        sql.Identifier(column),
+                    ),
+                ),
+                (f"{member.label} has no index that leads with {column}",),
+            )
+
+
+def _attach(one: Watched, ours: dict[int, _Index], schema: str) -> Iterator[Step]:
+    by_oid = {member.oid: member for member in one.members}
+    for member in reversed(one.members):
+        parent = by_oid.get(member.parent) if member.parent is not None else None
+        index = ours.get(member.oid)
+        if parent is None or (index is not None and index.usable and index.parent):
+            continue
+        yield Step(
+            f"index on {member.label} becomes a part of the one on {parent.label}",
+            (
+                text(
+                    "ALTER INDEX {} ATTACH PARTITION {}",
+                    sql.Identifier(parent.schema, index_name(schema, parent)),
+                    sql.Identifier(member.schema, index_name(schema, member)),
+                ),
+            ),
+            (),
+        )
+
+
+def stale(catalog: Catalog, present: Present, schema: str) -> Iterator[Step]:
+    """Indexes of ours on columns that are no longer stamped."""
+    names = {
+        index_name(schema, member)
+        for one in catalog.watched
+        if one.stamp is not None
+        for member in one.members
+    }
+    for index in present.indexes:
+        if index.name not in names:
+            yield drop(index)
+
+
+def drop(index: PresentIndex) -> Step:
+    """Drop an index of ours; that of a partitioned table takes those of the partitions along."""
+    if index.kind == "i":
+        return _drop(index.schema, index.name, f"{index.table}: an index no longer wanted")
+    return Step(
+        f"index on {index.table}",
+        (text("DROP INDEX {}", sql.Identifier(index.schema, index.name)),),
+        (f"{index.table}: an index no longer wanted",),
+    )
+
+
+def _drop(schema: str, name: str, reason: str) -> Step:
+    return Step(
+        f"index {schema}.{name}, without blocking writers (not in a transaction)",
+        (text("DROP INDEX CONCURRENTLY {}", sql.Identifier(schema, name)),),
+        (reason,),
+        transaction=False,
+    )

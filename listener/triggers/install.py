@@ -1,0 +1,203 @@
+"""Carrying a plan out: bounded waits for locks, one installer at a time."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from listener.changes import Watch
+from listener.config import TriggersConfig
+from listener.lifecycle import Stop, Stopped
+from listener.observations import Observe, TriggersInstalled, Waiting
+from listener.postgres import Connection, describe
+from listener.triggers import indexes
+from listener.triggers.catalog import TriggerError
+from listener.triggers.plan import drop_triggers, plan
+from listener.triggers.present import PresentTrigger, look
+from listener.triggers.steps import LOCK_TIMEOUT, Step, text
+
+PATIENCE: Final = 60.0
+"""Seconds of waiting for locks before installing is given up."""
+
+_LOCK_CLASS: Final = 0x4C53544E
+"""First half of the advisory lock, so that it is nobody else's."""
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
+_ROUNDS: Final = 3
+"""Partitions may be added while we install: look again."""
+
+
+def install(
+    conn: Connection,
+    watches: Sequence[Watch],
+    schema: str,
+    config: TriggersConfig,
+    role: str | None = None,
+    *,
+    observe: Observe,
+    stop: Stop,
+    patience: float = PATIENCE,
+) -> int:
+    """Bring the database to the wanted state; the number of statements that it took.
+
+    Raises TriggerError (what is wrong, or who held a lock for longer than `patience` seconds) and
+    Stopped. Steps that were carried out stay: the next call goes on from there.
+    """
+    work = _Work(conn, observe, stop, patience)
+    with work.alone(schema):
+        for _ in range(_ROUNDS):
+            steps = plan(conn, watches, schema, config, role)
+            if not steps:
+                break
+            for step in steps:
+                work.run(step)
+    if work.statements:
+        observe(TriggersInstalled(work.statements))
+    return work.statements
+
+
+def remove(
+    conn: Connection, schema: str, *, observe: Observe, stop: Stop, patience: float = PATIENCE
+) -> tuple[str, ...]:
+    """Drop all of ours: triggers, functions, indexes, the schema. Returns what was left and why.
+
+    Raises TriggerError and Stopped.
+    """
+    work = _Work(conn, observe, stop, patience)
+    left: dict[str, None] = {}
+    with work.alone(schema):
+        present = look(conn, schema)
+        by_table: dict[int, list[PresentTrigger]] = {}
+        for one in present.triggers.values():
+            if one.column is not None and not one.clone:
+                left[
+                    f"column {one.column} of {one.schema}.{one.relation} is left; "
+                    "it was not touched, and nothing stamps it any more"
+                ] = None
+            if not one.clone:
+                by_table.setdefault(one.table, []).append(one)
+        for step in drop_triggers(by_table):
+            work.run(step)
+        for index in present.indexes:
+            work.run(indexes.drop(index))
+        if present.relations is not None:
+            work.run(_drop_schema(schema, tuple(present.functions), present.relations))
+    return tuple(left)
+
+
+def _drop_schema(
+    schema: str, functions: Sequence[str], relations: dict[str, tuple[str, str]]
+) -> Step:
+    own = sql.Identifier(schema)
+    statements = [text("DROP FUNCTION {}()", sql.Identifier(schema, name)) for name in functions]
+    statements += [
+        text("DROP TABLE {}", sql.Identifier(schema, name))
+        for name in ("journal", "parked", "meta")
+        if name in relations
+    ]
+    statements.append(text("DROP SCHEMA {}", own))
+    return Step(f"our own schema, {schema}", tuple(statements), ())
+
+
+class _Work:
+    """Runs steps on one connection, and waits for locks in short tries."""
+
+    def __init__(self, conn: Connection, observe: Observe, stop: Stop, patience: float) -> None:
+        self._conn = conn
+        self._observe = observe
+        self._stop = stop
+        self._patience = patience
+        self.statements = 0
+
+    @contextmanager
+    def alone(self, schema: str) -> Iterator[None]:
+        """Hold the lock of this schema's installer; no statement timeout meanwhile."""
+        conn = self._conn
+        number = zlib.crc32(schema.encode()) - (1 << 31)
+        key = (_LOCK_CLASS, number)
+        former = conn.execute("SELECT pg_catalog.current_setting('statement_timeout')").fetchone()
+        assert former is not None
+        tries = _Tries(self, f"the schema {schema}")
+        while True:
+            row = conn.execute("SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", key).fetchone()
+            if row is not None and row[0]:
+                break
+            tries.wait("another process installs or removes triggers")
+        try:
+            conn.execute("SELECT pg_catalog.set_config('statement_timeout', '0', false)")
+            yield
+        finally:
+            if not conn.closed:
+                conn.execute("SELECT pg_catalog.pg_advisory_unlock(%s, %s)", key)
+                conn.execute("SELECT pg_catalog.set_config('statement_timeout', %s, false)", former)
+
+    def run(self, step: Step) -> None:
+        """Carry one step out. Raises TriggerError where PostgreSQL refuses it."""
+        tries = _Tries(self, step.title)
+        while True:
+            try:
+                self._once(step)
+            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+                if not step.transaction:
+                    raise TriggerError(f"{step.title}: {describe(error)}: try again") from error
+                tries.wait(describe(error))
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise TriggerError(
+                    f"{step.title}: {describe(error)}: install as the owner of the table "
+                    "(`listener triggers install --dsn`), or run what `listener triggers print` "
+                    "prints"
+                ) from error
+            except psycopg.OperationalError:
+                raise
+            except psycopg.Error as error:
+                raise TriggerError(f"{step.title}: {describe(error)}") from error
+            else:
+                self.statements += len(step.statements)
+                return
+
+    def _once(self, step: Step) -> None:
+        if not step.transaction:
+            for statement in step.statements:
+                self._conn.execute(statement.encode())
+            return
+        with self._conn.transaction():
+            self._conn.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
+            for statement in step.statements:
+                self._conn.execute(statement.encode())
+
+    def pause(self, seconds: float, attempt: int, reason: str) -> None:
+        """Tell, and wait. Raises Stopped."""
+        self._observe(Waiting("PostgreSQL", attempt, seconds, reason))
+        if self._stop.wait(seconds):
+            raise Stopped
+
+    def deadline(self) -> float:
+        """When patience ends, if it begins now."""
+        return time.monotonic() + self._patience
+
+
+class _Tries:
+    """Growing waits for one thing."""
+
+    def __init__(self, work: _Work, what: str) -> None:
+        self._work = work
+        self._what = what
+        self._deadline = work.deadline()
+        self._attempt = 0
+
+    def wait(self, reason: str) -> None:
+        """Wait before the next try. Raises TriggerError at the deadline, Stopped."""
+        self._attempt += 1
+        seconds = min(_FIRST_WAIT * 2 ** (self._attempt - 1), _LONGEST_WAIT)
+        if time.monotonic() + seconds > self._deadline:
+            raise TriggerError(
+                f"{self._what}: {reason}, after {self._attempt} tries: end the transactions that "
+                "hold it, then install again"
+            )
+        self._work.pause(seconds, self._attempt, f"{self._what}: {reason}")

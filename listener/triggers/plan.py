@@ -1,0 +1,291 @@
+"""From what is there to what should be there: a list of steps, each one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from psycopg import sql
+
+from listener import sqlfiles
+from listener.changes import Watch
+from listener.config import TriggersConfig
+from listener.postgres import Connection
+from listener.triggers import indexes
+from listener.triggers.catalog import Catalog, Member, TriggerError, Watched, resolve, rows
+from listener.triggers.present import Present, PresentTrigger, look
+from listener.triggers.steps import Step, name_of, text
+from listener.triggers.wanted import Function, Trigger, Wanted, wanted
+
+SCHEMA_VERSION: Final = 1
+_TABLES: Final = {
+    "meta": "singleton boolean, schema_version integer, nonce uuid, "
+    "pruned_below timestamp with time zone",
+    "journal": "id bigint, updated_at timestamp with time zone, watch text, kind text, keys text, "
+    "reason text",
+    "parked": "document text, id text, reason text, first_at timestamp with time zone, "
+    "last_at timestamp with time zone, count bigint",
+}
+_JOURNAL_INDEX: Final = "journal_updated_at_id"
+
+
+def plan(
+    conn: Connection,
+    watches: Sequence[Watch],
+    schema: str,
+    config: TriggersConfig,
+    role: str | None = None,
+) -> tuple[Step, ...]:
+    """What is to be done so that all of ours is as it should be; nothing: it is.
+
+    `role`: the daemon's, where it is not the one that installs. Raises TriggerError.
+    """
+    return plan_for(conn, resolve(conn, watches, schema, config), schema, role)
+
+
+def plan_for(
+    conn: Connection, catalog: Catalog, schema: str, role: str | None = None
+) -> tuple[Step, ...]:
+    """The plan for watches that are resolved already."""
+    present = look(conn, schema)
+    goals = {place: wanted(group, schema) for place, group in catalog.tables().items()}
+    steps = list(_own_schema(conn, present, schema, role))
+    for place, group in catalog.tables().items():
+        steps.extend(_table(group, goals[place], present, schema))
+    steps.extend(_stale(list(goals.values()), present, schema))
+    for group in catalog.tables().values():
+        steps.extend(indexes.steps(conn, group[0], schema))
+    steps.extend(indexes.stale(catalog, present, schema))
+    return tuple(steps)
+
+
+# -- our own schema --------------------------------------------------------------------------------
+
+
+def _own_schema(
+    conn: Connection, present: Present, schema: str, role: str | None
+) -> Iterator[Step]:
+    own = sql.Identifier(schema)
+    statements: list[str] = []
+    reasons: list[str] = []
+    relations = present.relations or {}
+    if present.relations is None:
+        statements.append(text("CREATE SCHEMA {}", own))
+        reasons.append(f"there is no schema {schema}")
+    elif relations and "meta" not in relations:
+        raise TriggerError(
+            f"the schema {schema} holds {', '.join(sorted(relations))} and is not listener's: "
+            "name another one (postgres.schema)"
+        )
+    for name, columns in _TABLES.items():
+        if name in relations and relations[name] != ("p", columns):
+            raise TriggerError(
+                f"{schema}.{name} is not as this version made it ({relations[name][1]}): "
+                "`listener triggers remove`, then install"
+            )
+    if present.version is not None and present.version != SCHEMA_VERSION:
+        raise TriggerError(
+            f"the schema {schema} is of version {present.version}, this program's is "
+            f"{SCHEMA_VERSION}: use the listener of that version, or `listener triggers remove` "
+            "and install"
+        )
+    missing = [name for name in (*_TABLES, _JOURNAL_INDEX) if name not in relations]
+    if missing or present.version is None:
+        template = sql.SQL(sqlfiles.load("schema/tables"))
+        parts = template.format(schema=own, version=sql.Literal(SCHEMA_VERSION)).as_string(None)
+        statements.append(parts.rstrip().removesuffix(";"))
+        if present.relations is not None:
+            what = ", ".join(missing) or "a row of meta"
+            reasons.append(f"the schema {schema} lacks {what}")
+    if role is not None:
+        allowed = rows(conn, "role", schema=schema, role=role)
+        if not allowed:
+            raise TriggerError(f"there is no role {role}: CREATE ROLE {role} LOGIN")
+        if not allowed[0][0]:
+            statements.extend(_grants(own, sql.Identifier(role)))
+            reasons.append(f"role {role} lacks privileges in the schema {schema}")
+    if statements:
+        yield Step(f"our own schema, {schema}", tuple(statements), tuple(reasons))
+
+
+def _grants(own: sql.Identifier, role: sql.Identifier) -> Iterator[str]:
+    yield text("GRANT USAGE ON SCHEMA {} TO {}", own, role)
+    yield text("GRANT SELECT, UPDATE ON {}.meta TO {}", own, role)
+    yield text("GRANT SELECT, INSERT, DELETE ON {}.journal TO {}", own, role)
+    yield text("GRANT SELECT, INSERT, UPDATE, DELETE ON {}.parked TO {}", own, role)
+
+
+# -- one watched table -----------------------------------------------------------------------------
+
+
+def _table(group: Sequence[Watched], goal: Wanted, present: Present, schema: str) -> Iterator[Step]:
+    statements: list[str] = []
+    reasons: list[str] = []
+    root = group[0].members[0]
+    if group[0].stamp is not None and not group[0].stamp_exists:
+        stamp = group[0].watch.updated_at
+        assert stamp is not None
+        add = text(
+            "ALTER TABLE {} ADD COLUMN {} timestamptz DEFAULT pg_catalog.now()",
+            name_of(root),
+            sql.Identifier(stamp),
+        )
+        statements.append(add)
+        reasons.append(f"{root.label} has no column {stamp}")
+    for function in goal.functions:
+        here = present.functions.get(function.name)
+        if here is not None and (here.body, here.definer, here.settings, here.language) == (
+            function.body,
+            function.definer,
+            function.settings,
+            "plpgsql",
+        ):
+            continue
+        state = "is missing" if here is None else "is not as this version makes it"
+        reasons.append(f"{root.label}: function {schema}.{function.name} {state}")
+        statements.extend(_create_function(function, schema))
+    lost: dict[int, Member] = {}
+    made: set[str] = set()
+    for trigger in goal.triggers:
+        here_too = present.triggers.get((trigger.member.oid, trigger.name))
+        reason, todo = _trigger(trigger, here_too, schema, made)
+        if reason is not None:
+            reasons.append(f"{trigger.member.label}: trigger {trigger.name} {reason}")
+            lost[trigger.member.oid] = trigger.member
+        statements.extend(todo)
+    if lost:
+        statements.append(_reconcile(lost, root, present, schema))
+    if statements:
+        yield Step(f"triggers of {root.label}", tuple(statements), tuple(reasons))
+
+
+def _create_function(function: Function, schema: str) -> Iterator[str]:
+    name = sql.Identifier(schema, function.name)
+    tag = "$listener$"
+    while tag in function.body:
+        tag = f"{tag[:-1]}_$"
+    rights = "SECURITY DEFINER " if function.definer else ""
+    settings = "".join(f"SET {one.replace('=', ' = ', 1)} " for one in function.settings)
+    head = text("CREATE OR REPLACE FUNCTION {}() RETURNS trigger", name)
+    yield f"{head}\nLANGUAGE plpgsql {rights}{settings}AS {tag}{function.body}{tag}"
+    yield text("REVOKE ALL ON FUNCTION {}() FROM PUBLIC", name)
+
+
+def _trigger(
+    want: Trigger, here: PresentTrigger | None, schema: str, made: set[str]
+) -> tuple[str | None, list[str]]:
+    """Why something is to be done about a trigger, and what. `made`: names made anew above."""
+    table = name_of(want.member)
+    name = sql.Identifier(want.name)
+    same = here is not None and (
+        here.kind,
+        here.function,
+        here.old,
+        here.new,
+        here.column,
+        here.clone,
+    ) == (want.kind, want.function, want.old, want.new, want.column, want.clone)
+    if here is not None and same and want.name not in made:
+        if here.enabled == "A":
+            return None, []
+        states = {"D": "is disabled", "O": "is not ENABLE ALWAYS", "R": "fires on replicas only"}
+        return states.get(here.enabled, "is not ENABLE ALWAYS"), [_always(want)]
+    if want.clone:
+        # its parent comes first in the list and has been made anew, if PostgreSQL let it vanish
+        return (None if same else "is missing (a clone of the parent's)"), []
+    statements: list[str] = []
+    if here is not None:
+        statements.append(text("DROP TRIGGER {} ON {}", name, table))
+    when: sql.Composable = sql.SQL("")
+    if want.column is not None:
+        # always true; it names the column, so that PostgreSQL refuses to drop or to retype it
+        when = sql.SQL("\nWHEN (NEW.{0} IS NULL OR NEW.{0} IS NOT NULL)").format(
+            sql.Identifier(want.column)
+        )
+    tables = " ".join(
+        part
+        for part, is_there in (
+            ("OLD TABLE AS old_rows", want.old),
+            ("NEW TABLE AS new_rows", want.new),
+        )
+        if is_there
+    )
+    statements.append(
+        text(
+            f"CREATE TRIGGER {{}} {'BEFORE' if want.kind & 2 else 'AFTER'} "
+            f"{' OR '.join(event.upper() for event in want.events)} ON {{}}"
+            + (f"\nREFERENCING {tables}" if tables else "")
+            + f"\nFOR EACH {'ROW' if want.kind & 1 else 'STATEMENT'}{{}}\nEXECUTE FUNCTION {{}}()",
+            name,
+            table,
+            when,
+            sql.Identifier(schema, want.function),
+        )
+    )
+    statements.append(_always(want))
+    made.add(want.name)
+    return ("is missing" if here is None else "is not as this version makes it"), statements
+
+
+def _always(want: Trigger) -> str:
+    """Row triggers reach their clones; a statement trigger is of one table alone."""
+    only = "" if want.kind & 1 else "ONLY "
+    return text(
+        f"ALTER TABLE {only}{{}} ENABLE ALWAYS TRIGGER {{}}",
+        name_of(want.member),
+        sql.Identifier(want.name),
+    )
+
+
+def _reconcile(lost: dict[int, Member], root: Member, present: Present, schema: str) -> str:
+    """While a trigger was missing, deletes were not recorded: an older watermark must reconcile.
+
+    A new partition that is still empty has nothing that could have been lost.
+    """
+    known = {table for table, _ in present.triggers if not present.triggers[table, _].clone}
+    new = [one for one in lost.values() if one.oid != root.oid and one.oid not in known]
+    update = text(
+        "UPDATE {}.meta SET pruned_below = pg_catalog.clock_timestamp()", sql.Identifier(schema)
+    )
+    if len(new) < len(lost):
+        return update
+    filled = " OR ".join(text("EXISTS (SELECT FROM {})", name_of(one)) for one in new)
+    return f"{update}\nWHERE {filled}"
+
+
+# -- what is no longer wanted ----------------------------------------------------------------------
+
+
+def _stale(goals: Sequence[Wanted], present: Present, schema: str) -> Iterator[Step]:
+    triggers = {(one.member.oid, one.name) for goal in goals for one in goal.triggers}
+    functions = {one.name for goal in goals for one in goal.functions}
+    by_table: dict[int, list[PresentTrigger]] = {}
+    for key, here in present.triggers.items():
+        if key not in triggers and not here.clone:
+            by_table.setdefault(here.table, []).append(here)
+    yield from drop_triggers(by_table)
+    old = [name for name in present.functions if name not in functions]
+    if old:
+        yield Step(
+            "functions that are no longer wanted",
+            tuple(text("DROP FUNCTION {}()", sql.Identifier(schema, name)) for name in old),
+            tuple(f"function {schema}.{name} is no longer wanted" for name in old),
+        )
+
+
+def drop_triggers(by_table: dict[int, list[PresentTrigger]]) -> Iterator[Step]:
+    """One step a table."""
+    for group in by_table.values():
+        label = f"{group[0].schema}.{group[0].relation}"
+        yield Step(
+            f"triggers of {label} that are no longer wanted",
+            tuple(
+                text(
+                    "DROP TRIGGER {} ON {}",
+                    sql.Identifier(one.name),
+                    sql.Identifier(one.schema, one.relation),
+                )
+                for one in group
+            ),
+            tuple(f"{label}: trigger {one.name} is no longer wanted" for one in group),
+        )

@@ -1,0 +1,88 @@
+"""What is there of ours in the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from listener import sqlfiles
+from listener.postgres import Connection
+from listener.triggers.catalog import rows
+from listener.triggers.wanted import index_prefix
+
+
+@dataclass(frozen=True, slots=True)
+class PresentTrigger:
+    """A trigger that calls a function of ours; the fields are those of `wanted.Trigger`."""
+
+    oid: int
+    table: int
+    schema: str
+    relation: str
+    name: str
+    kind: int
+    enabled: str
+    clone: bool
+    old: bool
+    new: bool
+    function: str
+    column: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PresentFunction:
+    """A function in our schema."""
+
+    name: str
+    body: str
+    definer: bool
+    settings: tuple[str, ...]
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class PresentIndex:
+    """An index that is ours by its name, and not a partition's part of another one."""
+
+    schema: str
+    name: str
+    kind: str
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """All of ours. `relations`: name -> (persistence, columns), None without the schema."""
+
+    relations: dict[str, tuple[str, str]] | None
+    version: int | None
+    triggers: dict[tuple[int, str], PresentTrigger]
+    functions: dict[str, PresentFunction]
+    indexes: tuple[PresentIndex, ...]
+
+
+def look(conn: Connection, schema: str) -> Present:
+    """Read the catalog. Errors of psycopg pass through."""
+    own = rows(conn, "own", schema=schema)
+    relations = {row[0]: (row[1], row[2]) for row in own if row[0] is not None} if own else None
+    version = None
+    if relations and "schema_version integer" in relations.get("meta", ("", ""))[1]:
+        statement = sql.SQL(sqlfiles.load("triggers/version")).format(schema=sql.Identifier(schema))
+        with conn.cursor(row_factory=tuple_row) as cursor:
+            found = cursor.execute(statement).fetchone()
+        version = found[0] if found else None
+    triggers = [PresentTrigger(*row) for row in rows(conn, "ours", schema=schema)]
+    functions = [
+        PresentFunction(name, body, definer, tuple(settings), language)
+        for name, body, definer, settings, language in rows(conn, "functions", schema=schema)
+    ]
+    indexes = rows(conn, "our_indexes", prefix=index_prefix(schema))
+    return Present(
+        relations,
+        version,
+        {(one.table, one.name): one for one in triggers},
+        {one.name: one for one in functions},
+        tuple(PresentIndex(*row) for row in indexes),
+    )
