@@ -13,6 +13,7 @@ from typing import Any
 import elasticsearch
 
 from listener.elastic import Client
+from listener.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,23 @@ class Control:
     """The document as it was read, with what a compare-and-set needs."""
 
     generation: int
-    last_processed: datetime | None
     content: Mapping[str, Any]
     seq_no: int | None
     primary_term: int | None
+
+    @property
+    def state(self) -> State | None:
+        """The state that was saved beside the generation; None where there is none yet.
+
+        Raises ValueError (pydantic's) where it is damaged.
+        """
+        fields = {key: value for key, value in self.content.items() if key != "generation"}
+        if not fields:
+            return None
+        fields["last_processed"] = _moment(fields.get("last_processed"))
+        loads = fields.get("loads") or []
+        fields["loads"] = [{**one, "started_at": _moment(one.get("started_at"))} for one in loads]
+        return State.model_validate(fields)
 
 
 class ControlDocument:
@@ -51,21 +65,14 @@ class ControlDocument:
         try:
             answer = self._client.get(index=self._index, id=self._pipeline).body
         except elasticsearch.NotFoundError:
-            return Control(0, None, {}, None, None)
+            return Control(0, {}, None, None)
         content = answer["_source"]
         generation = content.get("generation")
         if not isinstance(generation, int) or generation < 1:
             raise ValueError(
                 f"the control document {self._index}/{self._pipeline} has no valid generation"
             )
-        stamp = content.get("last_processed")
-        return Control(
-            generation,
-            datetime.fromisoformat(stamp) if stamp else None,
-            content,
-            answer["_seq_no"],
-            answer["_primary_term"],
-        )
+        return Control(generation, content, answer["_seq_no"], answer["_primary_term"])
 
     def raise_generation(self, above: int = 0) -> Control:
         """Take the next generation, above every one before. Returns the document as written.
@@ -75,7 +82,7 @@ class ControlDocument:
         seen = self.read()
         generation = max(seen.generation, above) + 1
         content = {**seen.content, "generation": generation}
-        return self._write(seen, content, generation, seen.last_processed)
+        return self._write(seen, content, generation)
 
     def save(self, generation: int, content: Mapping[str, Any]) -> bool:
         """Save watermark and identity beside the generation; False where it is ours no longer."""
@@ -83,18 +90,12 @@ class ControlDocument:
         if seen.generation != generation:
             return False
         try:
-            self._write(seen, {**content, "generation": generation}, generation, None)
+            self._write(seen, {**content, "generation": generation}, generation)
         except elasticsearch.ConflictError:
             return False
         return True
 
-    def _write(
-        self,
-        seen: Control,
-        content: Mapping[str, Any],
-        generation: int,
-        last_processed: datetime | None,
-    ) -> Control:
+    def _write(self, seen: Control, content: Mapping[str, Any], generation: int) -> Control:
         if seen.seq_no is None:
             answer = self._client.create(
                 index=self._index, id=self._pipeline, document=dict(content)
@@ -107,6 +108,8 @@ class ControlDocument:
                 if_seq_no=seen.seq_no,
                 if_primary_term=seen.primary_term,
             ).body
-        return Control(
-            generation, last_processed, content, answer["_seq_no"], answer["_primary_term"]
-        )
+        return Control(generation, content, answer["_seq_no"], answer["_primary_term"])
+
+
+def _moment(text: Any) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(str(text))

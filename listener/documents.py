@@ -7,7 +7,7 @@ columns, so that PostgreSQL assembles the JSON and Python only passes bytes on.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -106,7 +106,7 @@ class DocumentSource:
         self,
         config: DocumentConfig,
         types: Sequence[KeyType],
-        watch_types: dict[str, Sequence[KeyType]],
+        watch_types: Mapping[str, Sequence[KeyType]],
         mappings: dict[str, Path],
     ) -> None:
         """`watch_types` gives the key types of each watch id that has a mapping file."""

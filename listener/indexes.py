@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,11 +78,6 @@ def content_hash(config: IndexConfig, *texts: str) -> str:
         sort_keys=True,
     )
     return hashlib.sha256(whole.encode()).hexdigest()[:8]
-
-
-def physical_name(alias: str, digest: str, now: datetime) -> str:
-    """Name of a new index: alias, hash, UTC time."""
-    return f"{alias}-{digest}-{now:%Y%m%dt%H%M%S}{now.microsecond // 1000:03d}z"
 
 
 class Indexes:
@@ -211,6 +205,33 @@ class Indexes:
                 for alias in body.get("aliases", {}):
                     found.setdefault(alias, []).append(index)
         return found
+
+    def is_concrete(self, name: str) -> bool:
+        """Whether this name is an index, not an alias."""
+        return self.get(name) is not None
+
+    def drop_if_unused(self, name: str, alias: str) -> None:
+        """Delete an index of ours that only write aliases point to."""
+        found = self.get(name)
+        if found is None or found.pipeline != self._pipeline:
+            return
+        answer = self._client.indices.get_alias(index=name).body
+        aliases = answer.get(name, {}).get("aliases", {})
+        if all(one.startswith((f"{alias}.w", f"{alias}.l")) for one in aliases):
+            self._client.indices.delete(index=name)
+
+    def old(self, alias: str) -> list[str]:
+        """Indexes of this pipeline that were behind the alias before and are behind none now."""
+        found = self._client.indices.get(index=f"{alias}-*", ignore_unavailable=True).body
+        return sorted(
+            name
+            for name, body in found.items()
+            if _existing(name, body).pipeline == self._pipeline and not body.get("aliases")
+        )
+
+    def delete(self, name: str) -> None:
+        """Delete an index."""
+        self._client.indices.delete(index=name)
 
     def update_aliases(self, actions: list[dict[str, Any]]) -> None:
         """One atomic change of aliases."""

@@ -421,6 +421,15 @@ class StoppedAll(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class Ended(Observation):
+    """Why the process ends although nobody stopped it."""
+
+    reason: str
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = "{reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class Crashed(Observation):
     """A defect: a thread met an error that nobody expected. The process ends."""
 

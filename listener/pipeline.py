@@ -200,10 +200,10 @@ class Pipeline:
             self._lock.notify_all()
         return job
 
-    def wait(self, job: Job) -> bool:
-        """Wait until the job is finished; False when the pipeline stops first."""
+    def wait(self, job: Job, seconds: float | None = None) -> bool:
+        """Wait until the job is finished; False at timeout, or when the pipeline stops first."""
         with self._lock:
-            self._lock.wait_for(lambda: job.finished or self._over)
+            self._lock.wait_for(lambda: job.finished or self._over, seconds)
             return job.finished
 
     def mark(self) -> int:

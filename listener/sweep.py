@@ -17,10 +17,12 @@ from typing import Any, Final
 from psycopg import sql
 
 from listener import sqlfiles
-from listener.changes import Change, Key, KeyType, PayloadError, Watch, canonical_key, decode_keys
+from listener.changes import Change, Key, KeyType, Watch, canonical_key, decode_keys
 from listener.postgres import Connection
 
 PAGE: Final = 5000
+JOURNAL_PAGE: Final = 100
+"""Rows of the journal; each holds up to 8 kB of keys."""
 MEMORY: Final = 200_000
 """Rows remembered as handed on; beyond, sweeps must come less often."""
 
@@ -29,12 +31,16 @@ _STAMP: Final = {False: "timestamptz", True: "timestamp"}
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """Changes of one page, and whose: `table` is the table's name or `journal`."""
+    """Changes of one page, and whose: `table` is the watch's id or `journal`.
+
+    `reconcile`: watches of which changes may be lost, and when that was.
+    """
 
     table: str
     changes: tuple[Change, ...]
     rows: int
     seconds: float
+    reconcile: tuple[tuple[str, datetime], ...] = ()
 
 
 class Sweep:
@@ -135,35 +141,36 @@ class Sweep:
             started = time.monotonic()
             rows = connection.execute(
                 statement,
-                {"since": since, "after": after, "after_id": after_id, "limit": PAGE // 50},
+                {"since": since, "after": after, "after_id": after_id, "limit": JOURNAL_PAGE},
             ).fetchall()
             changes: list[Change] = []
+            lost: list[tuple[str, datetime]] = []
             for at, row_id, watch, kind, keys in rows:
-                if self._first_time(("journal", row_id), at):
-                    changes.extend(self._journalled(watch, kind, keys))
-            if changes:
-                count = sum(len(one.keys) or 1 for one in changes)
-                yield Swept("journal", tuple(changes), count, time.monotonic() - started)
-            if len(rows) < PAGE // 50:
+                # a watch of an earlier configuration, whose change led to a full load, is no matter
+                if watch in self._watches and self._first_time(("journal", row_id), at):
+                    change = self._journalled(watch, kind, keys)
+                    if change is None:
+                        lost.append((watch, at))
+                    else:
+                        changes.append(change)
+            if changes or lost:
+                count = sum(len(one.keys) for one in changes) + len(lost)
+                seconds = time.monotonic() - started
+                yield Swept("journal", tuple(changes), count, seconds, tuple(lost))
+            if len(rows) < JOURNAL_PAGE:
                 return
             after, after_id = rows[-1][0], rows[-1][1]
 
-    def _journalled(self, watch: str, kind: str, keys: str | None) -> Iterator[Change]:
-        """What one journal row says. One that is not understood may hide a change: reconcile."""
-        if watch not in self._watches:
-            return  # of an earlier configuration, whose change has led to a full load
+    def _journalled(self, watch: str, kind: str, keys: str | None) -> Change | None:
+        """What one journal row says. None: changes may be lost, or hidden in what it says."""
         if kind != "keys":
-            yield Change(watch, "reconcile")
-            return
+            return None
+        kinds = self._types[watch]
         try:
-            kinds = self._types[watch]
-            decoded = tuple(
-                canonical_key(key, kinds) for key in decode_keys(json.loads(keys or ""))
-            )
-        except (ValueError, PayloadError):
-            yield Change(watch, "reconcile")
-        else:
-            yield Change(watch, "keys", decoded)
+            decoded = decode_keys(json.loads(keys or ""))
+            return Change(watch, "keys", tuple(canonical_key(key, kinds) for key in decoded))
+        except ValueError:
+            return None
 
 
 def _moment(text: str) -> datetime:

@@ -1,2 +1,2 @@
--- t, the moment that a proof will speak of, and where the WAL stands. First of the two statements.
-SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_current_wal_insert_lsn()::text
+-- t, the moment that a proof will speak of, and how far the WAL is on disk. First of the two statements.
+SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_current_wal_flush_lsn()::text

@@ -1,0 +1,100 @@
+"""The command line: one module a command; this one reads the arguments."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from listener import __version__
+from listener.cli import check, health, kibana, load, run
+from listener.cli import triggers as triggers_command
+from listener.config import Config
+from listener.lifecycle import Stop, stop_on_signals
+from listener.observations import Log
+from listener.settings import ConfigError
+from listener.settings import load as load_config
+
+DESCRIPTION = "Keeps Elasticsearch documents in step with a PostgreSQL database."
+STATUSES = """\
+exit status of run --once and load:
+  0 all indexed   1 some documents parked   2 usage or configuration
+  3 gave up on a server   4 another daemon is active   70 a defect of listener"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="listener",
+        description=DESCRIPTION,
+        epilog=STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"listener {__version__}")
+    top.add_argument(
+        "--config",
+        type=Path,
+        default=Path(os.environ.get("LISTENER_CONFIG", "config.yaml")),
+        metavar="FILE",
+        help="the configuration (default: config.yaml, or LISTENER_CONFIG)",
+    )
+    top.add_argument("--once", action="store_true", help="short for run --once")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    one = commands.add_parser("run", help=run.HELP, description=run.HELP)
+    one.add_argument("--once", action="store_true", dest="run_once", help="catch up and exit")
+    one = commands.add_parser("load", help=load.HELP, description=load.HELP)
+    one.add_argument("--drop-old", action="store_true", help=load.DROP_OLD)
+    triggers_command.arguments(
+        commands.add_parser(
+            "triggers", help=triggers_command.HELP, description=triggers_command.HELP
+        )
+    )
+    commands.add_parser("check", help=check.HELP, description=check.HELP)
+    commands.add_parser("health", help=health.HELP, description=health.HELP)
+    one = commands.add_parser("kibana", help=kibana.HELP, description=kibana.HELP)
+    one.add_argument(
+        "--timeout",
+        type=float,
+        default=kibana.TIMEOUT,
+        metavar="SECONDS",
+        help="how long to wait for Kibana (default: %(default)g)",
+    )
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    top = parser()
+    given = top.parse_args(arguments)
+    if given.once and given.command not in (None, "run"):
+        top.error("--once goes with run")
+    try:
+        config = load_config(given.config)
+        return _command(given, config)
+    except ConfigError as error:
+        print(f"listener: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _command(given: argparse.Namespace, config: Config) -> int:
+    if given.command == "health":
+        return health.run(config)
+    observe = Log(config.logging.level, config.logging.format)
+    stop = Stop()
+    with stop_on_signals(stop):
+        match given.command:
+            case None | "run":
+                once = given.once or getattr(given, "run_once", False)
+                return run.run(config, observe, stop, once=once)
+            case "load":
+                return load.run(config, observe, stop, drop_old=given.drop_old)
+            case "triggers":
+                return triggers_command.run(config, observe, stop, given)
+            case "check":
+                return check.run(config)
+            case _:
+                return kibana.run(config, stop, given.timeout)

@@ -1,0 +1,32 @@
+"""`listener load`: a full load into new indexes, and the swap of the aliases."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from listener import elastic
+from listener.config import Config
+from listener.daemon import Daemon, Status
+from listener.indexes import Indexes
+from listener.lifecycle import Stop
+from listener.observations import Observe
+
+HELP: Final = "load everything into new indexes, swap the aliases, start a new state"
+DROP_OLD: Final = "load nothing; delete indexes of this pipeline that no alias leads to any more"
+
+
+def run(config: Config, observe: Observe, stop: Stop, *, drop_old: bool) -> int:
+    """Load, or delete what former loads left; returns the exit status."""
+    if not drop_old:
+        return int(Daemon(config, observe=observe, stop=stop, once=True, force=True).run())
+    indexes = Indexes(elastic.connect(config.elasticsearch), config.pipeline)
+    try:
+        for document in config.documents:
+            for name in indexes.old(document.index):
+                indexes.delete(name)
+                print(f"deleted {name}")
+    except elastic.Error as error:
+        print(f"listener: Elasticsearch: {elastic.describe(error)}", file=sys.stderr)
+        return int(Status.GAVE_UP)
+    return int(Status.OK)

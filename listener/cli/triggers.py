@@ -1,0 +1,77 @@
+"""`listener triggers install | remove | print`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Final
+
+import psycopg
+
+from listener import postgres, triggers
+from listener.assembly import watches_of
+from listener.config import Config
+from listener.lifecycle import Stop, Stopped
+from listener.observations import Observe
+
+HELP: Final = "install, remove or print the triggers"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument(
+        "action",
+        choices=["install", "remove", "print"],
+        help="install what is missing; remove all of ours; print the SQL that install would run",
+    )
+    parser.add_argument(
+        "--dsn",
+        help="connect with this libpq connection string, for example as the tables' owner, "
+        "instead of the role of the configuration (give the password by PGPASSWORD or .pgpass)",
+    )
+
+
+def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace) -> int:
+    """Do it; 0 when done, 2 where it cannot be done, 3 where the server cannot be reached."""
+    schema, role = config.postgres.db_schema, config.postgres.user
+    try:
+        watches = watches_of(config)
+        with _connect(config, given.dsn) as connection:
+            match given.action:
+                case "install":
+                    count = triggers.install(
+                        connection,
+                        watches,
+                        schema,
+                        config.triggers,
+                        role,
+                        observe=observe,
+                        stop=stop,
+                    )
+                    print(f"installed: {count} statements" if count else "nothing to do")
+                case "remove":
+                    for line in triggers.remove(connection, schema, observe=observe, stop=stop):
+                        print(line)
+                    print("removed")
+                case _:
+                    steps = triggers.plan(connection, watches, schema, config.triggers, role)
+                    print(triggers.script(steps), end="")
+    except triggers.TriggerError as error:
+        for problem in error.problems:
+            print(f"listener: {problem}", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        print(f"listener: {error}", file=sys.stderr)
+        return 2
+    except psycopg.Error as error:
+        print(f"listener: PostgreSQL: {postgres.describe(error)}", file=sys.stderr)
+        return 3 if postgres.is_passing(error) else 2
+    except Stopped:
+        return 130
+    return 0
+
+
+def _connect(config: Config, dsn: str | None) -> postgres.Connection:
+    if dsn is None:
+        return postgres.connect(config.postgres, "listener: triggers")
+    return psycopg.connect(dsn, autocommit=True, application_name="listener: triggers")

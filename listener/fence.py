@@ -1,0 +1,117 @@
+"""The fence: a new generation, and the write aliases that only it may use.
+
+Raised at every start, takeover and reconnect. A process that was stopped in between wakes up to
+write through an alias that is gone: every write of it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import elasticsearch
+
+from listener import observations
+from listener.control import ControlDocument
+from listener.indexes import Indexes
+from listener.observations import Observe
+from listener.pipeline import Pipeline
+from listener.sink import Target, Versions, write_alias
+
+
+class FencedOut(Exception):
+    """Another process raised the generation above ours."""
+
+
+class Fence:
+    """Raises the generation and points the write aliases. Errors of the client pass through."""
+
+    def __init__(
+        self,
+        *,
+        control: ControlDocument,
+        indexes: Indexes,
+        versions: Versions,
+        pipeline: Pipeline,
+        names: Sequence[str],
+        observe: Observe,
+    ) -> None:
+        self._control = control
+        self._indexes = indexes
+        self._versions = versions
+        self._pipeline = pipeline
+        self._names = names
+        self._observe = observe
+        self.lock = threading.RLock()
+        """Held while generation, indexes and aliases are changed: one thread at a time."""
+        self.current: list[str | None] = [None for _ in names]
+        self.loading: list[str | None] = [None for _ in names]
+        self.lenient: list[bool] = [False for _ in names]
+
+    def raise_generation(self) -> None:
+        """Take the next generation and swap the write aliases, before its first write."""
+        with self.lock, self._pipeline.quiet():
+            while True:
+                try:
+                    control = self._control.raise_generation(self._versions.generation)
+                    break
+                except elasticsearch.ConflictError:
+                    continue  # somebody else raised it in between: above that one, then
+            self._versions.begin(control.generation)
+            self._observe(observations.GenerationRaised(control.generation))
+            self.point()
+
+    def point(self, more: Sequence[dict[str, Any]] = ()) -> None:
+        """Point the write aliases to current and loading indexes, in one call, with `more`.
+
+        Call it with `lock` held and the pipeline quiet. Raises FencedOut where a higher
+        generation is seen.
+        """
+        generation = self._versions.generation
+        actions: list[dict[str, Any]] = list(more)
+        for number, name in enumerate(self._names):
+            wanted = {
+                write_alias(name, generation): self.current[number],
+                write_alias(name, generation, loading=True): self.loading[number],
+            }
+            ours = re.compile(re.escape(name) + r"\.[wl](\d+)\Z")
+            for alias, places in self._indexes.aliases(f"{name}.*").items():
+                match = ours.match(alias)
+                if not match:
+                    continue
+                if int(match.group(1)) > generation:
+                    raise FencedOut(f"generation {match.group(1)} owns the alias {alias}")
+                for place in places:
+                    if wanted.get(alias) == place:
+                        del wanted[alias]
+                    else:
+                        actions.append({"remove": {"index": place, "alias": alias}})
+            actions += [
+                {"add": {"index": place, "alias": alias}}
+                for alias, place in wanted.items()
+                if place is not None
+            ]
+        self._indexes.update_aliases(actions)
+        # a call of ours that was delayed until after another's swap must not go unnoticed
+        self.confirm()
+        for number, name in enumerate(self._names):
+            targets = self._pipeline.targets[number]
+            targets.current = (
+                Target(write_alias(name, generation), lenient=self.lenient[number])
+                if self.current[number] is not None
+                else None
+            )
+            targets.loading = (
+                Target(write_alias(name, generation, loading=True))
+                if self.loading[number] is not None
+                else None
+            )
+
+    def confirm(self) -> None:
+        """Raises FencedOut where the control document holds another generation than ours."""
+        found = self._control.read().generation
+        if found != self._versions.generation:
+            self._observe(observations.Fenced(self._versions.generation, found))
+            raise FencedOut(f"generation {found} is in force")

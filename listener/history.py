@@ -1,0 +1,276 @@
+"""What a new session finds: whose history this is, and which documents must be loaded anew."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg import sql
+
+from listener import identity, observations
+from listener.changes import Watch
+from listener.control import Control, ControlDocument
+from listener.identity import Facts
+from listener.indexes import Existing, IndexError_, Indexes
+from listener.keeper import Keeper
+from listener.loader import Kind
+from listener.observations import Observe
+from listener.postgres import Connection
+from listener.state import Identity, Load, State
+
+
+class ForeignState(Exception):
+    """state.yaml or the control document belongs to another database or pipeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A load that is needed, and why; `resume` is one that was begun before."""
+
+    kind: Kind
+    reason: str
+    resume: Load | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The index that is fed now; `lenient` where it is of an older mapping or query."""
+
+    name: str
+    lenient: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a session begins with."""
+
+    current: tuple[Current | None, ...]
+    loads: tuple[Plan, ...]
+    history_changed: bool
+
+
+class History:
+    """Compares what was saved with what is there. One for the process."""
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        watches: Sequence[Watch],
+        schema: str,
+        kinds: Sequence[Kind],
+        saved: State | None,
+        force: bool,
+        control: ControlDocument,
+        indexes: Indexes,
+        keeper: Keeper,
+        observe: Observe,
+    ) -> None:
+        """`saved`: state.yaml as read. `force`: load everything, whatever was saved."""
+        self._pipeline = pipeline
+        self._watches = watches
+        self._schema = schema
+        self._kinds = kinds
+        self._saved = saved
+        self._force = force
+        self._control = control
+        self._indexes = indexes
+        self._keeper = keeper
+        self._observe = observe
+        self._begun = False
+        self._nonce = str(uuid.uuid4())
+
+    def begin(self, connection: Connection) -> Findings:
+        """Look at both servers. The first call decides where the watermark starts.
+
+        Raises ForeignState at the first call where what was saved is of another database.
+        """
+        self._control.prepare()
+        for kind in self._kinds:
+            self._indexes.protect(kind.index)
+        facts = identity.read(connection, self._watches, self._schema)
+        if self._begun:
+            saved: State | None = self._keeper.state
+        else:
+            saved = self._starting_point(self._control.read(), facts)
+        known = saved.identity if saved else None
+        reasons = self._reasons(connection, saved, facts) if saved else []
+        fresh = saved is None or bool(reasons)
+        self._keeper.begin(
+            State(
+                last_processed=None if fresh or saved is None else saved.last_processed,
+                identity=self._identity(facts, known),
+                loads=() if fresh or saved is None else saved.loads,
+            )
+        )
+        if fresh or not self._begun:
+            self._renew(connection, facts)
+        self._begun = True
+        for reason in reasons:
+            self._observe(observations.HistoryChanged(reason))
+        current: list[Current | None] = []
+        plans: list[Plan] = []
+        for kind in self._kinds:
+            found, plan = self._look(kind, known, reasons)
+            current.append(found)
+            if plan is not None:
+                plans.append(plan)
+        self._force = False
+        self._keeper.save(now=True)
+        return Findings(tuple(current), tuple(plans), bool(reasons))
+
+    def seen(self, lsn: str) -> None:
+        """Remember how far the WAL has come."""
+        known = self._keeper.identity
+        self._keeper.identify(known.model_copy(update={"wal_lsn": lsn}))
+
+    def _starting_point(self, control: Control, facts: Facts) -> State | None:
+        """state.yaml, else the control document; where both exist the smaller watermark counts."""
+        if self._force:
+            return None
+        remote = control.state
+        saved = self._saved
+        for place, one in (("state.yaml", saved), ("the control document", remote)):
+            if one is not None:
+                self._refuse_foreign(place, one.identity, facts)
+        if remote is None or remote.last_processed is None:
+            return saved
+        if saved is None:
+            self._observe(
+                observations.StateFromControl(remote.last_processed, "there is no state.yaml")
+            )
+            return remote
+        if saved.last_processed is not None and remote.last_processed < saved.last_processed:
+            # safe, and cheap: the process that wrote both wrote this one up to ten seconds earlier
+            return saved.model_copy(update={"last_processed": remote.last_processed})
+        return saved
+
+    def _refuse_foreign(self, place: str, saved: Identity, facts: Facts) -> None:
+        other = identity.other_database(saved, facts)
+        if saved.pipeline != self._pipeline:
+            other = f"it belongs to the pipeline {saved.pipeline!r}"
+        if other is not None:
+            raise ForeignState(
+                f"{place}: {other}. If this database is the right one, run `listener load`: it "
+                "loads everything into a new index and starts a new state. Otherwise mend the "
+                "connection, or give the pipeline another name"
+            )
+
+    def _reasons(self, connection: Connection, saved: State, facts: Facts) -> list[str]:
+        reasons = identity.differences(saved.identity, facts, saved.last_processed)
+        row = connection.execute(
+            sql.SQL("SELECT pruned_below FROM {}").format(sql.Identifier(self._schema, "meta"))
+        ).fetchone()
+        pruned: datetime | None = row[0] if row else None
+        if (
+            pruned is not None
+            and saved.last_processed is not None
+            and saved.last_processed < pruned
+        ):
+            reasons.append(f"the journal was pruned up to {pruned}, after the watermark")
+        return reasons
+
+    def _renew(self, connection: Connection, facts: Facts) -> None:
+        """Leave our nonce in the database. Saved before and after: a crash in between is no other
+        history."""
+        known = self._keeper.identity
+        both = f"{facts.nonce} {self._nonce}"
+        self._keeper.identify(known.model_copy(update={"nonce": both}))
+        self._keeper.save(now=True)
+        identity.renew_nonce(connection, self._schema, self._nonce)
+        self._keeper.identify(known.model_copy(update={"nonce": self._nonce}))
+
+    def _identity(self, facts: Facts, known: Identity | None) -> Identity:
+        return Identity(
+            pipeline=self._pipeline,
+            system_identifier=facts.system_identifier,
+            timeline=facts.timeline,
+            database_oid=facts.database_oid,
+            wal_lsn=facts.wal_lsn,
+            nonce=known.nonce if known else facts.nonce or "",
+            config_hash="-".join(kind.hash for kind in self._kinds),
+            tables=dict(facts.tables),
+            indexes=dict(known.indexes) if known else {},
+        )
+
+    def _look(
+        self, kind: Kind, known: Identity | None, reasons: Sequence[str]
+    ) -> tuple[Current | None, Plan | None]:
+        """The index behind the alias, and whether its documents must be loaded anew."""
+        behind: Existing | None = None
+        concrete = ""
+        try:
+            behind = self._indexes.behind(kind.index)
+        except IndexError_ as error:
+            concrete = str(error)
+        current: Current | None = None
+        if behind is not None and behind.pipeline == self._pipeline:
+            current = Current(behind.name, lenient=behind.hash != kind.hash)
+        unfinished = None if reasons else self._unfinished(kind)
+        if unfinished is not None and behind is not None and unfinished.physical == behind.name:
+            # the swap was done, by us just before the end or by hand; the state was not yet saved
+            self._keeper.drop_load(kind.index)
+            self._keeper.index_is(kind.index, behind.uuid)
+            return current, None
+        expected = known.indexes.get(kind.index) if known else None
+        reason = concrete or self._why(behind, current, expected, reasons)
+        if reason is None and self._keeper.last_processed is None and unfinished is None:
+            reason = "there is no proven watermark"
+        if reason is None:
+            return current, None
+        if expected and (behind is None or behind.uuid != expected):
+            self._observe(observations.IndexVanished(kind.index, reason))
+        return current, Plan(kind, reason, unfinished)
+
+    def _why(
+        self,
+        behind: Existing | None,
+        current: Current | None,
+        expected: str | None,
+        reasons: Sequence[str],
+    ) -> str | None:
+        """Why the documents must be loaded anew; None: they need not."""
+        if behind is None:
+            reason = "the index or its alias is gone" if expected else "there is no index yet"
+        elif current is None:
+            reason = f"the alias leads to {behind.name}, which is not of this pipeline"
+        elif current.lenient:
+            reason = "mapping, query or watched tables have changed"
+        elif self._force:
+            reason = "asked for"
+        elif reasons:
+            reason = "another history"
+        elif expected is None:
+            reason = "no saved state speaks of this index"
+        elif expected != behind.uuid:
+            reason = f"{behind.name} is another index than before"
+        else:
+            return None
+        return reason
+
+    def _unfinished(self, kind: Kind) -> Load | None:
+        """A load that was begun before, whose index is still there and still what it must be."""
+        for load in self._keeper.loads:
+            if load.index == kind.index:
+                found = self._indexes.get(load.physical)
+                if found and found.hash == kind.hash and found.pipeline == self._pipeline:
+                    return load
+                self._keeper.drop_load(kind.index)
+        return None
+
+
+def prune(connection: Connection, schema: str, below: datetime) -> None:
+    """Remove journal rows below this moment, and record it in the same statement."""
+    connection.execute(
+        sql.SQL(
+            "WITH gone AS (DELETE FROM {journal} WHERE updated_at < {below} RETURNING 1) "
+            "UPDATE {meta} SET pruned_below = {below} "
+            "WHERE (pruned_below IS NULL OR pruned_below < {below}) AND EXISTS (SELECT FROM gone)"
+        ).format(
+            journal=sql.Identifier(schema, "journal"),
+            meta=sql.Identifier(schema, "meta"),
+            below=sql.Literal(below),
+        )
+    )

@@ -1,0 +1,91 @@
+"""The identity: which history of the database a watermark speaks of.
+
+A promoted replica, a restored dump or volume has another past; rows may have gone back to older
+stamps, which no sweep from the watermark would see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from psycopg import sql
+
+from listener import sqlfiles
+from listener.changes import Watch
+from listener.postgres import Connection
+from listener.state import Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the database says of itself now. `nonce` None: our schema holds none."""
+
+    system_identifier: str
+    timeline: int
+    database_oid: int
+    wal_lsn: str
+    nonce: str | None
+    tables: Mapping[str, int]
+    now: datetime
+
+
+def read(connection: Connection, watches: Sequence[Watch], schema: str) -> Facts:
+    """Read the facts. Raises psycopg.Error."""
+    row = connection.execute(sqlfiles.load("watermark/identity")).fetchone()
+    assert row is not None
+    nonce = connection.execute(
+        sql.SQL("SELECT nonce::text, pg_catalog.clock_timestamp() FROM {}").format(
+            sql.Identifier(schema, "meta")
+        )
+    ).fetchone()
+    assert nonce is not None
+    tables: dict[str, int] = {}
+    for watch in watches:
+        name = sql.Identifier(watch.schema, watch.table).as_string(connection)
+        found = connection.execute(
+            "SELECT pg_catalog.to_regclass(%s)::oid::bigint", (name,)
+        ).fetchone()
+        tables[f"{watch.schema}.{watch.table}"] = int(found[0] or 0) if found else 0
+    return Facts(row[0], row[1], row[2], row[3], nonce[0], tables, nonce[1])
+
+
+def renew_nonce(connection: Connection, schema: str, nonce: str) -> None:
+    """Leave a nonce of this process in our schema: a restored copy will hold an older one."""
+    connection.execute(
+        sql.SQL("UPDATE {} SET nonce = %s::text::uuid").format(sql.Identifier(schema, "meta")),
+        (nonce,),
+    )
+
+
+def position(lsn: str) -> int:
+    """A WAL position as a number, from its text `16/B374D848`."""
+    high, _, low = lsn.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def other_database(saved: Identity, facts: Facts) -> str | None:
+    """Why the state file belongs to another database altogether, or None."""
+    if saved.system_identifier != facts.system_identifier:
+        return "it belongs to another PostgreSQL cluster"
+    if saved.database_oid != facts.database_oid:
+        return "it belongs to another database of this cluster (or to one that was made anew)"
+    return None
+
+
+def differences(saved: Identity, facts: Facts, last_processed: datetime | None) -> list[str]:
+    """Why the history is another one than the saved one, in words; empty: it is the same."""
+    found: list[str] = []
+    if saved.timeline != facts.timeline:
+        found.append(f"timeline {facts.timeline} instead of {saved.timeline} (a promoted replica)")
+    if position(facts.wal_lsn) < position(saved.wal_lsn):
+        found.append(f"the WAL is at {facts.wal_lsn}, before {saved.wal_lsn}")
+    if facts.nonce not in saved.nonce.split():  # two while one is replaced by the other
+        found.append("the nonce in our schema is not the one that this pipeline left there")
+    for table, oid in saved.tables.items():
+        if facts.tables.get(table, oid) != oid:
+            found.append(f"{table} is another table than before")
+    if last_processed is not None and last_processed > facts.now + timedelta(minutes=1):
+        found.append(f"the watermark {last_processed} is in the future")
+    return found

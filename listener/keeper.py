@@ -1,0 +1,172 @@
+"""The keeper of the state: watermark, loads and identity, in state.yaml and the control document.
+
+state.yaml is saved at most once a second and at stop; the control document at most every ten
+seconds and at stop: a standby or a moved container starts from it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from listener import elastic, observations, state
+from listener.control import ControlDocument
+from listener.observations import Observe
+from listener.state import Identity, Load, State
+
+_FILE_EVERY: Final = 1.0
+_CONTROL_EVERY: Final = 10.0
+
+
+class Keeper:
+    """Holds the one State of the process. Thread-safe.
+
+    While a load is wanted or under way the saved watermark stands still: what asked for the load
+    must be seen again after a crash.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        control: ControlDocument,
+        generation: Callable[[], int],
+        observe: Observe,
+    ) -> None:
+        self._path = path
+        self._control = control
+        self._generation = generation
+        self._observe = observe
+        self._lock = threading.RLock()
+        self._state: State | None = None
+        self._proven: datetime | None = None
+        self._frozen: set[str] = set()
+        self._file_due = self._control_due = 0.0
+        self._changed = False
+        self._failing = False
+
+    @property
+    def last_processed(self) -> datetime | None:
+        """The saved watermark."""
+        return self._state.last_processed if self._state else None
+
+    @property
+    def loads(self) -> tuple[Load, ...]:
+        """Loads under way."""
+        return self._state.loads if self._state else ()
+
+    def begin(self, value: State) -> None:
+        """Start from this state, which is the one that was read or a new one."""
+        with self._lock:
+            self._state = value
+            self._proven = value.last_processed
+            self._changed = True
+
+    def identify(self, identity: Identity) -> None:
+        """Another identity: of a new session, or with a new index."""
+        with self._lock:
+            assert self._state is not None
+            self._state = self._state.model_copy(update={"identity": identity})
+            self._changed = True
+
+    @property
+    def state(self) -> State:
+        """The whole state; `begin` must have been called."""
+        assert self._state is not None
+        return self._state
+
+    def index_is(self, index: str, uuid: str) -> None:
+        """This index stands behind the alias now."""
+        known = self.identity
+        indexes = {**known.indexes, index: uuid}
+        self.identify(known.model_copy(update={"indexes": indexes}))
+
+    @property
+    def identity(self) -> Identity:
+        """The identity that is saved next."""
+        assert self._state is not None
+        return self._state.identity
+
+    def freeze(self, index: str) -> None:
+        """A load of this index is wanted: hold the saved watermark until `thaw`."""
+        with self._lock:
+            self._frozen.add(index)
+
+    def thaw(self, index: str) -> None:
+        """The load of this index is complete."""
+        with self._lock:
+            self._frozen.discard(index)
+            self._settle()
+
+    def advance(self, at: datetime) -> None:
+        """Every change stamped before `at` is in every index that is not being loaded."""
+        with self._lock:
+            self._proven = at
+            self._settle()
+
+    def step_back(self, by: timedelta) -> None:
+        """The server's clock went back: so does the watermark."""
+        with self._lock:
+            if self._proven is not None:
+                self._proven -= by
+            if self._state is not None and self._state.last_processed is not None:
+                earlier = self._state.last_processed - by
+                self._state = self._state.model_copy(update={"last_processed": earlier})
+                self._changed = True
+
+    def _settle(self) -> None:
+        if self._state is None or self._frozen or self._proven is None:
+            return
+        self._state = self._state.model_copy(update={"last_processed": self._proven})
+        self._changed = True
+
+    def put_load(self, load: Load) -> None:
+        """Remember how far a load has come; saved at once."""
+        with self._lock:
+            assert self._state is not None
+            others = tuple(one for one in self._state.loads if one.index != load.index)
+            self._state = self._state.model_copy(update={"loads": (*others, load)})
+            self._changed = True
+            self.save(now=True)
+
+    def drop_load(self, index: str) -> None:
+        """A load is complete, or given up."""
+        with self._lock:
+            assert self._state is not None
+            others = tuple(one for one in self._state.loads if one.index != index)
+            self._state = self._state.model_copy(update={"loads": others})
+            self._changed = True
+
+    def save(self, *, now: bool = False) -> None:
+        """Write state.yaml where it is due; a failure is told, and tried again."""
+        with self._lock:
+            clock = time.monotonic()
+            if self._state is None or not self._changed or (clock < self._file_due and not now):
+                return
+            try:
+                state.write(self._path, self._state)
+            except state.StateError as error:
+                if not self._failing:
+                    self._observe(observations.StateNotSaved(str(error)))
+                self._failing = True
+                self._file_due = clock + _FILE_EVERY
+                return
+            self._failing = False
+            self._changed = False
+            self._file_due = clock + _FILE_EVERY
+
+    def save_control(self, *, now: bool = False) -> bool:
+        """Write the control document where it is due; False where the generation is not ours."""
+        with self._lock:
+            clock = time.monotonic()
+            if self._state is None or (clock < self._control_due and not now):
+                return True
+            content = self._state.model_dump(mode="json")
+            self._control_due = clock + _CONTROL_EVERY
+        try:
+            return self._control.save(self._generation(), content)
+        except elastic.Error:
+            return True  # the pipeline's own requests tell of an outage

@@ -1,0 +1,188 @@
+"""The full load: every document into a new index, then the swap of the alias. Resumable.
+
+Pages of ids by keyset, in short statements, each acknowledged and written down before the next
+one: a killed load goes on after its last page, in the index that it began. Live changes go to the
+new index from its first moment on, so nothing is left to catch up but what the sweeps bring.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from listener import observations, postgres
+from listener.documents import DocumentSource
+from listener.fence import Fence
+from listener.indexes import IndexConfig, Indexes
+from listener.keeper import Keeper
+from listener.lifecycle import Stop, Stopped
+from listener.observations import Observe
+from listener.pipeline import Pipeline
+from listener.state import Load
+
+
+class AliasTaken(Exception):
+    """The alias's name is a concrete index of somebody else; the message has the command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of document, with what its index must be."""
+
+    number: int
+    source: DocumentSource
+    config: IndexConfig
+    hash: str
+
+    @property
+    def index(self) -> str:
+        """The alias."""
+        return self.source.name
+
+
+class Loader:
+    """Loads kinds of documents. Its methods run in the thread that calls them."""
+
+    def __init__(
+        self,
+        *,
+        kinds: Sequence[Kind],
+        pipeline: Pipeline,
+        fence: Fence,
+        indexes: Indexes,
+        keeper: Keeper,
+        page_size: int,
+        observe: Observe,
+        stop: Stop,
+    ) -> None:
+        self.kinds = kinds
+        self._pipeline = pipeline
+        self._fence = fence
+        self._indexes = indexes
+        self._keeper = keeper
+        self._page_size = page_size
+        self._observe = observe
+        self._stop = stop
+        self._began: dict[str, float] = {}
+
+    def begin(self, kind: Kind, reason: str, resume: Load | None, now: datetime) -> Load:
+        """Make the new index, or take up the one of `resume`, and feed it live changes.
+
+        `now` is the server's clock. Call it before the moment that the load's proof speaks of.
+        """
+        if resume is not None:
+            load = resume
+        else:
+            self._drop_unfinished(kind)
+            name = f"{kind.index}-{kind.hash}-{now.astimezone(UTC):%Y%m%dt%H%M%S%f}z"
+            self._indexes.create(name, kind.config, kind.hash)
+            load = Load(index=kind.index, physical=name, started_at=now)
+        self._began[kind.index] = time.monotonic()
+        self._observe(observations.LoadStarted(kind.index, load.physical, reason, load.documents))
+        with self._fence.lock, self._pipeline.quiet():
+            self._fence.loading[kind.number] = load.physical
+            self._fence.point()
+        return load
+
+    def _drop_unfinished(self, kind: Kind) -> None:
+        """Remove indexes of loads that were given up: ours, fed by us, behind no alias of users."""
+        aliases = self._indexes.aliases(f"{kind.index}.l*")
+        for names in aliases.values():
+            for name in names:
+                self._indexes.drop_if_unused(name, kind.index)
+        if self._fence.loading[kind.number] is not None:
+            self._fence.loading[kind.number] = None
+
+    def pages(
+        self,
+        connection: postgres.Connection,
+        kind: Kind,
+        load: Load,
+        *,
+        save: Callable[[], bool],
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Load:
+        """Load what is left, page by page. `save` says whether the progress may be kept.
+
+        Progress is kept once the load's start is proven: until then a crash begins it anew.
+        Raises Stopped at stop or cancellation; psycopg.Error passes through, call it again then.
+        """
+        total = kind.source.estimate(connection)
+        began = self._began[kind.index]
+        while not load.done:
+            after = load.after
+            keys = kind.source.id_page(connection, after, self._page_size)
+            if keys:
+                job = self._pipeline.submit_ids(kind.number, keys, load_only=True)
+                while not self._pipeline.wait(job, 1.0):
+                    if self._stop.requested or cancelled() or self._pipeline.crashed:
+                        raise Stopped("the load was stopped")
+            load = load.model_copy(
+                update={
+                    "after": keys[-1] if keys else after,
+                    "documents": load.documents + len(keys),
+                    "done": len(keys) == 0,
+                }
+            )
+            if save():
+                self._keeper.put_load(load)
+            if keys:
+                self._observe(
+                    observations.LoadProgress(
+                        kind.index,
+                        load.documents,
+                        max(total, load.documents),
+                        time.monotonic() - began,
+                    )
+                )
+            if self._stop.requested or cancelled():
+                raise Stopped("the load was stopped")
+        return load
+
+    def swap(self, kind: Kind, load: Load) -> None:
+        """Refresh, bring the replicas back, wait for them, then swap the alias in one call.
+
+        Raises AliasTaken where the alias's name is a concrete index.
+        """
+        self._indexes.finish(load.physical, kind.config)
+        while not self._indexes.healthy(load.physical, seconds=5):
+            self._observe(
+                observations.Waiting(
+                    "Elasticsearch", 1, 0, f"{load.physical} is not green yet: its replicas wait"
+                )
+            )
+            if self._stop.requested:
+                raise Stopped("the load was stopped")
+        if self._indexes.is_concrete(kind.index):
+            raise AliasTaken(
+                f"{kind.index!r} is a concrete index, not an alias, and listener does not touch "
+                f"it. The documents are loaded in {load.physical}. This replaces the index (it is "
+                "deleted) in one step; then start listener again:\n"
+                "curl -X POST ELASTICSEARCH/_aliases -H 'Content-Type: application/json' -d "
+                f'\'{{"actions":[{{"remove_index":{{"index":"{kind.index}"}}}},'
+                f'{{"add":{{"index":"{load.physical}","alias":"{kind.index}"}}}}]}}\''
+            )
+        with self._fence.lock, self._pipeline.quiet():
+            former = self._indexes.aliases(kind.index).get(kind.index, [])
+            actions = [
+                {"remove": {"index": name, "alias": kind.index}}
+                for name in former
+                if name != load.physical
+            ]
+            actions.append({"add": {"index": load.physical, "alias": kind.index}})
+            self._fence.current[kind.number] = load.physical
+            self._fence.lenient[kind.number] = False
+            self._fence.loading[kind.number] = None
+            self._fence.point(actions)
+        found = self._indexes.get(load.physical)
+        self._keeper.index_is(kind.index, found.uuid if found else "")
+        self._keeper.drop_load(kind.index)
+        self._keeper.thaw(kind.index)
+        self._keeper.save(now=True)
+        seconds = time.monotonic() - self._began[kind.index]
+        self._observe(observations.Loaded(kind.index, load.physical, load.documents, seconds))
+        for name in former:
+            if name != load.physical:
+                self._observe(observations.OldIndexKept(kind.index, name))
