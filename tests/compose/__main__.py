@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+from playground.system import PlaygroundError
 from tests.compose.deployment import SERVICES, Deployment
 from tests.compose.engine import CommandError, Engine, docker_engine, install_missing
 from tests.compose.images import make_stand_ins
@@ -34,7 +35,7 @@ def main() -> int:
     try:
         with docker_engine() as engine:
             lines = _run(engine, stand_ins=engine.own or arguments.stand_ins)
-    except (CommandError, StepFailed) as error:
+    except (CommandError, StepFailed, PlaygroundError) as error:
         print(f"compose-test FAILED: {error}", file=sys.stderr)
         return 1
     width = max(len(name) for name, _ in lines)
@@ -61,7 +62,7 @@ def _run(engine: Engine, *, stand_ins: bool) -> list[tuple[str, str]]:
         )
         made = make_stand_ins(engine, wanted)
     lines = [("engine", "started by the test" if engine.own else "the one that was there")]
-    lines.append(("stand-ins for", ", ".join(made) or "none: the real images"))
+    lines.append(("stand-ins for", ", ".join(made) or "none"))
     try:
         with _cleared(deployment):
             for step in steps():

@@ -2,7 +2,8 @@
 
 An engine of our own keeps its data, its socket and its pid file apart, so that it never meets an
 engine that somebody else starts. dockerd changes the machine's packet filter and leaves a bridge
-behind: both are put back when it has ended.
+behind: both are put back when it has ended. Its images stay under the playground's directory for
+the next run.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from playground.leftovers import end_leftover, forget, remember
 from playground.places import cache_directory
-from playground.system import PlaygroundError, wait_gone, wait_until
+from playground.system import FileLock, PlaygroundError, wait_gone, wait_until
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -90,11 +92,20 @@ def docker_engine() -> Iterator[Engine]:
         yield Engine(environment, own=False)
         return
     install_missing()
-    with tempfile.TemporaryDirectory(prefix="compose-") as place:
+    home = cache_directory() / "compose"
+    home.mkdir(exist_ok=True)
+    lock = FileLock(home / "engine.lock")
+    if not lock.acquire(wait=False):
+        raise CommandError("another compose-test is running here")
+    end_leftover(home)
+    with lock, tempfile.TemporaryDirectory(prefix="compose-") as place:
         environment["DOCKER_HOST"] = f"unix://{place}/docker.sock"
         environment["DOCKER_BUILDKIT"] = "0"  # Debian ships no buildx
-        with _network_kept(), _daemon(Path(place), environment):
-            yield Engine(environment, own=True)
+        with _network_kept(), _daemon(home, Path(place), environment):
+            engine = Engine(environment, own=True)
+            yield engine
+            # What older runs have built. Younger images serve as the cache of the next build.
+            engine.docker("image", "prune", "--force", "--filter", "until=24h")
 
 
 def install_missing() -> None:
@@ -120,13 +131,11 @@ def _answers(environment: dict[str, str]) -> bool:
 
 
 @contextlib.contextmanager
-def _daemon(place: Path, environment: dict[str, str]) -> Iterator[None]:
-    data = cache_directory() / "compose" / "docker"
-    data.mkdir(parents=True, exist_ok=True)
+def _daemon(home: Path, place: Path, environment: dict[str, str]) -> Iterator[None]:
     command = [
         "dockerd",
         "--storage-driver=overlay2",
-        f"--data-root={data}",
+        f"--data-root={home}/docker",
         f"--exec-root={place}/exec",
         f"--pidfile={place}/docker.pid",
         f"--host={environment['DOCKER_HOST']}",
@@ -141,6 +150,7 @@ def _daemon(place: Path, environment: dict[str, str]) -> Iterator[None]:
             stderr=output,
             start_new_session=True,
         )
+    remember(home, process.pid, signal.SIGTERM)
     try:
         try:
             wait_until(
@@ -160,6 +170,7 @@ def _daemon(place: Path, environment: dict[str, str]) -> Iterator[None]:
             if not wait_gone(process.pid, 60):
                 process.kill()
         process.wait()
+        forget(home)
 
 
 @contextlib.contextmanager
