@@ -112,6 +112,8 @@ class Coordinator:
         self._cancel = threading.Event()
         self._load_thread: threading.Thread | None = None
         self._resumed = False
+        self._floor: datetime | None = None
+        """Where sweeps start between the first load's end and the first watermark."""
         self._thread = threading.Thread(target=self._run, name="coordinator", daemon=True)
 
     # -- the receiver: called by the LISTEN thread -----------------------------------------------
@@ -297,6 +299,7 @@ class Coordinator:
         self._last_clock = None
         self._end_load()
         self._running.clear()
+        self._floor = None
         plan = self._history.begin(self._connection)
         with self._fence.lock:
             for number, current in enumerate(plan.current):
@@ -323,6 +326,8 @@ class Coordinator:
         moments = [load.started_at for load in list(self._running.values())]
         if self._keeper.last_processed is not None:
             moments.append(self._keeper.last_processed)
+        elif self._floor is not None:
+            moments.append(self._floor)
         if not moments:
             return None
         return min(moments) - timedelta(seconds=self._config.overlap)
@@ -585,6 +590,7 @@ class Coordinator:
 
     def _finish_load(self, kind: Kind, load: Load) -> None:
         self._loader.swap(kind, load)
+        self._floor = min(self._floor or load.started_at, load.started_at)
         del self._running[kind.number]
         self._pipeline.refresh_soon()
 

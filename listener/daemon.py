@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 from functools import partial
 
@@ -291,6 +291,7 @@ class _Built:
             kinds=parts.kinds,
             saved=saved,
             force=daemon._force,
+            overlap=timedelta(seconds=config.overlap),
             control=control,
             indexes=indexes,
             keeper=self.keeper,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from psycopg import sql
 
@@ -63,6 +63,7 @@ class History:
         kinds: Sequence[Kind],
         saved: State | None,
         force: bool,
+        overlap: timedelta,
         control: ControlDocument,
         indexes: Indexes,
         keeper: Keeper,
@@ -75,6 +76,7 @@ class History:
         self._kinds = kinds
         self._saved = saved
         self._force = force
+        self._overlap = overlap
         self._control = control
         self._indexes = indexes
         self._keeper = keeper
@@ -97,6 +99,10 @@ class History:
             saved = self._starting_point(self._control.read(), facts)
         known = saved.identity if saved else None
         reasons = self._reasons(connection, saved, facts) if saved else []
+        if saved is not None and saved.last_processed and saved.last_processed > facts.now:
+            # the server's clock went back while we were away: stamps given since then are lower
+            earlier = facts.now - self._overlap
+            saved = saved.model_copy(update={"last_processed": earlier})
         fresh = saved is None or bool(reasons)
         self._keeper.begin(
             State(
@@ -209,10 +215,14 @@ class History:
         if behind is not None and behind.pipeline == self._pipeline:
             current = Current(behind.name, lenient=behind.hash != kind.hash)
         unfinished = None if reasons else self._unfinished(kind)
-        if unfinished is not None and behind is not None and unfinished.physical == behind.name:
+        if (
+            unfinished is not None
+            and unfinished.done
+            and behind is not None
+            and unfinished.physical == behind.name
+        ):
             # the swap was done, by us just before the end or by hand; the state was not yet saved
-            self._keeper.drop_load(kind.index)
-            self._keeper.index_is(kind.index, behind.uuid)
+            self._keeper.load_is_done(unfinished, behind.uuid)
             return current, None
         expected = known.indexes.get(kind.index) if known else None
         reason = concrete or self._why(behind, current, expected, reasons)

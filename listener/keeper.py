@@ -140,6 +140,19 @@ class Keeper:
             self._state = self._state.model_copy(update={"loads": others})
             self._changed = True
 
+    def load_is_done(self, load: Load, uuid: str) -> None:
+        """The index of this load stands behind its alias already, though nobody wrote it down.
+
+        What it holds is proven up to the load's start, whatever the watermark was.
+        """
+        with self._lock:
+            self.drop_load(load.index)
+            self.index_is(load.index, uuid)
+            saved = self.state.last_processed
+            moment = load.started_at if saved is None else min(saved, load.started_at)
+            self._state = self.state.model_copy(update={"last_processed": moment})
+            self._proven = moment
+
     def save(self, *, now: bool = False) -> None:
         """Write state.yaml where it is due; a failure is told, and tried again."""
         with self._lock:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -26,6 +27,8 @@ from listener.observations import Observe
 
 _TURN: Final = 0.5
 """Seconds between two looks at the stop flag."""
+_GRACE: Final = 2.0
+"""Seconds in which the server may notice that a daemon which was killed is gone."""
 
 
 class AlreadyActive(Exception):
@@ -172,6 +175,7 @@ class Notifications:
     def _lock(self, connection: postgres.Connection) -> None:
         key = {"key": lock_key(self._config.db_schema)}
         told = False
+        deadline = time.monotonic() + _GRACE
         while not self._stop.requested:
             row = connection.execute(sqlfiles.load("watermark/lock"), key).fetchone()
             if row and row[0]:
@@ -181,7 +185,7 @@ class Notifications:
             if pid is not None and pid == self._previous_pid:
                 # our own session of before the outage, which the server still believes in
                 connection.execute("SELECT pg_catalog.pg_terminate_backend(%s)", (pid,))
-            elif self._session == 0:
+            elif self._session == 0 and time.monotonic() > deadline:
                 if pid is None:
                     continue  # it ended between the two looks
                 raise AlreadyActive(f"PostgreSQL process {pid} holds the lock of this pipeline")

@@ -27,6 +27,10 @@ SESSION: Final[Mapping[str, str]] = {
     "bytea_output": "hex",
     "extra_float_digits": "1",
     "client_encoding": "UTF8",
+    # a machine that vanished without a word must not hold the lock for hours
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
 }
 
 _PASSING: Final = ("08", "53", "57P", "40", "55P03", "25006", "58")

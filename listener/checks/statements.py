@@ -1,0 +1,280 @@
+"""The user's SQL files: do they run, return what they must, and read only what is watched?
+
+Two nets are cast. A PREPARE locks every relation that the statement names, behind views too, and
+the locks of a transaction can be read: nothing that is named escapes. The plan of EXPLAIN then
+tells which of them are really read (a join that the planner removes reads nothing), and which
+functions are called. What a function reads inside of itself is seen by neither.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import psycopg
+from psycopg import ClientCursor
+
+from listener import sqlfiles
+from listener.changes import KeyType
+from listener.checks.advice import static_line, watch_lines
+from listener.checks.finding import Finding
+from listener.checks.plan import CLOCK_FUNCTIONS, Plan, clock_literals, read_plan
+from listener.checks.privileges import grant, row_security
+from listener.config import DocumentConfig, split_name
+from listener.postgres import Connection, is_passing
+
+Role = Literal["query", "mapping", "ids"]
+
+_COLUMNS: Final[dict[Role, str]] = {
+    "query": "it must return exactly the columns id and document",
+    "mapping": "it must return the document ids as the column id",
+    "ids": "it must return the document ids as the column id",
+}
+_UUID: Final = "00000000-0000-4000-8000-000000000000"
+_SETTINGS: Final = ("enable_partition_pruning", "constraint_exclusion")
+_SYSTEM: Final = ("pg_catalog", "information_schema", "pg_toast")
+_UNTOLD: Final = {
+    "m": "a materialized view, whose REFRESH fires no trigger",
+    "f": "a foreign table, whose changes fire no trigger here",
+}
+_DENIED: Final = "42501"
+_PREPARED: Final = "listener_check"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL file, rendered (with casts at its placeholders), and parameters to plan it with."""
+
+    role: Role
+    path: Path
+    sql: str
+    parameters: Mapping[str, Any]
+
+
+def sample(name: str, types: Sequence[KeyType], *, array: bool) -> dict[str, Any]:
+    """Parameters with one plausible key: with NULL or no key a plan would shrink to nothing."""
+    values = [_UUID if kind == "uuid" else "1" for kind in types]
+    names = [name] if len(types) == 1 else [f"{name}_{n}" for n in range(1, len(types) + 1)]
+    return {one: [value] if array else value for one, value in zip(names, values, strict=True)}
+
+
+def check_statements(
+    connection: Connection, document: DocumentConfig, statements: Iterable[Statement]
+) -> list[Finding]:
+    """Look at the SQL files of one document. Changes nothing, runs none of them.
+
+    Raises psycopg.Error only where the server or the connection is at fault.
+    """
+    found: list[Finding] = []
+    for statement in statements:
+        found.extend(_Inspection(connection, document, statement).run())
+    return list(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Relation:
+    """A table or the like that the statement names; `parts_of`: itself, then what it is part of."""
+
+    schema: str
+    name: str
+    kind: str
+    usage: bool
+    select: bool
+    hidden: bool
+    parts_of: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class _Inspection:
+    """One statement under the lens, in one transaction that is rolled back."""
+
+    connection: Connection
+    document: DocumentConfig
+    statement: Statement
+    found: list[Finding] = field(default_factory=list)
+
+    def run(self) -> list[Finding]:
+        connection, text = self.connection, self._bound()
+        with connection.transaction(force_rollback=True):
+            for setting in _SETTINGS:
+                connection.execute(f"SET LOCAL {setting} = off")
+            if not self._try(f"PREPARE {_PREPARED} AS {text}"):
+                return self.found
+            try:
+                plan = self._plan(text)
+                self._columns(text)
+                relations = self._relations()
+            finally:
+                with contextlib.suppress(psycopg.Error):
+                    connection.execute(f"DEALLOCATE {_PREPARED}")
+        if plan is None:
+            self._denied(relations)
+        self._unwatched(relations, plan)
+        if plan is not None:
+            self._changes_by_itself(plan)
+        return self.found
+
+    def _add(self, severity: Literal["error", "warning"], what: str, mend: str = "") -> None:
+        self.found.append(Finding(severity, f"{self.statement.path}: {what}", mend))
+
+    def _bound(self) -> str:
+        """The statement with its parameters in it: PREPARE takes no parameters from outside."""
+        return ClientCursor(self.connection).mogrify(
+            self.statement.sql.encode(), self.statement.parameters
+        )
+
+    def _try(self, text: str, *, denied: bool = True) -> psycopg.Cursor[tuple[Any, ...]] | None:
+        """Execute; an error of the statement itself becomes a finding and None.
+
+        With `denied` off a missing right is passed over in silence.
+        """
+        try:
+            with self.connection.transaction():
+                # A binary result makes psycopg use the protocol that refuses a second statement
+                # behind a semicolon, which would really be run.
+                return self.connection.execute(text.encode(), binary=True)
+        except psycopg.Error as error:
+            if is_passing(error):
+                raise
+            if error.sqlstate == _DENIED and not denied:
+                return None
+            mend = error.diag.message_hint or ""
+            if error.sqlstate == _DENIED:
+                role = self.connection.info.user
+                mend = f"GRANT USAGE ON SCHEMA …, or SELECT ON …, to the role {role}"
+            what = error.diag.message_primary or str(error)
+            self._add("error", f"{_line(error, text)}{what}", mend)
+        return None
+
+    def _plan(self, text: str) -> Plan | None:
+        cursor = self._try(f"EXPLAIN (VERBOSE, FORMAT JSON) {text}", denied=False)
+        row = cursor.fetchone() if cursor else None
+        return read_plan(row[0]) if row else None
+
+    def _columns(self, text: str) -> None:
+        cursor = self._try(f"SELECT * FROM (\n{text}\n) AS q LIMIT 0", denied=False)
+        if cursor is None or cursor.description is None:
+            return
+        names = [column.name for column in cursor.description]
+        role = self.statement.role
+        right = sorted(names) == ["document", "id"] if role == "query" else names.count("id") == 1
+        if not right:
+            self._add("error", f"{_COLUMNS[role]}, and returns {', '.join(names) or 'none'}")
+
+    def _relations(self) -> list[_Relation]:
+        oids = [row[0] for row in self.connection.execute(sqlfiles.load("checks/locked"))]
+        rows = self.connection.execute(sqlfiles.load("checks/relations"), {"oids": oids})
+        return [
+            _Relation(*row[:6], tuple((schema, name) for schema, name in row[6])) for row in rows
+        ]
+
+    def _denied(self, relations: Sequence[_Relation]) -> None:
+        """The plan was refused: say each right that is missing, where it can be known."""
+        before = len(self.found)
+        for one in relations:
+            if not one.usage:
+                mend = grant(self.connection, "USAGE", "SCHEMA ", one.schema)
+                self._add("error", f"the schema {one.schema} may not be used", mend)
+            if not one.select:
+                mend = grant(self.connection, "SELECT", "", one.schema, one.name)
+                self._add("error", f"{one.schema}.{one.name} may not be read", mend)
+            if one.hidden:
+                self.found.append(row_security(self.connection, (one.schema, one.name)))
+        if len(self.found) == before:
+            self._try(f"EXPLAIN {self._bound()}")
+
+    def _unwatched(self, relations: Sequence[_Relation], plan: Plan | None) -> None:
+        known = {split_name(one.table) for one in self.document.watch}
+        known.update(split_name(name) for name in self.document.static)
+        roots: dict[tuple[str, str], list[_Relation]] = {}
+        for one in relations:
+            if one.kind != "v" and known.isdisjoint(one.parts_of):
+                roots.setdefault(one.parts_of[-1], []).append(one)
+        for root, parts in roots.items():
+            if plan is None or any((one.schema, one.name) in plan.relations for one in parts):
+                self._unwatched_table(root, parts[0].kind)
+            else:
+                self._add(
+                    "warning",
+                    f"it names {'.'.join(root)}, which is neither watched nor static, though its "
+                    "plan does not read it",
+                    static_line(root),
+                )
+        for name in sorted(plan.relations - known if plan else ()):
+            if name[0] in _SYSTEM:
+                what = f"it reads {'.'.join(name)}, a system catalog, whose changes fire no trigger"
+                self._add("warning", what, static_line(name))
+
+    def _unwatched_table(self, name: tuple[str, str], kind: str) -> None:
+        if kind in _UNTOLD:
+            self._add(
+                "error",
+                f"it reads {'.'.join(name)}, {_UNTOLD[kind]}: its changes would not arrive",
+                "read the tables themselves and watch these, or load anew after each change and "
+                f"write\n{static_line(name)}",
+            )
+            return
+        document = split_name(self.document.table)
+        row = self.connection.execute(
+            sqlfiles.load("checks/references"),
+            {
+                "schema": name[0],
+                "table": name[1],
+                "document_schema": document[0],
+                "document_table": document[1],
+                "document_key": list(self.document.key),
+            },
+        ).fetchone()
+        references, key = row if row is not None else (False, ["COLUMN"])
+        direct = references or name == document
+        lines = watch_lines(name, key, None if direct else self.document.index)
+        self._add(
+            "error",
+            f"it reads {'.'.join(name)}, which is neither watched nor static: its changes would "
+            f"not reach {self.document.index}",
+            f"{lines}\nor, if it never changes,\n{static_line(name)}",
+        )
+
+    def _changes_by_itself(self, plan: Plan) -> None:
+        clock = set(plan.clock) | clock_literals(self.statement.sql)
+        volatile: set[str] = set()
+        unseen: set[str] = set()
+        calls = sorted(plan.calls, key=lambda one: (one.schema, one.name))
+        rows = self.connection.execute(
+            sqlfiles.load("checks/functions"),
+            {
+                "schemas": [one.schema for one in calls],
+                "names": [one.name for one in calls],
+            },
+        )
+        for built_in, schema, name, is_volatile, reads in rows:
+            if built_in and name in CLOCK_FUNCTIONS:
+                clock.add(f"{name}()")
+            elif is_volatile:
+                volatile.add(f"{name}()" if built_in else f"{schema}.{name}()")
+            if reads and not built_in:
+                unseen.add(f"{schema}.{name}()")
+        told = [f"the clock ({', '.join(sorted(clock))})"] if clock else []
+        told += [f"volatile functions ({', '.join(sorted(volatile))})"] if volatile else []
+        if told:
+            self._add(
+                "warning",
+                f"its result depends on {' and '.join(told)}: such a document changes by itself, "
+                "and nobody tells listener",
+                "keep the value in a column, or reckon it when searching",
+            )
+        if unseen:
+            self._add(
+                "warning",
+                f"what {', '.join(sorted(unseen))} reads inside cannot be seen",
+                "watch the tables that it reads, or declare it IMMUTABLE if it reads none",
+            )
+
+
+def _line(error: psycopg.Error, text: str) -> str:
+    """`line 7: ` of the user's file: what we put before it ends with no line."""
+    position = error.diag.statement_position
+    return "" if position is None else f"line {text[: int(position) - 1].count(chr(10)) + 1}: "
