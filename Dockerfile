@@ -4,7 +4,7 @@
 # volume at /var/lib/listener. The root file system may be read-only: modules are compiled while
 # the image is built, and only /tmp and the volume are written to.
 
-ARG BASE_IMAGE=python:3.12.12-slim-bookworm
+ARG BASE_IMAGE=python:3.12.13-slim-bookworm
 
 # pip stays in this stage.
 FROM ${BASE_IMAGE} AS build
