@@ -1,0 +1,135 @@
+"""Bulk bodies and verdicts: pure values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from listener.bulk import (
+    Document,
+    Outcome,
+    encode,
+    generation_of,
+    judge,
+    versioned,
+)
+
+
+def test_versions_order_by_generation_first() -> None:
+    """A new generation is above all versions of the ones before."""
+    assert versioned(2, 1) > versioned(1, 2**40 - 1)
+    assert generation_of(versioned(7, 99)) == 7
+    assert versioned(2**22, 2**40 - 1) < 2**63
+
+
+def test_a_body_has_each_document_once_for_each_target() -> None:
+    """Index and delete actions, both with our version, in the order of the documents."""
+    body = encode(
+        [Document(("1",), "1", b'{"a":1}'), Document(("2",), '2"', None)], ["x.w1", "x.l1"], 5
+    )
+    lines = [json.loads(line) for line in body.splitlines()]
+    meta = {"version": 5, "version_type": "external_gte"}
+    assert lines == [
+        {"index": {"_index": "x.w1", "_id": "1", **meta}},
+        {"a": 1},
+        {"index": {"_index": "x.l1", "_id": "1", **meta}},
+        {"a": 1},
+        {"delete": {"_index": "x.w1", "_id": '2"', **meta}},
+        {"delete": {"_index": "x.l1", "_id": '2"', **meta}},
+    ]
+    assert body.endswith(b"\n")
+
+
+def test_raw_line_breaks_do_not_become_action_lines() -> None:
+    """`json` columns keep raw line breaks between tokens: user text must not be read as actions."""
+    evil = b'{"a":\n1,\r\n"b":2}\n{"delete":{"_index":"x","_id":"1"}}'
+    body = encode([Document(("1",), "1", evil)], ["x.w1"], 1)
+    assert len(body.splitlines()) == 2
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+            st.none()
+            | st.dictionaries(
+                st.text(st.characters(exclude_categories=["Cs"])),
+                st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
+            ),
+        ),
+        min_size=1,
+    )
+)
+def test_any_body_reads_back(documents: list[tuple[str, Any]]) -> None:
+    """Whatever ids and contents: as many actions as documents, each followed by its own content."""
+    body = encode(
+        [
+            Document((name,), name, None if value is None else json.dumps(value, indent=1).encode())
+            for name, value in documents
+        ],
+        ["x.w1"],
+        1,
+    )
+    lines = iter(body[:-1].split(b"\n"))
+    for name, value in documents:
+        action = json.loads(next(lines))
+        ((operation, meta),) = action.items()
+        assert meta["_id"] == name
+        assert operation == ("delete" if value is None else "index")
+        if value is not None:
+            assert json.loads(next(lines)) == value
+    assert next(lines, None) is None
+
+
+def answer(status: int, kind: str | None = None, reason: str = "", operation: str = "index") -> Any:
+    """One item of a reply."""
+    error = {} if kind is None else {"error": {"type": kind, "reason": reason}}
+    return {operation: {"status": status, **error}}
+
+
+@pytest.mark.parametrize(
+    ("item", "outcome"),
+    [
+        (answer(200), Outcome.DONE),
+        (answer(201), Outcome.DONE),
+        (answer(404, operation="delete"), Outcome.DONE),
+        (answer(404), Outcome.HOLD),
+        (answer(404, "index_not_found_exception"), Outcome.FENCED),
+        (answer(404, "index_not_found_exception", operation="delete"), Outcome.FENCED),
+        (answer(429, "es_rejected_execution_exception"), Outcome.RETRY),
+        (answer(429, "circuit_breaking_exception"), Outcome.RETRY),
+        (answer(503, "unavailable_shards_exception"), Outcome.RETRY),
+        (answer(400, "document_parsing_exception"), Outcome.PARK),
+        (answer(400, "mapper_parsing_exception"), Outcome.PARK),
+        (answer(400, "strict_dynamic_mapping_exception"), Outcome.PARK),
+        (answer(400, "illegal_argument_exception"), Outcome.PARK),
+        # a closed index answers 400 and a blocked one 403, item by item: nobody's own fault
+        (answer(400, "index_closed_exception"), Outcome.HOLD),
+        (answer(403, "cluster_block_exception"), Outcome.HOLD),
+        (answer(403, "security_exception"), Outcome.HOLD),
+        (answer(500, "anything_new"), Outcome.HOLD),
+        ({"index": {"status": 500, "error": "text"}}, Outcome.HOLD),
+    ],
+)
+def test_verdicts_go_by_error_type(item: Any, outcome: Outcome) -> None:
+    """What is not known stops the pipeline; it is never parked."""
+    assert judge(item).outcome is outcome
+
+
+def test_a_conflict_says_which_version_is_stored() -> None:
+    """Whose generation it is decides; the version stands in the reason on all servers."""
+    verdict = judge(
+        answer(
+            409,
+            "version_conflict_engine_exception",
+            "[1]: version conflict, current version [1099511627777] is higher than the one "
+            "provided [7]",
+        )
+    )
+    assert verdict.outcome is Outcome.CONFLICT
+    assert verdict.stored_version == 1099511627777
+    assert judge(answer(409, "version_conflict_engine_exception", "?")).stored_version is None
