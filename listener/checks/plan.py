@@ -55,11 +55,7 @@ def read_plan(plan: Any) -> Plan:
             bare = _QUOTED.sub(lambda match: match[1] or "''", text)  # without literals
             clock.update(_CLOCK_WORD.findall(bare))
             for match in _CALL.finditer(bare):
-                call = Call(_unquoted(match[1] or ""), _unquoted(match[2]))
-                calls.add(call)
-                # age(x) reckons from today, age(x, y) does not
-                if call.name == "age" and _arguments(bare, match.end()) == 1:
-                    clock.add("age() of one argument")
+                calls.add(Call(_unquoted(match[1] or ""), _unquoted(match[2])))
     return Plan(frozenset(relations), frozenset(calls), frozenset(clock))
 
 
@@ -91,14 +87,3 @@ def _expressions(node: dict[str, Any]) -> Iterator[str]:
 
 def _unquoted(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
-
-
-def _arguments(text: str, start: int) -> int:
-    """How many arguments a call has whose opening parenthesis ends at `start`."""
-    depth, count = 1, 1
-    for position in range(start, len(text)):
-        depth += (text[position] == "(") - (text[position] == ")")
-        if depth == 0:
-            return 0 if not text[start:position].strip() else count
-        count += depth == 1 and text[position] == ","
-    return count

@@ -78,13 +78,13 @@ def check_statements(
 class _Relation:
     """A table or the like that the statement names; `parts_of`: itself, then what it is part of."""
 
+    parts_of: tuple[tuple[str, str], ...]
     schema: str
     name: str
     kind: str
     usage: bool
     select: bool
     hidden: bool
-    parts_of: tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True)
@@ -144,7 +144,7 @@ class _Inspection:
             mend = error.diag.message_hint or ""
             if error.sqlstate == _DENIED:
                 role = self.connection.info.user
-                mend = f"GRANT USAGE ON SCHEMA …, or SELECT ON …, to the role {role}"
+                mend = f"GRANT USAGE ON SCHEMA …, or SELECT ON …, to {role}; or BYPASSRLS"
             what = error.diag.message_primary or str(error)
             self._add("error", f"{_line(error, text)}{what}", mend)
         return None
@@ -155,7 +155,7 @@ class _Inspection:
         return read_plan(row[0]) if row else None
 
     def _columns(self, text: str) -> None:
-        cursor = self._try(f"SELECT * FROM (\n{text}\n) AS q LIMIT 0", denied=False)
+        cursor = self._try(f"SELECT * FROM ({text}\n) AS q LIMIT 0", denied=False)
         if cursor is None or cursor.description is None:
             return
         names = [column.name for column in cursor.description]
@@ -168,7 +168,7 @@ class _Inspection:
         oids = [row[0] for row in self.connection.execute(sqlfiles.load("checks/locked"))]
         rows = self.connection.execute(sqlfiles.load("checks/relations"), {"oids": oids})
         return [
-            _Relation(*row[:6], tuple((schema, name) for schema, name in row[6])) for row in rows
+            _Relation(tuple((part[0], part[1]) for part in parts), *own) for *own, parts in rows
         ]
 
     def _denied(self, relations: Sequence[_Relation]) -> None:
