@@ -1,0 +1,53 @@
+"""Scenes: a database cloned from a template, a configuration and daemons, for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from playground.postgres import PostgresServer
+from playground.search import SearchServer
+from tests.plugins.daemon import PROJECT
+from tests.process.scene import (
+    Scene,
+    Template,
+    create_roles,
+    create_template,
+    movies,
+    open_scene,
+)
+
+SCHEMAS = PROJECT / "tests" / "schemas"
+
+
+@pytest.fixture(scope="session")
+def roles(postgres_server: PostgresServer) -> None:
+    """The roles of the daemon and of the application."""
+    create_roles(postgres_server)
+
+
+@pytest.fixture(scope="session")
+def movies_template(postgres_server: PostgresServer, roles: None) -> Template:
+    """Three hundred films."""
+    create_template(
+        postgres_server,
+        "template_movies",
+        "content",
+        PROJECT / "sql" / "movies" / "schema.sql",
+        SCHEMAS / "films.sql",
+    )
+    return Template("template_movies", movies)
+
+
+@pytest.fixture
+def scene(
+    postgres_server: PostgresServer,
+    search_server: SearchServer,
+    movies_template: Template,
+    tmp_path: Path,
+) -> Iterator[Scene]:
+    """The movies, of which nothing is indexed yet."""
+    with open_scene(postgres_server, search_server, movies_template, tmp_path) as scene:
+        yield scene
