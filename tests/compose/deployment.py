@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -69,6 +70,18 @@ class Deployment:
     def down(self, *, volumes: bool) -> None:
         """Removes containers and network; with `volumes` all data too."""
         self.compose("down", "--remove-orphans", *(["--volumes"] if volumes else []))
+
+    @contextlib.contextmanager
+    def beside(self, host: str, script: str) -> Iterator[None]:
+        """Runs a Python script as one more host of the project's network."""
+        name = f"{PROJECT}-{host}"
+        network = [f"--network={PROJECT}_default", f"--network-alias={host}"]
+        program = [self.settings["PYTHON_IMAGE"], "python", "-c", script]
+        self.engine.docker("run", "--detach", "--rm", "--name", name, *network, *program)
+        try:
+            yield
+        finally:
+            self.engine.docker("rm", "--force", name)
 
     def container(self, service: str) -> str:
         """The id of a service's container, running or not."""

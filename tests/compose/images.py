@@ -16,7 +16,7 @@ from tests.compose.engine import CommandError, Engine, run
 
 BASE = "listener-compose-test/debian:bookworm"
 
-_RECIPES = Path(__file__).parent / "standins"
+STANDINS = Path(__file__).parent / "standins"
 
 
 def make_stand_ins(engine: Engine, names: dict[str, str]) -> list[str]:
@@ -35,7 +35,7 @@ def make_stand_ins(engine: Engine, names: dict[str, str]) -> list[str]:
         print(f"stand-in for {name}", flush=True)
         with tempfile.TemporaryDirectory(prefix="compose-") as place:
             context = Path(place) / recipe
-            shutil.copytree(_RECIPES / recipe, context)
+            shutil.copytree(STANDINS / recipe, context)
             prepare[recipe](context)
             engine.docker(
                 "build", "--quiet", "--build-arg", f"BASE_IMAGE={BASE}", "--tag", name, str(context)

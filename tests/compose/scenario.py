@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.compose.deployment import Deployment, now
+from tests.compose.images import STANDINS
 
 FILMS = 36_273
 
@@ -33,6 +34,7 @@ def steps() -> Iterator[Callable[[Deployment], list[Line]]]:
     yield start
     yield shut_in
     yield edit
+    yield data_view
     yield restart
     yield stop
     yield recreate
@@ -124,6 +126,16 @@ def edit(deployment: Deployment) -> list[Line]:
     found = deployment.search("/movies/_search?q=title:psql")["hits"]["total"]["value"]
     expect(found, 1, "films found by the new title")
     return [("edit by psql until found", f"{seconds * 1000:.0f} ms (psql's own start included)")]
+
+
+def data_view(deployment: Deployment) -> list[Line]:
+    """The one-shot service makes the data view, and once more changes nothing."""
+    said = []
+    with deployment.beside("kibana", (STANDINS / "kibana.py").read_text()):
+        for _ in range(2):
+            said.append(deployment.compose("run", "--rm", "-T", "--no-deps", "data-view").strip())
+    expect(["made" in said[0], "already there" in said[1]], [True, True], f"answers {said}")
+    return [("data view, Kibana being played", "made; at the second run there already")]
 
 
 def restart(deployment: Deployment) -> list[Line]:
