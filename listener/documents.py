@@ -28,6 +28,9 @@ from listener.config import DocumentConfig, split_name
 from listener.postgres import BytesLoader, Connection
 
 _PLACEHOLDER: Final = re.compile(r"%\(([^)]*)\)s")
+_END: Final = re.compile(r";(?:\s|--[^\n]*(?:\n|\Z)|/\*(?:(?!\*/).)*\*/)*\Z", re.DOTALL)
+"""A semicolon with nothing but space and comments behind it."""
+
 _SQL_TYPE: Final[dict[KeyType, str]] = {
     "smallint": "smallint",
     "integer": "integer",
@@ -81,7 +84,7 @@ def render(text: str, name: str, types: Sequence[KeyType], *, array: bool, path:
         seen.add(found)
         return f"%({found})s::text{suffix}::{_SQL_TYPE[known[found]]}{suffix}"
 
-    rendered = _PLACEHOLDER.sub(cast, text).strip().rstrip(";").rstrip()
+    rendered = _PLACEHOLDER.sub(cast, _END.sub("", text)).strip()
     missing = [one for one in known if one not in seen]
     if missing:
         raise QueryFileError(f"{path}: it does not use %({missing[0]})s")

@@ -1,0 +1,208 @@
+"""Reading documents: the contract of the SQL files, faults of single rows, composite keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from listener.bulk import Document
+from listener.changes import Key, KeyType
+from listener.config import DocumentConfig
+from listener.documents import DocumentSource, Faulty, QueryFileError
+from listener.postgres import Connection
+
+Make = Callable[..., DocumentSource]
+
+
+@pytest.fixture
+def connection(postgres_server: object, database: str) -> Iterator[Connection]:
+    """A session on the test's database, which holds two small tables."""
+    dsn = postgres_server.dsn(database)  # type: ignore[attr-defined]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            """
+            CREATE TABLE item (id integer PRIMARY KEY, divisor integer, note json);
+            INSERT INTO item SELECT n, n % 10, '{"n": 1}' FROM generate_series(1, 100) AS n;
+            CREATE TABLE "Part Of" ("A" smallint, "b c" text, PRIMARY KEY ("A", "b c"));
+            INSERT INTO "Part Of" SELECT n % 3, 'x"' || n FROM generate_series(1, 30) AS n;
+            """
+        )
+        yield connection
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Makes a source from the text of its files."""
+
+    def make(
+        query: str,
+        *,
+        types: Sequence[KeyType] = ("integer",),
+        table: str = "item",
+        key: Sequence[str] = ("id",),
+        mapping: str | None = None,
+        ids: str | None = None,
+    ) -> DocumentSource:
+        (tmp_path / "index.json").write_text("{}")
+        (tmp_path / "query.sql").write_text(query)
+        mappings = {}
+        if mapping is not None:
+            (tmp_path / "mapping.sql").write_text(mapping)
+            mappings["w"] = tmp_path / "mapping.sql"
+        if ids is not None:
+            (tmp_path / "ids.sql").write_text(ids)
+        config = DocumentConfig.model_validate(
+            {
+                "index": "test",
+                "index_config_file": tmp_path / "index.json",
+                "query_file": tmp_path / "query.sql",
+                "ids_file": tmp_path / "ids.sql" if ids is not None else None,
+                "table": table,
+                "key": list(key),
+                "watch": [{"table": table, "key": list(key)}],
+            }
+        )
+        return DocumentSource(config, types, {"w": ("integer",)}, mappings)
+
+    return make
+
+
+def keys(*numbers: int) -> list[Key]:
+    """Keys of one integer column."""
+    return [(str(number),) for number in numbers]
+
+
+PLAIN = "SELECT id, json_build_object('id', id) AS document FROM item WHERE id = ANY(%(ids)s);"
+
+
+def test_an_id_that_is_not_returned_is_a_delete(connection: Connection, make: Make) -> None:
+    """Rows that are gone, filtered or never were: one path."""
+    source = make(PLAIN + " -- a comment at the end")
+    found = source.read(connection, keys(1, 999, 2))
+    assert found == [
+        Document(("1",), "1", b'{"id" : 1}'),
+        Document(("999",), "999", None),
+        Document(("2",), "2", b'{"id" : 2}'),
+    ]
+
+
+def test_a_row_that_makes_the_query_fail_is_found(connection: Connection, make: Make) -> None:
+    """One division by zero among a hundred rows does not stop the others."""
+    source = make(
+        "SELECT id, json_build_object('x', 1 / divisor) AS document FROM item "
+        "WHERE id = ANY(%(ids)s)"
+    )
+    found = source.read(connection, keys(*range(1, 101)))
+    faulty = [one for one in found if isinstance(one, Faulty)]
+    assert [one.key for one in faulty] == keys(*range(10, 101, 10))
+    assert all("division by zero" in one.reason for one in faulty)
+    assert len(found) == 100
+
+
+def test_a_missing_column_is_nobodys_own_fault(connection: Connection, make: Make) -> None:
+    """A migration must stop the pipeline, not park every document."""
+    source = make("SELECT id, nothing AS document FROM item WHERE id = ANY(%(ids)s)")
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        source.read(connection, keys(1))
+
+
+def test_null_and_double_documents_are_faults(connection: Connection, make: Make) -> None:
+    """A document that cannot be told is put aside, with the reason."""
+    source = make(
+        "SELECT id, CASE WHEN id > 1 THEN '{}'::json END AS document FROM item "
+        "JOIN (VALUES (1, 'a'), (2, 'a'), (2, 'b')) AS v(n, t) ON n = id WHERE id = ANY(%(ids)s)"
+    )
+    first, second = source.read(connection, keys(1, 2))
+    assert isinstance(first, Faulty)
+    assert "NULL" in first.reason
+    assert isinstance(second, Faulty)
+    assert "two rows" in second.reason
+
+
+def test_a_query_that_forgets_its_ids_is_refused(connection: Connection, make: Make) -> None:
+    """It would return, and delete, what nobody asked for."""
+    with pytest.raises(QueryFileError, match=r"does not use %\(ids\)s"):
+        make("SELECT id, '{}' AS document FROM item")
+    with pytest.raises(QueryFileError, match=r"unknown placeholder %\(keys\)s"):
+        make("SELECT id, '{}' AS document FROM item WHERE id = ANY(%(keys)s)")
+    source = make("SELECT id, '{}' AS document FROM item WHERE %(ids)s IS NOT NULL")
+    with pytest.raises(QueryFileError, match="not asked for"):
+        source.read(connection, keys(1))
+
+
+COMPOSITE = """
+SELECT json_build_array("A", "b c") AS id, json_build_object('a', "A") AS document
+FROM unnest(%(ids_1)s, %(ids_2)s) AS k(a, b) JOIN "Part Of" ON "A" = a AND "b c" = b
+"""
+
+
+def composite(make: Make, **more: str) -> DocumentSource:
+    """The source of a composite key with quoted names."""
+    return make(COMPOSITE, types=("smallint", "text"), table="Part Of", key=("A", "b c"), **more)
+
+
+def test_composite_keys_read_and_page(connection: Connection, make: Make) -> None:
+    """The id is the JSON array as PostgreSQL spells it; pages come in the order of the key."""
+    source = composite(make)
+    pages: list[Key] = []
+    after: Key | None = None
+    while page := source.id_page(connection, after, 7):
+        pages += page
+        after = page[-1]
+    assert len(pages) == len(set(pages)) == 30
+    found = source.read(connection, [*pages, ("5", "nobody")])
+    assert all(isinstance(one, Document) and one.body for one in found[:-1])
+    assert found[-1] == Document(("5", "nobody"), '[5, "nobody"]', None)
+    spelled = connection.execute(
+        'SELECT json_build_array("A", "b c")::text FROM "Part Of"'
+    ).fetchall()
+    assert {one.id for one in found[:-1] if isinstance(one, Document)} == {
+        row[0] for row in spelled
+    }
+
+
+def test_mapped_ids_come_in_pages(connection: Connection, make: Make) -> None:
+    """A key of many documents is paged by keyset: each once, in order."""
+    source = make(PLAIN, mapping="SELECT id FROM item, unnest(%(keys)s) AS k WHERE id >= k")
+    seen: list[Key] = []
+    after: str | None = None
+    while True:
+        page, after = source.mapped_page(connection, "w", keys(41, 61), after, 25)
+        seen += page
+        if after is None:
+            break
+    assert seen == keys(*range(41, 101))
+
+
+def test_mapped_composite_ids_come_in_pages(connection: Connection, make: Make) -> None:
+    """Also where the id is a JSON array, however the mapping spells it."""
+    for spelling in (
+        'json_build_array("A", "b c")',
+        """'[' || "A" || ',' || to_json("b c") || ']'""",
+    ):
+        source = composite(
+            make, mapping=f'SELECT {spelling} AS id FROM "Part Of" WHERE "A" = ANY(%(keys)s)'
+        )
+        seen: list[Key] = []
+        after: str | None = None
+        while True:
+            page, after = source.mapped_page(connection, "w", keys(0, 1), after, 4)
+            seen += page
+            if after is None:
+                break
+        assert len(seen) == len(set(seen)) == 20
+
+
+def test_ids_may_come_from_a_file(connection: Connection, make: Make) -> None:
+    """Where ids are not the keys of one table."""
+    source = make(
+        PLAIN,
+        ids="SELECT id FROM item WHERE (%(after)s IS NULL OR id > %(after)s) AND id <= 10 "
+        "ORDER BY id LIMIT %(limit)s",
+    )
+    assert source.id_page(connection, None, 6) == keys(1, 2, 3, 4, 5, 6)
+    assert source.id_page(connection, ("6",), 6) == keys(7, 8, 9, 10)
+    assert source.id_page(connection, ("10",), 6) == []
