@@ -75,7 +75,7 @@ def _version(client: Client) -> list[Finding]:
         return [Finding("error", f"{kind} {number} is not supported", f"use {wanted}")]
     if have > known[1]:
         return [
-            Finding("warning", f"{kind} {number} is newer than listener knows", f"use {wanted}")
+            Finding("warning", f"{kind} {number} is newer than what was tested", f"use {wanted}")
         ]
     return []
 
@@ -193,7 +193,7 @@ def _innermost(body: Any) -> str:
 
 def _alias(client: Client, alias: str) -> list[Finding]:
     found = client.options(ignore_status=404).indices.resolve_index(name=alias).body
-    for kind, name in (("indices", "index"), ("data_streams", "data stream")):
+    for kind, name in (("indices", "an index"), ("data_streams", "a data stream")):
         if any(one.get("name") == alias for one in found.get(kind, ())):
             actions = [
                 {"remove_index": {"index": alias}},
@@ -202,12 +202,12 @@ def _alias(client: Client, alias: str) -> list[Finding]:
             return [
                 Finding(
                     "error",
-                    f"{alias} is the name of a {name}, and listener needs it as an alias; it is "
+                    f"{alias} is the name of {name}, and listener needs it as an alias; it is "
                     "not touched",
                     "choose another documents[].index; or delete it; or, after `listener load`, "
                     "replace it by the index that was loaded: POST /_aliases "
                     + json.dumps({"actions": actions})
-                    if name == "index"
+                    if kind == "indices"
                     else f"choose another documents[].index; or DELETE /_data_stream/{alias}",
                 )
             ]
