@@ -104,6 +104,13 @@ def test_without_its_alias_nothing_is_written(
     assert not client.indices.exists(index=alias)
 
 
+def test_a_vanished_alias_makes_no_index(client: elastic.Client, index_prefix: str) -> None:
+    """Even where no template of ours forbids it (OpenSearch): a guessed mapping is worse."""
+    sent = send(client, [document("b", {"n": 1})], [Target(f"{index_prefix}x")], 1 << 40)
+    assert outcomes(sent) == [Outcome.FENCED]
+    assert not client.indices.exists(index=f"{index_prefix}x")
+
+
 def test_documents_that_do_not_fit_are_parked_alone(client: elastic.Client, alias: str) -> None:
     """Each item has a verdict of its own."""
     versions = Versions()
