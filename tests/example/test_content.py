@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import json
 import os
+import secrets
 import subprocess
+from collections.abc import Iterator
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import psycopg
 import pytest
@@ -18,7 +21,7 @@ from sql.movies.load import DATA, HERE
 
 INIT = HERE.parent / "001_init_user_db.sh"
 NAMESPACE = uuid5(NAMESPACE_URL, "https://github.com/prust/wikipedia-movie-data")
-PASSWORD = "it's a \\ secret"
+PASSWORD = "it's a \\ password-of-this-test"
 COLUMNS = {
     "film_work": "id, title, description, creation_date, rating, type",
     "genre": "id, name, description",
@@ -28,6 +31,13 @@ COLUMNS = {
 }
 
 
+@functools.cache
+def made_id(name: str) -> UUID:
+    """The id that README.md promises for a row of this name."""
+    return uuid5(NAMESPACE, name)
+
+
+@functools.cache
 def films() -> list[dict[str, Any]]:
     """The lines of the data file."""
     with gzip.open(DATA, "rt", encoding="utf-8") as lines:
@@ -44,8 +54,8 @@ def fingerprint(connection: psycopg.Connection[Any], table: str) -> str:
     return digest.hexdigest()
 
 
-def run_init_script(server: PostgresServer, database: str) -> subprocess.CompletedProcess[str]:
-    """Run sql/001_init_user_db.sh as the PostgreSQL image would."""
+def run_init_script(server: PostgresServer, name: str) -> subprocess.CompletedProcess[str]:
+    """Run sql/001_init_user_db.sh as the image would; role and database are called `name`."""
     return subprocess.run(
         [INIT],
         env={
@@ -53,8 +63,8 @@ def run_init_script(server: PostgresServer, database: str) -> subprocess.Complet
             "PGHOST": str(server.socket_directory),
             "PGPORT": str(server.port),
             "POSTGRES_USER": "postgres",
-            "LISTENER_DB": database,
-            "LISTENER_DB_USER": "Script User",
+            "LISTENER_DB": name,
+            "LISTENER_DB_USER": name,
             "LISTENER_DB_PASSWORD": PASSWORD,
         },
         capture_output=True,
@@ -71,7 +81,7 @@ def test_every_film_has_its_row(connection: psycopg.Connection[Any]) -> None:
     ).fetchall()
     expected = {
         (
-            uuid5(NAMESPACE, f"film:{number}:{film['title']}"),
+            made_id(f"film:{number}:{film['title']}"),
             film["title"],
             film["year"],
             "01-01",
@@ -97,7 +107,7 @@ def test_every_name_has_its_row(
     rows = connection.execute(f"SELECT id, {column} FROM content.{table}".encode()).fetchall()
     names = {one for film in films() for one in film[field]}
     assert len(rows) == count
-    assert set(rows) == {(uuid5(NAMESPACE, f"{table}:{one}"), one) for one in names}
+    assert set(rows) == {(made_id(f"{table}:{one}"), one) for one in names}
 
 
 def test_every_link_has_its_row(connection: psycopg.Connection[Any]) -> None:
@@ -112,37 +122,61 @@ def test_every_link_has_its_row(connection: psycopg.Connection[Any]) -> None:
     )
     expected_genres, expected_actors = set(), set()
     for number, film in enumerate(films(), 1):
-        film_id = uuid5(NAMESPACE, f"film:{number}:{film['title']}")
-        expected_genres |= {(film_id, uuid5(NAMESPACE, f"genre:{one}")) for one in film["genres"]}
-        expected_actors |= {(film_id, uuid5(NAMESPACE, f"person:{one}")) for one in film["cast"]}
+        film_id = made_id(f"film:{number}:{film['title']}")
+        expected_genres |= {(film_id, made_id(f"genre:{one}")) for one in film["genres"]}
+        expected_actors |= {(film_id, made_id(f"person:{one}")) for one in film["cast"]}
     assert genres == expected_genres
     assert actors == expected_actors
 
 
+@pytest.fixture
+def script_name(postgres_server: PostgresServer) -> Iterator[str]:
+    """A name for a database and a role that are dropped at the end; it needs quotes in SQL."""
+    name = f"By Script {secrets.token_hex(5)}"
+    yield name
+    postgres_server.drop_database(name)
+    postgres_server.execute(f'DROP ROLE IF EXISTS "{name}"')
+
+
 def test_init_script_makes_the_same_rows(
-    example_server: PostgresServer, connection: psycopg.Connection[Any]
+    postgres_server: PostgresServer, connection: psycopg.Connection[Any], script_name: str
 ) -> None:
     """psql in the image and Python load the same rows; the role owns them and is no superuser."""
-    done = run_init_script(example_server, "By Script")
+    done = run_init_script(postgres_server, script_name)
     assert done.returncode == 0, done.stderr
     assert "36273 films" in done.stdout
 
-    dsn = example_server.dsn("By Script", user="Script User", password=PASSWORD)
+    dsn = postgres_server.dsn(script_name, user=script_name, password=PASSWORD)
     with psycopg.connect(dsn) as other:
         for table in COLUMNS:
             assert fingerprint(other, table) == fingerprint(connection, table), table
         owners = other.execute(
             "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'content'"
         ).fetchall()
-        assert owners == [("Script User",)]
+        assert owners == [(script_name,)]
         rights = other.execute(
             "SELECT rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = current_user"
         ).fetchone()
         assert rights == (False, False, False)
         other.execute("CREATE SCHEMA listener")  # as the daemon does for its own objects
+        other.rollback()
 
-    again = run_init_script(example_server, "By Script")
-    assert again.returncode != 0
-    assert "already exists" in again.stderr
-    said = done.stdout + done.stderr + again.stdout + again.stderr + example_server.log.read_text()
-    assert "secret" not in said
+
+def test_init_script_fails_loudly_and_keeps_the_password(
+    postgres_server: PostgresServer, script_name: str
+) -> None:
+    """A second run fails, and neither the script nor the server's log tells the password."""
+    postgres_server.execute(f'CREATE ROLE "{script_name}"')
+    with_statements = "ALTER SYSTEM SET log_statement = 'all'", "SELECT pg_reload_conf()"
+    for statement in with_statements:
+        postgres_server.execute(statement)
+    try:
+        done = run_init_script(postgres_server, script_name)
+    finally:
+        postgres_server.execute("ALTER SYSTEM RESET log_statement")
+        postgres_server.execute("SELECT pg_reload_conf()")
+    assert done.returncode != 0
+    assert "already exists" in done.stderr
+    assert (
+        "password-of-this-test" not in done.stdout + done.stderr + postgres_server.log.read_text()
+    )

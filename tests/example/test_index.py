@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +12,8 @@ from elasticsearch import Elasticsearch
 
 from playground.search import SearchServer
 from tests.example.queries import documents, index_config
+from tests.plugins.servers import revive
 
-INDEX = "example-movies"
 TITLES = {
     "1": "Run Lola Run",
     "2": "Человек с киноаппаратом",  # noqa: RUF001 - it is Russian
@@ -44,14 +45,25 @@ def mapped_fields(properties: dict[str, Any], prefix: str = "") -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Elasticsearch]:
-    """An Elasticsearch with an index of the example's making and a few titles."""
-    with SearchServer() as server, Elasticsearch(server.url) as client:
-        config = index_config()
-        client.indices.create(index=INDEX, settings=config["settings"], mappings=config["mappings"])
+def index(search_server: SearchServer) -> Iterator[str]:
+    """The name of an index of the example's making that holds a few titles."""
+    revive(search_server)
+    name = f"example-{secrets.token_hex(5)}"
+    config = index_config()
+    with Elasticsearch(search_server.url) as client:
+        client.indices.create(index=name, settings=config["settings"], mappings=config["mappings"])
         for number, title in TITLES.items():
-            client.index(index=INDEX, id=number, document={"title": title})
-        client.indices.refresh(index=INDEX)
+            client.index(index=name, id=number, document={"title": title})
+        client.indices.refresh(index=name)
+        yield name
+        client.indices.delete(index=name)
+
+
+@pytest.fixture
+def client(search_server: SearchServer) -> Iterator[Elasticsearch]:
+    """A client of Elasticsearch."""
+    revive(search_server)
+    with Elasticsearch(search_server.url) as client:
         yield client
 
 
@@ -73,9 +85,9 @@ def full_document(connection: psycopg.Connection[tuple[Any, ...]]) -> dict[str, 
     return documents(connection, row)[row[0]]
 
 
-def search(client: Elasticsearch, query: dict[str, Any]) -> set[str]:
+def search(client: Elasticsearch, index: str, query: dict[str, Any]) -> set[str]:
     """The ids that a query finds."""
-    return {hit["_id"] for hit in client.search(index=INDEX, query=query)["hits"]["hits"]}
+    return {hit["_id"] for hit in client.search(index=index, query=query)["hits"]["hits"]}
 
 
 def test_document_and_mapping_have_the_same_fields(full_document: dict[str, Any]) -> None:
@@ -89,21 +101,25 @@ def test_document_and_mapping_have_the_same_fields(full_document: dict[str, Any]
     ("text", "expected"),
     [("running", "1"), ("run", "1"), ("человека", "2"), ("ЛЮДИ человеком", "2"), ("it", "3")],
 )
-def test_words_are_found_in_another_form(client: Elasticsearch, text: str, expected: str) -> None:
+def test_words_are_found_in_another_form(
+    client: Elasticsearch, index: str, text: str, expected: str
+) -> None:
     """English and Russian words are stemmed, and a title of a stop word is found too."""
-    assert search(client, {"match": {"title": text}}) == {expected}
+    assert search(client, index, {"match": {"title": text}}) == {expected}
 
 
-def test_whole_titles_are_found_as_they_are(client: Elasticsearch) -> None:
+def test_whole_titles_are_found_as_they_are(client: Elasticsearch, index: str) -> None:
     """The keyword beside the text knows the title letter by letter."""
-    assert search(client, {"term": {"title.keyword": "Run Lola Run"}}) == {"1"}
-    assert search(client, {"term": {"title.keyword": "run lola run"}}) == set()
+    assert search(client, index, {"term": {"title.keyword": "Run Lola Run"}}) == {"1"}
+    assert search(client, index, {"term": {"title.keyword": "run lola run"}}) == set()
 
 
-def test_a_real_document_is_taken(client: Elasticsearch, full_document: dict[str, Any]) -> None:
+def test_a_real_document_is_taken(
+    client: Elasticsearch, index: str, full_document: dict[str, Any]
+) -> None:
     """The server accepts the query's document; its nested and flat fields answer."""
     film_id = full_document["id"]
-    client.index(index=INDEX, id=film_id, document=full_document, refresh=True)
+    client.index(index=index, id=film_id, document=full_document, refresh=True)
     try:
         actor = full_document["actors"][0]
         for query in (
@@ -114,6 +130,6 @@ def test_a_real_document_is_taken(client: Elasticsearch, full_document: dict[str
             {"term": {"creation_date": full_document["creation_date"]}},
             {"range": {"updated_at": {"gte": full_document["updated_at"]}}},
         ):
-            assert search(client, query) == {film_id}, query
+            assert search(client, index, query) == {film_id}, query
     finally:
-        client.delete(index=INDEX, id=film_id, refresh=True)
+        client.delete(index=index, id=film_id, refresh=True)
