@@ -37,6 +37,8 @@ class Control:
         fields["last_processed"] = _moment(fields.get("last_processed"))
         loads = fields.get("loads") or []
         fields["loads"] = [{**one, "started_at": _moment(one.get("started_at"))} for one in loads]
+        loaded = fields.get("loaded") or {}
+        fields["loaded"] = {index: _moment(text) for index, text in loaded.items()}
         return State.model_validate(fields)
 
 

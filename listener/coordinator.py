@@ -109,6 +109,8 @@ class Coordinator:
         self._turns = 0
         self._pruned_at = 0.0
         self._running: dict[int, Load] = {}
+        self._covered: dict[int, datetime] = {}
+        """By document, the proven start of its load: no journal row before it matters."""
         self._cancel = threading.Event()
         self._load_thread: threading.Thread | None = None
         self._resumed = False
@@ -299,6 +301,7 @@ class Coordinator:
         self._last_clock = None
         self._end_load()
         self._running.clear()
+        self._covered.clear()
         self._floor = None
         plan = self._history.begin(self._connection)
         with self._fence.lock:
@@ -309,6 +312,9 @@ class Coordinator:
         if not self._resumed:
             self._resumed = True
             self._pipeline.resume()
+        for kind in self._loader.kinds:
+            if kind.index in self._keeper.loaded:
+                self._covered[kind.number] = self._keeper.loaded[kind.index]
         self._begin_loads(plan.loads)
         since = self._since()
         rows = 0
@@ -368,8 +374,8 @@ class Coordinator:
         wanted: dict[int, str] = {}
         for watch, at in lost.items():
             for number in self._documents_of[watch]:
-                running = self._running.get(number)
-                if running is None or running.started_at <= at:
+                covered = self._covered.get(number)
+                if covered is None or covered <= at:
                     wanted[number] = f"changes of {watch} were not recorded one by one"
         if wanted:
             self._end_load()
@@ -501,17 +507,18 @@ class Coordinator:
 
     def _begin_loads(self, plans: Sequence[Plan]) -> None:
         """Begin these loads; in the daemon a thread of their own brings them to their end."""
+        self._cancel = threading.Event()
         if not plans:
             return
         assert self._connection is not None
         for plan in plans:
+            self._covered.pop(plan.kind.number, None)
             self._keeper.freeze(plan.kind.index)
             now = watermark.draw(self._connection).at
             self._running[plan.kind.number] = self._loader.begin(
                 plan.kind, plan.reason, plan.resume, now
             )
         if self._thread.is_alive():
-            self._cancel = threading.Event()
             self._load_thread = threading.Thread(
                 target=self._load_all, args=(self._cancel,), name="loader", daemon=True
             )
@@ -585,11 +592,12 @@ class Coordinator:
             return proven
 
         if proven:
+            self._covered[kind.number] = load.started_at
             self._keeper.put_load(load)
         return self._loader.pages(connection, kind, load, save=save, cancelled=cancel.is_set)
 
     def _finish_load(self, kind: Kind, load: Load) -> None:
-        self._loader.swap(kind, load)
+        self._loader.swap(kind, load, proven=kind.number in self._covered)
         self._floor = min(self._floor or load.started_at, load.started_at)
         del self._running[kind.number]
         self._pipeline.refresh_soon()

@@ -109,6 +109,7 @@ class History:
                 last_processed=None if fresh or saved is None else saved.last_processed,
                 identity=self._identity(facts, known),
                 loads=() if fresh or saved is None else saved.loads,
+                loaded={} if fresh or saved is None else saved.loaded,
             )
         )
         if fresh or not self._begun:
@@ -226,7 +227,9 @@ class History:
             return current, None
         expected = known.indexes.get(kind.index) if known else None
         reason = concrete or self._why(behind, current, expected, reasons)
-        if reason is None and self._keeper.last_processed is None and unfinished is None:
+        if reason is None and unfinished is not None:
+            reason = "it was interrupted"
+        if reason is None and self._keeper.last_processed is None:
             reason = "there is no proven watermark"
         if reason is None:
             return current, None

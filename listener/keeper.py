@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -132,6 +132,23 @@ class Keeper:
             self._changed = True
             self.save(now=True)
 
+    @property
+    def loaded(self) -> Mapping[str, datetime]:
+        """By alias, the proven start of its last complete load."""
+        return self._state.loaded if self._state else {}
+
+    def load_complete(self, index: str, uuid: str, proven_start: datetime | None) -> None:
+        """The index of a load stands behind its alias; `proven_start` None: nothing is proven."""
+        with self._lock:
+            self.index_is(index, uuid)
+            others = {name: at for name, at in self.loaded.items() if name != index}
+            if proven_start is not None:
+                others[index] = proven_start
+            self._state = self.state.model_copy(update={"loaded": others})
+            self.drop_load(index)
+            self.thaw(index)
+            self.save(now=True)
+
     def drop_load(self, index: str) -> None:
         """A load is complete, or given up."""
         with self._lock:
@@ -146,8 +163,7 @@ class Keeper:
         What it holds is proven up to the load's start, whatever the watermark was.
         """
         with self._lock:
-            self.drop_load(load.index)
-            self.index_is(load.index, uuid)
+            self.load_complete(load.index, uuid, load.started_at)
             saved = self.state.last_processed
             moment = load.started_at if saved is None else min(saved, load.started_at)
             self._state = self.state.model_copy(update={"last_processed": moment})

@@ -141,9 +141,10 @@ class Loader:
                 raise Stopped("the load was stopped")
         return load
 
-    def swap(self, kind: Kind, load: Load) -> None:
+    def swap(self, kind: Kind, load: Load, *, proven: bool) -> None:
         """Refresh, bring the replicas back, wait for them, then swap the alias in one call.
 
+        `proven`: every change stamped before the load's start was visible to its first page.
         Raises AliasTaken where the alias's name is a concrete index.
         """
         self._indexes.finish(load.physical, kind.config)
@@ -177,10 +178,9 @@ class Loader:
             self._fence.loading[kind.number] = None
             self._fence.point(actions)
         found = self._indexes.get(load.physical)
-        self._keeper.index_is(kind.index, found.uuid if found else "")
-        self._keeper.drop_load(kind.index)
-        self._keeper.thaw(kind.index)
-        self._keeper.save(now=True)
+        self._keeper.load_complete(
+            kind.index, found.uuid if found else "", load.started_at if proven else None
+        )
         seconds = time.monotonic() - self._began[kind.index]
         self._observe(observations.Loaded(kind.index, load.physical, load.documents, seconds))
         for name in former:

@@ -90,11 +90,16 @@ class Load(_Record):
 
 
 class State(_Record):
-    """The whole file. `last_processed` is None while the first load runs."""
+    """The whole file. `last_processed` is None while the first load runs.
+
+    `loaded`: by alias, the proven start of the last complete load: what was recorded before it
+    (a TRUNCATE, say) is covered by that load.
+    """
 
     last_processed: Moment | None
     identity: Identity
     loads: tuple[Load, ...] = ()
+    loaded: Mapping[str, Moment] = {}
     version: Literal[1] = VERSION
 
 
