@@ -1,0 +1,65 @@
+# `make demo` and `make test` need Python 3.11, a JDK 17 and Maven (or newer ones); all else is
+# fetched into .venv and .playground. Works as root and as any other user.
+
+ifeq ($(origin PYTHON), undefined)
+PYTHON := $(shell for one in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if $$one -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		command -v $$one; break; fi; done)
+endif
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test format compose-test requirements clean needs
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
+		printf '  make %-14s %s\n' "$$name" "$$what"; \
+	done
+
+demo: $(STAMP) needs ## servers, daemon, edits, and how soon Elasticsearch has them
+	@$(BIN)/python -m playground.demo
+
+test: $(STAMP) needs ## formatting, lint, types, layers, then all tests with coverage
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+format: $(STAMP) ## put all files into the one format
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+compose-test: $(STAMP) ## the compose deployment on a real Docker engine
+	$(BIN)/python -m tests.compose
+
+requirements: $(STAMP) ## requirements.txt from pyproject.toml (ARGS=--upgrade: newest versions)
+	CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --generate-hashes \
+		--no-strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--no-emit-options --output-file requirements.txt $(ARGS) pyproject.toml
+
+clean: ## remove what the others made
+	rm -rf $(VENV) .playground .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .hypothesis
+
+# Once, and again whenever pyproject.toml has changed. pip 25.1 is the first that knows --group.
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { \
+		echo 'Python 3.11 or newer was not found. On Debian and Ubuntu: apt-get install'; \
+		echo 'python3 python3-venv. Where it has another name: make PYTHON=/path/to/python'; \
+		exit 1; \
+	} >&2
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+# What the playground finds by itself, asked first: what is missing is said at once.
+needs: $(STAMP)
+	@$(BIN)/python -m playground.demo_needs
