@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import IntEnum
 from functools import partial
@@ -13,20 +14,23 @@ import psycopg
 from listener import __version__, assembly, elastic, observations, postgres, state, triggers
 from listener.assembly import Assembly
 from listener.backoff import Backoff, backoff
+from listener.batches import Limits
 from listener.config import Config
 from listener.control import ControlDocument
 from listener.coordinator import Coordinator, GaveUp
 from listener.documents import QueryFileError
 from listener.fence import Fence
 from listener.history import ForeignState, History
+from listener.inbox import Inbox
 from listener.indexes import IndexError_, Indexes
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
 from listener.loader import AliasTaken, Loader
+from listener.loads import Loads
 from listener.notifications import AlreadyActive, Notifications, Pooled
 from listener.observations import Observe
 from listener.parked import ParkedTable
-from listener.pipeline import Limits, Pipeline
+from listener.pipeline import Pipeline
 from listener.settings import ConfigError
 from listener.sink import Versions
 from listener.state import State, StateError
@@ -297,17 +301,32 @@ class _Built:
             keeper=self.keeper,
             observe=observe,
         )
+        self._inbox = Inbox(parts.types, self.pipeline)
+        all_rows = all(watch.notify == "rows" for watch in parts.watches)
+        loads = Loads(
+            config=config,
+            loader=loader,
+            fence=fence,
+            keeper=self.keeper,
+            all_rows=all_rows,
+            observe=observe,
+            stop=stop,
+            fatal=daemon.fatal,
+            on_fenced=self._inbox.on_fenced,
+            catch_up=self._catch_up,
+            refresh_soon=self.pipeline.refresh_soon,
+        )
         self.coordinator = Coordinator(
             config=config,
-            watches=parts.watches,
-            types=parts.types,
             documents_of=parts.documents_of,
+            all_rows=all_rows,
             new_sweep=partial(
                 Sweep, parts.watches, parts.types, parts.zoneless, config.postgres.db_schema
             ),
+            inbox=self._inbox,
             pipeline=self.pipeline,
             fence=fence,
-            loader=loader,
+            loads=loads,
             keeper=self.keeper,
             history=history,
             backoff=waits(),
@@ -319,7 +338,7 @@ class _Built:
         )
         self.notifications = Notifications(
             config.postgres,
-            self.coordinator,
+            self._inbox,
             backoff=waits(),
             observe=observe,
             stop=stop,
@@ -328,7 +347,10 @@ class _Built:
         self._daemon = daemon
 
     def _on_fenced(self) -> None:
-        self.coordinator.on_fenced()
+        self._inbox.on_fenced()
+
+    def _catch_up(self, cancelled: Callable[[], bool]) -> bool:
+        return self.coordinator.catch_up(cancelled)
 
     def _cut(self) -> None:
         self.notifications.cut()

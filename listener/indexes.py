@@ -190,11 +190,20 @@ class Indexes:
         self._client.indices.put_settings(index=name, settings=settings)
 
     def healthy(self, name: str, seconds: int) -> bool:
-        """Whether all copies of the index are there within `seconds` (one request)."""
+        """Whether all copies of the index that this cluster has nodes for are active.
+
+        Waits up to `seconds` for them. A replica without a node of its own is nobody's delay: a
+        single node would never be done.
+        """
+        found = self._client.indices.get(index=name, flat_settings=True).body[name]["settings"]
+        shards = int(found["index.number_of_shards"])
+        replicas = int(found["index.number_of_replicas"])
+        nodes = int(self._client.cluster.health(index=name)["number_of_data_nodes"])
+        wanted = shards * (1 + min(replicas, max(nodes - 1, 0)))
         answer = self._client.options(
             ignore_status=408, request_timeout=seconds + 10
-        ).cluster.health(index=name, wait_for_status="green", timeout=f"{seconds}s")
-        return bool(answer.get("status") == "green")
+        ).cluster.health(index=name, wait_for_active_shards=wanted, timeout=f"{seconds}s")
+        return not answer["timed_out"] and answer["status"] != "red"
 
     def aliases(self, pattern: str) -> dict[str, list[str]]:
         """Aliases that match the pattern: alias -> its indexes."""

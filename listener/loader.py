@@ -141,7 +141,7 @@ class Loader:
                 raise Stopped("the load was stopped")
         return load
 
-    def swap(self, kind: Kind, load: Load, *, proven: bool) -> None:
+    def swap(self, kind: Kind, load: Load, *, proven: bool, cancelled: Callable[[], bool]) -> None:
         """Refresh, bring the replicas back, wait for them, then swap the alias in one call.
 
         `proven`: every change stamped before the load's start was visible to its first page.
@@ -151,10 +151,10 @@ class Loader:
         while not self._indexes.healthy(load.physical, seconds=5):
             self._observe(
                 observations.Waiting(
-                    "Elasticsearch", 1, 0, f"{load.physical} is not green yet: its replicas wait"
+                    "Elasticsearch", 1, 0, f"{load.physical} waits for its replicas"
                 )
             )
-            if self._stop.requested:
+            if self._stop.requested or cancelled():
                 raise Stopped("the load was stopped")
         if self._indexes.is_concrete(kind.index):
             raise AliasTaken(

@@ -1,0 +1,126 @@
+"""What the pipeline's worker and its senders share: batches, targets, and the ledger's lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from listener.bulk import Document
+from listener.changes import Key
+from listener.pending import Job, Pending
+from listener.sink import Target
+from listener.tasks import Task
+
+Jobs = tuple[Job, ...]
+
+SAME_REASON: Final = 100
+"""So many documents in a row parked for one reason are not the documents' fault: hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the pipeline, from the configuration."""
+
+    documents: int
+    bytes: int
+    pending: int
+    parked: int
+
+
+@dataclass(slots=True)
+class Targets:
+    """Write aliases of one document: the index in use, and the one that is being loaded."""
+
+    current: Target | None = None
+    loading: Target | None = None
+
+    def all(self) -> tuple[Target, ...]:
+        """Both, where there are two."""
+        return tuple(one for one in (self.current, self.loading) if one is not None)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Ids on their way; `items` maps each to the jobs that wait for it.
+
+    `live`: it goes to the index in use, so that somebody may be searching for it.
+    """
+
+    document: int
+    items: dict[Key, Jobs]
+    targets: tuple[Target, ...]
+    version: int
+    live: bool
+    read_at: float = field(default_factory=time.monotonic)
+    documents: Sequence[Document] = ()
+    refresh: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToPark:
+    """A document that is to be put aside: done once it stands in our table."""
+
+    document: int
+    key: Key
+    jobs: Jobs
+    reason: str
+
+
+class Shared:
+    """All under `lock`, which is also what the pipeline's threads wait on."""
+
+    def __init__(self, documents: int, limits: Limits) -> None:
+        self.lock = threading.Condition()
+        self.limits = limits
+        self.targets = [Targets() for _ in range(documents)]
+        self.pending = Pending(documents, limits.pending)
+        self.flying: list[set[Key]] = [set() for _ in range(documents)]
+        self.tasks: deque[Task] = deque()
+        self.mapping: set[tuple[int, str]] = set()
+        self.to_park: list[ToPark] = []
+        self.to_clear: list[tuple[int, str]] = []
+        self.parked: set[tuple[str, str]] = set()
+        self.requests = 0
+        self.reading = False
+        self.paused = 1
+        self.stopping = False
+        self.crashed: str | None = None
+        self._row: tuple[str, int] = ("", 0)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being read or in flight."""
+        return self.requests == 0 and not self.reading
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will be done."""
+        return self.stopping or self.crashed is not None
+
+    def finish(self, document: int, key: Key, jobs: Jobs) -> None:
+        """A document is in Elasticsearch, or parked."""
+        self.flying[document].discard(key)
+        for job in jobs:
+            job.done()
+
+    def give_back(self, document: int, key: Key, jobs: Jobs) -> None:
+        """It is not: it will be read again, under a newer version."""
+        self.flying[document].discard(key)
+        self.pending.ids[document].add(key, jobs)
+
+    def good(self) -> None:
+        """A document was accepted: the row of refusals is broken."""
+        self._row = ("", 0)
+
+    def brake(self, reason: str) -> bool:
+        """Count a refusal; whether they are so many that it cannot be the documents' own fault."""
+        kind = reason.partition(":")[0]
+        seen, count = self._row
+        count = count + 1 if seen == kind else 1
+        self._row = (kind, count)
+        aside = len(self.parked) + len(self.to_park)
+        return count >= SAME_REASON or aside >= self.limits.parked

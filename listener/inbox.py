@@ -1,0 +1,110 @@
+"""What the LISTEN thread leaves for the coordinator, and what the coordinator waits on."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from listener.changes import Change, KeyType, PayloadError, canonical_key
+from listener.pipeline import Pipeline
+
+
+class Inbox:
+    """The receiver of notifications: hands keys to the pipeline, notes all else. Thread-safe."""
+
+    def __init__(self, types: Mapping[str, Sequence[KeyType]], pipeline: Pipeline) -> None:
+        """`types`: key types by watch id."""
+        self._types = types
+        self._pipeline = pipeline
+        self._changed = threading.Condition()
+        self._nonce = ""
+        self._mark: int | None = None
+        self._sweep_wanted = False
+        self.session = 0
+        """Number of the LISTEN connection; 0: there is none."""
+        self.fenced = False
+        """Whether our writes were refused since it was last set to False."""
+
+    # -- called by the LISTEN thread -------------------------------------------------------------
+
+    def on_session(self, session: int) -> None:
+        """LISTEN is in force."""
+        with self._changed:
+            self.session = session
+            self._changed.notify_all()
+
+    def on_lost(self) -> None:
+        """The LISTEN connection is gone."""
+        with self._changed:
+            self.session = 0
+            self._changed.notify_all()
+
+    def on_change(self, change: Change) -> None:
+        """Hand changed keys to the pipeline; anything larger asks for a sweep.
+
+        `reconcile` too: a payload may be forged, but the journal row that goes with it is not.
+        """
+        kinds = self._types.get(change.watch)
+        if kinds is None:
+            raise PayloadError("a table that this pipeline does not watch")
+        if change.kind == "keys":
+            keys = [canonical_key(key, kinds) for key in change.keys]
+            if self._pipeline.add(change.watch, keys):
+                return
+        self.want_sweep()
+
+    def on_barrier(self, nonce: str) -> None:
+        """Everything that was queued before this barrier has been handed to the pipeline."""
+        with self._changed:
+            if nonce == self._nonce:
+                self._mark = self._pipeline.mark()
+                self._changed.notify_all()
+
+    # -- called by others ------------------------------------------------------------------------
+
+    def on_fenced(self) -> None:
+        """Our writes are refused. Called by a sender's thread."""
+        with self._changed:
+            self.fenced = True
+            self._changed.notify_all()
+
+    def want_sweep(self) -> None:
+        """Poll soon."""
+        with self._changed:
+            self._sweep_wanted = True
+            self._changed.notify_all()
+
+    def take_sweep(self) -> bool:
+        """Whether a sweep was asked for; the one that follows covers it."""
+        with self._changed:
+            wanted, self._sweep_wanted = self._sweep_wanted, False
+            return wanted
+
+    def wake(self) -> None:
+        """Let those who wait look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(self, until: Callable[[], bool], seconds: float) -> bool:
+        """Wait until something is true that may change here."""
+        with self._changed:
+            return self._changed.wait_for(until, seconds)
+
+    def wait_for_work(self, session: int, stopped: Callable[[], bool], seconds: float) -> None:
+        """Wait for a sweep's request, a fence or another session; at most `seconds`."""
+        self.wait(
+            lambda: stopped() or self._sweep_wanted or self.fenced or self.session != session,
+            seconds,
+        )
+
+    def new_nonce(self) -> str:
+        """A nonce for the next barrier; the one before counts no more."""
+        with self._changed:
+            self._nonce, self._mark = secrets.token_hex(16), None
+            return self._nonce
+
+    def wait_barrier(self, session: int, stopped: Callable[[], bool], seconds: float) -> int | None:
+        """Wait for the barrier of the last nonce; the pipeline's mark, None where it is missing."""
+        self.wait(lambda: self._mark is not None or self.session != session or stopped(), seconds)
+        return self._mark
