@@ -35,6 +35,7 @@ from listener.settings import ConfigError
 from listener.sink import Versions
 from listener.state import State, StateError
 from listener.sweep import Sweep
+from listener.watchdog import Watchdog
 
 
 class Status(IntEnum):
@@ -344,6 +345,7 @@ class _Built:
             stop=stop,
             fatal=daemon.fatal,
         )
+        self._watchdog = Watchdog(config.postgres, observe, stop)
         self._daemon = daemon
 
     def _on_fenced(self) -> None:
@@ -357,6 +359,7 @@ class _Built:
 
     def start(self) -> None:
         """Start the threads; in once mode the caller's own thread does the coordinator's work."""
+        self._watchdog.start()
         self.pipeline.start()
         self.notifications.start()
         if not self._daemon._once:
@@ -367,5 +370,6 @@ class _Built:
         self.pipeline.stop()
         self.coordinator.join()
         self.notifications.join()
+        self._watchdog.join()
         self.keeper.save(now=True)
         self.keeper.save_control(now=True)

@@ -6,10 +6,7 @@ fail. The session holds an advisory lock, so one daemon of a pipeline is active 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -84,7 +81,7 @@ class Notifications:
         self._session = 0
         self._previous_pid: int | None = None
         self._bad = 0
-        self._socket: socket.socket | None = None
+        self._listening: postgres.Session | None = None
         self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
 
     def start(self) -> None:
@@ -98,10 +95,9 @@ class Notifications:
 
     def cut(self) -> None:
         """Give the connection up as dead, though it does not say so: frees the blocked thread."""
-        dead = self._socket
+        dead = self._listening
         if dead is not None:
-            with contextlib.suppress(OSError):
-                dead.shutdown(socket.SHUT_RDWR)
+            dead.cut()
 
     def _run(self) -> None:
         try:
@@ -110,7 +106,7 @@ class Notifications:
                     self._serve()
                 except (psycopg.Error, OSError) as error:
                     reason = postgres.describe(error)
-                    if self._socket is not None:
+                    if self._listening is not None:
                         self._observe(observations.ConnectionLost("listening", reason))
                     self._forget()
                     seconds = self._backoff.next_wait()
@@ -124,9 +120,8 @@ class Notifications:
             self._forget()
 
     def _forget(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        if self._listening is not None:
+            self._listening = None
             self._receiver.on_lost()
 
     def _serve(self) -> None:
@@ -136,7 +131,7 @@ class Notifications:
             if self._stop.requested:
                 return
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._config.db_schema)))
-            self._socket = socket.socket(fileno=os.dup(connection.fileno()))
+            self._listening = connection
             self._previous_pid = connection.info.backend_pid
             self._backoff.reset()
             self._session += 1

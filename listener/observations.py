@@ -123,6 +123,16 @@ class ConnectionLost(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionDead(Observation):
+    """A connection that was open but silent was cut; its work is repeated on a new one."""
+
+    role: str
+    seconds: float
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "{role}: no answer for {seconds:.0f} s and the server is not at work: cut"
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting(Observation):
     """A server did not answer as it should; the next try follows after a wait."""
 

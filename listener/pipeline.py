@@ -236,7 +236,7 @@ class Pipeline:
             if batch is not None:
                 self._read(self._connection, batch)
         except (psycopg.Error, OSError, QueryFileError) as error:
-            self._failed(batch, error)
+            self._failed(batch, task, error)
         else:
             if self._braked is None:
                 self._base_outage.works()
@@ -335,12 +335,7 @@ class Pipeline:
 
     def _page(self, connection: postgres.Connection, task: Task) -> Batch | None:
         shared = self._shared
-        try:
-            page = task.next_page(connection, self._most(task.document))
-        except BaseException:
-            with self._lock:
-                shared.tasks.appendleft(task)
-            raise
+        page = task.next_page(connection, self._most(task.document))
         with self._lock:
             if page is None:
                 task.job.seal()
@@ -423,7 +418,7 @@ class Pipeline:
             )
         )
 
-    def _failed(self, batch: Batch | None, error: Exception) -> None:
+    def _failed(self, batch: Batch | None, task: Task | None, error: Exception) -> None:
         """Reading failed and it is nobody's own fault: everything goes back, and we wait."""
         connection = self._connection
         passing = isinstance(error, OSError) or postgres.is_passing(error)
@@ -433,6 +428,8 @@ class Pipeline:
             self._connection = None
             self._observe(observations.ConnectionLost("documents", reason))
         with self._lock:
+            if batch is None and task is not None:
+                self._shared.tasks.appendleft(task)  # no page was taken of it
             if batch is not None:
                 for key, jobs in batch.items.items():
                     self._shared.give_back(batch.document, key, jobs)

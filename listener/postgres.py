@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import threading
+import time
+import weakref
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import sql
+from psycopg.abc import PQGen
 from psycopg.adapt import Loader
 
 from listener.config import PostgresConfig
 from listener.settings import secret
+
+T = TypeVar("T")
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -46,6 +55,39 @@ class BytesLoader(Loader):
         return bytes(data)
 
 
+class Session(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that shows since when it waits for the server, and that can be cut."""
+
+    name: str = ""
+    busy_since: float | None = None
+    """When the statement that is under way began (monotonic clock); None: there is none."""
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait for the server, as psycopg does."""
+        self.busy_since = time.monotonic()
+        try:
+            return super().wait(gen, interval, timeout)
+        finally:
+            self.busy_since = None
+
+    def cut(self) -> None:
+        """End the connection under a thread that waits on it: that thread gets an error."""
+        with contextlib.suppress(OSError, psycopg.Error):
+            descriptor = os.dup(self.fileno())
+            with socket.socket(fileno=descriptor) as end:
+                end.shutdown(socket.SHUT_RDWR)
+
+
+_SESSIONS: Final[weakref.WeakSet[Session]] = weakref.WeakSet()
+_SESSIONS_LOCK: Final = threading.Lock()
+
+
+def sessions() -> list[Session]:
+    """All open sessions of this process."""
+    with _SESSIONS_LOCK:
+        return [session for session in _SESSIONS if not session.closed]
+
+
 def conninfo(config: PostgresConfig, name: str) -> dict[str, Any]:
     """Parameters of psycopg.connect. `name` is shown in pg_stat_activity."""
     parameters: dict[str, Any] = {
@@ -70,12 +112,15 @@ def conninfo(config: PostgresConfig, name: str) -> dict[str, Any]:
     return parameters
 
 
-def connect(config: PostgresConfig, name: str) -> Connection:
+def connect(config: PostgresConfig, name: str) -> Session:
     """Open a session in autocommit with our settings.
 
     Raises psycopg.OperationalError where no host answers or the log-in is refused.
     """
-    connection = psycopg.connect(**conninfo(config, name), autocommit=True)
+    connection = Session.connect(**conninfo(config, name), autocommit=True)
+    connection.name = name
+    with _SESSIONS_LOCK:
+        _SESSIONS.add(connection)
     try:
         settings = dict(SESSION)
         if connection.info.server_version >= 140000:
