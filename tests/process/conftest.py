@@ -9,7 +9,7 @@ import pytest
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.plugins.daemon import PROJECT
+from tests.plugins.daemon import PROJECT, ListenerProcess
 from tests.process.scene import (
     Scene,
     Template,
@@ -51,3 +51,16 @@ def scene(
     """The movies, of which nothing is indexed yet."""
     with open_scene(postgres_server, search_server, movies_template, tmp_path) as scene:
         yield scene
+
+
+@pytest.fixture(scope="module")
+def served(
+    postgres_server: PostgresServer,
+    search_server: SearchServer,
+    movies_template: Template,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Scene, ListenerProcess]]:
+    """The movies with a daemon that serves, for all tests of a module that leave it so."""
+    folder = tmp_path_factory.mktemp("served")
+    with open_scene(postgres_server, search_server, movies_template, folder) as scene:
+        yield scene, scene.serve()
