@@ -1,9 +1,10 @@
 """Triggers: install, audit, remove. What they are and why stands in docs/triggers.md."""
 
 from listener.triggers.audit import fingerprint, status
-from listener.triggers.catalog import Catalog, Member, StampType, TriggerError, Watched, resolve
+from listener.triggers.catalog import Catalog, Member, StampType, TriggerError, Watched
 from listener.triggers.install import install, remove
 from listener.triggers.plan import SCHEMA_VERSION, plan
+from listener.triggers.resolve import resolve
 from listener.triggers.steps import Step, script
 
 __all__ = [

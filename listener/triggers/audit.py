@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from listener.changes import Watch
 from listener.config import TriggersConfig
 from listener.postgres import Connection
-from listener.triggers.catalog import TriggerError, resolve, rows
+from listener.triggers import names
+from listener.triggers.catalog import TriggerError, rows
 from listener.triggers.plan import plan_for
-from listener.triggers.wanted import stamp_trigger
+from listener.triggers.resolve import resolve
 
 
 def status(
@@ -35,7 +36,7 @@ def status(
                     conn,
                     "later",
                     oids=[member.oid for member in one.members],
-                    name=stamp_trigger(schema, one.label),
+                    name=names.stamp_trigger(schema, one.watch),
                 )
             )
     return tuple(dict.fromkeys(found))

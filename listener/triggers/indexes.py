@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from listener.postgres import Connection
+from listener.triggers import names
 from listener.triggers.catalog import Catalog, Watched, rows
 from listener.triggers.present import Present, PresentIndex
 from listener.triggers.steps import Step, name_of, text
-from listener.triggers.wanted import index_name, index_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def steps(conn: Connection, one: Watched, schema: str) -> Iterator[Step]:
             "indexes",
             oids=[member.oid for member in one.members],
             column=column,
-            prefix=index_prefix(schema),
+            prefix=names.index_prefix(schema),
         )
     ]
     usable = {index.table for index in found if index.usable}
@@ -43,7 +43,9 @@ def steps(conn: Connection, one: Watched, schema: str) -> Iterator[Step]:
     if not lacking:
         return
     partitioned = one.members[0].kind == "p"
-    ours = {index.table: index for index in found if index.name.startswith(index_prefix(schema))}
+    ours = {
+        index.table: index for index in found if index.name.startswith(names.index_prefix(schema))
+    }
     if partitioned:
         yield from _parents(one, column, ours, schema)
     for member in one.members:
@@ -59,7 +61,7 @@ def steps(conn: Connection, one: Watched, schema: str) -> Iterator[Step]:
             (
                 text(
                     "CREATE INDEX CONCURRENTLY {} ON {} ({})",
-                    sql.Identifier(index_name(schema, member)),
+                    sql.Identifier(names.index(schema, member)),
                     name_of(member),
                     sql.Identifier(column),
                 ),
@@ -80,7 +82,7 @@ def _parents(one: Watched, column: str, ours: dict[int, _Index], schema: str) ->
                 (
                     text(
                         "CREATE INDEX {} ON ONLY {} ({})",
-                        sql.Identifier(index_name(schema, member)),
+                        sql.Identifier(names.index(schema, member)),
                         name_of(member),
                         sql.Identifier(column),
                     ),
@@ -101,8 +103,8 @@ def _attach(one: Watched, ours: dict[int, _Index], schema: str) -> Iterator[Step
             (
                 text(
                     "ALTER INDEX {} ATTACH PARTITION {}",
-                    sql.Identifier(parent.schema, index_name(schema, parent)),
-                    sql.Identifier(member.schema, index_name(schema, member)),
+                    sql.Identifier(parent.schema, names.index(schema, parent)),
+                    sql.Identifier(member.schema, names.index(schema, member)),
                 ),
             ),
             (),
@@ -111,14 +113,14 @@ def _attach(one: Watched, ours: dict[int, _Index], schema: str) -> Iterator[Step
 
 def stale(catalog: Catalog, present: Present, schema: str) -> Iterator[Step]:
     """Indexes of ours on columns that are no longer stamped."""
-    names = {
-        index_name(schema, member)
+    wanted = {
+        names.index(schema, member)
         for one in catalog.watched
         if one.stamp is not None
         for member in one.members
     }
     for index in present.indexes:
-        if index.name not in names:
+        if index.name not in wanted:
             yield drop(index)
 
 

@@ -17,7 +17,7 @@ from listener.lifecycle import Stop, Stopped
 from listener.observations import Observe, TriggersInstalled, Waiting
 from listener.postgres import Connection, describe
 from listener.triggers import indexes
-from listener.triggers.catalog import TriggerError
+from listener.triggers.catalog import TriggerError, rows
 from listener.triggers.plan import drop_triggers, plan
 from listener.triggers.present import PresentTrigger, look
 from listener.triggers.steps import LOCK_TIMEOUT, Step, text
@@ -28,6 +28,7 @@ PATIENCE: Final = 60.0
 _LOCK_CLASS: Final = 0x4C53544E
 """First half of the advisory lock, so that it is nobody else's."""
 
+_LOCKED: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
 _ROUNDS: Final = 3
 """Partitions may be added while we install: look again."""
@@ -57,6 +58,10 @@ def install(
                 break
             for step in steps:
                 work.run(step)
+        else:
+            steps = plan(conn, watches, schema, config, role)
+            if steps:
+                raise TriggerError(*(reason for step in steps for reason in step.reasons))
     if work.statements:
         observe(TriggersInstalled(work.statements))
     return work.statements
@@ -77,8 +82,8 @@ def remove(
         for one in present.triggers.values():
             if one.column is not None and not one.clone:
                 left[
-                    f"column {one.column} of {one.schema}.{one.relation} is left; "
-                    "it was not touched, and nothing stamps it any more"
+                    f"column {one.column} of {one.schema}.{one.relation} is left, and nothing "
+                    "stamps it any more: drop it if nobody else needs it"
                 ] = None
             if not one.clone:
                 by_table.setdefault(one.table, []).append(one)
@@ -109,6 +114,8 @@ class _Work:
     """Runs steps on one connection, and waits for locks in short tries."""
 
     def __init__(self, conn: Connection, observe: Observe, stop: Stop, patience: float) -> None:
+        if not conn.autocommit:
+            raise ValueError("triggers are installed on a connection in autocommit")
         self._conn = conn
         self._observe = observe
         self._stop = stop
@@ -117,41 +124,44 @@ class _Work:
 
     @contextmanager
     def alone(self, schema: str) -> Iterator[None]:
-        """Hold the lock of this schema's installer; no statement timeout meanwhile."""
+        """Hold the lock of this schema's installer; no timeouts of the role meanwhile."""
         conn = self._conn
-        number = zlib.crc32(schema.encode()) - (1 << 31)
-        key = (_LOCK_CLASS, number)
-        former = conn.execute("SELECT pg_catalog.current_setting('statement_timeout')").fetchone()
-        assert former is not None
+        key = (_LOCK_CLASS, zlib.crc32(schema.encode()) - (1 << 31))
         tries = _Tries(self, f"the schema {schema}")
         while True:
             row = conn.execute("SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", key).fetchone()
             if row is not None and row[0]:
                 break
             tries.wait("another process installs or removes triggers")
+        former: list[tuple[str, str]] = []
         try:
-            conn.execute("SELECT pg_catalog.set_config('statement_timeout', '0', false)")
+            for name in ("statement_timeout", "lock_timeout"):
+                row = conn.execute("SELECT pg_catalog.current_setting(%s)", (name,)).fetchone()
+                assert row is not None
+                former.append((name, row[0]))
+                conn.execute("SELECT pg_catalog.set_config(%s, '0', false)", (name,))
             yield
         finally:
             if not conn.closed:
+                for setting in former:
+                    conn.execute("SELECT pg_catalog.set_config(%s, %s, false)", setting)
                 conn.execute("SELECT pg_catalog.pg_advisory_unlock(%s, %s)", key)
-                conn.execute("SELECT pg_catalog.set_config('statement_timeout', %s, false)", former)
 
     def run(self, step: Step) -> None:
-        """Carry one step out. Raises TriggerError where PostgreSQL refuses it."""
+        """Carry one step out. Raises TriggerError where PostgreSQL refuses it, and Stopped."""
         tries = _Tries(self, step.title)
         while True:
             try:
                 self._once(step)
-            except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+            except _LOCKED as error:
                 if not step.transaction:
                     raise TriggerError(f"{step.title}: {describe(error)}: try again") from error
-                tries.wait(describe(error))
+                tries.wait(describe(error) + self._holders(step))
             except psycopg.errors.InsufficientPrivilege as error:
                 raise TriggerError(
                     f"{step.title}: {describe(error)}: install as the owner of the table "
-                    "(`listener triggers install --dsn`), or run what `listener triggers print` "
-                    "prints"
+                    "(`listener triggers install --dsn`), or let the owner run what `listener "
+                    "triggers print` prints"
                 ) from error
             except psycopg.OperationalError:
                 raise
@@ -164,12 +174,23 @@ class _Work:
     def _once(self, step: Step) -> None:
         if not step.transaction:
             for statement in step.statements:
-                self._conn.execute(statement.encode())
+                self._conn.execute(sql.SQL(statement))
             return
         with self._conn.transaction():
-            self._conn.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'".encode())
+            self._conn.execute(sql.SQL(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
             for statement in step.statements:
-                self._conn.execute(statement.encode())
+                self._conn.execute(sql.SQL(statement))
+
+    def _holders(self, step: Step) -> str:
+        """Who may be in the way, as far as this role may see."""
+        found = [
+            f"process {pid}, {who or 'another role'}, {state or 'state unknown'}"
+            + (f", since {since:%H:%M:%S}" if since is not None else "")
+            if pid is not None
+            else "a prepared transaction"
+            for pid, who, state, since in rows(self._conn, "holders", oids=list(step.tables))
+        ]
+        return f"; locks are held by {'; '.join(found)}" if found else ""
 
     def pause(self, seconds: float, attempt: int, reason: str) -> None:
         """Tell, and wait. Raises Stopped."""
@@ -197,7 +218,7 @@ class _Tries:
         seconds = min(_FIRST_WAIT * 2 ** (self._attempt - 1), _LONGEST_WAIT)
         if time.monotonic() + seconds > self._deadline:
             raise TriggerError(
-                f"{self._what}: {reason}, after {self._attempt} tries: end the transactions that "
-                "hold it, then install again"
+                f"{self._what}: {reason}, after {self._attempt} tries: end what is in the way, "
+                "then install again"
             )
         self._work.pause(seconds, self._attempt, f"{self._what}: {reason}")

@@ -12,10 +12,12 @@ from listener.changes import Watch
 from listener.config import TriggersConfig
 from listener.postgres import Connection
 from listener.triggers import indexes
-from listener.triggers.catalog import Catalog, Member, TriggerError, Watched, resolve, rows
+from listener.triggers.bodies import Function, authentic
+from listener.triggers.catalog import Catalog, Member, TriggerError, Watched, rows
 from listener.triggers.present import Present, PresentTrigger, look
+from listener.triggers.resolve import resolve
 from listener.triggers.steps import Step, name_of, text
-from listener.triggers.wanted import Function, Trigger, Wanted, wanted
+from listener.triggers.wanted import BEFORE, ROW, Trigger, Wanted, wanted
 
 SCHEMA_VERSION: Final = 1
 _TABLES: Final = {
@@ -125,38 +127,33 @@ def _table(group: Sequence[Watched], goal: Wanted, present: Present, schema: str
     if group[0].stamp is not None and not group[0].stamp_exists:
         stamp = group[0].watch.updated_at
         assert stamp is not None
-        add = text(
-            "ALTER TABLE {} ADD COLUMN {} timestamptz DEFAULT pg_catalog.now()",
-            name_of(root),
-            sql.Identifier(stamp),
-        )
-        statements.append(add)
+        add = "ALTER TABLE {} ADD COLUMN {} timestamptz DEFAULT pg_catalog.now()"
+        statements.append(text(add, name_of(root), sql.Identifier(stamp)))
         reasons.append(f"{root.label} has no column {stamp}")
+    forged = False
     for function in goal.functions:
         here = present.functions.get(function.name)
-        if here is not None and (here.body, here.definer, here.settings, here.language) == (
-            function.body,
-            function.definer,
-            function.settings,
-            "plpgsql",
-        ):
+        if here is not None and here.is_as(function):
             continue
+        forged = forged or not (here is not None and authentic(here.body))
         state = "is missing" if here is None else "is not as this version makes it"
         reasons.append(f"{root.label}: function {schema}.{function.name} {state}")
         statements.extend(_create_function(function, schema))
     lost: dict[int, Member] = {}
-    made: set[str] = set()
-    for trigger in goal.triggers:
-        here_too = present.triggers.get((trigger.member.oid, trigger.name))
-        reason, todo = _trigger(trigger, here_too, schema, made)
+    for trigger, here_too, broken in _pairs(goal, present):
+        reason, todo = _trigger(trigger, here_too, broken, schema)
         if reason is not None:
             reasons.append(f"{trigger.member.label}: trigger {trigger.name} {reason}")
             lost[trigger.member.oid] = trigger.member
-        statements.extend(todo)
+            statements.extend(todo)
+    if forged:
+        lost[root.oid] = root
     if lost:
         statements.append(_reconcile(lost, root, present, schema))
     if statements:
-        yield Step(f"triggers of {root.label}", tuple(statements), tuple(reasons))
+        tables = tuple(member.oid for member in group[0].members)
+        title = f"triggers of {root.label}"
+        yield Step(title, tuple(statements), tuple(reasons), tables=tables)
 
 
 def _create_function(function: Function, schema: str) -> Iterator[str]:
@@ -171,65 +168,61 @@ def _create_function(function: Function, schema: str) -> Iterator[str]:
     yield text("REVOKE ALL ON FUNCTION {}() FROM PUBLIC", name)
 
 
+def _pairs(goal: Wanted, present: Present) -> Iterator[tuple[Trigger, PresentTrigger | None, bool]]:
+    """Each trigger with the one that is there, and whether it must be made anew.
+
+    A clone cannot be made by itself: where one is not as it should be, its parent is made anew.
+    """
+    here = {one: present.triggers.get((one.member.oid, one.name)) for one in goal.triggers}
+    wrong = {one.name for one, there in here.items() if one.clone and not _same(one, there)}
+    anew = {one.name for one in here if not one.clone and one.name in wrong}
+    for one, there in here.items():
+        if one.clone and one.name in anew:
+            continue
+        yield one, there, one.name in anew or not _same(one, there)
+
+
+def _same(want: Trigger, here: PresentTrigger | None) -> bool:
+    return here is not None and (
+        (here.kind, here.function, here.old, here.new, here.column, here.clone)
+        == (want.kind, want.function, want.old, want.new, want.column, want.clone)
+    )
+
+
 def _trigger(
-    want: Trigger, here: PresentTrigger | None, schema: str, made: set[str]
+    want: Trigger, here: PresentTrigger | None, broken: bool, schema: str
 ) -> tuple[str | None, list[str]]:
-    """Why something is to be done about a trigger, and what. `made`: names made anew above."""
-    table = name_of(want.member)
-    name = sql.Identifier(want.name)
-    same = here is not None and (
-        here.kind,
-        here.function,
-        here.old,
-        here.new,
-        here.column,
-        here.clone,
-    ) == (want.kind, want.function, want.old, want.new, want.column, want.clone)
-    if here is not None and same and want.name not in made:
-        if here.enabled == "A":
-            return None, []
+    """Why something is to be done about a trigger, and what."""
+    if here is not None and not broken:
         states = {"D": "is disabled", "O": "is not ENABLE ALWAYS", "R": "fires on replicas only"}
-        return states.get(here.enabled, "is not ENABLE ALWAYS"), [_always(want)]
-    if want.clone:
-        # its parent comes first in the list and has been made anew, if PostgreSQL let it vanish
-        return (None if same else "is missing (a clone of the parent's)"), []
-    statements: list[str] = []
-    if here is not None:
-        statements.append(text("DROP TRIGGER {} ON {}", name, table))
+        state = states.get(here.enabled)
+        return state, [] if state is None else [_always(want)]
+    table, name = name_of(want.member), sql.Identifier(want.name)
+    drop = [] if here is None else [text("DROP TRIGGER {} ON {}", name, table)]
     when: sql.Composable = sql.SQL("")
     if want.column is not None:
         # always true; it names the column, so that PostgreSQL refuses to drop or to retype it
         when = sql.SQL("\nWHEN (NEW.{0} IS NULL OR NEW.{0} IS NOT NULL)").format(
             sql.Identifier(want.column)
         )
-    tables = " ".join(
-        part
-        for part, is_there in (
-            ("OLD TABLE AS old_rows", want.old),
-            ("NEW TABLE AS new_rows", want.new),
-        )
-        if is_there
+    tables = ["OLD TABLE AS old_rows"] * want.old + ["NEW TABLE AS new_rows"] * want.new
+    create = text(
+        f"CREATE TRIGGER {{}} {'BEFORE' if want.kind & BEFORE else 'AFTER'} "
+        f"{' OR '.join(event.upper() for event in want.events)} ON {{}}"
+        + (f"\nREFERENCING {' '.join(tables)}" if tables else "")
+        + f"\nFOR EACH {'ROW' if want.kind & ROW else 'STATEMENT'}{{}}\nEXECUTE FUNCTION {{}}()",
+        name,
+        table,
+        when,
+        sql.Identifier(schema, want.function),
     )
-    statements.append(
-        text(
-            f"CREATE TRIGGER {{}} {'BEFORE' if want.kind & 2 else 'AFTER'} "
-            f"{' OR '.join(event.upper() for event in want.events)} ON {{}}"
-            + (f"\nREFERENCING {tables}" if tables else "")
-            + f"\nFOR EACH {'ROW' if want.kind & 1 else 'STATEMENT'}{{}}\nEXECUTE FUNCTION {{}}()",
-            name,
-            table,
-            when,
-            sql.Identifier(schema, want.function),
-        )
-    )
-    statements.append(_always(want))
-    made.add(want.name)
-    return ("is missing" if here is None else "is not as this version makes it"), statements
+    reason = "is missing" if here is None else "is not as this version makes it"
+    return reason, [*drop, create, _always(want)]
 
 
 def _always(want: Trigger) -> str:
     """Row triggers reach their clones; a statement trigger is of one table alone."""
-    only = "" if want.kind & 1 else "ONLY "
+    only = "" if want.kind & ROW else "ONLY "
     return text(
         f"ALTER TABLE {only}{{}} ENABLE ALWAYS TRIGGER {{}}",
         name_of(want.member),
@@ -238,11 +231,11 @@ def _always(want: Trigger) -> str:
 
 
 def _reconcile(lost: dict[int, Member], root: Member, present: Present, schema: str) -> str:
-    """While a trigger was missing, deletes were not recorded: an older watermark must reconcile.
+    """While a trigger was missing, changes were not recorded: an older watermark must reconcile.
 
     A new partition that is still empty has nothing that could have been lost.
     """
-    known = {table for table, _ in present.triggers if not present.triggers[table, _].clone}
+    known = {here.table for here in present.triggers.values() if not here.clone}
     new = [one for one in lost.values() if one.oid != root.oid and one.oid not in known]
     update = text(
         "UPDATE {}.meta SET pruned_below = pg_catalog.clock_timestamp()", sql.Identifier(schema)
@@ -288,4 +281,5 @@ def drop_triggers(by_table: dict[int, list[PresentTrigger]]) -> Iterator[Step]:
                 for one in group
             ),
             tuple(f"{label}: trigger {one.name} is no longer wanted" for one in group),
+            tables=(group[0].table,),
         )

@@ -9,8 +9,9 @@ from psycopg.rows import tuple_row
 
 from listener import sqlfiles
 from listener.postgres import Connection
-from listener.triggers.catalog import rows
-from listener.triggers.wanted import index_prefix
+from listener.triggers import names
+from listener.triggers.bodies import Function
+from listener.triggers.catalog import TriggerError, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,14 @@ class PresentFunction:
     settings: tuple[str, ...]
     language: str
 
+    def is_as(self, want: Function) -> bool:
+        """Whether it is the wanted one."""
+        return self.language == "plpgsql" and (self.body, self.definer, self.settings) == (
+            want.body,
+            want.definer,
+            want.settings,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PresentIndex:
@@ -64,11 +73,16 @@ class Present:
 
 
 def look(conn: Connection, schema: str) -> Present:
-    """Read the catalog. Errors of psycopg pass through."""
+    """Read the catalog. Raises TriggerError where this role may not; psycopg's errors pass."""
     own = rows(conn, "own", schema=schema)
     relations = {row[0]: (row[1], row[2]) for row in own if row[0] is not None} if own else None
     version = None
     if relations and "schema_version integer" in relations.get("meta", ("", ""))[1]:
+        if not any(row[0] == "meta" and row[3] for row in own):
+            raise TriggerError(
+                f"this role may not read {schema}.meta: `listener triggers install --dsn` as the "
+                "owner of the tables grants it"
+            )
         statement = sql.SQL(sqlfiles.load("triggers/version")).format(schema=sql.Identifier(schema))
         with conn.cursor(row_factory=tuple_row) as cursor:
             found = cursor.execute(statement).fetchone()
@@ -78,7 +92,7 @@ def look(conn: Connection, schema: str) -> Present:
         PresentFunction(name, body, definer, tuple(settings), language)
         for name, body, definer, settings, language in rows(conn, "functions", schema=schema)
     ]
-    indexes = rows(conn, "our_indexes", prefix=index_prefix(schema))
+    indexes = rows(conn, "our_indexes", prefix=names.index_prefix(schema))
     return Present(
         relations,
         version,

@@ -9,7 +9,7 @@ from typing import Final
 from psycopg import sql
 
 from listener.triggers.catalog import Member
-from listener.triggers.wanted import one_line
+from listener.triggers.names import one_line
 
 LOCK_TIMEOUT: Final = "2s"
 """CREATE TRIGGER waits for open writers, and all new writers queue behind it."""
@@ -19,13 +19,15 @@ LOCK_TIMEOUT: Final = "2s"
 class Step:
     """Statements that belong together: one transaction, or (CONCURRENTLY) each by itself.
 
-    `reasons`: what is not as it should be, one sentence each.
+    `reasons`: what is not as it should be, one sentence each. `tables`: the OIDs of those that
+    are locked.
     """
 
     title: str
     statements: tuple[str, ...]
     reasons: tuple[str, ...]
     transaction: bool = True
+    tables: tuple[int, ...] = ()
 
 
 def name_of(member: Member) -> sql.Identifier:

@@ -13,7 +13,6 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::pg_catalog.text,
        CASE WHEN c.relispartition AND o.depth > 0
             THEN (SELECT i.inhparent FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = c.oid)
        END,
-       pg_catalog.pg_has_role(c.relowner, 'USAGE'),
        c.relpersistence::pg_catalog.text,
        EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid = c.oid)
 FROM once AS o

@@ -1,10 +1,12 @@
--- Our own schema, if there is one: its relations with their columns; the index of the journal.
+-- Our own schema, if there is one: its relations with their columns, and whether we may read them.
 SELECT c.relname, c.relpersistence::pg_catalog.text,
        coalesce((SELECT pg_catalog.string_agg(
                             a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod),
                             ', ' ORDER BY a.attnum)
                  FROM pg_catalog.pg_attribute AS a
-                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), '')
+                 WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), ''),
+       pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+           AND coalesce(pg_catalog.has_table_privilege(c.oid, 'SELECT'), false)
 FROM pg_catalog.pg_namespace AS n
 LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid
     AND (c.relkind IN ('r', 'p', 'v', 'm', 'f') OR c.relname = 'journal_updated_at_id')

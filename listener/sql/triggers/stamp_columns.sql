@@ -1,4 +1,4 @@
--- Stamps a row of {table} of which a listed column changed. Written by listener.
+-- Stamps a row of {table} if a listed column changed: first the transaction's id, then the clock.
 BEGIN
   IF TG_OP OPERATOR(pg_catalog.=) 'UPDATE' THEN
     -- Compared byte by byte: 1.0 and 1.00 differ, and json has no equality of its own. The stamp of

@@ -1,4 +1,4 @@
--- TRUNCATE of {table}: there are no keys to tell, so everything is to be compared. By listener.
+-- {event} of {table}: there are no keys to tell, so everything is to be compared.
 BEGIN
   INSERT INTO {schema}.journal (updated_at, watch, kind, reason)
   VALUES ({now}, {watch}, 'reconcile', 'TRUNCATE');

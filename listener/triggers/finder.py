@@ -1,0 +1,206 @@
+"""One watched table: its columns, its parts, and what it may not be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from listener.changes import KEY_TYPES, KeyType, Watch
+from listener.postgres import Connection
+from listener.triggers.catalog import Member, StampType, Watched, rows
+
+_STAMPS: Final[dict[str, StampType]] = {
+    "timestamp with time zone": "timestamptz",
+    "timestamp without time zone": "timestamp",
+}
+_KINDS: Final = {
+    "v": "a view: watch the tables that it reads",
+    "m": "a materialized view: watch the tables that it reads",
+    "f": "a foreign table: its rows change where no trigger of this database fires",
+    "S": "a sequence: it has no rows to watch",
+}
+NOT_OURS: Final = ("pg_catalog", "information_schema", "pg_toast")
+_OBSTACLES: Final = {
+    "check": "the constraint {what} checks {column}, and could refuse a row that we stamped: drop "
+    "it, or {way}",
+    "unique": "{what} makes {column} unique, and could refuse a row that we stamped: drop it, or "
+    "{way}",
+    "partition": "{column} decides about the partition of {what}, and a stamp would move rows: "
+    "{way}",
+    "pipeline": "{column} is stamped by the pipeline with schema {what} too, and one of the two "
+    "has `columns`, which keeps the stamp that the other one changed: leave `columns` or "
+    "`updated_at` out in one of them",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    name: str
+    type: str
+    built_in: bool
+    typmod: int
+    generated: str
+    deterministic: bool
+    in_primary_key: bool
+
+
+class Finder:
+    """Looks one watch up and collects what is wrong with it."""
+
+    def __init__(
+        self, conn: Connection, watch: Watch, watches: Sequence[Watch], schema: str
+    ) -> None:
+        self._conn = conn
+        self._watch = watch
+        self._schema = schema
+        self._selective = all(
+            one.columns is not None
+            for one in watches
+            if (one.schema, one.table) == (watch.schema, watch.table)
+        )
+        self._label = f"{watch.schema}.{watch.table}"
+        self.problems: list[str] = []
+
+    def _wrong(self, text: str) -> None:
+        self.problems.append(f"{self._label}: {text}")
+
+    def look(self) -> Watched | None:
+        watch = self._watch
+        members = self._members()
+        if not members:
+            return None
+        columns = {
+            column.name: column
+            for column in (_Column(*row) for row in rows(self._conn, "columns", oid=members[0].oid))
+        }
+        types = self._key(columns)
+        self._listed(columns)
+        stamp = self._stamp(columns, members)
+        row_level = any(subscribed for _, subscribed in self._tree)
+        if row_level and watch.notify != "off":
+            self._wrong(
+                "it is the target of a subscription, whose worker fires no statement triggers: "
+                f"write `notify: off` instead of `notify: {watch.notify}`"
+            )
+        if self.problems:
+            return None
+        identity = tuple(one.name for one in columns.values() if one.in_primary_key)
+        exists = watch.updated_at in columns
+        return Watched(watch, types, stamp, exists, identity, row_level, members)
+
+    def _members(self) -> tuple[Member, ...]:
+        watch = self._watch
+        if watch.schema in (*NOT_OURS, self._schema):
+            self._wrong("a system table: it cannot be watched")
+            return ()
+        found = rows(self._conn, "relation", schema=watch.schema, table=watch.table)
+        if not found:
+            self._wrong("there is no such table (or this role may not see it)")
+            return ()
+        oid, schema, name, kind, _ = found[0]
+        if (schema, name) != (watch.schema, watch.table):
+            near = ", ".join(f"{row[1]}.{row[2]}" for row in found)
+            self._wrong(f"there is no such table; names are case-sensitive, there is {near}")
+            return ()
+        if kind not in ("r", "p"):
+            self._wrong(f"it is {_KINDS.get(kind, 'no table')}")
+            return ()
+        self._tree: list[tuple[Member, bool]] = []
+        for *fields, persistence, subscribed in rows(self._conn, "members", oid=oid):
+            member = Member(*fields)
+            self._tree.append((member, subscribed))
+            where = "it" if member.oid == oid else f"its part {member.label}"
+            if member.kind not in ("r", "p"):
+                self._wrong(f"{where} is {_KINDS.get(member.kind, 'no table')}")
+            elif persistence == "u":
+                self._wrong(
+                    f"{where} is unlogged, and a crash empties it without a trace: "
+                    f"ALTER TABLE {member.label} SET LOGGED"
+                )
+            elif persistence == "t":
+                self._wrong(f"{where} is temporary: it cannot be watched")
+        return tuple(member for member, _ in self._tree)
+
+    def _missing(self, role: str, name: str, columns: dict[str, _Column]) -> None:
+        near = [one for one in columns if one.lower() == name.lower()]
+        hint = f"; names are case-sensitive, there is {near[0]}" if near else ""
+        self._wrong(f"{role} {name} does not exist{hint}")
+
+    def _key(self, columns: dict[str, _Column]) -> tuple[KeyType, ...]:
+        types: list[KeyType] = []
+        for name in self._watch.key:
+            column = columns.get(name)
+            if column is None:
+                self._missing("key column", name, columns)
+                continue
+            kind = KEY_TYPES.get(column.type) if column.built_in else None
+            if kind is None:
+                self._wrong(
+                    f"key column {name} is of type {column.type}; keys are "
+                    f"{', '.join(dict.fromkeys(KEY_TYPES.values()))}: take another column, or add "
+                    f"one of such a type that holds its text"
+                )
+            elif not column.deterministic:
+                self._wrong(
+                    f"key column {name} has a nondeterministic collation, for which different "
+                    "texts are equal: take another column or a deterministic collation"
+                )
+            elif column.generated == "v":
+                self._wrong(
+                    f"key column {name} is a virtual generated column, which triggers do not see: "
+                    "take another column, or make it STORED"
+                )
+            elif column.generated and self._watch.columns and self._watch.updated_at:
+                self._wrong(
+                    f"key column {name} is generated, and is not computed yet where the stamp is "
+                    "decided: leave out `columns`, or `updated_at`"
+                )
+            else:
+                types.append(kind)
+        return tuple(types)
+
+    def _listed(self, columns: dict[str, _Column]) -> None:
+        for name in self._watch.columns or ():
+            column = columns.get(name)
+            if column is None:
+                self._missing("column (of `columns`)", name, columns)
+            elif column.generated:
+                self._wrong(
+                    f"column {name} (of `columns`) is generated: list the columns that it is "
+                    "computed from"
+                )
+
+    def _stamp(self, columns: dict[str, _Column], members: tuple[Member, ...]) -> StampType | None:
+        name = self._watch.updated_at
+        if name is None:
+            return None
+        way = "leave `updated_at` out (the journal records the changes then)"
+        if name in self._watch.key:
+            self._wrong(f"{name} is a key column and cannot be stamped: {way}")
+            return None
+        column = columns.get(name)
+        if column is None:
+            return "timestamptz"
+        stamp = _STAMPS.get(column.type) if column.built_in else None
+        if stamp is None or column.typmod not in (-1, 6):
+            precision = f"({column.typmod})" if stamp is not None else ""
+            self._wrong(
+                f"{name} is of type {column.type}{precision}; a stamp needs timestamptz or "
+                f"timestamp with six digits: {way}, or name a column that does not exist yet, "
+                "which is added"
+            )
+        if column.generated:
+            self._wrong(f"{name} is a generated column and cannot be stamped: {way}")
+        if column.in_primary_key:
+            self._wrong(f"{name} is in the primary key and cannot be stamped: {way}")
+        for kind, what in rows(
+            self._conn,
+            "stamp_obstacles",
+            oids=[member.oid for member in members],
+            column=name,
+            schema=self._schema,
+            selective=self._selective,
+        ):
+            self._wrong(_OBSTACLES[kind].format(column=name, what=what, way=way))
+        return stamp

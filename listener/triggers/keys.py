@@ -1,0 +1,143 @@
+"""The part of a trigger function that reads a statement's keys from its transition tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from psycopg import sql
+
+from listener.changes import KeyType
+from listener.triggers.catalog import Watched
+
+Event = Literal["insert", "update", "delete", "truncate"]
+
+MOST: Final = 10_000
+"""More distinct keys in one statement are told as one sweep."""
+
+_WIDTHS: Final[dict[KeyType, int]] = {"smallint": 6, "integer": 11, "bigint": 20, "uuid": 36}
+"""Longest texts. Types that are not here have none."""
+
+
+def compared(one: Watched) -> tuple[str, ...]:
+    """The columns of which one must change, where `columns` are listed.
+
+    The key always counts, and so does the primary key, which makes the comparison one of rows:
+    without it, two rows that swap their keys in one statement would look as if nothing changed.
+    """
+    return tuple(dict.fromkeys((*one.identity, *one.watch.key, *(one.watch.columns or ()))))
+
+
+def fields(alias: str, columns: Sequence[str]) -> sql.Composable:
+    """Columns of OLD, NEW or a transition table."""
+    parts = [sql.SQL(alias + ".{}").format(sql.Identifier(name)) for name in columns]
+    return sql.SQL(", ").join(parts)
+
+
+def piece(one: Watched) -> sql.Composable:
+    """The JSON text of one key."""
+    parts = len(one.watch.key)
+    if parts == 1:
+        return sql.SQL("to_json(c.k1::text)::text")
+    texts = ", ".join(f"c.k{i}::text" for i in range(1, parts + 1))
+    return sql.SQL(f"json_build_array({texts})::text")
+
+
+def chunk(one: Watched, room: int) -> sql.Composable:
+    """The number of the chunk that a piece goes into, so that no chunk is larger than `room`.
+
+    Where pieces have a largest size, each chunk takes the same number of them, which is cheaper
+    to count. Otherwise pieces and their commas are added up, every `step` bytes begin a new chunk,
+    which can then hold `step` bytes and one piece; pieces of more than half the room go alone.
+    """
+    space = room - 2 + 1  # between the brackets; each piece counts a comma, the last one has none
+    widths = [_WIDTHS.get(kind) for kind in one.types]
+    if None not in widths:
+        piece = sum(width + 2 for width in widths if width is not None) + 1
+        if len(widths) > 1:
+            piece += 2 + 2 * (len(widths) - 1)
+        return sql.SQL(f"row_number() OVER () / {space // piece}")
+    half = space // 2
+    return sql.SQL(
+        f"CASE WHEN octet_length(k.piece) + 1 > {half} THEN -(row_number() OVER ()) ELSE "
+        f"sum(octet_length(k.piece) + 1) OVER (ROWS UNBOUNDED PRECEDING) / {space - half + 1} END"
+    )
+
+
+def _side(one: Watched, event: Event, side: Literal["old", "new"], *more: str) -> sql.Composable:
+    """The rows of one side: key columns as k1, k2 ..., the stamp so that its loss is noticed."""
+    if one.row_level:
+        source = "(SELECT OLD.*) AS r" if side == "old" else "(SELECT NEW.*) AS r"
+    else:
+        source = f"{side}_rows AS r"
+    columns: list[sql.Composable] = [
+        sql.SQL("r.{} AS " + f"k{i}").format(sql.Identifier(name))
+        for i, name in enumerate(one.watch.key, 1)
+    ]
+    if one.watch.updated_at is not None and event != "delete":
+        columns.append(sql.SQL("r.{} AS stamp").format(sql.Identifier(one.watch.updated_at)))
+    columns.extend(sql.SQL(text) for text in more)
+    if event == "update" and one.watch.columns is not None:
+        columns.append(sql.SQL("ROW({})::text AS content").format(fields("r", compared(one))))
+    return sql.SQL("SELECT {} FROM " + source).format(sql.SQL(", ").join(columns))
+
+
+def changed(one: Watched, event: Event) -> sql.Composable:
+    """Selects k1, k2 ... and `journaled`: the keys of a statement.
+
+    The journal takes what polling cannot see: in a stamped table deleted keys, and the OLD keys
+    that no stamped NEW row carries. Keys come once each; where the key holds the primary key they
+    do so by themselves.
+    """
+    everything = one.stamp is None or event == "delete"
+    if event == "update" and one.watch.columns is not None:
+        return _changed_content(one, everything)
+    keys = _keys(one)
+    side: Literal["old", "new"] = "old" if event == "delete" else "new"
+    now = f"SELECT {keys}, {str(everything).lower()} AS journaled FROM ({{}}) AS s {_present(one)}"
+    if not one.identity or not set(one.identity) <= set(one.watch.key):
+        now += f" GROUP BY {keys}"
+    if not everything:
+        now += f" LIMIT {_limit(one)}"
+    told = sql.SQL(now).format(_side(one, event, side))
+    if event != "update":
+        return told
+    moved = sql.SQL(
+        f"SELECT {keys}, true AS journaled FROM (SELECT {keys} FROM ({{}}) AS s "
+        f"EXCEPT SELECT {keys} FROM ({{}}) AS s) AS s {_present(one)}"
+    ).format(_side(one, event, "old"), _side(one, event, "new"))
+    if not everything and one.watch.notify == "off":
+        return moved
+    return sql.SQL("({}) UNION ALL ({})").format(moved, told)
+
+
+def _changed_content(one: Watched, everything: bool) -> sql.Composable:
+    """The same for an UPDATE with `columns`: EXCEPT ALL both ways, in one pass."""
+    keys = _keys(one)
+    differing = sql.SQL(
+        f"SELECT {keys}, sum(s.side) AS side FROM ({{}} UNION ALL {{}}) AS s "
+        f"GROUP BY {keys}, s.content HAVING sum(s.side) <> 0"
+    ).format(_side(one, "update", "old", "-1 AS side"), _side(one, "update", "new", "1 AS side"))
+    journaled = "true" if everything else "max(s.side) < 0"
+    inner = (
+        f"SELECT {keys}, {journaled} AS journaled, row_number() OVER () AS nth "
+        f"FROM ({{}}) AS s {_present(one)} GROUP BY {keys}"
+    )
+    outer = f"SELECT {keys}, s.journaled FROM ({inner}) AS s"
+    if not everything:
+        outer += f" WHERE s.journaled OR s.nth <= {_limit(one)}"
+    return sql.SQL(outer).format(differing)
+
+
+def _keys(one: Watched) -> str:
+    return ", ".join(f"s.k{i}" for i in range(1, len(one.watch.key) + 1))
+
+
+def _present(one: Watched) -> str:
+    """A key with a NULL part belongs to no document."""
+    return "WHERE " + " AND ".join(f"s.k{i} IS NOT NULL" for i in range(1, len(one.watch.key) + 1))
+
+
+def _limit(one: Watched) -> int:
+    """How many keys that are only told are worth looking at: one more makes it a sweep."""
+    return {"rows": MOST + 1, "doorbell": 1, "off": 0}[one.watch.notify]

@@ -1,0 +1,46 @@
+"""Names of ours: deterministic, from hashes, and short enough for PostgreSQL."""
+
+from __future__ import annotations
+
+import hashlib
+
+from listener.changes import Watch
+from listener.triggers.catalog import Member
+
+
+def digest(*parts: str) -> str:
+    """Twelve hexadecimal digits."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def of_watch(schema: str, watch: Watch) -> str:
+    """Beginning of the names of a watch's functions and triggers.
+
+    Our schema is part of it: two pipelines may watch one table.
+    """
+    return f"listener_{digest(schema, watch.schema, watch.table, *watch.key)}"
+
+
+def stamp_function(schema: str, watch: Watch) -> str:
+    """Name of the function that stamps the watched table."""
+    return f"listener_{digest(schema, watch.schema, watch.table)}_stamp"
+
+
+def stamp_trigger(schema: str, watch: Watch) -> str:
+    """Name of the stamp trigger of the watched table: `~` sorts after all of ASCII."""
+    return f"~listener_stamp_{digest(schema, watch.schema, watch.table)}"
+
+
+def index_prefix(schema: str) -> str:
+    """How the names of the indexes begin that one pipeline made."""
+    return f"listener_at_{digest(schema)}_"
+
+
+def index(schema: str, member: Member) -> str:
+    """Name of our index on the stamp column of a table."""
+    return index_prefix(schema) + digest(member.schema, member.name)
+
+
+def one_line(text: str) -> str:
+    """Text that may stand in an SQL comment: names may hold newlines."""
+    return " ".join(text.split())

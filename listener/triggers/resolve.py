@@ -1,0 +1,66 @@
+"""Looking watched tables up, with everything that is wrong told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from listener.changes import Watch
+from listener.config import TriggersConfig
+from listener.postgres import Connection
+from listener.triggers.catalog import Catalog, TriggerError, Watched, rows
+from listener.triggers.finder import NOT_OURS, Finder
+
+
+def resolve(
+    conn: Connection, watches: Sequence[Watch], schema: str, config: TriggersConfig
+) -> Catalog:
+    """Look the watched tables up. Raises TriggerError with everything that is wrong at once."""
+    problems = list(_server(conn, watches, schema, config))
+    watched: list[Watched] = []
+    seen: dict[int, str] = {}
+    for watch in watches:
+        found = Finder(conn, watch, watches, schema)
+        one = found.look()
+        problems.extend(found.problems)
+        if one is not None:
+            watched.append(one)
+            problems.extend(_watched_twice(one, seen))
+    if problems:
+        raise TriggerError(*dict.fromkeys(problems))
+    return Catalog(tuple(watched))
+
+
+def _server(
+    conn: Connection, watches: Sequence[Watch], schema: str, config: TriggersConfig
+) -> Iterator[str]:
+    version, encoding, two_phase, _ = rows(conn, "server")[0]
+    if version < 130000:
+        yield f"PostgreSQL {version // 10000} is too old: 13 or newer is needed"
+    if encoding == "SQL_ASCII":
+        yield (
+            "the database's encoding is SQL_ASCII, whose bytes have no meaning that JSON could "
+            "carry: dump it and restore it into a database with ENCODING 'UTF8'"
+        )
+    if schema in ("public", *NOT_OURS) or schema.startswith("pg_"):
+        yield f"postgres.schema: {schema} is not a schema for listener alone: name another one"
+    for watch in watches:
+        if [one.id for one in watches].count(watch.id) > 1:
+            yield f"{watch.id} is watched twice"
+        if two_phase > 0 and watch.notify != "off" and not config.no_2pc:
+            yield (
+                f"{watch.schema}.{watch.table}: notify is {watch.notify}, but "
+                f"max_prepared_transactions is {two_phase}, and PREPARE TRANSACTION fails after a "
+                "NOTIFY: write `notify: off` for this table, or `no_2pc: true` under `triggers` if "
+                "nobody prepares transactions that write it"
+            )
+
+
+def _watched_twice(one: Watched, seen: dict[int, str]) -> Iterator[str]:
+    """A table may be watched directly, or as a part of its root, but not both."""
+    for member in one.members:
+        root = seen.setdefault(member.oid, one.label)
+        if root != one.label:
+            yield (
+                f"{member.label} is watched as a part of {root} and of {one.label}: keep the one "
+                "that contains the other"
+            )
