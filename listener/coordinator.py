@@ -30,7 +30,7 @@ from listener.loads import NAME_HOLDER_AFTER, Loads
 from listener.observations import Observe
 from listener.pending import Job
 from listener.pipeline import Pipeline
-from listener.state import Heartbeat, StateError, write_heartbeat
+from listener.state import beat
 from listener.sweep import Sweep
 from listener.watermark import Draw
 
@@ -411,19 +411,13 @@ class Coordinator:
         trouble = self._pipeline.trouble
         if trouble is not None and reason is None:
             state, reason = f"waiting for {trouble[0]}", trouble[2]
-        try:
-            write_heartbeat(
-                self._config.state_file_name,
-                Heartbeat(
-                    at=time.time(),
-                    fetch_delay=self._config.fetch_delay,
-                    state=state,
-                    last_processed=self._keeper.last_processed,
-                    reason=reason,
-                ),
-            )
-        except StateError:
-            return  # the keeper tells of a disk that cannot be written to
+        beat(
+            self._config.state_file_name,
+            fetch_delay=self._config.fetch_delay,
+            what=state,
+            last_processed=self._keeper.last_processed,
+            reason=reason,
+        )
 
     # -- once ------------------------------------------------------------------------------------
 

@@ -4,38 +4,40 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from enum import IntEnum
-from functools import partial
+from typing import TypeVar
 
+import elasticsearch
 import psycopg
 
-from listener import __version__, assembly, elastic, observations, postgres, state, triggers
+from listener import (
+    __version__,
+    assembly,
+    elastic,
+    observations,
+    postgres,
+    preflight,
+    state,
+    triggers,
+)
 from listener.assembly import Assembly
-from listener.backoff import Backoff, backoff
-from listener.batches import Limits
+from listener.backoff import backoff
+from listener.checks import Finding, check_search
 from listener.config import Config
 from listener.control import ControlDocument
-from listener.coordinator import Coordinator, GaveUp
+from listener.coordinator import GaveUp
 from listener.documents import QueryFileError
-from listener.fence import Fence
-from listener.history import ForeignState, History
-from listener.inbox import Inbox
-from listener.indexes import IndexError_, Indexes
-from listener.keeper import Keeper
+from listener.history import ForeignState
+from listener.indexes import IndexError_
 from listener.lifecycle import Stop, Stopped
-from listener.loader import AliasTaken, Loader
-from listener.loads import Loads
-from listener.notifications import AlreadyActive, Notifications, Pooled
+from listener.loader import AliasTaken
+from listener.notifications import AlreadyActive, Pooled
 from listener.observations import Observe
-from listener.parked import ParkedTable
-from listener.pipeline import Pipeline
 from listener.settings import ConfigError
-from listener.sink import Versions
-from listener.state import State, StateError
-from listener.sweep import Sweep
-from listener.watchdog import Watchdog
+from listener.stages import Stages
+from listener.state import StateError
 
 
 class Status(IntEnum):
@@ -53,6 +55,12 @@ class Refused(Exception):
     """The configuration and the servers do not fit; the message says what to mend."""
 
 
+class _NotYet(Exception):
+    """Elasticsearch answers that it cannot answer yet."""
+
+
+T = TypeVar("T")
+
 REFUSALS = (
     AliasTaken,
     ConfigError,
@@ -66,7 +74,7 @@ REFUSALS = (
 )
 
 
-SERVER_ERRORS: tuple[type[Exception], ...] = (GaveUp, psycopg.Error, *elastic.Error)
+SERVER_ERRORS: tuple[type[Exception], ...] = (GaveUp, _NotYet, psycopg.Error, *elastic.Error)
 
 
 class Daemon:
@@ -120,57 +128,87 @@ class Daemon:
 
     # -- before the threads ----------------------------------------------------------------------
 
-    def _prepare(self) -> Assembly:
-        """Triggers and checks, with patience for servers that are not up yet."""
+    def _patient(
+        self, server: str, exceptions: tuple[type[Exception], ...], look: Callable[[], T]
+    ) -> T:
+        """Do it, with patience for a server that is not up yet; --once gives up some time."""
 
-        def look() -> Assembly:
-            with postgres.connect(self._config.postgres, "listener: start") as connection:
-                self._ensure_triggers(connection)
-                try:
-                    return assembly.assemble(self._config, connection)
-                except ValueError as error:
-                    if isinstance(error, REFUSALS):
-                        raise
-                    raise Refused(str(error)) from error
+        def on_wait(attempt: int, seconds: float, error: str) -> None:
+            self._observe(observations.Waiting(server, attempt, seconds, error))
+            state.beat(
+                self._config.state_file_name,
+                fetch_delay=self._config.fetch_delay,
+                what=f"waiting for {server}",
+                reason=error,
+            )
 
         waits = self._config.backoff
         decorate = backoff(
             start=waits.start,
             factor=waits.factor,
             limit=waits.limit,
-            exceptions=(psycopg.OperationalError,),
+            exceptions=exceptions,
             stop=self._stop,
-            on_wait=lambda attempt, seconds, error: self._observe(
-                observations.Waiting("PostgreSQL", attempt, seconds, error)
-            ),
+            on_wait=on_wait,
             give_up_after=waits.give_up_after if self._once else None,
         )
         return decorate(look)()
 
-    def _ensure_triggers(self, connection: postgres.Connection) -> None:
+    def _prepare(self, client: elastic.Client) -> Assembly:
+        """Triggers and checks. Raises Refused where anything is wrong that a person must mend."""
+        parts = self._patient("PostgreSQL", (psycopg.OperationalError,), self._look_at_postgres)
+        self._patient(
+            "Elasticsearch",
+            (elasticsearch.TransportError, _NotYet),
+            lambda: self._look_at_elasticsearch(client),
+        )
+        return parts
+
+    def _look_at_postgres(self) -> Assembly:
         config = self._config
-        watches = assembly.watches_of(config)
-        schema = config.postgres.db_schema
-        role = config.postgres.user
-        if config.triggers.install == "auto":
-            triggers.install(
-                connection,
-                watches,
-                schema,
-                config.triggers,
-                role,
-                observe=self._observe,
-                stop=self._stop,
-            )
-            return
-        missing = triggers.status(connection, watches, schema, config.triggers, role)
-        if missing:
+        with postgres.connect(config.postgres, "listener: start") as connection:
+            self._judge(preflight.look_at_server(connection))
+            try:
+                if config.triggers.install == "auto":
+                    triggers.install(
+                        connection,
+                        assembly.watches_of(config),
+                        config.postgres.db_schema,
+                        config.triggers,
+                        config.postgres.user,
+                        observe=self._observe,
+                        stop=self._stop,
+                    )
+                self._judge(preflight.look_at_triggers(config, connection))
+                parts = assembly.assemble(config, connection)
+            except ValueError as error:
+                if isinstance(error, REFUSALS):
+                    raise
+                raise Refused(str(error)) from error
+            self._judge(preflight.look_at_database(config, connection, parts))
+            return parts
+
+    def _look_at_elasticsearch(self, client: elastic.Client) -> None:
+        try:
+            self._judge(check_search(client, self._config, names=False))
+        except elasticsearch.ApiError as error:
+            if elastic.is_passing(error):
+                raise _NotYet(elastic.describe(error)) from error
+            raise
+
+    def _judge(self, findings: Sequence[Finding]) -> None:
+        """Tell the findings; errors end the start."""
+        for one in findings:
+            if one.severity == "error":
+                self._observe(observations.CheckFailed(one.what, one.mend))
+            else:
+                self._observe(observations.CheckWarning(one.what, one.mend))
+        errors = [one for one in findings if one.severity == "error"]
+        if errors:
             raise Refused(
-                "the triggers are not as they should be: "
-                + "; ".join(missing[:5])
-                + (f"; and {len(missing) - 5} more" if len(missing) > 5 else "")
-                + ". Run `listener triggers install` (or `listener triggers print` for the SQL), "
-                "or set triggers.install to auto"
+                f"{errors[0].what}: {errors[0].mend}"
+                if len(errors) == 1
+                else f"{len(errors)} things to mend, each named above; `listener check` looks again"
             )
 
     # -- the stages ------------------------------------------------------------------------------
@@ -178,26 +216,36 @@ class Daemon:
     def _work(self) -> Status:
         config = self._config
         saved = None if self._force else state.read(config.state_file_name)
-        parts = self._prepare()
         client = elastic.connect(config.elasticsearch)
-        built = _Built(self, config, parts, client, saved)
+        parts = self._prepare(client)
+        stages = Stages(
+            config=config,
+            parts=parts,
+            client=client,
+            saved=saved,
+            once=self._once,
+            force=self._force,
+            observe=self._observe,
+            stop=self._stop,
+            fatal=self.fatal,
+        )
         try:
-            built.start()
+            stages.start()
             if self._once:
-                built.coordinator.run_once()
+                stages.coordinator.run_once()
             else:
                 self._stop.wait()
         finally:
             stopped = self._stop.requested
             self._stop.request()
-            built.stop()
+            stages.stop()
         if self._reason is not None:
             raise self._reason
-        if built.pipeline.crashed:
+        if stages.pipeline.crashed:
             return Status.DEFECT
         if self._once and stopped:
             return Status.GAVE_UP
-        return Status.PARKED if self._once and built.pipeline.parked else Status.OK
+        return Status.PARKED if self._once and stages.pipeline.parked else Status.OK
 
     def fatal(self, error: BaseException) -> None:
         """A thread cannot go on: stop everything. The first error counts."""
@@ -232,144 +280,3 @@ class Daemon:
                 return Status.OK
             waiting.wait(0.25)
         return Status.ACTIVE
-
-
-class _Built:
-    """All stages of one run."""
-
-    def __init__(
-        self,
-        daemon: Daemon,
-        config: Config,
-        parts: Assembly,
-        client: elastic.Client,
-        saved: State | None,
-    ) -> None:
-        observe, stop = daemon._observe, daemon._stop
-        versions = Versions()
-        control = ControlDocument(client, config.elasticsearch.control_index, config.pipeline)
-        indexes = Indexes(client, config.pipeline)
-
-        def waits() -> Backoff:
-            return Backoff(config.backoff.start, config.backoff.factor, config.backoff.limit)
-
-        self.keeper = Keeper(config.state_file_name, control, lambda: versions.generation, observe)
-        self.pipeline = Pipeline(
-            sources=[kind.source for kind in parts.kinds],
-            routes=parts.routes,
-            limits=Limits(
-                config.batch_documents,
-                config.batch_bytes,
-                config.pending_limit,
-                config.max_parked,
-            ),
-            client=client,
-            versions=versions,
-            connect=partial(postgres.connect, config.postgres, "listener: documents"),
-            parked=ParkedTable(config.postgres.db_schema),
-            backoff=waits,
-            observe=observe,
-            on_fenced=self._on_fenced,
-        )
-        fence = Fence(
-            control=control,
-            indexes=indexes,
-            versions=versions,
-            pipeline=self.pipeline,
-            names=[kind.index for kind in parts.kinds],
-            observe=observe,
-        )
-        loader = Loader(
-            kinds=parts.kinds,
-            pipeline=self.pipeline,
-            fence=fence,
-            indexes=indexes,
-            keeper=self.keeper,
-            page_size=config.page_size,
-            observe=observe,
-            stop=stop,
-        )
-        history = History(
-            pipeline=config.pipeline,
-            watches=parts.watches,
-            schema=config.postgres.db_schema,
-            kinds=parts.kinds,
-            saved=saved,
-            force=daemon._force,
-            overlap=timedelta(seconds=config.overlap),
-            control=control,
-            indexes=indexes,
-            keeper=self.keeper,
-            observe=observe,
-        )
-        self._inbox = Inbox(parts.types, self.pipeline)
-        all_rows = all(watch.notify == "rows" for watch in parts.watches)
-        loads = Loads(
-            config=config,
-            loader=loader,
-            fence=fence,
-            keeper=self.keeper,
-            all_rows=all_rows,
-            observe=observe,
-            stop=stop,
-            fatal=daemon.fatal,
-            on_fenced=self._inbox.on_fenced,
-            catch_up=self._catch_up,
-            refresh_soon=self.pipeline.refresh_soon,
-        )
-        self.coordinator = Coordinator(
-            config=config,
-            documents_of=parts.documents_of,
-            all_rows=all_rows,
-            new_sweep=partial(
-                Sweep, parts.watches, parts.types, parts.zoneless, config.postgres.db_schema
-            ),
-            inbox=self._inbox,
-            pipeline=self.pipeline,
-            fence=fence,
-            loads=loads,
-            keeper=self.keeper,
-            history=history,
-            backoff=waits(),
-            observe=observe,
-            stop=stop,
-            fatal=daemon.fatal,
-            cut=self._cut,
-            give_up_after=config.backoff.give_up_after if daemon._once else None,
-        )
-        self.notifications = Notifications(
-            config.postgres,
-            self._inbox,
-            backoff=waits(),
-            observe=observe,
-            stop=stop,
-            fatal=daemon.fatal,
-        )
-        self._watchdog = Watchdog(config.postgres, observe, stop)
-        self._daemon = daemon
-
-    def _on_fenced(self) -> None:
-        self._inbox.on_fenced()
-
-    def _catch_up(self, cancelled: Callable[[], bool]) -> bool:
-        return self.coordinator.catch_up(cancelled)
-
-    def _cut(self) -> None:
-        self.notifications.cut()
-
-    def start(self) -> None:
-        """Start the threads; in once mode the caller's own thread does the coordinator's work."""
-        self._watchdog.start()
-        self.pipeline.start()
-        self.notifications.start()
-        if not self._daemon._once:
-            self.coordinator.start()
-
-    def stop(self) -> None:
-        """Finish what is in flight, end all threads, save the state."""
-        self.pipeline.stop()
-        self.coordinator.join()
-        self.notifications.join()
-        self._watchdog.join()
-        self.keeper.save(now=True)
-        self.keeper.save_control(now=True)

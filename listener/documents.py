@@ -127,6 +127,7 @@ class DocumentSource:
             )
             for watch, path in mappings.items()
         }
+        self.mapping_paths = dict(mappings)
         self._watch_types = watch_types
         self.rendered_ids: str | None = None
         if config.ids_file is not None:

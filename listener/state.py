@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -212,6 +213,28 @@ def heartbeat_path(path: Path) -> Path:
 def write_heartbeat(path: Path, heartbeat: Heartbeat) -> None:
     """Replace the heartbeat beside the state file `path`. Raises StateError as `write` does."""
     _replace(heartbeat_path(path), heartbeat.model_dump_json() + "\n", durable=False)
+
+
+def beat(
+    path: Path,
+    *,
+    fetch_delay: float,
+    what: str,
+    last_processed: datetime | None = None,
+    reason: str | None = None,
+) -> None:
+    """Write a heartbeat of now; a disk that cannot be written to is told when the state is."""
+    with contextlib.suppress(StateError):
+        write_heartbeat(
+            path,
+            Heartbeat(
+                at=time.time(),
+                fetch_delay=fetch_delay,
+                state=what,
+                last_processed=last_processed,
+                reason=reason,
+            ),
+        )
 
 
 def read_heartbeat(path: Path) -> Heartbeat | None:

@@ -2,13 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from listener.config import Config
+import psycopg
 
-HELP: Final = "check configuration, servers, privileges, triggers and mappings; say what mends them"
+from listener import elastic, postgres
+from listener.assembly import assemble
+from listener.checks import Finding, check_search
+from listener.config import Config
+from listener.preflight import look_at_database, look_at_server, look_at_triggers
+
+HELP: Final = "check configuration, servers, rights, triggers and mappings; say what mends them"
 
 
 def run(config: Config) -> int:
-    """Placeholder."""
-    raise NotImplementedError(config.pipeline)
+    """Print all findings; 0 where nothing is wrong, 2 with errors, 3 where a server is away."""
+    findings: list[Finding] = []
+    away = _try("PostgreSQL", lambda: _postgres(config, findings))
+    away |= _try("Elasticsearch", lambda: _elasticsearch(config, findings))
+    for one in sorted(dict.fromkeys(findings), key=lambda one: one.severity):
+        print(f"{one.severity}: {one.what}")
+        for line in one.mend.splitlines():
+            print(f"    {line}")
+    errors = sum(one.severity == "error" for one in findings)
+    if away:
+        return 3
+    print(f"{errors} errors, {len(findings) - errors} warnings")
+    return 2 if errors else 0
+
+
+def _try(server: str, look: Callable[[], None]) -> bool:
+    """Whether the server could not be reached."""
+    try:
+        look()
+    except psycopg.Error as error:
+        print(f"error: {server}: {postgres.describe(error)}")
+    except elastic.Error as error:
+        print(f"error: {server}: {elastic.describe(error)}")
+    else:
+        print(f"{server}: looked at")
+        return False
+    return True
+
+
+def _postgres(config: Config, findings: list[Finding]) -> None:
+    with postgres.connect(config.postgres, "listener: check") as connection:
+        findings += look_at_server(connection)
+        try:
+            findings += look_at_triggers(config, connection)
+            parts = assemble(config, connection)
+        except ValueError as error:  # SQL files, keys, contradictions
+            findings += [Finding("error", line) for line in str(error).split("; ")]
+        else:
+            findings += look_at_database(config, connection, parts)
+
+
+def _elasticsearch(config: Config, findings: list[Finding]) -> None:
+    findings += check_search(elastic.connect(config.elasticsearch), config)

@@ -1,0 +1,66 @@
+"""What is looked at before work begins: by `listener check`, and by `run` at its start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from listener import triggers
+from listener.assembly import Assembly, watches_of
+from listener.checks import (
+    Finding,
+    Statement,
+    check_privileges,
+    check_server,
+    check_statements,
+    sample,
+)
+from listener.config import Config
+from listener.postgres import Connection
+
+INSTALL = (
+    "run `listener triggers install` (or `listener triggers print` for the SQL), or set "
+    "triggers.install to auto"
+)
+
+
+def look_at_triggers(config: Config, connection: Connection) -> list[Finding]:
+    """How the triggers differ from what they should be. Raises psycopg.Error, ValueError."""
+    differences = triggers.status(
+        connection,
+        watches_of(config),
+        config.postgres.db_schema,
+        config.triggers,
+        config.postgres.user,
+    )
+    return [Finding("error", difference, INSTALL) for difference in differences]
+
+
+def look_at_database(config: Config, connection: Connection, parts: Assembly) -> list[Finding]:
+    """Rights, and the user's SQL files. Raises psycopg.Error."""
+    found = check_privileges(connection, config.documents, config.postgres.db_schema)
+    for number, document in enumerate(config.documents):
+        found += check_statements(connection, document, _statements(parts, number))
+    return list(dict.fromkeys(found))
+
+
+def look_at_server(connection: Connection) -> list[Finding]:
+    """The PostgreSQL server itself. Raises psycopg.Error."""
+    return check_server(connection)
+
+
+def _statements(parts: Assembly, number: int) -> Iterator[Statement]:
+    source = parts.kinds[number].source
+    config = source.config
+    yield Statement(
+        "query", config.query_file, source.rendered_query, sample("ids", source.types, array=True)
+    )
+    for watch, rendered in source.rendered_mappings.items():
+        yield Statement(
+            "mapping",
+            source.mapping_paths[watch],
+            rendered,
+            sample("keys", parts.types[watch], array=True),
+        )
+    if source.rendered_ids is not None and config.ids_file is not None:
+        parameters = {**sample("after", source.types, array=False), "limit": 1}
+        yield Statement("ids", config.ids_file, source.rendered_ids, parameters)

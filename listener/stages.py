@@ -1,0 +1,179 @@
+"""All stages of one run: built, connected, started and stopped in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+
+from listener import elastic, postgres
+from listener.assembly import Assembly
+from listener.backoff import Backoff
+from listener.batches import Limits
+from listener.config import Config
+from listener.control import ControlDocument
+from listener.coordinator import Coordinator
+from listener.fence import Fence
+from listener.history import History
+from listener.inbox import Inbox
+from listener.indexes import Indexes
+from listener.keeper import Keeper
+from listener.lifecycle import Stop
+from listener.loader import Loader
+from listener.loads import Loads
+from listener.notifications import Notifications
+from listener.observations import Observe
+from listener.parked import ParkedTable
+from listener.pipeline import Pipeline
+from listener.sink import Versions
+from listener.state import State
+from listener.sweep import Sweep
+from listener.watchdog import Watchdog
+
+
+class Stages:
+    """All stages of one run."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        parts: Assembly,
+        client: elastic.Client,
+        saved: State | None,
+        once: bool,
+        force: bool,
+        observe: Observe,
+        stop: Stop,
+        fatal: Callable[[BaseException], None],
+    ) -> None:
+        """`saved`: state.yaml as read. `once`, `force`: as of Daemon. `fatal` is told, by any
+        thread, what the process cannot go on with.
+        """
+        versions = Versions()
+        control = ControlDocument(client, config.elasticsearch.control_index, config.pipeline)
+        indexes = Indexes(client, config.pipeline)
+
+        def waits() -> Backoff:
+            return Backoff(config.backoff.start, config.backoff.factor, config.backoff.limit)
+
+        self.keeper = Keeper(config.state_file_name, control, lambda: versions.generation, observe)
+        self.pipeline = Pipeline(
+            sources=[kind.source for kind in parts.kinds],
+            routes=parts.routes,
+            limits=Limits(
+                config.batch_documents,
+                config.batch_bytes,
+                config.pending_limit,
+                config.max_parked,
+            ),
+            client=client,
+            versions=versions,
+            connect=partial(postgres.connect, config.postgres, "listener: documents"),
+            parked=ParkedTable(config.postgres.db_schema),
+            backoff=waits,
+            observe=observe,
+            on_fenced=self._on_fenced,
+        )
+        fence = Fence(
+            control=control,
+            indexes=indexes,
+            versions=versions,
+            pipeline=self.pipeline,
+            names=[kind.index for kind in parts.kinds],
+            observe=observe,
+        )
+        loader = Loader(
+            kinds=parts.kinds,
+            pipeline=self.pipeline,
+            fence=fence,
+            indexes=indexes,
+            keeper=self.keeper,
+            page_size=config.page_size,
+            observe=observe,
+            stop=stop,
+        )
+        history = History(
+            pipeline=config.pipeline,
+            watches=parts.watches,
+            schema=config.postgres.db_schema,
+            kinds=parts.kinds,
+            saved=saved,
+            force=force,
+            overlap=timedelta(seconds=config.overlap),
+            control=control,
+            indexes=indexes,
+            keeper=self.keeper,
+            observe=observe,
+        )
+        self._inbox = Inbox(parts.types, self.pipeline)
+        all_rows = all(watch.notify == "rows" for watch in parts.watches)
+        loads = Loads(
+            config=config,
+            loader=loader,
+            fence=fence,
+            keeper=self.keeper,
+            all_rows=all_rows,
+            observe=observe,
+            stop=stop,
+            fatal=fatal,
+            on_fenced=self._inbox.on_fenced,
+            catch_up=self._catch_up,
+            refresh_soon=self.pipeline.refresh_soon,
+        )
+        self.coordinator = Coordinator(
+            config=config,
+            documents_of=parts.documents_of,
+            all_rows=all_rows,
+            new_sweep=partial(
+                Sweep, parts.watches, parts.types, parts.zoneless, config.postgres.db_schema
+            ),
+            inbox=self._inbox,
+            pipeline=self.pipeline,
+            fence=fence,
+            loads=loads,
+            keeper=self.keeper,
+            history=history,
+            backoff=waits(),
+            observe=observe,
+            stop=stop,
+            fatal=fatal,
+            cut=self._cut,
+            give_up_after=config.backoff.give_up_after if once else None,
+        )
+        self.notifications = Notifications(
+            config.postgres,
+            self._inbox,
+            backoff=waits(),
+            observe=observe,
+            stop=stop,
+            fatal=fatal,
+        )
+        self._watchdog = Watchdog(config.postgres, observe, stop)
+        self._once = once
+
+    def _on_fenced(self) -> None:
+        self._inbox.on_fenced()
+
+    def _catch_up(self, cancelled: Callable[[], bool]) -> bool:
+        return self.coordinator.catch_up(cancelled)
+
+    def _cut(self) -> None:
+        self.notifications.cut()
+
+    def start(self) -> None:
+        """Start the threads; in once mode the caller's own thread does the coordinator's work."""
+        self._watchdog.start()
+        self.pipeline.start()
+        self.notifications.start()
+        if not self._once:
+            self.coordinator.start()
+
+    def stop(self) -> None:
+        """Finish what is in flight, end all threads, save the state."""
+        self.pipeline.stop()
+        self.coordinator.join()
+        self.notifications.join()
+        self._watchdog.join()
+        self.keeper.save(now=True)
+        self.keeper.save_control(now=True)
