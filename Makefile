@@ -12,17 +12,17 @@ STAMP := $(VENV)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test format compose-test requirements clean needs
+.PHONY: help demo test format compose-test requirements clean servers
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
 		printf '  make %-14s %s\n' "$$name" "$$what"; \
 	done
 
-demo: $(STAMP) needs ## servers, daemon, edits, and how soon Elasticsearch has them
+demo: $(STAMP) servers ## servers, daemon, edits, and how soon Elasticsearch has them
 	@$(BIN)/python -m playground.demo
 
-test: $(STAMP) needs ## formatting, lint, types, layers, then all tests with coverage
+test: $(STAMP) servers ## formatting, lint, types, layers, then all tests with coverage
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -30,6 +30,7 @@ test: $(STAMP) needs ## formatting, lint, types, layers, then all tests with cov
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
+	@rm -f .coverage.* # of a daemon that a test killed while it was writing
 	$(BIN)/coverage report
 
 format: $(STAMP) ## put all files into the one format
@@ -60,6 +61,6 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	@touch $@
 
-# What the playground finds by itself, asked first: what is missing is said at once.
-needs: $(STAMP)
-	@$(BIN)/python -m playground.demo_needs
+# JDK, Maven, Elasticsearch's jars: what is missing is said at once.
+servers: $(STAMP)
+	@$(BIN)/python -m playground.demo_setup

@@ -30,13 +30,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from playground import blueprint
 from playground.demo_daemon import ROOT, Daemon, DaemonFailed
 from playground.demo_edits import Edit, Editor, Kind
 from playground.demo_index import Document, Index, NotArrived, arrival, differences
-from playground.layout import is_laid_out
 from playground.postgres import PostgresServer
-from playground.search import DEFAULT, SearchServer
+from playground.search import SearchServer
 from playground.system import LOOPBACK, PlaygroundError
 
 DATABASE: Final = "movies"
@@ -104,8 +102,6 @@ class Demo:
             self._postgres.start()
             version = self._postgres.execute("SHOW server_version")[0][0]
             told.append(f"{version} on {LOOPBACK}:{self._postgres.port}")
-        if not is_laid_out(blueprint.load(DEFAULT)):
-            self._say("Elasticsearch: its jars come from Maven Central, this once: a minute or two")
         with self._step("Elasticsearch") as told:
             self._search.start()
             told.append(f"{self._search.version} on {LOOPBACK}:{self._search.port}")
