@@ -423,10 +423,12 @@ class Pipeline:
         connection = self._connection
         passing = isinstance(error, OSError) or postgres.is_passing(error)
         reason = postgres.describe(error)
-        if connection is not None and (connection.closed or passing):
+        if connection is not None:
+            if passing:
+                self._observe(observations.ConnectionLost("documents", reason))
+            # also after other errors: a prepared statement may be of a table as it was before
             connection.close()
             self._connection = None
-            self._observe(observations.ConnectionLost("documents", reason))
         with self._lock:
             if batch is None and task is not None:
                 self._shared.tasks.appendleft(task)  # no page was taken of it

@@ -112,8 +112,11 @@ def conninfo(config: PostgresConfig, name: str) -> dict[str, Any]:
     return parameters
 
 
-def connect(config: PostgresConfig, name: str) -> Session:
+def connect(config: PostgresConfig, name: str, *, timed: bool = False) -> Session:
     """Open a session in autocommit with our settings.
+
+    `timed`: leave the role's statement_timeout in force (for documents: a batch that takes too
+    long is halved); polls and proofs of ours must not be cut short.
 
     Raises psycopg.OperationalError where no host answers or the log-in is refused.
     """
@@ -123,6 +126,8 @@ def connect(config: PostgresConfig, name: str) -> Session:
         _SESSIONS.add(connection)
     try:
         settings = dict(SESSION)
+        if not timed:
+            settings["statement_timeout"] = "0"
         if connection.info.server_version >= 140000:
             settings["idle_session_timeout"] = "0"
         connection.execute(

@@ -69,7 +69,7 @@ class Stages:
             ),
             client=client,
             versions=versions,
-            connect=partial(postgres.connect, config.postgres, "listener: documents"),
+            connect=partial(postgres.connect, config.postgres, "listener: documents", timed=True),
             parked=ParkedTable(config.postgres.db_schema),
             backoff=waits,
             observe=observe,
