@@ -52,7 +52,7 @@ def test_a_request_wakes_every_waiting_thread() -> None:
     stop = Stop()
     woken: list[bool] = []
     threads = [
-        threading.Thread(target=lambda seconds=seconds: woken.append(stop.wait(seconds)))
+        threading.Thread(target=lambda s=seconds: woken.append(stop.wait(s)), daemon=True)
         for seconds in (None, 3600, 1e12)
     ]
     for thread in threads:

@@ -355,6 +355,9 @@ def test_an_override_wins_over_the_other_form_and_over_a_missing_variable(write:
     assert secret(config.postgres.password, config.postgres.password_file) == "hunter2"
     config = load(write(text), {"LISTENER_POSTGRES_PASSWORD_FILE": "pw"})
     assert config.postgres.password is None
+    filed = MINIMAL.replace("user: l", "password_file: /nowhere\n  user: l")
+    config = load(write(filed), {"LISTENER_POSTGRES_PASSWORD": "hunter2"})
+    assert secret(config.postgres.password, config.postgres.password_file) == "hunter2"
     both = {"LISTENER_POSTGRES_PASSWORD": "hunter2", "LISTENER_POSTGRES_PASSWORD_FILE": "pw"}
     assert "postgres: give password or password_file, not both" in refusal(write(text), both)
 
