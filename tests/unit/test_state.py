@@ -258,6 +258,7 @@ def test_killed_within_a_write(path: Path) -> None:
             assert child.stdout.readline() == "ready\n"
             seen: set[object] = set()
             while len(seen) < 20:  # each reading falls somewhere into a write
+                assert child.poll() is None, "the writer has ended"
                 state = read(path)
                 assert state is not None
                 assert state.identity == IDENTITY
