@@ -201,7 +201,8 @@ def write(path: Path, state: State) -> None:
     loads = [{**one, "after": one["after"] and list(one["after"])} for one in record["loads"]]
     # The version stays in the last line: without it a file is not whole.
     fields = {**record, "loads": loads, "version": record["version"]}
-    body = yaml.dump(fields, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    # Escaped throughout: PyYAML folds a bare U+0085 or U+2028 of a key into a space on reading.
+    body = yaml.dump(fields, Dumper=_Dumper, sort_keys=False, allow_unicode=False)
     _replace(path, _COMMENT + body, durable=True)
 
 

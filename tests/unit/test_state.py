@@ -118,6 +118,15 @@ def test_a_moment_set_by_hand(path: Path) -> None:
         assert found.last_processed == MOMENT.replace(microsecond=500000)
 
 
+def test_line_ends_of_unicode_survive(path: Path) -> None:
+    """Found by hypothesis: written bare, U+0085 came back as a space, which is another key."""
+    for text in ("\x85", "a\u2028b", "\u2029", "\ufeffa", "a\r\nb", "человек", "😀"):
+        load = Load(index="i", physical="p", started_at=MOMENT, after=(text,))
+        state = STATE.model_copy(update={"loads": (load,)})
+        write(path, state)
+        assert read(path) == state
+
+
 def test_missing_is_a_first_start(path: Path) -> None:
     """Also where the folder is not there yet; the first write makes it."""
     assert read(path) is None
