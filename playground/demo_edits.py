@@ -54,9 +54,9 @@ class Editor:
         """Close the connection."""
         self.connection.close()
 
-    def warm_up(self) -> Edit:
-        """One that nobody measures."""
-        return self._title("Warm-up")
+    def warm_up(self) -> list[Edit]:
+        """Edits that nobody measures: Java is slow where it has not been before."""
+        return [self._title("(warm-up)") for _ in range(3)]
 
     def kinds(self) -> list[Kind]:
         """All that the table shows."""
@@ -161,7 +161,7 @@ class Editor:
             "SELECT film.id FROM content.film_work AS film WHERE (SELECT count(*) "
             "FROM content.person_film_work AS link WHERE link.film_work_id = film.id) > 2 "
             "ORDER BY film.creation_date DESC, film.id LIMIT %s",
-            10 * self._times + 10,
+            10 * (self._times + 1),
         )
         return iter([str(film) for (film,) in rows])
 
