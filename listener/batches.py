@@ -20,6 +20,8 @@ Jobs = tuple[Job, ...]
 SAME_REASON: Final = 100
 """So many documents in a row parked for one reason are not the documents' fault: hold."""
 
+_LEAST_ROOM: Final = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -88,6 +90,8 @@ class Shared:
         self.reading = False
         self.paused = 1
         self.stopping = False
+        self.room = limits.bytes
+        """Bytes of the next bulk: less than the limit after a server had no room, or no answer."""
         self.crashed: str | None = None
         self._row: tuple[str, int] = ("", 0)
 
@@ -100,6 +104,19 @@ class Shared:
     def over(self) -> bool:
         """Whether nothing more will be done."""
         return self.stopping or self.crashed is not None
+
+    def narrow(self, size: int) -> None:
+        """A bulk of this size found no room or no answer: the next ones are half as large.
+
+        A server may have less room for one request than we send: without this it would refuse the
+        same bulk for ever.
+        """
+        if size:
+            self.room = max(min(self.room, size // 2), _LEAST_ROOM)
+
+    def widen(self) -> None:
+        """A bulk was taken: the next ones may be larger again."""
+        self.room = min(self.room * 2, self.limits.bytes)
 
     def finish(self, document: int, key: Key, jobs: Jobs) -> None:
         """A document is in Elasticsearch, or parked."""

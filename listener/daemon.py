@@ -31,7 +31,7 @@ from listener.coordinator import GaveUp
 from listener.documents import QueryFileError
 from listener.history import ForeignState
 from listener.indexes import IndexError_
-from listener.lifecycle import Stop, Stopped
+from listener.lifecycle import Stop, Stopped, wait_any
 from listener.loader import AliasTaken
 from listener.notifications import AlreadyActive, Pooled
 from listener.observations import Observe
@@ -93,6 +93,8 @@ class Daemon:
         self._config = config
         self._observe = observe
         self._stop = stop
+        self._halt = Stop()
+        """What the stages listen to: requested by signals (`stop`), errors, and the end of work."""
         self._once = once
         self._force = force
         self._ended = threading.Lock()
@@ -102,20 +104,30 @@ class Daemon:
         """Work until done or stopped. Returns when everything has stopped."""
         mode = "full load" if self._force else "once" if self._once else "daemon"
         self._observe(observations.Started(__version__, self._config.pipeline, mode))
-        try:
-            status = self._work()
-        except Stopped:
-            status = Status.OK
-        except SERVER_ERRORS as error:
-            self._observe(observations.Ended(self._describe(error)))
-            status = Status.GAVE_UP
-        except AlreadyActive as error:
-            self._observe(observations.Ended(f"already active: {error}"))
-            status = self._beside_active() if self._once and not self._force else Status.ACTIVE
-        except REFUSALS as error:
-            self._observe(observations.Ended(self._describe(error)))
-            status = Status.USAGE
+        status = self._outcome(self._work)
+        if status is Status.ACTIVE and self._once and not self._force:
+            status = self._outcome(self._beside_active)
         self._observe(observations.StoppedAll(int(status)))
+        return status
+
+    def _outcome(self, work: Callable[[], Status]) -> Status:
+        """Do it; errors become what is told, and the exit status that they mean."""
+        try:
+            return work()
+        except Stopped:
+            return Status.GAVE_UP if self._once else Status.OK
+        except SERVER_ERRORS as error:
+            reason, status = self._describe(error), Status.GAVE_UP
+        except AlreadyActive as error:
+            reason, status = f"already active: {error}", Status.ACTIVE
+        except REFUSALS as error:
+            reason, status = self._describe(error), Status.USAGE
+        except Exception as error:
+            reason, status = f"{type(error).__name__}: {error}", Status.DEFECT
+            if error is not self._reason:  # else it was told where it happened
+                self._observe(observations.Crashed(threading.current_thread().name, reason))
+            return status
+        self._observe(observations.Ended(reason))
         return status
 
     @staticmethod
@@ -226,26 +238,33 @@ class Daemon:
             once=self._once,
             force=self._force,
             observe=self._observe,
-            stop=self._stop,
+            stop=self._halt,
             fatal=self.fatal,
         )
+        relay = threading.Thread(target=self._relay, name="relay", daemon=True)
+        relay.start()
         try:
             stages.start()
             if self._once:
                 stages.coordinator.run_once()
             else:
-                self._stop.wait()
+                self._halt.wait()
         finally:
-            stopped = self._stop.requested
-            self._stop.request()
+            self._halt.request()
+            if self._stop.requested:
+                self._observe(observations.Stopping("a signal asked for it"))
             stages.stop()
+            relay.join()
         if self._reason is not None:
             raise self._reason
-        if stages.pipeline.crashed:
-            return Status.DEFECT
-        if self._once and stopped:
+        if self._once and self._stop.requested:
             return Status.GAVE_UP
         return Status.PARKED if self._once and stages.pipeline.parked else Status.OK
+
+    def _relay(self) -> None:
+        """A signal's stop is everybody's stop."""
+        wait_any(self._stop, self._halt)
+        self._halt.request()
 
     def fatal(self, error: BaseException) -> None:
         """A thread cannot go on: stop everything. The first error counts."""
@@ -255,7 +274,7 @@ class Daemon:
         if not isinstance(error, (*REFUSALS, AlreadyActive, GaveUp, Stopped)):
             name = threading.current_thread().name
             self._observe(observations.Crashed(name, f"{type(error).__name__}: {error}"))
-        self._stop.request()
+        self._halt.request()
 
     def _beside_active(self) -> Status:
         """--once beside an active daemon writes nothing: it waits for that one's watermark."""
@@ -269,7 +288,6 @@ class Daemon:
             config.elasticsearch.control_index,
             config.pipeline,
         )
-        waiting = Stop()
         deadline = time.monotonic() + max(config.backoff.give_up_after, 15)
         while time.monotonic() < deadline:
             try:
@@ -278,5 +296,6 @@ class Daemon:
                 found = None
             if found is not None and found.last_processed and found.last_processed >= wanted:
                 return Status.OK
-            waiting.wait(0.25)
+            if self._stop.wait(0.25):
+                break
         return Status.ACTIVE

@@ -66,7 +66,7 @@ def read_config(path: Path) -> IndexConfig:
     replicas = flat.pop("number_of_replicas", 1)
     refresh = str(flat.pop("refresh_interval", "1s"))
     mappings = {"dynamic": "strict", **mappings}
-    if mappings["dynamic"] not in ("strict", False, "false"):
+    if mappings["dynamic"] != "strict":
         raise IndexError_(f'{path}: mappings.dynamic is {mappings["dynamic"]!r}: write "strict"')
     return IndexConfig(flat, mappings, replicas, refresh)
 

@@ -69,6 +69,15 @@ class Stop:
         return self._read
 
 
+def wait_any(*stops: Stop) -> None:
+    """Wait until one of them is requested."""
+    poll = select.poll()
+    for one in stops:
+        poll.register(one.fileno(), select.POLLIN)
+    while not any(one.requested for one in stops):
+        poll.poll()
+
+
 def _close(*descriptors: int) -> None:
     for one in descriptors:
         os.close(one)

@@ -54,8 +54,11 @@ class Pipeline:
         backoff: Callable[[], Backoff],
         observe: Observe,
         on_fenced: Callable[[], None],
+        fatal: Callable[[BaseException], None],
     ) -> None:
-        """`on_fenced` is told, by a sender's thread, that our writes are refused."""
+        """`on_fenced` is told, by a sender's thread, that our writes are refused; `fatal` is told
+        of defects.
+        """
         self._sources = sources
         self._routes = routes
         self._versions = versions
@@ -75,7 +78,9 @@ class Pipeline:
             outage=self._sink_outage,
             observe=observe,
             on_fenced=on_fenced,
+            fatal=fatal,
         )
+        self._fatal = fatal
         self._live_last = False
         self._braked: str | None = None
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
@@ -213,8 +218,7 @@ class Pipeline:
                 pass
         except BaseException as error:
             self._shared.crashed = f"{type(error).__name__}: {error}"
-            self._observe(observations.Crashed("pipeline", self._shared.crashed))
-            raise
+            self._fatal(error)
         finally:
             with self._lock:
                 self._lock.notify_all()
@@ -320,8 +324,8 @@ class Pipeline:
 
     def _most(self, document: int) -> int:
         """How many documents fit a bulk, by their mean size so far."""
-        limits = self._shared.limits
-        return max(1, min(limits.documents, int(limits.bytes / self._mean_bytes[document])))
+        room = int(self._shared.room / self._mean_bytes[document])
+        return max(1, min(self._shared.limits.documents, room))
 
     def _begin(self, document: int, items: dict[Key, Jobs], *, load_only: bool) -> Batch:
         """Ids are taken: mark them as flying, then draw the version."""
@@ -395,11 +399,11 @@ class Pipeline:
         old = self._mean_bytes[batch.document]
         self._mean_bytes[batch.document] = max(mean, 0.9 * old + 0.1 * mean)
         part: list[Document] = []
-        room = self._shared.limits.bytes
+        room = self._shared.room
         for one, size in zip(documents, sizes, strict=True):
             if part and size > room:
                 self._dispatch(batch, part)
-                part, room = [], self._shared.limits.bytes
+                part, room = [], self._shared.room
             part.append(one)
             room -= size
         self._dispatch(batch, part)

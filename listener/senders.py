@@ -35,6 +35,7 @@ class Senders:
         outage: Outage,
         observe: Observe,
         on_fenced: Callable[[], None],
+        fatal: Callable[[BaseException], None],
     ) -> None:
         self._shared = shared
         self._sources = sources
@@ -43,6 +44,7 @@ class Senders:
         self._outage = outage
         self._observe = observe
         self._on_fenced = on_fenced
+        self._fatal = fatal
         self.pace = RefreshPace()
         self._threads = ThreadPoolExecutor(IN_FLIGHT + 1, thread_name_prefix="sender")
 
@@ -76,12 +78,11 @@ class Senders:
                 )
             self._answered(batch, sent)
         except BaseException as error:
-            self._observe(observations.Crashed("sender", f"{type(error).__name__}: {error}"))
             with self._shared.lock:
                 self._shared.crashed = f"{type(error).__name__}: {error}"
                 self._shared.requests -= 1
                 self._shared.lock.notify_all()
-            raise
+            self._fatal(error)
 
     def _answered(self, batch: Batch, sent: Sent) -> None:
         counts = {"written": 0, "deleted": 0, "retried": 0}
@@ -98,6 +99,10 @@ class Senders:
                     fenced = fenced or settled is Outcome.FENCED
                     if worst is None or settled is Outcome.HOLD:
                         worst = Verdict(settled, verdict.reason)
+            if worst is None:
+                self._shared.widen()
+            elif worst.outcome is Outcome.RETRY:
+                self._shared.narrow(sent.bytes)
             self._shared.requests -= 1
             if batch.refresh:
                 self.pace.done(time.monotonic(), sent.seconds, ok=worst is None)

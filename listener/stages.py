@@ -74,6 +74,7 @@ class Stages:
             backoff=waits,
             observe=observe,
             on_fenced=self._on_fenced,
+            fatal=fatal,
         )
         fence = Fence(
             control=control,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from listener.cli import triggers as triggers_command
 from listener.config import Config
 from listener.lifecycle import Stop, stop_on_signals
 from listener.observations import Log
-from listener.settings import ConfigError
+from listener.settings import ConfigError, config_path
 from listener.settings import load as load_config
 
 DESCRIPTION = "Keeps Elasticsearch documents in step with a PostgreSQL database."
@@ -36,7 +35,6 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--config",
         type=Path,
-        default=Path(os.environ.get("LISTENER_CONFIG", "config.yaml")),
         metavar="FILE",
         help="the configuration (default: config.yaml, or LISTENER_CONFIG)",
     )
@@ -71,8 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.once and given.command not in (None, "run"):
         top.error("--once goes with run")
     try:
-        config = load_config(given.config)
-        return _command(given, config)
+        path = config_path(given.config)
+        config = load_config(path)
+        return _command(given, config, path)
     except ConfigError as error:
         print(f"listener: {error}", file=sys.stderr)
         return 2
@@ -80,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _command(given: argparse.Namespace, config: Config) -> int:
+def _command(given: argparse.Namespace, config: Config, path: Path) -> int:
     if given.command == "health":
         return health.run(config)
     observe = Log(config.logging.level, config.logging.format)
@@ -95,6 +94,6 @@ def _command(given: argparse.Namespace, config: Config) -> int:
             case "triggers":
                 return triggers_command.run(config, observe, stop, given)
             case "check":
-                return check.run(config)
+                return check.run(config, path)
             case _:
                 return kibana.run(config, stop, given.timeout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -12,13 +13,17 @@ from listener.assembly import assemble
 from listener.checks import Finding, check_search
 from listener.config import Config
 from listener.preflight import look_at_database, look_at_server, look_at_triggers
+from listener.settings import misspelt
 
 HELP: Final = "check configuration, servers, rights, triggers and mappings; say what mends them"
 
 
-def run(config: Config) -> int:
-    """Print all findings; 0 where nothing is wrong, 2 with errors, 3 where a server is away."""
-    findings: list[Finding] = []
+def run(config: Config, path: Path) -> int:
+    """Print all findings on the configuration of this file, and on the servers; 0 where nothing is wrong, 2 with errors, 3 where a server is away."""
+    findings = [
+        Finding("warning", f"the variable {name} means nothing", f"did you mean {meant}?")
+        for name, meant in misspelt(path).items()
+    ]
     away = _try("PostgreSQL", lambda: _postgres(config, findings))
     away |= _try("Elasticsearch", lambda: _elasticsearch(config, findings))
     for one in sorted(dict.fromkeys(findings), key=lambda one: one.severity):
