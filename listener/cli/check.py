@@ -19,7 +19,10 @@ HELP: Final = "check configuration, servers, rights, triggers and mappings; say 
 
 
 def run(config: Config, path: Path) -> int:
-    """Print all findings on the configuration of this file, and on the servers; 0 where nothing is wrong, 2 with errors, 3 where a server is away."""
+    """Print all findings on the configuration of this file, and on the servers.
+
+    0 where nothing is wrong, 2 with errors, 3 where a server is away.
+    """
     findings = [
         Finding("warning", f"the variable {name} means nothing", f"did you mean {meant}?")
         for name, meant in misspelt(path).items()
