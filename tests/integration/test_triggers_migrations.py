@@ -1,0 +1,282 @@
+"""The user's statement never fails because of us: migrations, privileges, hostile sessions."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from listener.changes import Watch
+from tests.integration import triggers_kit
+from tests.integration.triggers_kit import Bench, Told
+
+bench = triggers_kit.bench
+
+_WRITES = {
+    "insert": "INSERT INTO t (other) VALUES ('new')",
+    "update": "UPDATE t SET other = 'changed'",
+    "delete": "DELETE FROM t",
+}
+
+
+@pytest.fixture(params=["updated_at", None], ids=["stamped", "journal"])
+def table(bench: Bench, request: pytest.FixtureRequest) -> Bench:
+    """A table with a row, stamped or polled by the journal."""
+    bench.run("CREATE TABLE t (id integer DEFAULT 7, other text, updated_at timestamptz)")
+    bench.install(Watch("public", "t", ("id",), request.param))
+    bench.told("INSERT INTO t (other) VALUES ('old')")
+    return bench
+
+
+def is_reconcile(told: Told) -> bool:
+    """One journal row and one notification, which ask for everything to be compared."""
+    return told.kinds() == ["reconcile"] and [one.kind for one in told.journal] == ["reconcile"]
+
+
+@pytest.mark.parametrize("event", _WRITES)
+@pytest.mark.parametrize(
+    "migration",
+    [
+        "ALTER TABLE t RENAME id TO ident",
+        "ALTER TABLE t DROP COLUMN id",
+        "ALTER TABLE t ALTER id DROP DEFAULT, ALTER id TYPE point USING point(id, id)",
+    ],
+    ids=["rename", "drop", "retype"],
+)
+def test_a_lost_key_column_asks_for_reconcile(table: Bench, migration: str, event: str) -> None:
+    """In the session that ran the function before, and in a new one."""
+    table.run(migration)
+    assert is_reconcile(table.told(_WRITES[event]))
+    assert table.status()
+    table.told("INSERT INTO t (other) VALUES ('more')")
+    assert is_reconcile(table.told(_WRITES[event], table.connect()))
+
+
+@pytest.mark.parametrize("kind", ["bigint", "text", "varchar(10)", "numeric(10, 2)"])
+def test_a_retyped_key_column_goes_on_by_its_text(table: Bench, kind: str) -> None:
+    """PostgreSQL plans our statement anew; the audit names the type."""
+    table.run(f"ALTER TABLE t ALTER id TYPE {kind}")
+    told = table.told("UPDATE t SET other = 'x'")
+    assert told.sent() == {("7.00" if kind.startswith("numeric") else "7",)}
+    if kind.startswith("numeric"):
+        assert any("numeric" in line for line in table.status())
+
+
+def test_a_key_longer_than_its_former_type_allowed(bench: Bench) -> None:
+    """The chunks were made for integers: a sweep or a smaller chunk, never an error."""
+    bench.run("CREATE TABLE t (id integer)")
+    bench.install(Watch("public", "t", ("id",)))
+    bench.run("ALTER TABLE t ALTER id TYPE text")
+    told = bench.told(
+        "INSERT INTO t SELECT repeat('x', 500) || n FROM generate_series(1, 800) AS n"
+    )
+    assert told.kinds() == ["sweep"]
+    assert len(told.journaled()) == 800
+
+
+def test_the_stamp_column_renamed(bench: Bench) -> None:
+    """Rows go through without a stamp, and the statement asks for reconcile."""
+    bench.run("CREATE TABLE t (id integer PRIMARY KEY, updated_at timestamptz)")
+    watch = Watch("public", "t", ("id",), "updated_at")
+    bench.install(watch)
+    bench.run("ALTER TABLE t RENAME updated_at TO changed")
+    assert is_reconcile(bench.told("INSERT INTO t VALUES (1, '2000-01-01')"))
+    assert is_reconcile(bench.told("UPDATE t SET id = 2"))
+    assert bench.value("SELECT changed = '2000-01-01' FROM t")
+    assert bench.told("DELETE FROM t").journaled() == {("2",)}
+    bench.install(Watch("public", "t", ("id",), "changed"))
+    assert bench.told("INSERT INTO t VALUES (1, '2000-01-01')").sent() == {("1",)}
+    assert bench.value("SELECT changed > '2001-01-01' FROM t")
+
+
+@pytest.mark.parametrize("columns", [None, ("a",)])
+def test_postgresql_itself_keeps_the_stamp_column(
+    bench: Bench, columns: tuple[str, ...] | None
+) -> None:
+    """DROP COLUMN and another type are refused by it, since a WHEN clause names the column."""
+    bench.run("CREATE TABLE t (id integer PRIMARY KEY, a text, updated_at timestamptz)")
+    bench.install(Watch("public", "t", ("id",), "updated_at", columns))
+    with pytest.raises(psycopg.errors.DependentObjectsStillExist):
+        bench.run("ALTER TABLE t DROP COLUMN updated_at")
+    with pytest.raises(psycopg.errors.FeatureNotSupported):
+        bench.run("ALTER TABLE t ALTER updated_at TYPE timestamptz(3)")
+    bench.run("ALTER TABLE t DROP COLUMN updated_at CASCADE")
+    assert is_reconcile(bench.told("INSERT INTO t VALUES (1)"))
+
+
+@pytest.mark.parametrize(
+    "change", ["DROP COLUMN a", "RENAME a TO aa", "ALTER a TYPE point USING NULL"]
+)
+@pytest.mark.parametrize("updated_at", ["updated_at", None])
+def test_a_lost_listed_column(bench: Bench, change: str, updated_at: str | None) -> None:
+    """Every row counts as changed: it is stamped, and the statement asks for reconcile."""
+    bench.run("CREATE TABLE t (id integer PRIMARY KEY, a text, b text, updated_at timestamptz)")
+    bench.install(Watch("public", "t", ("id",), updated_at, ("a",)))
+    bench.told("INSERT INTO t VALUES (1)")
+    stamp = bench.value("SELECT updated_at FROM t")
+    bench.run(f"ALTER TABLE t {change}")
+    told = bench.told("UPDATE t SET b = 'x'")
+    if "TYPE" in change:
+        assert told.payloads == (), "another type, but no other content"
+        return
+    assert is_reconcile(told)
+    if updated_at is not None:
+        assert bench.value("SELECT updated_at FROM t") > stamp
+
+
+@pytest.mark.parametrize("event", _WRITES)
+@pytest.mark.parametrize(
+    "accident",
+    [
+        "DROP TABLE listener.journal",
+        "ALTER TABLE listener.journal RENAME keys TO k; ALTER TABLE listener.journal RENAME kind TO x",
+        "ALTER SCHEMA listener RENAME TO elsewhere",
+        "ALTER TABLE listener.journal ADD CHECK (false) NOT VALID",
+    ],
+    ids=["dropped", "columns", "schema", "check"],
+)
+def test_the_journal_out_of_order(table: Bench, accident: str, event: str) -> None:
+    """What cannot be recorded is told: a warning for the writer, reconcile for the daemon."""
+    table.run(accident)
+    warnings: list[str] = []
+    writer = table.connect()
+    writer.add_notice_handler(lambda notice: warnings.append(notice.message_primary or ""))
+    table.run(_WRITES[event], writer)
+    payloads = [change.kind for change in map(_decoded, table._payloads())]
+    if table.watches[0].updated_at is None or event == "delete":
+        assert payloads == ["reconcile"]
+        assert len(warnings) == 1
+        assert "listener: a change of public.t(id) is not recorded" in warnings[0]
+    else:
+        assert (payloads, warnings) == (["keys"], [])
+    assert table.status() or accident.endswith("VALID")
+
+
+def _decoded(payload: str) -> triggers_kit.Change:
+    return triggers_kit._change(payload)
+
+
+def test_the_owner_of_the_functions_lost_its_rights(bench: Bench) -> None:
+    """Privileges revoked from the role that installed: told, not failed."""
+    owner = bench.new_role()
+    bench.run(
+        f"CREATE TABLE t (id integer); ALTER TABLE t OWNER TO {owner};"
+        f"GRANT CREATE ON DATABASE {bench.name} TO {owner}"
+    )
+    bench.install(Watch("public", "t", ("id",)), conn=bench.connect(owner))
+    bench.run(
+        f"ALTER TABLE listener.journal OWNER TO postgres; REVOKE ALL ON listener.journal FROM {owner}"
+    )
+    told = bench.told("INSERT INTO t VALUES (1)")
+    assert (told.kinds(), told.journal) == (["reconcile"], ())
+
+
+def test_pg_notify_not_allowed(bench: Bench) -> None:
+    """A hardened database may take it away: the journal still says everything."""
+    owner = bench.new_role()
+    bench.run(
+        f"CREATE TABLE t (id integer); ALTER TABLE t OWNER TO {owner};"
+        f"GRANT CREATE ON DATABASE {bench.name} TO {owner};"
+        "REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC"
+    )
+    bench.install(Watch("public", "t", ("id",)), conn=bench.connect(owner))
+    told = bench.told("INSERT INTO t VALUES (1)")
+    assert told.payloads == ()
+    assert [(one.kind, (one.reason or "")[:5]) for one in told.journal] == [("reconcile", "42501")]
+
+
+def test_the_schema_dropped(table: Bench) -> None:
+    """RESTRICT is refused by PostgreSQL; CASCADE is the emergency exit: nothing of ours is left."""
+    with pytest.raises(psycopg.errors.DependentObjectsStillExist):
+        table.run("DROP SCHEMA listener")
+    table.run("DROP SCHEMA listener CASCADE")
+    for statement in _WRITES.values():
+        assert table.told(statement).payloads == ()
+    assert table.value("SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%listener%'") == 0
+    table.install()
+    assert table.told(_WRITES["insert"]).sent() == {("7",)}
+
+
+def test_an_application_without_any_right_on_our_schema(table: Bench) -> None:
+    """The functions run with their owner's rights; nobody else may call or use them."""
+    app = table.new_role()
+    table.run(f"GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON t TO {app}")
+    writer = table.connect(app)
+    for statement, expected in zip(_WRITES.values(), (1, 1, 1), strict=True):
+        told = table.told(statement, writer)
+        assert len(told.sent()) == expected
+    assert table.told("TRUNCATE t", writer).kinds() == ["reconcile"]
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        table.run("SELECT * FROM listener.journal", writer)
+    table.run(f"CREATE SCHEMA mine AUTHORIZATION {app}")
+    table.run(f"GRANT USAGE ON SCHEMA listener TO {app}")
+    table.run("CREATE TABLE mine.bait (id integer)", writer)
+    name = table.value("SELECT min(proname) FROM pg_proc WHERE proname LIKE 'listener_%_insert'")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        table.run(
+            f"CREATE TRIGGER bait AFTER INSERT ON mine.bait EXECUTE FUNCTION listener.{name}()",
+            writer,
+        )
+
+
+def test_a_hostile_session_changes_nothing(table: Bench) -> None:
+    """A search path of its own, functions, operators and temp tables with our names."""
+    app = table.new_role()
+    table.run(f"GRANT ALL ON t TO {app}; CREATE SCHEMA evil AUTHORIZATION {app}")
+    writer = table.connect(app)
+    table.run(
+        "CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql "
+        "  AS $$ SELECT timestamptz '2000-01-01' $$;"
+        "CREATE FUNCTION evil.pg_notify(text, text) RETURNS void LANGUAGE sql AS $$ SELECT NULL $$;"
+        "CREATE FUNCTION evil.ne(text, text) RETURNS boolean LANGUAGE sql AS $$ SELECT false $$;"
+        "CREATE OPERATOR evil.<> (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.ne);"
+        "CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.ne);"
+        "SET search_path = evil, pg_temp, pg_catalog, public;"
+        "CREATE TEMP TABLE journal (id bigint, updated_at timestamptz, watch text, kind text,"
+        "  keys text, reason text);"
+        "CREATE TEMP TABLE new_rows (id integer); CREATE TEMP TABLE old_rows (id integer);"
+        "SET plpgsql.variable_conflict = 'error'; SET plpgsql.extra_errors = 'all';"
+        "SET check_function_bodies = off; SET default_transaction_isolation = 'serializable'",
+        writer,
+    )
+    for statement in ("INSERT INTO public.t (other) VALUES ('x')", "DELETE FROM public.t"):
+        assert table.told(statement, writer).sent() == {("7",)}
+    row = writer.execute("SELECT count(*) FROM pg_temp.journal").fetchone()
+    assert row == (0,)
+    table.told("INSERT INTO public.t VALUES (1)", writer)
+    if table.watches[0].updated_at is not None:
+        assert table.value("SELECT updated_at > '2001-01-01' FROM t")
+
+
+def test_columns_named_like_our_variables(bench: Bench) -> None:
+    """Names in the functions can never be mistaken for columns."""
+    names = [
+        "v_at",
+        "v_chunk",
+        "v_count",
+        "k1",
+        "piece",
+        "journaled",
+        "chunk",
+        "stamp",
+        "side",
+        "content",
+    ]
+    bench.run(f"CREATE TABLE t ({', '.join(f'{name} integer' for name in names)})")
+    bench.install(Watch("public", "t", tuple(names), None, ("side",)))
+    values = ", ".join(str(n) for n in range(len(names)))
+    key = tuple(str(n) for n in range(len(names)))
+    assert bench.told(f"INSERT INTO t VALUES ({values})").sent() == {key}
+    assert len(bench.told("UPDATE t SET side = -1").sent()) == 2
+
+
+def test_serialization_failures_pass_through(bench: Bench) -> None:
+    """They belong to the user's transaction, which must be told to try again."""
+    bench.run("CREATE TABLE t (id integer PRIMARY KEY, n integer); INSERT INTO t VALUES (1, 0)")
+    bench.install(Watch("public", "t", ("id",)))
+    bench.run(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$;"
+        "CREATE TRIGGER fail BEFORE INSERT ON listener.journal EXECUTE FUNCTION fail()"
+    )
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        bench.run("UPDATE t SET n = 1")
