@@ -9,6 +9,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -130,7 +131,11 @@ class Scene:
     @property
     def config(self) -> Path:
         """The configuration file, written as the options are now."""
-        path = self.folder / "config.yaml"
+        return self._write(self.folder)
+
+    def _write(self, folder: Path) -> Path:
+        folder.mkdir(exist_ok=True)
+        path = folder / "config.yaml"
         path.write_text(yaml.safe_dump(self.options, allow_unicode=True), "utf-8")
         return path
 
@@ -144,10 +149,18 @@ class Scene:
                 self.options[name] = value
 
     def start(
-        self, *arguments: str, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        folder: str = "",
+        environment: Mapping[str, str] | None = None,
     ) -> ListenerProcess:
-        """Start a daemon with the options as they are now."""
-        return self.processes.start(self.config, *arguments, environment=environment)
+        """Start a daemon with the options as they are now.
+
+        `folder`: below this scene's, with a copy of the configuration and a state of its own, as
+        on a second machine.
+        """
+        config = self._write(self.folder / folder)
+        return self.processes.start(config, *arguments, environment=environment)
 
     def serve(self, *, converge: bool = True) -> ListenerProcess:
         """Start the daemon and wait until its first load is done and it serves."""
@@ -192,6 +205,13 @@ class Scene:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
+    @contextlib.contextmanager
+    def superuser(self, database: str | None = None) -> Iterator[Connection]:
+        """A connection of the superuser, in autocommit."""
+        dsn = self.postgres.dsn(database or self.database)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            yield connection
+
     def admin(self, statement: str) -> list[tuple[Any, ...]]:
         """Run statements as the superuser."""
         return self.postgres.execute(statement, self.database)
@@ -207,6 +227,12 @@ class Scene:
         except pytest.fail.Exception as error:
             pytest.fail(f"{error}\n\n{self.processes.logs}")
 
+    def differences(self) -> convergence.Differences:
+        """Where index and query do not agree now."""
+        return convergence.differences(
+            self.config, self.postgres.dsn(self.database), self.search.url
+        )
+
     def assert_converged(self) -> None:
         """Index = query now: for when nothing is left that could mend it."""
         self.wait_converged(0)
@@ -221,6 +247,13 @@ class Scene:
         """The physical indexes behind an alias."""
         status, answer = self.search.request("GET", f"/_alias/{alias or self.index}")
         return sorted(answer) if status == 200 else []
+
+    @property
+    def control(self) -> Options:
+        """The control document."""
+        content: Options = self.request("GET", f"/{self.prefix}-control/_doc/{self.prefix}")
+        source: Options = content["_source"]
+        return source
 
     def physical(self) -> list[str]:
         """All physical indexes of the first document."""
@@ -249,6 +282,7 @@ def open_scene(
         finally:
             for process in processes.started:
                 process.kill()
+            told = processes.logs
             scene.close()
             revive(postgres)
             revive(search)
@@ -256,3 +290,5 @@ def open_scene(
             search.delete_by_prefix(prefix)
             for name in deepcopy(scene.options["documents"]):
                 search.request("DELETE", f"/_index_template/listener-{name['index']}")
+        for secret in (PASSWORD, quote(PASSWORD, safe=""), PASSWORD.rsplit(maxsplit=1)[-1]):
+            assert secret not in told, f"a secret in the log:\n{told}"
