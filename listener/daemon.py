@@ -28,13 +28,13 @@ from listener.checks import Finding, check_search
 from listener.config import Config
 from listener.control import ControlDocument
 from listener.coordinator import GaveUp
-from listener.documents import QueryFileError
 from listener.history import ForeignState
 from listener.indexes import IndexError_
 from listener.lifecycle import Stop, Stopped, wait_any
 from listener.loader import AliasTaken
 from listener.notifications import AlreadyActive, Pooled
 from listener.observations import Observe
+from listener.rendering import QueryFileError
 from listener.settings import ConfigError
 from listener.stages import Stages
 from listener.state import StateError

@@ -6,11 +6,10 @@ columns, so that PostgreSQL assembles the JSON and Python only passes bytes on.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -26,29 +25,16 @@ from listener.changes import (
 )
 from listener.config import DocumentConfig, split_name
 from listener.postgres import BytesLoader, Connection
+from listener.rendering import SQL_TYPE, QueryFileError, arrays, render
 
-_PLACEHOLDER: Final = re.compile(r"%\(([^)]*)\)s")
-_END: Final = re.compile(r";(?:\s|--[^\n]*(?:\n|\Z)|/\*(?:(?!\*/).)*\*/)*\Z", re.DOTALL)
-"""A semicolon with nothing but space and comments behind it."""
-
-_SQL_TYPE: Final[dict[KeyType, str]] = {
-    "smallint": "smallint",
-    "integer": "integer",
-    "bigint": "bigint",
-    "uuid": "uuid",
-    "text": "text",
-    "varchar": "text",
-}
 PREPARE_UP_TO: Final = 20
 """Statements for few ids are prepared (planning costs more than running); those for many are
 planned each time, since a generic plan expects ten ids and would loop over thousands."""
 
+T = TypeVar("T")
+
 _ROW_FAULT: Final = ("21", "22", "54", "P0")
 """SQLSTATE classes in which one row's content makes the query fail."""
-
-
-class QueryFileError(ValueError):
-    """A query, mapping or ids file breaks its contract. The message says what and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,45 +43,6 @@ class Faulty:
 
     key: Key
     reason: str
-
-
-def render(text: str, name: str, types: Sequence[KeyType], *, array: bool, path: Path) -> str:
-    """The user's SQL with our casts: `%(ids)s` becomes `%(ids)s::text[]::uuid[]`.
-
-    `name` is ids, keys or after; a composite key has one placeholder a column, numbered from 1
-    (`%(ids_1)s`). Raises QueryFileError for placeholders that nobody fills.
-    """
-    suffix = "[]" if array else ""
-    if len(types) == 1:
-        known = {name: types[0]}
-    else:
-        known = {f"{name}_{number}": kind for number, kind in enumerate(types, 1)}
-    seen: set[str] = set()
-
-    def cast(match: re.Match[str]) -> str:
-        found = match.group(1)
-        if found == "limit" and not array:
-            return match.group(0)
-        if found not in known:
-            raise QueryFileError(
-                f"{path}: unknown placeholder %({found})s; it takes "
-                + ", ".join(f"%({one})s" for one in known)
-            )
-        seen.add(found)
-        return f"%({found})s::text{suffix}::{_SQL_TYPE[known[found]]}{suffix}"
-
-    rendered = _PLACEHOLDER.sub(cast, _END.sub("", text)).strip()
-    missing = [one for one in known if one not in seen]
-    if missing:
-        raise QueryFileError(f"{path}: it does not use %({missing[0]})s")
-    return rendered
-
-
-def arrays(name: str, keys: Sequence[Key], types: Sequence[KeyType]) -> dict[str, list[str]]:
-    """Parameters of a rendered statement: one array of texts for each column of the key."""
-    if len(types) == 1:
-        return {name: [key[0] for key in keys]}
-    return {f"{name}_{n}": [key[n - 1] for key in keys] for n in range(1, len(types) + 1)}
 
 
 def _qualified(name: str) -> sql.Identifier:
@@ -120,6 +67,7 @@ class DocumentSource:
             config.query_file.read_text("utf-8"), "ids", types, array=True, path=config.query_file
         )
         self._query = sql.SQL("SELECT q.id::text, q.document::text FROM (\n" + query + "\n) AS q")
+        self._ids_only = sql.SQL("SELECT q.id::text FROM (\n" + query + "\n) AS q")
         self.rendered_query = query
         self.rendered_mappings = {
             watch: render(
@@ -146,30 +94,81 @@ class DocumentSource:
     def read(self, connection: Connection, keys: Sequence[Key]) -> list[Document | Faulty]:
         """Read the documents of these distinct keys, in their order.
 
-        A key that the query does not return becomes a delete. A key whose row makes the query
-        fail is found by bisecting and comes back as Faulty. Raises psycopg.Error for everything
-        that is not one row's fault, QueryFileError where the query breaks its contract.
+        A key that the query does not return becomes a delete, and so does one that no row can
+        have. A key whose row makes the query fail is found by bisecting and comes back as Faulty.
+        Raises psycopg.Error for everything that is not one row's fault, QueryFileError where the
+        query breaks its contract.
         """
+
+        def alone(key: Key, reason: str) -> Document | Faulty:
+            if self._possible(key):
+                return Faulty(key, reason)
+            return Document(key, self.id_of(key), None)
+
+        return self._bisected(connection, keys, self._read, alone)
+
+    def existing(self, connection: Connection, keys: Sequence[Key]) -> set[Key]:
+        """Those of these keys that the query returns, or that it fails on. Raises as `read`."""
+        ids = {self.id_of(key): key for key in keys}
+
+        def returned(connection: Connection, part: Sequence[Key]) -> list[Key | None]:
+            rows = self._execute(connection, self._ids_only, part)
+            return [ids.get(self._returned_id(row[0])) for row in rows]
+
+        def alone(key: Key, _reason: str) -> Key | None:
+            return key if self._possible(key) else None
+
+        found = self._bisected(connection, keys, returned, alone)
+        return {key for key in found if key is not None}
+
+    def _possible(self, key: Key) -> bool:
+        """Whether a row can have this key: ids found in an index may be anything."""
         try:
-            return self._read(connection, keys)
+            return canonical_key(key, self.types) == key
+        except PayloadError:
+            return False
+
+    def _bisected(
+        self,
+        connection: Connection,
+        keys: Sequence[Key],
+        run: Callable[[Connection, Sequence[Key]], list[T]],
+        alone: Callable[[Key, str], T],
+    ) -> list[T]:
+        """Run it for all keys at once, or, where a row's content makes it fail, for halves."""
+        if any(len(key) != len(self.types) for key in keys):  # an id that is not of our making
+            good = [key for key in keys if len(key) == len(self.types)]
+            odd = [alone(key, "") for key in keys if len(key) != len(self.types)]
+            return odd + (self._bisected(connection, good, run, alone) if good else [])
+        try:
+            return run(connection, keys)
         except psycopg.Error as error:
             state = error.sqlstate or ""
             cancelled = state == "57014"
-            if not (cancelled or state.startswith(_ROW_FAULT)):
+            # without a state: psycopg itself could not send a value, such as a NUL character
+            own = state.startswith(_ROW_FAULT) if state else isinstance(error, psycopg.DataError)
+            if not (cancelled or own):
                 raise
             if len(keys) > 1:
                 half = len(keys) // 2
-                return self.read(connection, keys[:half]) + self.read(connection, keys[half:])
+                return self._bisected(connection, keys[:half], run, alone) + self._bisected(
+                    connection, keys[half:], run, alone
+                )
             if cancelled:
                 raise
-            return [Faulty(keys[0], f"{error.diag.message_primary} (SQLSTATE {state})")]
+            return [alone(keys[0], f"{error.diag.message_primary or error} (SQLSTATE {state})")]
 
-    def _read(self, connection: Connection, keys: Sequence[Key]) -> list[Document | Faulty]:
+    def _execute(
+        self, connection: Connection, statement: sql.SQL, keys: Sequence[Key]
+    ) -> list[tuple[Any, ...]]:
         cursor = connection.cursor()
         cursor.adapters.register_loader("text", BytesLoader)
-        rows: list[tuple[bytes | None, bytes | None]] = cursor.execute(
-            self._query, arrays("ids", keys, self.types), prepare=len(keys) <= PREPARE_UP_TO
+        return cursor.execute(
+            statement, arrays("ids", keys, self.types), prepare=len(keys) <= PREPARE_UP_TO
         ).fetchall()
+
+    def _read(self, connection: Connection, keys: Sequence[Key]) -> list[Document | Faulty]:
+        rows = self._execute(connection, self._query, keys)
         ids = [self.id_of(key) for key in keys]
         found: dict[str, bytes] = {}
         faults: dict[str, str] = {}
@@ -222,7 +221,7 @@ class DocumentSource:
         `after` is the end of the page before, the id as SQL spelled it; None starts.
         """
         ident = (
-            sql.SQL("q.id::text::" + _SQL_TYPE[self.types[0]])
+            sql.SQL("q.id::text::" + SQL_TYPE[self.types[0]])
             if len(self.types) == 1
             else sql.SQL('q.id::text COLLATE "C"')
         )
@@ -230,7 +229,7 @@ class DocumentSource:
         bound: sql.Composable = sql.SQL("")
         if after is not None:
             parameters["listener_after"] = after
-            cast = _SQL_TYPE[self.types[0]] if len(self.types) == 1 else "text"
+            cast = SQL_TYPE[self.types[0]] if len(self.types) == 1 else "text"
             bound = sql.SQL("AND {} > %(listener_after)s::text::" + cast).format(ident)
         statement = sql.SQL(
             "SELECT DISTINCT {ident} FROM (\n{mapping}\n) AS q WHERE q.id IS NOT NULL {bound} "
@@ -273,7 +272,7 @@ class DocumentSource:
             bound = sql.SQL("AND ({}) > ({})").format(
                 sql.SQL(", ").join(columns),
                 sql.SQL(", ").join(
-                    sql.SQL("{}::text::" + _SQL_TYPE[kind]).format(sql.Literal(part))
+                    sql.SQL("{}::text::" + SQL_TYPE[kind]).format(sql.Literal(part))
                     for part, kind in zip(after, self.types, strict=True)
                 ),
             )

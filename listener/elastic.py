@@ -26,6 +26,10 @@ _COMPATIBLE: Final = re.compile(
 )
 
 
+class Unreadable(elastic_transport.TransportError):
+    """Elasticsearch answered for a part of what was asked that it cannot read it now."""
+
+
 class PlainNode(Urllib3HttpNode):
     """Speaks plain JSON, so that one client serves Elasticsearch 7.17 to 9 and OpenSearch.
 

@@ -25,11 +25,12 @@ from listener.backoff import Backoff
 from listener.batches import Batch, Jobs, Limits, Shared, Targets, ToPark
 from listener.bulk import Document
 from listener.changes import Key, sendable
-from listener.documents import DocumentSource, Faulty, QueryFileError
+from listener.documents import DocumentSource, Faulty
 from listener.observations import Observe
 from listener.outages import Outage
 from listener.parked import ParkedTable
 from listener.pending import Job, Route
+from listener.rendering import QueryFileError
 from listener.senders import IN_FLIGHT, Senders
 from listener.sink import Versions
 from listener.tasks import KeysTask, MappedTask, Task

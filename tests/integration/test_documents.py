@@ -11,8 +11,9 @@ import pytest
 from listener.bulk import Document
 from listener.changes import Key, KeyType
 from listener.config import DocumentConfig
-from listener.documents import DocumentSource, Faulty, QueryFileError
+from listener.documents import DocumentSource, Faulty
 from listener.postgres import Connection
+from listener.rendering import QueryFileError
 
 Make = Callable[..., DocumentSource]
 

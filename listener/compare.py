@@ -1,0 +1,172 @@
+"""Comparing database and index, both ways, by plain reads: missing, stale and orphaned documents.
+
+Pages of ids from the database against `_mget`, which reads in real time; then all ids of the index
+against the document query. Nothing is held but one page and what differs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from listener import elastic
+from listener.bulk import Document
+from listener.changes import Key, PayloadError, key_of_id
+from listener.documents import DocumentSource
+from listener.postgres import Connection
+
+Kind = Literal["missing", "stale", "orphaned", "parked"]
+KINDS: Final[tuple[Kind, ...]] = ("missing", "stale", "orphaned", "parked")
+
+_PAGE_BYTES: Final = 4_000_000
+_MOST: Final = 2000
+_IDS: Final = 5000
+_KEEP_ALIVE: Final = "5m"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A document on which the two sides do not agree, at the moment of the look.
+
+    - missing: the query returns it, the index does not have it.
+    - stale: the index has other content.
+    - orphaned: the index has it, the query does not return it.
+    - parked: the query cannot make it, or it was put aside: it is named, it is not wrong.
+    """
+
+    key: Key
+    id: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """So many documents were looked at, and these do not agree."""
+
+    looked_at: int
+    suspects: tuple[Suspect, ...]
+
+
+class Comparison:
+    """Compares one kind of document with one index. Errors of both clients pass through."""
+
+    def __init__(
+        self,
+        source: DocumentSource,
+        client: elastic.Client,
+        index: str,
+        parked: Iterable[str],
+    ) -> None:
+        """`index`: a real index, or an alias of one. `parked`: ids that are known to be aside."""
+        self._source = source
+        self._client = client
+        self._index = index
+        self._parked = frozenset(parked)
+        self._mean = 2000.0
+
+    def look(self, connection: Connection, keys: Sequence[Key]) -> list[Suspect]:
+        """Compare these documents now."""
+        found: list[Suspect] = []
+        for start in range(0, len(keys), _MOST):
+            found += self._look(connection, keys[start : start + _MOST])
+        return found
+
+    def _look(self, connection: Connection, keys: Sequence[Key]) -> list[Suspect]:
+        wanted = self._source.read(connection, keys)
+        there = self._stored([self._source.id_of(key) for key in keys])
+        found: list[Suspect] = []
+        size = 0
+        for one in wanted:
+            doc_id = self._source.id_of(one.key)
+            if not isinstance(one, Document) or doc_id in self._parked:
+                kind: Kind | None = "parked"
+            elif one.body is None:
+                kind = "orphaned" if doc_id in there else None
+            else:
+                size += len(one.body)
+                if doc_id not in there:
+                    kind = "missing"
+                else:
+                    kind = None if json.loads(one.body) == there[doc_id] else "stale"
+            if kind is not None:
+                found.append(Suspect(one.key, doc_id, kind))
+        if keys:
+            self._mean = max(size / len(keys), 0.9 * self._mean, 100.0)
+        return found
+
+    def _stored(self, ids: Sequence[str]) -> dict[str, Any]:
+        """The sources of those ids that the index has, in real time."""
+        sendable = [one for one in ids if 0 < len(one.encode()) <= 512]
+        if not sendable:
+            return {}
+        answer = self._client.perform_request(
+            "POST",
+            f"/{self._index}/_mget",
+            params={"filter_path": "docs._id,docs.found,docs._source,docs.error"},
+            headers={"accept": "application/json", "content-type": "application/json"},
+            body={"ids": sendable},
+        ).body
+        found: dict[str, Any] = {}
+        for one in answer["docs"]:
+            if "error" in one:
+                raise elastic.Unreadable(f"{self._index}: _mget: {one['error'].get('reason')}")
+            if one.get("found"):
+                found[one["_id"]] = one.get("_source", {})
+        return found
+
+    def database(self, connection: Connection, after: Key | None = None) -> Iterator[Page]:
+        """Every document that the database has, page by page."""
+        while True:
+            size = max(1, min(_MOST, int(_PAGE_BYTES / self._mean)))
+            keys = self._source.id_page(connection, after, size)
+            if not keys:
+                return
+            yield Page(len(keys), tuple(self._look(connection, keys)))
+            after = keys[-1]
+
+    def index(self, connection: Connection) -> Iterator[Page]:
+        """Every document that the index has and the database does not return, page by page.
+
+        Only these: what is on both sides was compared by `database`. Reads documents that are
+        visible to a search, so refresh first.
+        """
+        for ids in self._ids():
+            keys = [self._key(one) for one in ids]
+            wanted = self._source.existing(connection, keys)
+            gone = [key for key in keys if key not in wanted]
+            yield Page(len(keys), tuple(self._orphans(connection, gone)))
+
+    def _orphans(self, connection: Connection, keys: Sequence[Key]) -> list[Suspect]:
+        """Of these the database did not return: those that are still in the index in real time."""
+        return [one for one in self.look(connection, keys) if one.kind == "orphaned"]
+
+    def _key(self, doc_id: str) -> Key:
+        """The key of an id; an id that no row of ours could have is a key of one odd part."""
+        try:
+            return key_of_id(doc_id, self._source.types)
+        except PayloadError:
+            return (doc_id,)
+
+    def _ids(self) -> Iterator[list[str]]:
+        """All ids of the index. By scroll: sorting on _id is refused, and OpenSearch has its own
+        way of points in time."""
+        self._client.indices.refresh(index=self._index)
+        answer: Mapping[str, Any] = self._client.search(
+            index=self._index,
+            scroll=_KEEP_ALIVE,
+            size=_IDS,
+            sort=["_doc"],
+            source=False,
+            query={"match_all": {}},
+            track_total_hits=False,
+        ).body
+        try:
+            while hits := answer["hits"]["hits"]:
+                yield [hit["_id"] for hit in hits]
+                answer = self._client.scroll(
+                    scroll_id=answer["_scroll_id"], scroll=_KEEP_ALIVE
+                ).body
+        finally:
+            self._client.options(ignore_status=404).clear_scroll(scroll_id=answer["_scroll_id"])
