@@ -99,6 +99,8 @@ def _own_schema(
         if present.relations is not None:
             what = ", ".join(missing) or "a row of meta"
             reasons.append(f"the schema {schema} lacks {what}")
+            if "journal" in missing:
+                statements.append(_pruned(own))
     if role is not None:
         allowed = rows(conn, "role", schema=schema, role=role)
         if not allowed:
@@ -108,6 +110,10 @@ def _own_schema(
             reasons.append(f"role {role} lacks privileges in the schema {schema}")
     if statements:
         yield Step(f"our own schema, {schema}", tuple(statements), tuple(reasons))
+
+
+def _pruned(own: sql.Identifier) -> str:
+    return text("UPDATE {}.meta SET pruned_below = pg_catalog.clock_timestamp()", own)
 
 
 def _grants(own: sql.Identifier, role: sql.Identifier) -> Iterator[str]:
@@ -237,9 +243,7 @@ def _reconcile(lost: dict[int, Member], root: Member, present: Present, schema: 
     """
     known = {here.table for here in present.triggers.values() if not here.clone}
     new = [one for one in lost.values() if one.oid != root.oid and one.oid not in known]
-    update = text(
-        "UPDATE {}.meta SET pruned_below = pg_catalog.clock_timestamp()", sql.Identifier(schema)
-    )
+    update = _pruned(sql.Identifier(schema))
     if len(new) < len(lost):
         return update
     filled = " OR ".join(text("EXISTS (SELECT FROM {})", name_of(one)) for one in new)

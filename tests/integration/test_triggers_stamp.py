@@ -135,7 +135,8 @@ def test_a_missing_column_is_added_with_an_index(bench: Bench) -> None:
 def selective(bench: Bench) -> Bench:
     """Tables of which only some columns count, stamped and polled by the journal."""
     bench.run(
-        "CREATE TABLE s (id integer PRIMARY KEY, film integer, a text, b text, updated_at timestamptz);"
+        "CREATE TABLE s (id integer PRIMARY KEY, film integer, a text, b text,"
+        "  updated_at timestamptz);"
         "CREATE TABLE j (id integer PRIMARY KEY, film integer, a text, b text);"
     )
     bench.install(

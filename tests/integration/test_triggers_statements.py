@@ -258,7 +258,7 @@ def test_a_partition_made_later_is_stamped_at_once(bench: Bench) -> None:
     bench.run("INSERT INTO p2 VALUES (2)", conn)
     assert bench.value("SELECT updated_at IS NOT NULL FROM p2")
     assert any("p2: trigger" in line and "missing" in line for line in bench.status())
-    bench.told(lambda: bench.install())
+    bench.told(bench.install)
     assert bench.told("DELETE FROM p2").sent() == keys(2)
 
 
@@ -307,7 +307,7 @@ def test_names_need_no_care(bench: Bench) -> None:
         {('k "\\\n', "1"), ('k "\\\n', "2")},
         {('k "\\\n', "1")},
     )
-    assert bench.told(lambda: bench.remove()).payloads == ()
+    assert bench.told(bench.remove).payloads == ()
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ class Bench:
             self.run(work, conn)
         else:
             work()
-        payloads = self._payloads()
+        payloads = self.heard()
         journal: Sequence[tuple[Any, ...]] = ()
         if self.value(f"SELECT to_regclass('{SCHEMA}.journal') IS NOT NULL"):
             journal = self.admin.execute(
@@ -154,14 +154,14 @@ class Bench:
             ).fetchall()
         return Told(
             tuple(payloads),
-            tuple(_change(payload) for payload in payloads),
+            tuple(change_of(payload) for payload in payloads),
             tuple(
                 Row(watch, kind, decode_keys(json.loads(keys)) if keys else (), reason)
                 for watch, kind, keys, reason in journal
             ),
         )
 
-    def _payloads(self) -> list[str]:
+    def heard(self) -> list[str]:
         """Everything up to a mark of our own: notifications come in the order of commits."""
         mark = f"mark {secrets.token_hex(8)}"
         self.admin.execute("SELECT pg_notify(%s, %s)", (SCHEMA, mark))
@@ -178,7 +178,8 @@ class Bench:
             conn.close()
 
 
-def _change(payload: str) -> Change:
+def change_of(payload: str) -> Change:
+    """The change that a payload holds. Fails where it holds none."""
     decoded = decode_payload(payload)
     assert isinstance(decoded, Change)
     return decoded

@@ -25,4 +25,4 @@ CREATE TABLE IF NOT EXISTS {schema}.parked (
 );
 INSERT INTO {schema}.meta (schema_version, nonce, pruned_below)
 VALUES ({version}, pg_catalog.gen_random_uuid(), pg_catalog.clock_timestamp())
-ON CONFLICT (singleton) DO UPDATE SET pruned_below = EXCLUDED.pruned_below;
+ON CONFLICT (singleton) DO NOTHING;

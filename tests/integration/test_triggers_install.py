@@ -1,0 +1,499 @@
+"""Installing, printing and removing: twice, at once, beside writers, for another role."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from datetime import datetime
+
+import psycopg
+import pytest
+
+from listener import triggers
+from listener.changes import Watch
+from listener.lifecycle import Stop, Stopped
+from listener.observations import Observation, TriggersInstalled, Waiting
+from tests.integration import triggers_kit
+from tests.integration.triggers_kit import SCHEMA, Bench
+
+bench = triggers_kit.bench
+
+FILM = Watch("public", "film", ("id",), "updated_at")
+LINK = Watch("public", "link", ("film",))
+PART = Watch("public", "part", ("id",), "changed")
+EVERYTHING = (FILM, LINK, PART)
+
+_TABLES = """
+CREATE TABLE film (id integer PRIMARY KEY, updated_at timestamptz);
+CREATE TABLE link (film integer);
+CREATE TABLE part (id integer) PARTITION BY RANGE (id);
+CREATE TABLE part1 PARTITION OF part FOR VALUES FROM (0) TO (10);
+CREATE TABLE part2 PARTITION OF part FOR VALUES FROM (10) TO (99) PARTITION BY RANGE (id);
+CREATE TABLE part21 PARTITION OF part2 FOR VALUES FROM (10) TO (20);
+"""
+
+_OBJECTS = """
+SELECT 'trigger ' || tgrelid::regclass || ' ' || pg_get_triggerdef(oid) || tgenabled::text
+FROM pg_trigger WHERE tgname LIKE '%listener%'
+UNION ALL SELECT 'function ' || pg_get_functiondef(oid) || coalesce(proacl::text, '')
+FROM pg_proc WHERE pronamespace = to_regnamespace('listener')
+UNION ALL SELECT 'index ' || pg_get_indexdef(i.indexrelid) || indisvalid
+FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relname ~ '^(film|link|part)'
+UNION ALL SELECT 'column ' || attrelid::regclass || attname || format_type(atttypid, atttypmod)
+FROM pg_attribute WHERE attrelid::regclass::text ~ '(film|link|part|listener)'
+AND attnum > 0 AND NOT attisdropped
+UNION ALL SELECT 'schema ' || nspname || coalesce(nspacl::text, '') FROM pg_namespace
+UNION ALL SELECT 'table ' || oid::regclass || coalesce(relacl::text, '')
+FROM pg_class WHERE relnamespace = to_regnamespace('listener')
+ORDER BY 1
+"""
+
+
+@pytest.fixture
+def tables(bench: Bench) -> Bench:
+    """Three tables, nothing installed."""
+    bench.run(_TABLES)
+    bench.watches = EVERYTHING
+    return bench
+
+
+def objects(bench: Bench) -> list[str]:
+    """Everything that an installation makes, without OIDs."""
+    return [row[0] for row in bench.admin.execute(_OBJECTS.encode()).fetchall()]
+
+
+def test_install_reaches_the_wanted_state(tables: Bench) -> None:
+    """Afterwards there is nothing to do, and the second call does nothing."""
+    assert tables.status()
+    assert tables.install() > 20
+    assert (tables.plan(), tables.status()) == ((), ())
+    assert [one for one in tables.seen if isinstance(one, TriggersInstalled)]
+    before = tables.fingerprint()
+    assert tables.install() == 0
+    assert tables.fingerprint() == before
+
+
+def test_remove_leaves_nothing(tables: Bench) -> None:
+    """But the stamp columns, which it names."""
+    before = set(objects(tables))
+    tables.install()
+    assert set(objects(tables)) > before
+    left = tables.remove()
+    after = set(objects(tables))
+    assert {one for one in after - before if "changed" not in one} == set()
+    assert len(left) == 2
+    assert "column changed of public.part is left" in left[1]
+    assert tables.remove() == ()
+    tables.install()
+    assert tables.status() == ()
+
+
+def test_the_printed_plan_does_the_same(tables: Bench) -> None:
+    """psql runs it as it is, on another database: the objects are the same to the letter."""
+    role = tables.new_role()
+    tables.role = role
+    script = triggers.script(tables.plan())
+    tables.install()
+    expected = objects(tables)
+    tables.remove()
+    tables.run("ALTER TABLE part DROP COLUMN changed")
+    ran = subprocess.run(
+        [
+            str(tables.server.psql),
+            tables.server.socket_dsn(tables.name),
+            "-X",
+            "-v",
+            "ON_ERROR_STOP=1",
+        ],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert objects(tables) == expected
+    assert tables.status() == ()
+    assert "\\" not in script, "no commands of psql's own"
+
+
+def test_a_plan_repairs_what_was_altered(tables: Bench) -> None:
+    """Dropped, disabled, replaced: each is told and mended."""
+    tables.install()
+    name = tables.value(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'film'::regclass AND tgname LIKE '%_delete'"
+    )
+    body = f"CREATE OR REPLACE FUNCTION listener.{name}() RETURNS trigger LANGUAGE plpgsql"
+    for damage, sign in {
+        f"DROP TRIGGER {name} ON film": "is missing",
+        f"ALTER TABLE film DISABLE TRIGGER {name}": "is disabled",
+        "ALTER TABLE film ENABLE TRIGGER USER": "is not ENABLE ALWAYS",
+        f"ALTER TABLE film ENABLE REPLICA TRIGGER {name}": "fires on replicas only",
+        "ALTER TABLE part1 DISABLE TRIGGER USER": "part1: trigger ~listener_stamp",
+        f"{body} AS 'BEGIN RETURN NULL; END'": f"function listener.{name} is not as this version",
+        f"ALTER FUNCTION listener.{name}() SECURITY INVOKER": "is not as this version",
+        f"ALTER FUNCTION listener.{name}() RESET search_path": "is not as this version",
+        f"DROP FUNCTION listener.{name}() CASCADE": f"function listener.{name} is missing",
+        f"DROP TRIGGER {name} ON film; CREATE TRIGGER {name} AFTER INSERT ON film "
+        f"EXECUTE FUNCTION listener.{name}()": f"trigger {name} is not as this version",
+        "DROP INDEX listener.journal_updated_at_id": "lacks journal_updated_at_id",
+        "DROP TABLE listener.parked": "lacks parked",
+        "DELETE FROM listener.meta": "lacks a row of meta",
+        "DROP SCHEMA listener CASCADE": "there is no schema listener",
+    }.items():
+        before = tables.fingerprint()
+        tables.run(damage)
+        assert any(sign in line for line in tables.status()), (damage, tables.status())
+        tables.install()
+        assert tables.status() == (), damage
+        if "meta" not in damage and "INDEX" not in damage:
+            assert tables.fingerprint() != before, f"{damage}: mended, but not unseen"
+
+
+def pruned_below(bench: Bench) -> datetime:
+    """Below it, the journal is not complete."""
+    found = bench.value("SELECT pruned_below FROM listener.meta")
+    assert isinstance(found, datetime)
+    return found
+
+
+def test_what_was_missing_makes_older_watermarks_reconcile(tables: Bench) -> None:
+    """While a trigger was missing nothing was recorded; an older body of ours recorded all."""
+    tables.install()
+    name = tables.value(
+        "SELECT tgname FROM pg_trigger WHERE tgrelid = 'film'::regclass AND tgname LIKE '%_delete'"
+    )
+    former = pruned_below(tables)
+    tables.install()
+    tables.run(f"ALTER FUNCTION listener.{name}() COST 7")
+    tables.install(FILM, LINK)
+    assert pruned_below(tables) == former, "nothing was missing"
+    tables.run(f"ALTER TABLE film DISABLE TRIGGER {name}")
+    tables.install()
+    assert pruned_below(tables) > former
+    former = pruned_below(tables)
+    body = tables.value(f"SELECT prosrc FROM pg_proc WHERE proname = '{name}'")
+    edited = body.replace("INSERT INTO", "INSERT  INTO")
+    tables.run(
+        f"CREATE OR REPLACE FUNCTION listener.{name}() RETURNS trigger LANGUAGE plpgsql "
+        f"AS $x${edited}$x$"
+    )
+    tables.install()
+    assert pruned_below(tables) > former, "somebody else's body"
+
+
+def test_an_upgrade_of_bodies_is_no_reason_to_reconcile(
+    tables: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another version's function carries its own seal: it has recorded everything."""
+    monkeypatch.setattr("listener.triggers.keys.MOST", 9_999)
+    tables.install()
+    former = pruned_below(tables)
+    monkeypatch.undo()
+    assert any("is not as this version makes it" in line for line in tables.status())
+    assert tables.install() > 0
+    assert pruned_below(tables) == former
+
+
+def test_a_new_partition_reconciles_only_if_it_came_with_rows(tables: Bench) -> None:
+    """Partitions that are made ahead of time, every night, must not load everything anew."""
+    tables.install()
+    former = pruned_below(tables)
+    tables.run("CREATE TABLE part3 PARTITION OF part FOR VALUES FROM (100) TO (200)")
+    tables.install()
+    assert pruned_below(tables) == former
+    tables.run(
+        "CREATE TABLE part4 (id integer, changed timestamptz); INSERT INTO part4 VALUES (201);"
+        "ALTER TABLE part ATTACH PARTITION part4 FOR VALUES FROM (200) TO (300)"
+    )
+    tables.install()
+    assert pruned_below(tables) > former
+    former = pruned_below(tables)
+    tables.run("ALTER TABLE part DETACH PARTITION part4")
+    tables.install()
+    assert tables.status() == ()
+    assert tables.value("SELECT count(*) FROM pg_trigger WHERE tgrelid = 'part4'::regclass") == 0
+    tables.run("ALTER TABLE part ATTACH PARTITION part4 FOR VALUES FROM (200) TO (300)")
+    tables.install()
+    assert tables.status() == ()
+
+
+def test_a_detached_partition_can_be_attached_again(tables: Bench) -> None:
+    """Our triggers on it are in nobody's way."""
+    tables.install()
+    tables.run(
+        "ALTER TABLE part DETACH PARTITION part1;"
+        "ALTER TABLE part ATTACH PARTITION part1 FOR VALUES FROM (0) TO (10)"
+    )
+    assert tables.status() == ()
+
+
+def test_watches_that_are_gone_are_dropped(tables: Bench) -> None:
+    """With their functions and the index on what is no longer stamped."""
+    tables.install()
+    tables.install(LINK)
+    assert (tables.plan(), tables.status()) == ((), ())
+    assert {
+        row for row in objects(tables) if row.startswith("trigger") and "link" not in row
+    } == set()
+    assert not [row for row in objects(tables) if "listener_at_" in row]
+    tables.install(Watch("public", "film", ("id",), None), LINK)
+    assert not [row for row in objects(tables) if "~listener_stamp" in row]
+
+
+def test_partitioned_indexes_are_made_in_pieces(tables: Bench) -> None:
+    """A shell on each partitioned table, each leaf concurrently, then joined: new ones follow."""
+    tables.install()
+    tables.run("CREATE TABLE part3 PARTITION OF part FOR VALUES FROM (100) TO (200)")
+    found = tables.admin.execute(
+        "SELECT indrelid::regclass::text, indisvalid FROM pg_index "
+        "WHERE indrelid::regclass::text LIKE 'part%' ORDER BY 1"
+    ).fetchall()
+    names = ("part", "part1", "part2", "part21", "part3")
+    assert found == [(name, True) for name in names]
+
+
+def test_an_unfinished_index_is_made_again(tables: Bench) -> None:
+    """CREATE INDEX CONCURRENTLY leaves an invalid one where it was cut short."""
+    tables.install()
+    name = tables.value(
+        "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'part1'::regclass"
+    )
+    tables.run(
+        "UPDATE pg_index SET indisvalid = false WHERE indrelid = 'film'::regclass "
+        "AND NOT indisprimary"
+    )
+    root = tables.value(
+        f"SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = '{name}'::regclass"
+    )
+    tables.run(
+        f"DROP INDEX {root}; CREATE INDEX {name} ON part1 (changed);"
+        f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{name}'::regclass"
+    )
+    assert len([line for line in tables.status() if "an unfinished index" in line]) == 2
+    tables.install()
+    assert tables.status() == ()
+    assert tables.value(
+        "SELECT bool_and(indisvalid) AND count(*) = 6 FROM pg_index "
+        "WHERE indrelid::regclass::text ~ '^(film|part)'"
+    )
+
+
+def test_an_index_that_leads_with_the_column_will_do(tables: Bench) -> None:
+    """Whoever made it; a partial one will not."""
+    tables.run("CREATE INDEX mine ON film (updated_at, id)")
+    tables.install(FILM)
+    assert not [row for row in objects(tables) if "listener_at_" in row]
+    tables.run("DROP INDEX mine; CREATE INDEX mine ON film (updated_at) WHERE id > 0")
+    assert any("no index that leads with updated_at" in line for line in tables.status())
+
+
+# -- locks ---------------------------------------------------------------------------------------
+
+
+def test_an_open_writer_is_waited_for_in_short_tries(tables: Bench) -> None:
+    """Other writers get through between the tries; who is in the way is named."""
+    writer = tables.connect()
+    writer.execute("BEGIN")
+    writer.execute("INSERT INTO film VALUES (1)")
+    told = threading.Event()
+
+    def observe(one: Observation) -> None:
+        tables.seen.append(one)
+        if isinstance(one, Waiting):
+            told.set()
+
+    result: list[int | BaseException] = []
+
+    def install() -> None:
+        try:
+            result.append(tables.install(FILM, conn=tables.connect(), observe=observe))
+        except BaseException as error:
+            result.append(error)
+
+    thread = threading.Thread(target=install)
+    thread.start()
+    assert told.wait(30)
+    tables.run("INSERT INTO film VALUES (2)", tables.connect())
+    writer.execute("COMMIT")
+    thread.join(30)
+    assert not thread.is_alive()
+    assert isinstance(result[0], int)
+    wait = next(one for one in tables.seen if isinstance(one, Waiting))
+    assert "triggers of public.film" in wait.reason
+    assert f"process {writer.info.backend_pid}, postgres, idle in transaction" in wait.reason
+    assert tables.status() == ()
+
+
+def test_waiting_ends(tables: Bench) -> None:
+    """With patience's end, and at once when stop is requested; the session is as it was."""
+    writer = tables.connect()
+    writer.execute("BEGIN")
+    writer.execute("LOCK TABLE film IN ROW EXCLUSIVE MODE")
+    conn = tables.connect()
+    conn.execute("SET statement_timeout = '55s'")
+    with pytest.raises(triggers.TriggerError, match=r"process \d+, postgres.* install again"):
+        tables.install(FILM, conn=conn, patience=0.5)
+    stop = Stop()
+
+    def observe(one: Observation) -> None:
+        stop.request()
+
+    with pytest.raises(Stopped):
+        tables.install(FILM, conn=conn, observe=observe, stop=stop)
+    row = conn.execute(
+        "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), "
+        "(SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"
+    ).fetchone()
+    assert row == ("55s", "0", 0)
+    writer.execute("ROLLBACK")
+    tables.install(FILM, conn=conn)
+    assert tables.status() == ()
+
+
+def test_one_installer_at_a_time(tables: Bench) -> None:
+    """Two at once: one waits, both end well."""
+    barrier = threading.Barrier(3)
+    results: list[int] = []
+
+    def install() -> None:
+        conn = tables.connect()
+        barrier.wait()
+        results.append(tables.install(conn=conn))
+
+    threads = [threading.Thread(target=install) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(results)[:2] == [0, 0]
+    assert tables.status() == ()
+
+
+def test_the_lock_is_waited_for_with_patience(tables: Bench) -> None:
+    """An installer that hangs is named as such."""
+    other = tables.connect()
+
+    class Enough(Exception):
+        pass
+
+    def observe(one: Observation) -> None:
+        raise Enough
+
+    writer = tables.connect()
+    writer.execute("BEGIN; LOCK TABLE film IN ROW EXCLUSIVE MODE")
+
+    def nested(one: Observation) -> None:
+        with pytest.raises(triggers.TriggerError, match="another process installs"):
+            tables.install(FILM, conn=other, patience=0.1)
+        raise Enough
+
+    with pytest.raises(Enough):
+        tables.install(FILM, observe=nested)
+    writer.execute("ROLLBACK")
+    assert tables.install(FILM, conn=other) > 0, "the lock is given back whatever happened"
+
+
+# -- roles ---------------------------------------------------------------------------------------
+
+
+def test_the_daemons_role_gets_what_it_needs(tables: Bench) -> None:
+    """And no more; a lost right is told and granted again."""
+    role = tables.new_role()
+    tables.role = role
+    tables.install()
+    daemon = tables.connect(role)
+    for statement in (
+        "SELECT schema_version, nonce, pruned_below FROM listener.meta",
+        "UPDATE listener.meta SET nonce = gen_random_uuid(), pruned_below = clock_timestamp()",
+        "INSERT INTO listener.journal (updated_at, watch, kind) VALUES (now(), 'w', 'reconcile')",
+        "DELETE FROM listener.journal WHERE updated_at < now()",
+        "INSERT INTO listener.parked VALUES ('d', 'i', 'r', now(), now(), 1)",
+        "UPDATE listener.parked SET count = 2",
+        "DELETE FROM listener.parked",
+    ):
+        daemon.execute(statement)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        daemon.execute("CREATE TABLE listener.more (id integer)")
+    assert triggers.status(daemon, EVERYTHING, SCHEMA, tables.config, role) == ()
+    tables.run(f"REVOKE DELETE ON listener.journal FROM {role}")
+    assert tables.status() == (f"role {role} lacks privileges in the schema listener",)
+    tables.install()
+    assert tables.status() == ()
+    tables.run(f"REVOKE ALL ON listener.meta FROM {role}")
+    found = triggers.status(daemon, EVERYTHING, SCHEMA, tables.config, role)
+    assert "may not read listener.meta" in found[0]
+
+
+def test_a_role_that_does_not_own_the_table(tables: Bench) -> None:
+    """Named, with the two ways out; what was done before stays and is used."""
+    role = tables.new_role()
+    tables.run(f"GRANT CREATE ON DATABASE {tables.name} TO {role}")
+    conn = tables.connect(role)
+    with pytest.raises(triggers.TriggerError, match=r"permission denied.*--dsn.*triggers print"):
+        tables.install(LINK, conn=conn)
+    tables.role = "nobody_at_all"
+    with pytest.raises(triggers.TriggerError, match="CREATE ROLE nobody_at_all"):
+        tables.install(LINK)
+
+
+def test_an_owner_without_superuser_rights(tables: Bench) -> None:
+    """Owner of the tables with CREATE on the database: that is all it takes."""
+    owner = tables.new_role()
+    tables.run(f"GRANT CREATE ON DATABASE {tables.name} TO {owner}")
+    tables.run(f"GRANT CREATE ON SCHEMA public TO {owner}")
+    for table in ("film", "link", "part", "part1", "part2", "part21"):
+        tables.run(f"ALTER TABLE {table} OWNER TO {owner}")
+    conn = tables.connect(owner)
+    conn.execute("SET search_path = ''")
+    tables.install(conn=conn)
+    assert tables.status() == ()
+    triggers.remove(conn, SCHEMA, observe=tables.seen.append, stop=Stop())
+    assert tables.value("SELECT to_regnamespace('listener')") is None
+
+
+# -- a schema that is not ours, or of another version --------------------------------------------
+
+
+def test_another_version_is_refused(tables: Bench) -> None:
+    """With the way out; nothing is touched."""
+    tables.install()
+    tables.run("UPDATE listener.meta SET schema_version = 2")
+    assert "is of version 2, this program's is 1" in tables.status()[0]
+    with pytest.raises(triggers.TriggerError, match="listener triggers remove"):
+        tables.install()
+    tables.remove()
+    tables.install()
+    assert tables.status() == ()
+
+
+def test_a_schema_of_somebody_else_is_left_alone(tables: Bench) -> None:
+    """An empty one will do; what is put into ours keeps it from being dropped."""
+    tables.run("CREATE SCHEMA listener; CREATE TABLE listener.theirs (id integer)")
+    with pytest.raises(triggers.TriggerError, match="holds theirs and is not listener's"):
+        tables.install()
+    tables.run("DROP TABLE listener.theirs")
+    tables.install()
+    tables.run("CREATE TABLE listener.theirs (id integer)")
+    assert tables.status() == ()
+    with pytest.raises(triggers.TriggerError, match="other objects depend"):
+        tables.remove()
+    tables.run("DROP TABLE listener.theirs")
+    tables.remove()
+    tables.run("CREATE SCHEMA listener; CREATE TABLE listener.meta (id integer)")
+    with pytest.raises(triggers.TriggerError, match=r"listener\.meta is not as this version"):
+        tables.install()
+
+
+def test_two_pipelines_beside_each_other(tables: Bench) -> None:
+    """Each has its own schema, channel, triggers and functions on the same tables."""
+    tables.install()
+    observe, stop = tables.seen.append, Stop()
+    triggers.install(tables.admin, EVERYTHING, "second", tables.config, observe=observe, stop=stop)
+    assert tables.status() == ()
+    assert triggers.status(tables.admin, EVERYTHING, "second", tables.config) == ()
+    ear = tables.connect()
+    ear.execute("LISTEN second")
+    tables.run("INSERT INTO film VALUES (1)")
+    assert [n.channel for n in ear.notifies(timeout=20, stop_after=1)] == ["second"]
+    triggers.remove(tables.admin, "second", observe=observe, stop=stop)
+    assert tables.status() == ()
