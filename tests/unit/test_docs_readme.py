@@ -1,0 +1,196 @@
+"""README and docs say what the program does: commands, options, observations, layers, packages.
+
+`python -m tests.unit.test_docs_readme` writes docs/observations.md anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from listener import observations
+from listener.cli import STATUSES, parser
+from listener.observations import Observation
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+DOCUMENTS = README + "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))
+OBSERVATIONS = ROOT / "docs" / "observations.md"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+INTRODUCTION = """\
+# Observations
+
+What `listener` tells: one line on standard error for each, as text or, with
+`logging.format: json`, as a JSON object with `at`, `level`, `event`, `message` (the text) and the
+fields of the event. `logging.level` says from which level on. No observation holds a password.
+
+This page is made from `listener/observations.py` by `python -m tests.unit.test_docs_readme`.
+"""
+
+
+def all_observations() -> list[type[Observation]]:
+    """In the order of their definition."""
+    found = [
+        one
+        for one in vars(observations).values()
+        if isinstance(one, type) and issubclass(one, Observation) and one is not Observation
+    ]
+    return sorted(found, key=lambda one: inspect.getsourcelines(one)[1])
+
+
+def page() -> str:
+    """What docs/observations.md must be."""
+    source = inspect.getsource(observations).splitlines()
+    headings = {
+        number: found[1]
+        for number, line in enumerate(source)
+        if (found := re.fullmatch(r"# -- (.+?) -+", line))
+    }
+    parts = [INTRODUCTION]
+    heading = 0
+    for one in all_observations():
+        place = max(number for number in headings if number < inspect.getsourcelines(one)[1])
+        if place != heading:
+            heading = place
+            name = headings[place].capitalize()
+            parts.append(
+                f"\n## {name}\n\n| event | level | what happened | fields |\n|---|---|---|---|\n"
+            )
+        what = " ".join((one.__doc__ or "").split()).replace("|", "\\|")
+        names = ", ".join(f"`{name}`" for name in inspect.get_annotations(one) if name.islower())
+        parts.append(f"| `{one.event()}` | {one.LEVEL} | {what} | {names} |\n")
+    return "".join(parts)
+
+
+def commands(
+    one: argparse.ArgumentParser, name: str = "listener"
+) -> Iterator[tuple[str, argparse.Action]]:
+    """Each action of the command line, with the command that it belongs to."""
+    for action in one._actions:
+        yield name, action
+        if isinstance(action, argparse._SubParsersAction):
+            for command, below in action.choices.items():
+                yield from commands(below, f"{name} {command}")
+
+
+def words() -> list[str]:
+    """Each command, option and fixed word of the command line."""
+    found = []
+    for command, action in commands(parser()):
+        found.append(command)
+        found += [option for option in action.option_strings if option.startswith("--")]
+        if not isinstance(action, argparse._SubParsersAction):
+            found += [str(choice) for choice in action.choices or ()]
+    return sorted(set(found))
+
+
+@pytest.mark.parametrize("word", words())
+def test_each_command_and_option_is_documented(word: str) -> None:
+    """As code, somewhere in README or docs."""
+    code = re.findall(r"`([^`\n]+)`", DOCUMENTS)
+    assert any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", one) for one in code)
+
+
+def test_no_command_is_documented_that_is_none() -> None:
+    """What README's table of commands names exists."""
+    table = re.findall(r"^\| `(listener[^`]*)`", README, re.MULTILINE)
+    known = {part for word in words() for part in word.split()}
+    assert table
+    for command in table:
+        assert set(command.split()) <= known, command
+
+
+def test_each_exit_status_is_documented() -> None:
+    """README has the statuses of --help, in the same words where it can."""
+    [told] = re.findall(r"Exit status:(.*?)\n\n", README, re.DOTALL)
+    for status in re.findall(r"(\d+) [a-z]", STATUSES):
+        assert re.search(rf"(?<!\d){status} ", told)
+
+
+def test_each_make_target_of_the_readme_exists() -> None:
+    """And `make help` lists them."""
+    told = subprocess.run(
+        ["make", "help"], check=True, cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    targets = set(re.findall(r"\bmake ([a-z-]+)", README)) - {"help"}
+    assert {"demo", "test", "compose-test"} <= targets
+    for target in targets:
+        assert re.search(rf"^ +make {target} ", told, re.MULTILINE)
+
+
+def test_each_link_leads_somewhere() -> None:
+    """Relative links of README and docs."""
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text("utf-8")):
+            assert (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def test_there_is_one_picture() -> None:
+    """README and architecture.md show the same."""
+    pictures = [
+        re.findall(r"```text\n(.*?)```", text, re.DOTALL) for text in (README, ARCHITECTURE)
+    ]
+    assert pictures[0] == pictures[1]
+    [picture] = pictures[0]
+    assert max(map(len, picture.splitlines())) <= 80
+
+
+def test_each_observation_is_documented() -> None:
+    """The page is up to date; `python -m tests.unit.test_docs_readme` makes it so."""
+    assert page().splitlines() == OBSERVATIONS.read_text("utf-8").splitlines()
+
+
+def test_architecture_has_the_layers_that_are_checked() -> None:
+    """Module for module, in the order of pyproject.toml."""
+    [contract] = [
+        one for one in PROJECT["tool"]["importlinter"]["contracts"] if one["type"] == "layers"
+    ]
+    wanted = [re.findall(r"\w+", layer) for layer in contract["layers"]]
+    rows = ARCHITECTURE.partition("| modules |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert [re.findall(r"`(\w+)`", row.split("|")[1]) for row in rows] == wanted
+
+
+def pins() -> dict[str, tuple[str, int]]:
+    """requirements.txt: version and number of hashes by package."""
+    text = (ROOT / "requirements.txt").read_text("utf-8").replace("\\\n", " ")
+    found = {}
+    for line in text.splitlines():
+        if line and not line.lstrip().startswith("#"):
+            name, version = re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?==(\S+) .*", line).groups()  # type: ignore[union-attr]
+            found[name.lower().replace("_", "-")] = (version, line.count("--hash=sha256:"))
+    return found
+
+
+def test_requirements_satisfy_the_project() -> None:
+    """Each dependency is pinned in its range, with hashes; `make requirements` makes it so."""
+    pinned = pins()
+    assert all(hashes for _, hashes in pinned.values())
+    for line in PROJECT["project"]["dependencies"]:
+        wanted = Requirement(line)
+        version, _ = pinned[wanted.name.lower().replace("_", "-")]
+        assert version in wanted.specifier, f"{wanted} is pinned to {version}"
+
+
+def test_requirements_name_no_machine() -> None:
+    """No index, no path: they serve everywhere."""
+    text = (ROOT / "requirements.txt").read_text("utf-8")
+    assert "make requirements" in text
+    assert not re.search(
+        r"https?://|--(?:index-url|find-links|trusted-host|cert)|/(?:root|home|opt)/", text
+    )
+
+
+if __name__ == "__main__":
+    OBSERVATIONS.write_text(page(), "utf-8")
+    sys.exit(0)
