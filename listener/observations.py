@@ -319,6 +319,57 @@ class Loaded(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class ReconcileStarted(Observation):
+    """Database and index are compared, both ways; what differs is written again."""
+
+    index: str
+    reason: str
+    TEXT: ClassVar[str] = "{index}: comparing database and index ({reason})"
+
+
+@dataclass(frozen=True, slots=True)
+class CompareProgress(Observation):
+    """How far a comparison is; it reads the database's documents, then the index's ids."""
+
+    index: str
+    documents: int
+    total: int
+    seconds: float
+    TEXT: ClassVar[str] = "{index}: compared {documents} of about {total} in {seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled(Observation):
+    """A comparison is complete, and what it found is mended (but see deletes_guarded)."""
+
+    index: str
+    documents: int
+    missing: int
+    stale: int
+    orphaned: int
+    seconds: float
+    TEXT: ClassVar[str] = (
+        "{index}: {documents} documents compared in {seconds:.1f} s: {missing} missing, "
+        "{stale} stale, {orphaned} orphaned"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DeletesGuarded(Observation):
+    """A reconcile would delete too many documents: it deletes none, and a person decides."""
+
+    index: str
+    orphaned: int
+    allowed: int
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = (
+        "{index}: {orphaned} documents are not in the database, more than the {allowed} that are "
+        "deleted without asking; nothing was deleted. Is this the right database, whole? If so: "
+        "`listener verify --repair --allow-deletes`"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class OldIndexKept(Observation):
     """The index that the alias pointed to before is kept."""
 

@@ -179,6 +179,11 @@ class Pipeline:
         return self._shared.crashed
 
     @property
+    def over(self) -> bool:
+        """Whether nothing more will be done."""
+        return self._shared.over
+
+    @property
     def trouble(self) -> tuple[str, float, str] | None:
         """Server, seconds since, and reason, where one does not do what it should."""
         for one in (self._base_outage, self._sink_outage):

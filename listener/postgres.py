@@ -62,6 +62,9 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
     busy_since: float | None = None
     """When the statement that is under way began (monotonic clock); None: there is none."""
 
+    opened_at: float = 0.0
+    """When the session was opened (monotonic clock)."""
+
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for the server, as psycopg does."""
         self.busy_since = time.monotonic()
@@ -122,6 +125,7 @@ def connect(config: PostgresConfig, name: str, *, timed: bool = False) -> Sessio
     """
     connection = Session.connect(**conninfo(config, name), autocommit=True)
     connection.name = name
+    connection.opened_at = time.monotonic()
     with _SESSIONS_LOCK:
         _SESSIONS.add(connection)
     try:

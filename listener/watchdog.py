@@ -73,8 +73,16 @@ class Watchdog:
             rows = []
         self._blind = 0
         working = {row[0] for row in rows}
-        for session, since in waiting.items():
-            if session.info.backend_pid not in working and session.busy_since == since:
-                seconds = time.monotonic() - since
-                self._observe(observations.ConnectionDead(session.name, seconds))
-                session.cut()
+        dead = {
+            session: since
+            for session, since in waiting.items()
+            if session.info.backend_pid not in working and session.busy_since == since
+        }
+        for session, since in dead.items():
+            self._observe(observations.ConnectionDead(session.name, time.monotonic() - since))
+        if dead:
+            # what went silent took its neighbours along, idle ones too: do not wait for each
+            silent_since = max(dead.values())
+            for session in postgres.sessions():
+                if session.opened_at < silent_since:
+                    session.cut()
