@@ -1,15 +1,15 @@
 """README and docs say what the program does: commands, options, observations, layers, packages.
 
-`python -m tests.unit.test_docs_readme` writes docs/observations.md anew.
+`python -m tests.unit.test_docs_readme` writes anew what in docs is made from the code.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import inspect
 import re
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +71,29 @@ def page() -> str:
         names = ", ".join(f"`{name}`" for name in inspect.get_annotations(one) if name.islower())
         parts.append(f"| `{one.event()}` | {one.LEVEL} | {what} | {names} |\n")
     return "".join(parts)
+
+
+def with_modules(text: str) -> str:
+    """architecture.md with the table of layers and modules that it must have."""
+    [contract] = [
+        one for one in PROJECT["tool"]["importlinter"]["contracts"] if one["type"] == "layers"
+    ]
+    rows = ["| layer | module | |\n|---|---|---|\n"]
+    for place, layer in enumerate(contract["layers"]):
+        for name in re.findall(r"\w+", layer):
+            path = ROOT / "listener" / name / "__init__.py"
+            path = path if path.exists() else ROOT / "listener" / f"{name}.py"
+            if path.exists():  # else one in brackets, which need not be there
+                told = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+                [sentence] = re.findall(r"\A(.*?)(?:\.\s|\.?\Z|\n\n)", told, re.DOTALL)
+                what = " ".join(sentence.split()).replace("|", "\\|")
+                rows.append(f"| {len(contract['layers']) - place} | `{name}` | {what} |\n")
+    return re.sub(
+        r"(<!-- modules -->\n).*(<!-- end of modules -->)",
+        lambda found: f"{found[1]}\n{''.join(rows)}\n{found[2]}",
+        text,
+        flags=re.DOTALL,
+    )
 
 
 def commands(
@@ -152,13 +175,8 @@ def test_each_observation_is_documented() -> None:
 
 
 def test_architecture_has_the_layers_that_are_checked() -> None:
-    """Module for module, in the order of pyproject.toml."""
-    [contract] = [
-        one for one in PROJECT["tool"]["importlinter"]["contracts"] if one["type"] == "layers"
-    ]
-    wanted = [re.findall(r"\w+", layer) for layer in contract["layers"]]
-    rows = ARCHITECTURE.partition("| modules |")[2].partition("\n\n")[0].splitlines()[2:]
-    assert [re.findall(r"`(\w+)`", row.split("|")[1]) for row in rows] == wanted
+    """The table is up to date; `python -m tests.unit.test_docs_readme` makes it so."""
+    assert with_modules(ARCHITECTURE).splitlines() == ARCHITECTURE.splitlines()
 
 
 def pins() -> dict[str, tuple[str, int]]:
@@ -193,4 +211,4 @@ def test_requirements_name_no_machine() -> None:
 
 if __name__ == "__main__":
     OBSERVATIONS.write_text(page(), "utf-8")
-    sys.exit(0)
+    (ROOT / "docs" / "architecture.md").write_text(with_modules(ARCHITECTURE), "utf-8")
