@@ -17,6 +17,7 @@ import yaml
 from psycopg import sql
 
 from playground.postgres import PostgresServer
+from playground.proxy import TcpProxy
 from playground.search import SearchServer
 from tests.plugins import convergence
 from tests.plugins.daemon import PROJECT, ListenerProcess, Processes, processes_of_a_test
@@ -120,6 +121,8 @@ class Scene:
             "documents": template.documents(prefix),
         }
         self._open: list[Connection] = []
+        self.proxy: TcpProxy
+        """The way to a server, where a fixture has put one."""
 
     # -- the configuration and the daemon --------------------------------------------------------
 
@@ -247,6 +250,13 @@ class Scene:
         """The physical indexes behind an alias."""
         status, answer = self.search.request("GET", f"/_alias/{alias or self.index}")
         return sorted(answer) if status == 200 else []
+
+    def search_for(self, title: str) -> list[Options]:
+        """What a user finds by a word of the title, after a refresh."""
+        self.request("POST", f"/{self.index}/_refresh")
+        body = {"query": {"match": {"title": title}}}
+        hits: list[Options] = self.request("POST", f"/{self.index}/_search", body)["hits"]["hits"]
+        return hits
 
     @property
     def control(self) -> Options:
