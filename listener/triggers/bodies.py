@@ -79,7 +79,7 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         "now": _NOW,
     }
     parts["lost"] = sql.SQL(_fill("lost", **parts).partition("\n")[2].rstrip())
-    name = f"{names.of_watch(schema, watch)}_{event}"
+    name = names.change_function(schema, one, event)
     if event == "truncate":
         return Function(name, _sealed(_fill("truncate", **parts)), definer=True, settings=_PATH)
     body = _fill(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from listener.changes import Watch
-from listener.triggers.catalog import Member
+from listener.triggers.catalog import Member, Watched
 
 
 def digest(*parts: str) -> str:
@@ -13,12 +13,15 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def of_watch(schema: str, watch: Watch) -> str:
-    """Beginning of the names of a watch's functions and triggers.
+def change_function(schema: str, one: Watched, event: str) -> str:
+    """Name of the function, and of the triggers, of one watch and event.
 
-    Our schema is part of it: two pipelines may watch one table.
+    Our schema is part of it: two pipelines may watch one table. Row triggers have names of their
+    own: a partition cannot have a statement trigger with the name of a clone.
     """
-    return f"listener_{digest(schema, watch.schema, watch.table, *watch.key)}"
+    watch = one.watch
+    name = f"listener_{digest(schema, watch.schema, watch.table, *watch.key)}_{event}"
+    return f"{name}_row" if one.row_level else name
 
 
 def stamp_function(schema: str, watch: Watch) -> str:

@@ -34,17 +34,17 @@ class PresentTrigger:
 
 @dataclass(frozen=True, slots=True)
 class PresentFunction:
-    """A function in our schema."""
+    """A function in our schema. `volatile`: it is of PL/pgSQL and may write."""
 
     name: str
     body: str
     definer: bool
     settings: tuple[str, ...]
-    language: str
+    volatile: bool
 
     def is_as(self, want: Function) -> bool:
         """Whether it is the wanted one."""
-        return self.language == "plpgsql" and (self.body, self.definer, self.settings) == (
+        return self.volatile and (self.body, self.definer, self.settings) == (
             want.body,
             want.definer,
             want.settings,
@@ -89,8 +89,8 @@ def look(conn: Connection, schema: str) -> Present:
         version = found[0] if found else None
     triggers = [PresentTrigger(*row) for row in rows(conn, "ours", schema=schema)]
     functions = [
-        PresentFunction(name, body, definer, tuple(settings), language)
-        for name, body, definer, settings, language in rows(conn, "functions", schema=schema)
+        PresentFunction(name, body, definer, tuple(settings), volatile)
+        for name, body, definer, settings, volatile in rows(conn, "functions", schema=schema)
     ]
     indexes = rows(conn, "our_indexes", prefix=names.index_prefix(schema))
     return Present(

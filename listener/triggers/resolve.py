@@ -16,6 +16,8 @@ def resolve(
 ) -> Catalog:
     """Look the watched tables up. Raises TriggerError with everything that is wrong at once."""
     problems = list(_server(conn, watches, schema, config))
+    if rows(conn, "server")[0][1]:
+        raise TriggerError(*problems)  # without an encoding, names are no text either
     watched: list[Watched] = []
     seen: dict[int, str] = {}
     for watch in watches:
@@ -33,10 +35,10 @@ def resolve(
 def _server(
     conn: Connection, watches: Sequence[Watch], schema: str, config: TriggersConfig
 ) -> Iterator[str]:
-    version, encoding, two_phase, _ = rows(conn, "server")[0]
+    version, ascii_only, two_phase = rows(conn, "server")[0]
     if version < 130000:
         yield f"PostgreSQL {version // 10000} is too old: 13 or newer is needed"
-    if encoding == "SQL_ASCII":
+    if ascii_only:
         yield (
             "the database's encoding is SQL_ASCII, whose bytes have no meaning that JSON could "
             "carry: dump it and restore it into a database with ENCODING 'UTF8'"

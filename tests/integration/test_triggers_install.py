@@ -132,6 +132,7 @@ def test_a_plan_repairs_what_was_altered(tables: Bench) -> None:
         f"{body} AS 'BEGIN RETURN NULL; END'": f"function listener.{name} is not as this version",
         f"ALTER FUNCTION listener.{name}() SECURITY INVOKER": "is not as this version",
         f"ALTER FUNCTION listener.{name}() RESET search_path": "is not as this version",
+        f"ALTER FUNCTION listener.{name}() STABLE": "is not as this version",
         f"DROP FUNCTION listener.{name}() CASCADE": f"function listener.{name} is missing",
         f"DROP TRIGGER {name} ON film; CREATE TRIGGER {name} AFTER INSERT ON film "
         f"EXECUTE FUNCTION listener.{name}()": f"trigger {name} is not as this version",
@@ -219,6 +220,8 @@ def test_a_new_partition_reconciles_only_if_it_came_with_rows(tables: Bench) -> 
 
 def test_a_detached_partition_can_be_attached_again(tables: Bench) -> None:
     """Our triggers on it are in nobody's way."""
+    if tables.version < 15:
+        pytest.skip("13.16 takes each transition table for one of a row trigger; see the docs")
     tables.install()
     tables.run(
         "ALTER TABLE part DETACH PARTITION part1;"

@@ -1,0 +1,119 @@
+"""The fingerprint: what was altered, and what was altered back between two looks."""
+
+from __future__ import annotations
+
+import pytest
+
+from listener.changes import Watch
+from tests.integration import triggers_kit
+from tests.integration.triggers_kit import Bench
+
+bench = triggers_kit.bench
+
+
+@pytest.fixture
+def audited(bench: Bench) -> Bench:
+    """A stamped table and a partitioned one in the journal."""
+    bench.run(
+        "CREATE TABLE film (id integer PRIMARY KEY, title text, updated_at timestamptz);"
+        "CREATE TABLE part (id integer) PARTITION BY RANGE (id);"
+        "CREATE TABLE part1 PARTITION OF part FOR VALUES FROM (0) TO (10)"
+    )
+    bench.install(
+        Watch("public", "film", ("id",), "updated_at"),
+        Watch("public", "part", ("id",)),
+    )
+    return bench
+
+
+def trigger_of(bench: Bench, table: str, event: str) -> str:
+    """Name of one of our triggers; functions are called alike."""
+    name = bench.value(
+        f"SELECT tgname FROM pg_trigger WHERE tgrelid = '{table}'::regclass "
+        f"AND tgname LIKE '%{event}'"
+    )
+    assert isinstance(name, str)
+    return name
+
+
+def test_ordinary_life_changes_nothing(audited: Bench) -> None:
+    """Rows, statistics, vacuum, other columns, other indexes, grants on the table."""
+    before = audited.fingerprint()
+    assert len([key for key in before if key.startswith("trigger")]) == 13
+    audited.run("INSERT INTO film VALUES (1); INSERT INTO part VALUES (1); DELETE FROM film")
+    for statement in (
+        "VACUUM FULL film",
+        "ANALYZE film",
+        "TRUNCATE part",
+        "ALTER TABLE film ADD COLUMN more text; ALTER TABLE film DROP COLUMN title",
+        "CREATE INDEX ON film (more); CREATE TABLE other (id integer)",
+        "GRANT SELECT ON film TO PUBLIC; COMMENT ON TABLE film IS 'films'",
+        "UPDATE listener.meta SET nonce = gen_random_uuid()",
+    ):
+        audited.run(statement)
+    assert audited.fingerprint() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE film DISABLE TRIGGER {film}; ALTER TABLE film ENABLE ALWAYS TRIGGER {film}",
+        "ALTER TABLE part1 DISABLE TRIGGER {part}; ALTER TABLE part1 ENABLE ALWAYS TRIGGER {part}",
+        "ALTER TABLE film DISABLE TRIGGER {stamp}; ALTER TABLE film ENABLE ALWAYS TRIGGER {stamp}",
+        "ALTER FUNCTION listener.{film}() STABLE; ALTER FUNCTION listener.{film}() VOLATILE",
+        "ALTER TRIGGER {film} ON film RENAME TO x; ALTER TRIGGER x ON film RENAME TO {film}",
+        "ALTER TABLE film RENAME id TO x; ALTER TABLE film RENAME x TO id",
+        "ALTER TABLE film RENAME updated_at TO x; ALTER TABLE film RENAME x TO updated_at",
+        "ALTER TABLE film ALTER id TYPE bigint; ALTER TABLE film ALTER id TYPE integer",
+        "ALTER TABLE listener.journal RENAME id TO x; ALTER TABLE listener.journal RENAME x TO id",
+    ],
+)
+def test_altered_and_altered_back(audited: Bench, change: str) -> None:
+    """The status is as before; only row versions tell that a change may have been missed."""
+    before = audited.fingerprint()
+    names = {
+        "film": trigger_of(audited, "film", "delete"),
+        "part": trigger_of(audited, "part1", "insert"),
+        "stamp": audited.value(
+            "SELECT quote_ident(tgname) FROM pg_trigger WHERE tgname LIKE '~listener%'"
+        ),
+    }
+    for statement in change.format(**names).split(";"):
+        audited.run(statement)
+    assert audited.status() == ()
+    assert audited.fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("change", "sign"),
+    [
+        ("DROP TABLE film", "there is no such table"),
+        (
+            "CREATE TABLE new (LIKE film INCLUDING ALL); DROP TABLE film;"
+            "ALTER TABLE new RENAME TO film",
+            "is missing",
+        ),
+        ("ALTER TABLE film SET UNLOGGED", "is unlogged"),
+        ("ALTER TABLE listener.journal SET UNLOGGED", "is not as this version made it"),
+        ("ALTER TABLE film RENAME TO movie", "there is no such table"),
+        ("ALTER TABLE film RENAME updated_at TO changed", "has no column updated_at"),
+        ("CREATE TABLE part2 PARTITION OF part FOR VALUES FROM (10) TO (20)", "part2: trigger"),
+        ("ALTER TABLE part DETACH PARTITION part1", "part1: trigger"),
+        ("DROP TABLE listener.journal", "lacks journal"),
+        ("DROP SCHEMA listener CASCADE", "there is no schema listener"),
+    ],
+)
+def test_what_status_and_fingerprint_both_see(audited: Bench, change: str, sign: str) -> None:
+    """Tables, parts and our own schema."""
+    before = audited.fingerprint()
+    audited.run(change)
+    assert any(sign in line for line in audited.status()), audited.status()
+    assert audited.fingerprint() != before
+
+
+def test_a_dropped_partition(audited: Bench) -> None:
+    """Its rows are gone without a trigger; nothing is missing, but the fingerprint differs."""
+    before = audited.fingerprint()
+    audited.run("DROP TABLE part1")
+    assert audited.status() == ()
+    assert audited.fingerprint() != before
