@@ -1,0 +1,208 @@
+"""Triggers that people install themselves, and a daemon that may do no more than it must."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from playground.postgres import PostgresServer
+from tests.process.scene import OWNER, PASSWORD, Scene
+
+READER = "process_reader"
+"""The daemon of these tests: may read the tables that the query reads, and owns nothing."""
+
+
+@pytest.fixture(scope="session")
+def reader(postgres_server: PostgresServer, roles: None) -> None:
+    """A role without any right."""
+    with psycopg.connect(postgres_server.dsn(), autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                sql.Identifier(READER), sql.Literal(PASSWORD)
+            )
+        )
+
+
+@pytest.fixture
+def manual(scene: Scene, reader: None) -> Iterator[Scene]:
+    """The daemon's role may SELECT; triggers are somebody else's business."""
+    scene.set(triggers={"install": "manual"}, postgres={"user": READER})
+    scene.admin(
+        f"GRANT USAGE ON SCHEMA content TO {READER}; "
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA content TO {READER}"
+    )
+    yield scene
+    scene.admin(f"DROP OWNED BY {READER}")
+
+
+def psql(scene: Scene, script: str, role: str = OWNER) -> subprocess.CompletedProcess[str]:
+    """Run a script with psql as this role, as its user would: stop at the first error."""
+    return subprocess.run(
+        [
+            scene.postgres.psql,
+            "--no-psqlrc",
+            "--quiet",
+            "--set=ON_ERROR_STOP=1",
+            "--host=127.0.0.1",
+            f"--port={scene.postgres.port}",
+            f"--username={role}",
+            f"--dbname={scene.database}",
+        ],
+        input=script,
+        env={"PGPASSWORD": PASSWORD, "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_missing_triggers_are_refused(manual: Scene) -> None:
+    """`manual`: 2 and the command, for run and for --once; nothing is indexed."""
+    for arguments in ((), ("--once",)):
+        process = manual.start(*arguments)
+        process.expect_exit(2)
+        assert "listener triggers" in process.log
+    assert manual.behind() == []
+
+
+def test_printed_sql_makes_it_start(manual: Scene) -> None:
+    """`triggers print`, run by psql as the tables' owner: the daemon then needs SELECT alone."""
+    printed = manual.start("triggers", "print")
+    printed.expect_exit(0)
+    assert "CREATE TRIGGER" in printed.output
+    done = psql(manual, printed.output)
+    assert done.returncode == 0, done.stderr
+    daemon = manual.serve()
+    assert not daemon.found("triggers_installed")
+    mark = daemon.mark()
+    manual.sql("UPDATE content.person SET full_name = 'X' WHERE id = md5('person 20')::uuid")
+    manual.sql("DELETE FROM content.film_work WHERE id = md5('film 2')::uuid")
+    manual.wait_converged()
+    assert not daemon.found("swept", after=mark)
+    manual.sql("UPDATE content.film_work SET rating = 'NaN' WHERE id = md5('film 1')::uuid")
+    daemon.wait_for("parked")
+    manual.sql("UPDATE content.film_work SET rating = 1 WHERE id = md5('film 1')::uuid")
+    manual.sql("TRUNCATE content.genre_film_work")
+    daemon.wait_for("loaded", after=mark)
+    manual.wait_converged()
+    daemon.stop()
+    again = manual.start("triggers", "print")
+    again.expect_exit(0)
+    assert "CREATE" not in again.output
+    manual.assert_converged()
+
+
+def test_installed_with_another_dsn(manual: Scene) -> None:
+    """`triggers install --dsn` as the owner, for a daemon that may not."""
+    refused = manual.start("triggers", "install")
+    refused.expect_exit(2)
+    dsn = (
+        f"host=127.0.0.1 port={manual.postgres.port} dbname={manual.database} user={OWNER} "
+        "application_name=installer"
+    )
+    installed = manual.start(
+        "triggers", "install", "--dsn", dsn, environment={"PGPASSWORD": PASSWORD}
+    )
+    installed.expect_exit(0)
+    daemon = manual.serve()
+    manual.sql("DELETE FROM content.film_work WHERE id = md5('film 2')::uuid")
+    manual.wait_converged()
+    daemon.stop()
+    manual.assert_converged()
+
+
+def test_removed_and_installed_again(scene: Scene) -> None:
+    """What happened without triggers is unknown: the next start loads everything anew."""
+    scene.serve().stop()
+    removed = scene.start("triggers", "remove")
+    removed.expect_exit(0)
+    assert "removed" in removed.output
+    assert scene.admin("SELECT FROM pg_trigger WHERE NOT tgisinternal") == []
+    assert scene.admin("SELECT FROM pg_namespace WHERE nspname = 'listener'") == []
+    scene.sql("DELETE FROM content.film_work WHERE id = md5('film 2')::uuid")
+    scene.sql("UPDATE content.film_work SET title = 'Silent' WHERE id = md5('film 1')::uuid")
+    daemon = scene.start()
+    daemon.wait_for("triggers_installed")
+    daemon.wait_for("loaded")
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_emergency_exit(scene: Scene) -> None:
+    """DROP SCHEMA listener CASCADE removes all of ours at once; the application goes on writing."""
+    daemon = scene.serve()
+    daemon.stop()
+    scene.admin("DROP SCHEMA listener CASCADE")
+    scene.sql("UPDATE content.film_work SET title = 'Silent' WHERE id = md5('film 1')::uuid")
+    scene.sql("DELETE FROM content.film_work WHERE id = md5('film 2')::uuid")
+    assert scene.admin("SELECT FROM pg_trigger WHERE NOT tgisinternal") == []
+    daemon = scene.start()
+    daemon.wait_for("loaded")
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_row_security_is_never_a_delete(manual: Scene) -> None:
+    """A role that a policy shows no rows must not empty the index: it is an error instead."""
+    printed = manual.start("triggers", "print")
+    printed.expect_exit(0)
+    assert psql(manual, printed.output).returncode == 0
+    daemon = manual.serve()
+    manual.admin("ALTER TABLE content.film_work ENABLE ROW LEVEL SECURITY")
+    mark = daemon.mark()
+    manual.admin("UPDATE content.film_work SET title = 'Hidden' WHERE id = md5('film 1')::uuid")
+    daemon.wait_until(
+        lambda records: next((one for one in records if one.event in ("held", "waiting")), None),
+        what="held",
+        after=mark,
+    )
+    assert not daemon.found("indexed", after=mark, deleted=lambda count: count > 0)
+    manual.admin("ALTER TABLE content.film_work DISABLE ROW LEVEL SECURITY")
+    manual.wait_converged()
+    daemon.stop()
+    manual.assert_converged()
+
+
+def test_check_tells_what_is_missing(manual: Scene) -> None:
+    """`listener check`: what is wrong and the SQL that mends it; 0 once it is mended."""
+    check = manual.start("check")
+    check.expect_exit(2)
+    assert "listener triggers" in check.output
+    printed = manual.start("triggers", "print")
+    printed.expect_exit(0)
+    assert psql(manual, printed.output).returncode == 0
+    check = manual.start("check")
+    check.expect_exit(0)
+    assert check.output.rstrip().splitlines()[-1].startswith("0 errors")
+    manual.admin(f"REVOKE SELECT ON content.genre FROM {READER}")
+    check = manual.start("check")
+    check.expect_exit(2)
+    assert "GRANT SELECT ON" in check.output
+    manual.start().expect_exit(2)
+    manual.admin(f"GRANT SELECT ON content.genre TO {READER}")
+    manual.once()
+    manual.assert_converged()
+
+
+def test_health(scene: Scene) -> None:
+    """`listener health`: 1 before a daemon ran, 0 while it serves, also while a server is away."""
+    health = scene.start("health")
+    health.expect_exit(1)
+    daemon = scene.serve()
+    scene.start("health").expect_exit(0)
+    scene.postgres.stop()
+    daemon.wait_for("waiting", server="PostgreSQL")
+    health = scene.start("health")
+    health.expect_exit(0)
+    scene.postgres.start()
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
+    assert Path(scene.state_file).exists()
