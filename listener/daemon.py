@@ -253,7 +253,11 @@ class Daemon:
             self._halt.request()
             if self._stop.requested:
                 self._observe(observations.Stopping("a signal asked for it"))
-            stages.stop()
+            # in a thread: a main thread that blocks without a limit may not see a second signal
+            stopping = threading.Thread(target=stages.stop, name="stopping", daemon=True)
+            stopping.start()
+            while stopping.is_alive():
+                stopping.join(0.2)
             relay.join()
         if self._reason is not None:
             raise self._reason
