@@ -160,7 +160,6 @@ class Comparison:
             sort=["_doc"],
             source=False,
             query={"match_all": {}},
-            track_total_hits=False,
         ).body
         try:
             while hits := answer["hits"]["hits"]:

@@ -26,7 +26,7 @@ from listener.inbox import Inbox
 from listener.indexes import IndexError_
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
-from listener.loads import NAME_HOLDER_AFTER, Loads
+from listener.loads import NAME_HOLDER_AFTER, Loads, Wanted
 from listener.observations import Observe
 from listener.pending import Job
 from listener.pipeline import Pipeline
@@ -252,7 +252,7 @@ class Coordinator:
         if not self._resumed:
             self._resumed = True
             self._pipeline.resume()
-        self._loads.begin(self._connection, plan.loads, thread=self._thread.is_alive())
+        self._loads.begin(self._connection, plan.plans, thread=self._thread.is_alive())
         since = self._since()
         rows = 0
         if since is not None:
@@ -280,12 +280,12 @@ class Coordinator:
         overflows = self._pipeline.overflows
         open_jobs: list[Job] = []
         counts: dict[str, tuple[int, float]] = {}
-        lost: dict[str, datetime] = {}
+        lost: dict[int, tuple[datetime, Wanted]] = {}
         for page in self._sweep.pages(self._connection, since):
             rows, seconds = counts.get(page.table, (0, 0.0))
             counts[page.table] = (rows + page.rows, seconds + page.seconds)
-            for watch, at in page.reconcile:
-                lost[watch] = at
+            for watch, at, reason in page.reconcile:
+                self._note_lost(lost, watch, at, reason)
             for change in page.changes:
                 open_jobs += self._pipeline.submit(change.watch, change.keys)
             while len(open_jobs) > 4:
@@ -303,13 +303,26 @@ class Coordinator:
             self._current(session)
             self._beat("serving")
 
-    def _reconcile(self, lost: Mapping[str, datetime]) -> None:
-        """Changes of these watches may be lost: load their documents anew (until verify exists)."""
+    def _note_lost(
+        self, lost: dict[int, tuple[datetime, Wanted]], watch: str, at: datetime, reason: str
+    ) -> None:
+        """Changes of this watch may be lost, says the journal. A TRUNCATE, and a person who said
+        so, may empty the index; any other cause may not.
+        """
+        for number in self._documents_of[watch]:
+            latest, unguarded = at, reason in (history.TRUNCATED, history.ALLOWED)
+            before = lost.get(number)
+            if before is not None:
+                latest = max(latest, before[0])
+                unguarded = unguarded or before[1].unguarded
+            lost[number] = latest, Wanted(f"{watch}: {reason}", unguarded)
+
+    def _reconcile(self, lost: Mapping[int, tuple[datetime, Wanted]]) -> None:
+        """Compare the documents of which changes may be lost, unless that is done already."""
         wanted = {
-            number: f"changes of {watch} were not recorded one by one"
-            for watch, at in lost.items()
-            for number in self._documents_of[watch]
-            if not self._loads.covers(number, at)
+            number: one
+            for number, (at, one) in lost.items()
+            if not self._loads.covers(number, at, unguarded=one.unguarded)
         }
         if wanted:
             assert self._connection is not None
@@ -379,7 +392,11 @@ class Coordinator:
         if mark is None:
             self._cut()
             raise SessionLost
-        self._beat("loading" if self._loads.running else "serving")
+        if self._loads.guarded:
+            names = ", ".join(sorted(self._loads.guarded))
+            self._beat("held", f"{names}: deleting so many documents needs a person's word")
+        else:
+            self._beat("loading" if self._loads.running else "serving")
         return mark
 
     def _name_holder(self) -> None:
@@ -427,7 +444,7 @@ class Coordinator:
         self._begin(session)
         assert self._connection is not None
         # where every table notifies, whoever commits late is heard through LISTEN
-        based = self._loads.pages_here(self._connection) or self._all_rows
+        based = self._loads.here(self._connection) or self._all_rows
         drawn = watermark.draw(self._connection)
         proven = watermark.passed(self._connection, drawn)
         mark = self._barrier(session)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import IntEnum
+from functools import partial
 from typing import TypeVar
 
 import elasticsearch
@@ -88,8 +89,11 @@ class Daemon:
         stop: Stop,
         once: bool = False,
         force: bool = False,
+        repair: bool | None = None,
     ) -> None:
-        """`once`: catch up and return. `force`: load everything anew, whatever was saved."""
+        """`once`: catch up and return. `force`: load everything anew, whatever was saved. `repair`:
+        compare everything and mend it; True: delete any number of documents for it.
+        """
         self._config = config
         self._observe = observe
         self._stop = stop
@@ -97,6 +101,7 @@ class Daemon:
         """What the stages listen to: requested by signals (`stop`), errors, and the end of work."""
         self._once = once
         self._force = force
+        self._repair = repair
         self._ended = threading.Lock()
         self._reason: BaseException | None = None
 
@@ -227,16 +232,18 @@ class Daemon:
 
     def _work(self) -> Status:
         config = self._config
-        saved = None if self._force else state.read(config.state_file_name)
+        if not self._force:
+            state.read(config.state_file_name)  # a damaged one is told at once
         client = elastic.connect(config.elasticsearch)
         parts = self._prepare(client)
         stages = Stages(
             config=config,
             parts=parts,
             client=client,
-            saved=saved,
+            saved=partial(state.read, config.state_file_name),
             once=self._once,
             force=self._force,
+            repair=self._repair,
             observe=self._observe,
             stop=self._halt,
             fatal=self.fatal,
@@ -263,6 +270,8 @@ class Daemon:
             raise self._reason
         if self._once and self._stop.requested:
             return Status.GAVE_UP
+        if self._once and stages.loads.guarded:
+            return Status.USAGE
         return Status.PARKED if self._once and stages.pipeline.parked else Status.OK
 
     def _relay(self) -> None:

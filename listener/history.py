@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from psycopg import sql
 
@@ -20,6 +21,12 @@ from listener.observations import Observe
 from listener.postgres import Connection
 from listener.state import Identity, Load, State
 
+TRUNCATED: Final = "TRUNCATE"
+"""Reason of a journal row that a TRUNCATE wrote."""
+ASKED: Final = "verify --repair"
+ALLOWED: Final = "verify --repair --allow-deletes"
+"""Reasons of journal rows that a person asked for."""
+
 
 class ForeignState(Exception):
     """state.yaml or the control document belongs to another database or pipeline."""
@@ -27,11 +34,17 @@ class ForeignState(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A load that is needed, and why; `resume` is one that was begun before."""
+    """What a kind of document needs, and why.
+
+    A load into a new index (`resume` is one that was begun before), or, where the index is good
+    but may have missed changes, a comparison; `unguarded`: that may delete any number.
+    """
 
     kind: Kind
     reason: str
     resume: Load | None = None
+    compare: bool = False
+    unguarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +60,7 @@ class Findings:
     """What a session begins with."""
 
     current: tuple[Current | None, ...]
-    loads: tuple[Plan, ...]
-    history_changed: bool
+    plans: tuple[Plan, ...]
 
 
 class History:
@@ -61,21 +73,25 @@ class History:
         watches: Sequence[Watch],
         schema: str,
         kinds: Sequence[Kind],
-        saved: State | None,
+        saved: Callable[[], State | None],
         force: bool,
+        repair: bool | None,
         overlap: timedelta,
         control: ControlDocument,
         indexes: Indexes,
         keeper: Keeper,
         observe: Observe,
     ) -> None:
-        """`saved`: state.yaml as read. `force`: load everything, whatever was saved."""
+        """`saved`: reads state.yaml. `force`: load everything, whatever was saved. `repair`:
+        compare everything once; True: delete any number.
+        """
         self._pipeline = pipeline
         self._watches = watches
         self._schema = schema
         self._kinds = kinds
         self._saved = saved
         self._force = force
+        self._repair = repair
         self._overlap = overlap
         self._control = control
         self._indexes = indexes
@@ -110,6 +126,7 @@ class History:
                 identity=self._identity(facts, known),
                 loads=() if fresh or saved is None else saved.loads,
                 loaded={} if fresh or saved is None else saved.loaded,
+                reconcile={} if saved is None else saved.reconcile,
             )
         )
         if fresh or not self._begun:
@@ -125,8 +142,9 @@ class History:
             if plan is not None:
                 plans.append(plan)
         self._force = False
+        self._repair = None
         self._keeper.save(now=True)
-        return Findings(tuple(current), tuple(plans), bool(reasons))
+        return Findings(tuple(current), tuple(plans))
 
     def seen(self, lsn: str) -> None:
         """Remember how far the WAL has come."""
@@ -137,22 +155,25 @@ class History:
         """state.yaml, else the control document; where both exist the smaller watermark counts."""
         if self._force:
             return None
-        remote = control.state
-        saved = self._saved
+        saved, remote = self._saved(), control.state
         for place, one in (("state.yaml", saved), ("the control document", remote)):
             if one is not None:
                 self._refuse_foreign(place, one.identity, facts)
-        if remote is None or remote.last_processed is None:
-            return saved
-        if saved is None:
-            self._observe(
-                observations.StateFromControl(remote.last_processed, "there is no state.yaml")
-            )
-            return remote
-        if saved.last_processed is not None and remote.last_processed < saved.last_processed:
-            # safe, and cheap: the process that wrote both wrote this one up to ten seconds earlier
-            return saved.model_copy(update={"last_processed": remote.last_processed})
-        return saved
+        if saved is None or remote is None:
+            chosen = saved or remote
+        else:
+            # the one whose nonce stands in the database was left by the last one at work
+            mine, its = (facts.nonce in one.identity.nonce.split() for one in (saved, remote))
+            chosen = saved if mine or not its else remote
+            if mine == its:
+                moments = [one.last_processed for one in (saved, remote) if one.last_processed]
+                if moments and saved.last_processed is not None:
+                    # the smaller counts: safe, and at most some seconds of repeated work
+                    chosen = saved.model_copy(update={"last_processed": min(moments)})
+        if chosen is remote and remote is not None and remote.last_processed is not None:
+            why = "there is no state.yaml" if saved is None else "state.yaml is an older one"
+            self._observe(observations.StateFromControl(remote.last_processed, why))
+        return chosen
 
     def _refuse_foreign(self, place: str, saved: Identity, facts: Facts) -> None:
         other = identity.other_database(saved, facts)
@@ -226,25 +247,33 @@ class History:
             self._keeper.load_is_done(unfinished, behind.uuid)
             return current, None
         expected = known.indexes.get(kind.index) if known else None
-        reason = concrete or self._why(behind, current, expected, reasons)
-        if reason is None and unfinished is not None:
+        reason = concrete or self._why_load(behind, current, expected, unfinished)
+        if reason is not None:
+            if expected and (behind is None or behind.uuid != expected):
+                self._observe(observations.IndexVanished(kind.index, reason))
+            return current, Plan(kind, reason, unfinished)
+        due = self._keeper.reconcile.get(kind.index)
+        unguarded = bool(due or self._repair)
+        if reasons:
+            reason = "another history"
+        elif due is not None:
             reason = "it was interrupted"
-        if reason is None and self._keeper.last_processed is None:
+        elif self._repair is not None:
+            reason = "asked for"
+        elif self._keeper.last_processed is None:
             reason = "there is no proven watermark"
-        if reason is None:
+        else:
             return current, None
-        if expected and (behind is None or behind.uuid != expected):
-            self._observe(observations.IndexVanished(kind.index, reason))
-        return current, Plan(kind, reason, unfinished)
+        return current, Plan(kind, reason, compare=True, unguarded=unguarded)
 
-    def _why(
+    def _why_load(
         self,
         behind: Existing | None,
         current: Current | None,
         expected: str | None,
-        reasons: Sequence[str],
+        unfinished: Load | None,
     ) -> str | None:
-        """Why the documents must be loaded anew; None: they need not."""
+        """Why a new index is needed; None: the one behind the alias is good."""
         if behind is None:
             reason = "the index or its alias is gone" if expected else "there is no index yet"
         elif current is None:
@@ -253,12 +282,12 @@ class History:
             reason = "mapping, query or watched tables have changed"
         elif self._force:
             reason = "asked for"
-        elif reasons:
-            reason = "another history"
         elif expected is None:
             reason = "no saved state speaks of this index"
         elif expected != behind.uuid:
             reason = f"{behind.name} is another index than before"
+        elif unfinished is not None:
+            reason = "it was interrupted"
         else:
             return None
         return reason

@@ -63,6 +63,7 @@ class Keeper:
         with self._lock:
             self._state = value
             self._proven = value.last_processed
+            self._frozen.clear()
             self._changed = True
 
     def identify(self, identity: Identity) -> None:
@@ -137,6 +138,32 @@ class Keeper:
         """By alias, the proven start of its last complete load."""
         return self._state.loaded if self._state else {}
 
+    @property
+    def reconcile(self) -> Mapping[str, bool]:
+        """By alias, comparisons that are due, and whether they may delete any number."""
+        return self._state.reconcile if self._state else {}
+
+    def want_reconcile(self, index: str, *, unguarded: bool) -> None:
+        """A comparison is due; saved at once, and the watermark stands still until it is done."""
+        with self._lock:
+            self._frozen.add(index)
+            due = {**self.reconcile, index: unguarded or self.reconcile.get(index, False)}
+            self._state = self.state.model_copy(update={"reconcile": due})
+            self._changed = True
+            self.save(now=True)
+
+    def reconciled(self, index: str, proven_start: datetime | None) -> None:
+        """A comparison is complete, and all that differed is mended."""
+        with self._lock:
+            due = {name: free for name, free in self.reconcile.items() if name != index}
+            others = {name: at for name, at in self.loaded.items() if name != index}
+            if proven_start is not None:
+                others[index] = proven_start
+            self._state = self.state.model_copy(update={"reconcile": due, "loaded": others})
+            self.thaw(index)
+            self._changed = True
+            self.save(now=True)
+
     def load_complete(self, index: str, uuid: str, proven_start: datetime | None) -> None:
         """The index of a load stands behind its alias; `proven_start` None: nothing is proven."""
         with self._lock:
@@ -144,7 +171,8 @@ class Keeper:
             others = {name: at for name, at in self.loaded.items() if name != index}
             if proven_start is not None:
                 others[index] = proven_start
-            self._state = self.state.model_copy(update={"loaded": others})
+            due = {name: free for name, free in self.reconcile.items() if name != index}
+            self._state = self.state.model_copy(update={"loaded": others, "reconcile": due})
             self.drop_load(index)
             self.thaw(index)
             self.save(now=True)

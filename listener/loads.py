@@ -1,10 +1,15 @@
-"""Loads under way: their proof, their thread, and what of them a sweep must not ask for again."""
+"""Loads and comparisons under way: their proof, their thread, and what they cover.
+
+A load fills a new index; a comparison mends the one in use. Both begin at a moment whose proof is
+waited for, and hold the saved watermark until they are complete.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +17,7 @@ import psycopg
 
 from listener import elastic, observations, postgres, watermark
 from listener.backoff import Backoff
+from listener.compare import Comparison
 from listener.config import Config
 from listener.fence import Fence, FencedOut
 from listener.history import Plan
@@ -20,6 +26,7 @@ from listener.lifecycle import Stop, Stopped
 from listener.loader import Kind, Loader
 from listener.observations import Observe
 from listener.postgres import Connection
+from listener.reconcile import Reconciler
 from listener.state import Load
 from listener.watermark import Draw
 
@@ -27,8 +34,24 @@ NAME_HOLDER_AFTER: Final = 2.0
 """Seconds of waiting for a proof after which the holder is named."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Why documents must be compared, and whether any number of them may be deleted."""
+
+    reason: str
+    unguarded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """A comparison under way."""
+
+    started_at: datetime
+    unguarded: bool
+
+
 class Loads:
-    """The loads of one process. `covers` and `floor` are for the coordinator's sweeps."""
+    """The loads and comparisons of one process. `covers` and `starts` are for the sweeps."""
 
     def __init__(
         self,
@@ -44,11 +67,14 @@ class Loads:
         on_fenced: Callable[[], None],
         catch_up: Callable[[Callable[[], bool]], bool],
         refresh_soon: Callable[[], None],
+        reconciler: Reconciler,
+        compare: Callable[[Connection, Kind, str], Comparison],
     ) -> None:
         """`all_rows`: whether every watched table sends its keys by NOTIFY.
 
         `catch_up` waits until a tick that began after the call is complete; it takes a function
-        that says whether to give up, and returns False then.
+        that says whether to give up, and returns False then. `compare` makes the comparison of a
+        kind of document with an index.
         """
         self._config = config
         self._loader = loader
@@ -61,6 +87,11 @@ class Loads:
         self._on_fenced = on_fenced
         self._catch_up = catch_up
         self._refresh_soon = refresh_soon
+        self._reconciler = reconciler
+        self._compare = compare
+        self._comparing: dict[int, Comparing] = {}
+        self.guarded: set[str] = set()
+        """Aliases of which a comparison would have deleted too many documents: it did not."""
         self._running: dict[int, Load] = {}
         self._covered: dict[int, datetime] = {}
         self._floor: datetime | None = None
@@ -69,26 +100,38 @@ class Loads:
 
     @property
     def running(self) -> bool:
-        """Whether any load is under way."""
-        return bool(self._running)
+        """Whether any load or comparison is under way."""
+        return bool(self._running or self._comparing)
 
     @property
     def starts(self) -> list[datetime]:
         """Where sweeps must start for the sake of loads: under way, or ended before any tick."""
         moments = [load.started_at for load in list(self._running.values())]
+        moments += [one.started_at for one in list(self._comparing.values())]
         if self._floor is not None and self._keeper.last_processed is None:
             moments.append(self._floor)
         return moments
 
-    def covers(self, document: int, at: datetime) -> bool:
-        """Whether a load of this document began, provenly, after this moment."""
+    def covers(self, document: int, at: datetime, *, unguarded: bool) -> bool:
+        """Whether a load or comparison of this document began, provenly, after this moment.
+
+        `unguarded`: it must be one that may delete any number of documents.
+        """
         covered = self._covered.get(document)
-        return covered is not None and covered > at
+        if covered is None or covered <= at:
+            return False
+        comparing = self._comparing.get(document)
+        index = self._loader.kinds[document].index
+        return not unguarded or not (
+            index in self.guarded or (comparing is not None and not comparing.unguarded)
+        )
 
     def forget(self) -> None:
         """A new session: end what runs. `begin` takes up again what is written down."""
         self.end()
         self._running.clear()
+        self._comparing.clear()
+        self.guarded.clear()
         self._floor = None
         self._covered = {
             kind.number: self._keeper.loaded[kind.index]
@@ -104,24 +147,43 @@ class Loads:
         self._thread = None
 
     def begin(self, connection: Connection, plans: Sequence[Plan], *, thread: bool) -> None:
-        """Begin these loads; a thread brings them to their end, or `run_here` does."""
+        """Begin these; a thread brings them to their end, or `here` and `finish_here` do."""
         self._cancel = threading.Event()
         for plan in plans:
-            number = plan.kind.number
+            number, index = plan.kind.number, plan.kind.index
             self._covered.pop(number, None)
-            self._keeper.freeze(plan.kind.index)
+            self.guarded.discard(index)
             now = watermark.draw(connection).at
-            self._running[number] = self._loader.begin(plan.kind, plan.reason, plan.resume, now)
+            if plan.compare:
+                self._keeper.want_reconcile(index, unguarded=plan.unguarded)
+                unguarded = self._keeper.reconcile[index]
+                self._comparing[number] = Comparing(now, unguarded)
+                self._observe(observations.ReconcileStarted(index, plan.reason))
+            else:
+                self._keeper.freeze(index)
+                self._running[number] = self._loader.begin(plan.kind, plan.reason, plan.resume, now)
         if plans and thread:
             self._thread = threading.Thread(target=self._run, name="loader", daemon=True)
             self._thread.start()
 
-    def again(self, connection: Connection, wanted: Mapping[int, str], *, thread: bool) -> None:
-        """Begin loads of these documents, from the first page even where one is under way."""
+    def again(self, connection: Connection, wanted: Mapping[int, Wanted], *, thread: bool) -> None:
+        """Compare these documents; a load of them that is under way begins anew."""
         self.end()
-        reasons = {**dict.fromkeys(self._running, "it was interrupted"), **wanted}
+        plans = []
+        for kind in self._loader.kinds:
+            one = wanted.get(kind.number)
+            load, comparing = self._running.get(kind.number), self._comparing.get(kind.number)
+            if one is None and load is None and comparing is None:
+                continue
+            reason = one.reason if one else "it was interrupted"
+            resume = load if one is None and load and self._written_down(load) else None
+            compare = load is None and self._fence.current[kind.number] is not None
+            unguarded = (one is not None and one.unguarded) or (
+                comparing is not None and comparing.unguarded
+            )
+            plans.append(Plan(kind, reason, resume, compare=compare, unguarded=unguarded))
         self._running.clear()
-        plans = [Plan(self._loader.kinds[number], reason) for number, reason in reasons.items()]
+        self._comparing.clear()
         self.begin(connection, plans, thread=thread)
 
     # -- the daemon's way ------------------------------------------------------------------------
@@ -131,11 +193,14 @@ class Loads:
         limits = self._config.backoff
         waits = Backoff(limits.start, limits.factor, limits.limit)
         try:
-            while self._running and not cancel.is_set():
+            while self.running and not cancel.is_set():
                 try:
                     with postgres.connect(self._config.postgres, "listener: load") as connection:
-                        for number in list(self._running):
-                            self._load(connection, self._loader.kinds[number], cancel)
+                        for kind in self._loader.kinds:
+                            if kind.number in self._running:
+                                self._load(connection, kind, cancel)
+                            if kind.number in self._comparing:
+                                self._mend(connection, kind, cancel)
                             waits.reset()
                 except psycopg.Error as error:
                     passing, reason = postgres.is_passing(error), postgres.describe(error)
@@ -171,6 +236,11 @@ class Loads:
         if self._fence.current[kind.number] is not None and not self._catch_up(cancel.is_set):
             raise Stopped("the load was stopped")
         self._finish(kind, load, cancel.is_set)
+
+    def _mend(self, connection: Connection, kind: Kind, cancel: threading.Event) -> None:
+        drawn = watermark.draw(connection)
+        proven = self._wait_proof(connection, drawn, cancel)
+        self._reconcile(connection, kind, drawn.at, proven=proven, cancelled=cancel.is_set)
 
     def _wait_proof(self, connection: Connection, drawn: Draw, cancel: threading.Event) -> bool:
         """Wait for the proof of a load's start.
@@ -222,14 +292,58 @@ class Loads:
         del self._running[kind.number]
         self._refresh_soon()
 
+    def _reconcile(
+        self,
+        connection: Connection,
+        kind: Kind,
+        started_at: datetime,
+        *,
+        proven: bool,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        """Compare and mend one index; what must not be deleted without asking stays held."""
+        number = kind.number
+        unguarded = self._comparing[number].unguarded
+        self._comparing[number] = Comparing(started_at, unguarded)
+        if proven:
+            self._covered[number] = started_at
+        index = self._fence.current[number]
+        assert index is not None
+        report = self._reconciler.run(
+            connection,
+            number,
+            self._compare(connection, kind, index),
+            index=kind.index,
+            total=kind.source.estimate(connection),
+            unguarded=unguarded,
+            cancelled=lambda: cancelled() or self._stop.requested,
+        )
+        if report.guarded:
+            self.guarded.add(kind.index)
+        else:
+            self._floor = min(self._floor or started_at, started_at)
+            self._keeper.reconciled(kind.index, started_at if proven else None)
+        del self._comparing[number]
+        self._refresh_soon()
+
     # -- the way of --once -----------------------------------------------------------------------
 
-    def pages_here(self, connection: Connection) -> bool:
-        """All pages of all loads, in this thread, waiting for no one's transaction.
-
-        Returns whether every load's start was proven.
+    def here(self, connection: Connection) -> bool:
+        """All pages of all loads, and all comparisons, in this thread, waiting for no one's
+        transaction. Returns whether the start of each was proven.
         """
         all_proven = True
+        for number in list(self._comparing):
+            drawn = watermark.draw(connection)
+            proven = watermark.passed(connection, drawn)
+            all_proven = all_proven and proven
+            self._reconcile(
+                connection,
+                self._loader.kinds[number],
+                drawn.at,
+                proven=proven,
+                cancelled=self._cancel.is_set,
+            )
         for number, load in list(self._running.items()):
             proven = self._written_down(load)
             if not proven:

@@ -355,6 +355,18 @@ class Reconciled(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyImpatient(Observation):
+    """The active daemon's watermark did not pass the first look in time."""
+
+    seconds: float
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = (
+        "the daemon's watermark did not move on within {seconds:.0f} s: some of what is called "
+        "wrong may only be late"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class DeletesGuarded(Observation):
     """A reconcile would delete too many documents: it deletes none, and a person decides."""
 

@@ -31,10 +31,14 @@ _PROGRESS_EVERY: Final = 5.0
 
 @dataclass(slots=True)
 class Report:
-    """What a comparison found in one index: counts by kind, and the first few ids of each."""
+    """What a comparison found in one index: counts by kind, and the first few ids of each.
+
+    `documents`: so many the database has; `indexed`: so many ids the index has.
+    """
 
     index: str
     documents: int = 0
+    indexed: int = 0
     counts: Counter[Kind] = field(default_factory=Counter)
     examples: dict[Kind, list[str]] = field(default_factory=dict)
     guarded: bool = False
@@ -134,18 +138,18 @@ class Reconciler:
                 elif suspect.kind == "orphaned":
                     orphans.append(suspect.key)
             work.flush()
-        indexed = 0
         for page in comparison.index(connection):
             progress.add(page)
-            indexed += page.looked_at
+            report.indexed += page.looked_at
             for suspect in page.suspects:
                 report.add(suspect)
-                if len(orphans) <= deletes_allowed(indexed) or unguarded:
+                if len(orphans) <= deletes_allowed(report.indexed) or unguarded:
                     orphans.append(suspect.key)
             if unguarded:
                 work.take(orphans)
             work.check()
-        report.guarded = not unguarded and report.counts["orphaned"] > deletes_allowed(indexed)
+        allowed = deletes_allowed(report.indexed)
+        report.guarded = not unguarded and report.counts["orphaned"] > allowed
         if not report.guarded:
             work.take(orphans)
         work.finish()
@@ -160,11 +164,7 @@ class Reconciler:
             )
         )
         if report.guarded:
-            self._observe(
-                observations.DeletesGuarded(
-                    index, report.counts["orphaned"], deletes_allowed(indexed)
-                )
-            )
+            self._observe(observations.DeletesGuarded(index, report.counts["orphaned"], allowed))
         return report
 
 

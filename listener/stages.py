@@ -10,6 +10,7 @@ from listener import elastic, postgres
 from listener.assembly import Assembly
 from listener.backoff import Backoff
 from listener.batches import Limits
+from listener.compare import Comparison
 from listener.config import Config
 from listener.control import ControlDocument
 from listener.coordinator import Coordinator
@@ -19,12 +20,13 @@ from listener.inbox import Inbox
 from listener.indexes import Indexes
 from listener.keeper import Keeper
 from listener.lifecycle import Stop
-from listener.loader import Loader
+from listener.loader import Kind, Loader
 from listener.loads import Loads
 from listener.notifications import Notifications
 from listener.observations import Observe
 from listener.parked import ParkedTable
 from listener.pipeline import Pipeline
+from listener.reconcile import Reconciler
 from listener.sink import Versions
 from listener.state import State
 from listener.sweep import Sweep
@@ -40,15 +42,16 @@ class Stages:
         config: Config,
         parts: Assembly,
         client: elastic.Client,
-        saved: State | None,
+        saved: Callable[[], State | None],
         once: bool,
         force: bool,
+        repair: bool | None,
         observe: Observe,
         stop: Stop,
         fatal: Callable[[BaseException], None],
     ) -> None:
-        """`saved`: state.yaml as read. `once`, `force`: as of Daemon. `fatal` is told, by any
-        thread, what the process cannot go on with.
+        """`saved`: reads state.yaml. `once`, `force`, `repair`: as of Daemon. `fatal` is told, by
+        any thread, what the process cannot go on with.
         """
         versions = Versions()
         control = ControlDocument(client, config.elasticsearch.control_index, config.pipeline)
@@ -58,6 +61,7 @@ class Stages:
             return Backoff(config.backoff.start, config.backoff.factor, config.backoff.limit)
 
         self.keeper = Keeper(config.state_file_name, control, lambda: versions.generation, observe)
+        parked = ParkedTable(config.postgres.db_schema)
         self.pipeline = Pipeline(
             sources=[kind.source for kind in parts.kinds],
             routes=parts.routes,
@@ -70,7 +74,7 @@ class Stages:
             client=client,
             versions=versions,
             connect=partial(postgres.connect, config.postgres, "listener: documents", timed=True),
-            parked=ParkedTable(config.postgres.db_schema),
+            parked=parked,
             backoff=waits,
             observe=observe,
             on_fenced=self._on_fenced,
@@ -101,6 +105,7 @@ class Stages:
             kinds=parts.kinds,
             saved=saved,
             force=force,
+            repair=repair,
             overlap=timedelta(seconds=config.overlap),
             control=control,
             indexes=indexes,
@@ -108,8 +113,13 @@ class Stages:
             observe=observe,
         )
         self._inbox = Inbox(parts.types, self.pipeline)
+
+        def compare(connection: postgres.Connection, kind: Kind, index: str) -> Comparison:
+            aside = {one for name, one in parked.read(connection) if name == kind.index}
+            return Comparison(kind.source, client, index, aside)
+
         all_rows = all(watch.notify == "rows" for watch in parts.watches)
-        loads = Loads(
+        self.loads = Loads(
             config=config,
             loader=loader,
             fence=fence,
@@ -121,6 +131,8 @@ class Stages:
             on_fenced=self._inbox.on_fenced,
             catch_up=self._catch_up,
             refresh_soon=self.pipeline.refresh_soon,
+            reconciler=Reconciler(self.pipeline, observe),
+            compare=compare,
         )
         self.coordinator = Coordinator(
             config=config,
@@ -132,7 +144,7 @@ class Stages:
             inbox=self._inbox,
             pipeline=self.pipeline,
             fence=fence,
-            loads=loads,
+            loads=self.loads,
             keeper=self.keeper,
             history=history,
             backoff=waits(),

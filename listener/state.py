@@ -93,14 +93,17 @@ class Load(_Record):
 class State(_Record):
     """The whole file. `last_processed` is None while the first load runs.
 
-    `loaded`: by alias, the proven start of the last complete load: what was recorded before it
-    (a TRUNCATE, say) is covered by that load.
+    `loaded`: by alias, the proven start of the last complete load or comparison: what was recorded
+    before it (a TRUNCATE, say) is covered by that. `reconcile`: aliases whose index must be
+    compared with the database before the watermark moves on, and whether any number of documents
+    may be deleted then.
     """
 
     last_processed: Moment | None
     identity: Identity
     loads: tuple[Load, ...] = ()
     loaded: Mapping[str, Moment] = {}
+    reconcile: Mapping[str, bool] = {}
     version: Literal[1] = VERSION
 
 

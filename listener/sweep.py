@@ -33,14 +33,14 @@ _STAMP: Final = {False: "timestamptz", True: "timestamp"}
 class Swept:
     """Changes of one page, and whose: `table` is the watch's id or `journal`.
 
-    `reconcile`: watches of which changes may be lost, and when that was.
+    `reconcile`: watches of which changes may be lost, when that was, and why.
     """
 
     table: str
     changes: tuple[Change, ...]
     rows: int
     seconds: float
-    reconcile: tuple[tuple[str, datetime], ...] = ()
+    reconcile: tuple[tuple[str, datetime, str], ...] = ()
 
 
 class Sweep:
@@ -144,13 +144,13 @@ class Sweep:
                 {"since": since, "after": after, "after_id": after_id, "limit": JOURNAL_PAGE},
             ).fetchall()
             changes: list[Change] = []
-            lost: list[tuple[str, datetime]] = []
-            for at, row_id, watch, kind, keys in rows:
+            lost: list[tuple[str, datetime, str]] = []
+            for at, row_id, watch, kind, keys, reason in rows:
                 # a watch of an earlier configuration, whose change led to a full load, is no matter
                 if watch in self._watches and self._first_time(("journal", row_id), at):
                     change = self._journalled(watch, kind, keys)
                     if change is None:
-                        lost.append((watch, at))
+                        lost.append((watch, at, reason or "a row that cannot be read"))
                     else:
                         changes.append(change)
             if changes or lost:

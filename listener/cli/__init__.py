@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from listener import __version__
-from listener.cli import check, health, kibana, load, run
+from listener.cli import check, health, kibana, load, run, verify
 from listener.cli import triggers as triggers_command
 from listener.config import Config
 from listener.lifecycle import Stop, stop_on_signals
@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
             "triggers", help=triggers_command.HELP, description=triggers_command.HELP
         )
     )
+    verify.arguments(commands.add_parser("verify", help=verify.HELP, description=verify.HELP))
     commands.add_parser("check", help=check.HELP, description=check.HELP)
     commands.add_parser("health", help=health.HELP, description=health.HELP)
     one = commands.add_parser("kibana", help=kibana.HELP, description=kibana.HELP)
@@ -68,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = top.parse_args(arguments)
     if given.once and given.command not in (None, "run"):
         top.error("--once goes with run")
+    if given.command == "verify" and given.allow_deletes and not given.repair:
+        top.error("--allow-deletes goes with --repair")
     try:
         path = config_path(given.config)
         config = load_config(path)
@@ -80,20 +83,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(given: argparse.Namespace, config: Config, path: Path) -> int:
-    if given.command == "health":
-        return health.run(config)
     observe = Log(config.logging.level, config.logging.format)
     stop = Stop()
+    once = given.once or getattr(given, "run_once", False)
+    commands: dict[str, Callable[[], int]] = {
+        "run": lambda: run.run(config, observe, stop, once=once),
+        "load": lambda: load.run(config, observe, stop, drop_old=given.drop_old),
+        "triggers": lambda: triggers_command.run(config, observe, stop, given),
+        "verify": lambda: verify.run(
+            config, observe, stop, repair=given.repair, allow_deletes=given.allow_deletes
+        ),
+        "check": lambda: check.run(config, path),
+        "health": lambda: health.run(config),
+        "kibana": lambda: kibana.run(config, stop, given.timeout),
+    }
     with stop_on_signals(stop):
-        match given.command:
-            case None | "run":
-                once = given.once or getattr(given, "run_once", False)
-                return run.run(config, observe, stop, once=once)
-            case "load":
-                return load.run(config, observe, stop, drop_old=given.drop_old)
-            case "triggers":
-                return triggers_command.run(config, observe, stop, given)
-            case "check":
-                return check.run(config, path)
-            case _:
-                return kibana.run(config, stop, given.timeout)
+        return commands[given.command or "run"]()

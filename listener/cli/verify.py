@@ -1,0 +1,156 @@
+"""`listener verify`: index against query, both ways; with --repair mend what differs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from listener import elastic, postgres, sqlfiles
+from listener.assembly import Assembly, assemble
+from listener.config import Config
+from listener.control import ControlDocument
+from listener.daemon import Daemon, Status
+from listener.history import ALLOWED, ASKED
+from listener.lifecycle import Stop, Stopped
+from listener.notifications import lock_key
+from listener.observations import Observe
+from listener.parked import ParkedTable
+from listener.postgres import Connection
+from listener.reconcile import deletes_allowed
+from listener.verify import Verdict, Verification
+
+HELP: Final = "compare database and index, both ways; with --repair mend what differs"
+DIFFERENT: Final = 1
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="mend what differs: asks the active daemon to, or does it where there is none",
+    )
+    parser.add_argument(
+        "--allow-deletes",
+        action="store_true",
+        help="with --repair: delete any number of documents that are not in the database",
+    )
+
+
+def run(config: Config, observe: Observe, stop: Stop, *, repair: bool, allow_deletes: bool) -> int:
+    """Print what differs: 0 nothing, 1 something, 2 configuration, 3 a server is away."""
+    try:
+        with ExitStack() as stack:
+            return _Verify(config, observe, stop, stack).run(repair, allow_deletes)
+    except Stopped:
+        return 130
+    except psycopg.Error as error:
+        print(f"listener: PostgreSQL: {postgres.describe(error)}", file=sys.stderr)
+        return int(Status.GAVE_UP if postgres.is_passing(error) else Status.USAGE)
+    except elastic.Error as error:
+        print(f"listener: Elasticsearch: {elastic.describe(error)}", file=sys.stderr)
+        return int(Status.GAVE_UP if elastic.is_passing(error) else Status.USAGE)
+    except ValueError as error:
+        print(f"listener: {error}", file=sys.stderr)
+        return int(Status.USAGE)
+
+
+class _Verify:
+    def __init__(self, config: Config, observe: Observe, stop: Stop, stack: ExitStack) -> None:
+        self._config = config
+        self._observe = observe
+        self._stop = stop
+        self._schema = config.postgres.db_schema
+        self._connection: Connection = stack.enter_context(
+            postgres.connect(config.postgres, "listener: verify")
+        )
+        self._parts: Assembly = assemble(config, self._connection)
+        client = elastic.connect(config.elasticsearch)
+        stack.callback(client.close)
+        self._verification = Verification(
+            connection=self._connection,
+            client=client,
+            control=ControlDocument(client, config.elasticsearch.control_index, config.pipeline),
+            parked=ParkedTable(self._schema),
+            active=self._active,
+            observe=observe,
+            stop=stop,
+        )
+
+    def run(self, repair: bool, allow_deletes: bool) -> int:
+        """Compare, tell, and mend where it was asked for."""
+        verdicts = self._compare()
+        wrong = [one for one in verdicts if one.report.wrong]
+        if not wrong:
+            return int(Status.OK)
+        if not repair:
+            print("`listener verify --repair` mends it")
+            return DIFFERENT
+        for one in wrong:
+            orphans, allowed = one.report.counts["orphaned"], deletes_allowed(one.report.indexed)
+            if orphans > allowed and not allow_deletes:
+                print(
+                    f"{one.kind.index}: {orphans} documents are not in the database, more than "
+                    f"the {allowed} that are deleted without asking. Is this the right database, "
+                    "whole? If so, add --allow-deletes. Nothing was mended.",
+                    file=sys.stderr,
+                )
+                return DIFFERENT
+        if self._active():
+            self._ask(wrong, ALLOWED if allow_deletes else ASKED)
+            print("asked the active daemon to mend it; comparing again")
+            self._verification.wait_for_daemon()
+        else:
+            daemon = Daemon(
+                self._config,
+                observe=self._observe,
+                stop=self._stop,
+                once=True,
+                repair=allow_deletes,
+            )
+            status = daemon.run()
+            if status not in (Status.OK, Status.PARKED):
+                return int(status)
+        again = self._compare()
+        return DIFFERENT if any(one.report.wrong for one in again) else int(Status.OK)
+
+    def _compare(self) -> list[Verdict]:
+        verdicts = []
+        for kind in self._parts.kinds:
+            verdict = self._verification.run(kind)
+            for line in verdict.report.lines():
+                print(line, flush=True)
+            verdicts.append(verdict)
+        return verdicts
+
+    def _active(self) -> bool:
+        row = self._connection.execute(
+            sqlfiles.load("watermark/lock_holder"), {"key": lock_key(self._schema)}
+        ).fetchone()
+        return row is not None
+
+    def _ask(self, verdicts: Sequence[Verdict], reason: str) -> None:
+        """Leave a word in the journal, which only we can write to, and ring."""
+        numbers = {one.kind.number for one in verdicts}
+        documents_of = self._parts.documents_of
+        asked: list[str] = []
+        for number in numbers:
+            asked.append(next(watch for watch, there in documents_of.items() if number in there))
+        with self._connection.transaction():
+            self._connection.execute(
+                sql.SQL(sqlfiles.load("sweep/ask")).format(
+                    journal=sql.Identifier(self._schema, "journal")
+                ),
+                {"reason": reason, "watches": asked},
+            )
+            self._connection.execute(
+                "SELECT pg_catalog.pg_notify(%s, %s)",
+                (self._schema, json.dumps({"v": 1, "w": asked[0], "sweep": True})),
+            )

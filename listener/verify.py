@@ -1,0 +1,127 @@
+"""`verify`: compare by plain reads, beside a daemon or without one, and tell wrong from not yet.
+
+What differs at the first look is looked at again once the active daemon's watermark has passed the
+first look: what is still different then, nobody will mend by himself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from listener import elastic, observations
+from listener.changes import Key
+from listener.compare import Comparison, Page, Suspect
+from listener.control import ControlDocument
+from listener.lifecycle import Stop, Stopped
+from listener.loader import Kind
+from listener.observations import Observe
+from listener.parked import ParkedTable
+from listener.postgres import Connection
+from listener.reconcile import Progress, Report
+
+REMEMBERED: Final = 100_000
+"""Suspects that are looked at twice; beyond, they are only counted."""
+LOOKS: Final = 3
+PATIENCE: Final = 60.0
+"""Seconds of waiting for the daemon's watermark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The report on one kind of document, and the ids that are wrong (the first REMEMBERED)."""
+
+    kind: Kind
+    report: Report
+    wrong: tuple[Key, ...]
+
+
+class Verification:
+    """Compares all documents of a pipeline; writes nothing."""
+
+    def __init__(
+        self,
+        *,
+        connection: Connection,
+        client: elastic.Client,
+        control: ControlDocument,
+        parked: ParkedTable,
+        active: Callable[[], bool],
+        observe: Observe,
+        stop: Stop,
+    ) -> None:
+        """`active`: whether a daemon of this pipeline holds the lock now."""
+        self._connection = connection
+        self._client = client
+        self._control = control
+        self._parked = parked
+        self._active = active
+        self._observe = observe
+        self._stop = stop
+
+    def run(self, kind: Kind) -> Verdict:
+        """Compare one kind of document. Raises Stopped, and the errors of both clients."""
+        aside = {
+            doc_id for index, doc_id in self._parked.read(self._connection) if index == kind.index
+        }
+        comparison = Comparison(kind.source, self._client, kind.index, aside)
+        report = Report(kind.index)
+        progress = Progress(kind.index, kind.source.estimate(self._connection), self._observe)
+        suspects: dict[Key, Suspect] = {}
+        beyond = 0
+        for page in self._pages(comparison, report):
+            progress.add(page)
+            for suspect in page.suspects:
+                if len(suspects) < REMEMBERED:
+                    suspects[suspect.key] = suspect
+                else:
+                    report.add(suspect)
+                    beyond += 1
+        wrong = self._look_again(comparison, suspects)
+        for suspect in wrong:
+            report.add(suspect)
+        told = [suspect.key for suspect in wrong if suspect.kind != "parked"]
+        return Verdict(kind, report, tuple(told))
+
+    def _pages(self, comparison: Comparison, report: Report) -> Iterator[Page]:
+        for page in comparison.database(self._connection):
+            report.documents += page.looked_at
+            self._check()
+            yield page
+        for page in comparison.index(self._connection):
+            report.indexed += page.looked_at
+            self._check()
+            yield page
+
+    def _check(self) -> None:
+        if self._stop.requested:
+            raise Stopped("stop was requested")
+
+    def _look_again(self, comparison: Comparison, suspects: dict[Key, Suspect]) -> list[Suspect]:
+        """Those that still differ. With a daemon at work, three times: a document may well be
+        changed anew between two looks."""
+        found = list(suspects.values())
+        for _ in range(LOOKS if self._active() else 1):
+            if not any(one.kind != "parked" for one in found):
+                break
+            if self._active():
+                self.wait_for_daemon()
+            found = comparison.look(self._connection, [one.key for one in found])
+        return found
+
+    def wait_for_daemon(self) -> None:
+        """Until the daemon's watermark, as the control document has it, has passed now."""
+        row = self._connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
+        assert row is not None
+        wanted: datetime = row[0]
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            state = self._control.read().state
+            if state is not None and state.last_processed and state.last_processed >= wanted:
+                return
+            if self._stop.wait(0.25):
+                raise Stopped("stop was requested")
+        self._observe(observations.VerifyImpatient(PATIENCE))
