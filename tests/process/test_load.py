@@ -262,7 +262,8 @@ def test_load_over_a_killed_postgres(slow: Scene) -> None:
     slow.wait_converged()
     assert not daemon.found("history_changed"), daemon.log
     assert len({one["physical"] for one in daemon.found("load_started")}) == 1
-    assert all(one["documents"] > 1000 for one in daemon.found("load_started", after=progress))
+    for started in daemon.found("load_started", after=progress):
+        assert started["documents"] > 1000, daemon.log
     daemon.stop()
     slow.assert_converged()
 
