@@ -222,8 +222,8 @@ class Coordinator:
     def _current(self, session: int) -> None:
         if self._stop.requested or self._pipeline.crashed:
             raise Stopped("stop was requested")
-        if self._inbox.session != session:
-            raise SessionLost
+        if self._inbox.session != session or self._inbox.fenced:
+            raise SessionLost  # fenced: what is waited for would never settle
         trouble = self._pipeline.trouble
         if trouble is not None:
             server, seconds, reason = trouble

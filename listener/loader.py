@@ -101,12 +101,11 @@ class Loader:
         kind: Kind,
         load: Load,
         *,
-        save: Callable[[], bool],
+        save: Callable[[Load], None],
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Load:
-        """Load what is left, page by page. `save` says whether the progress may be kept.
+        """Load what is left, page by page; `save` is told how far it is after each of them.
 
-        Progress is kept once the load's start is proven: until then a crash begins it anew.
         Raises Stopped at stop or cancellation; psycopg.Error passes through, call it again then.
         """
         total = kind.source.estimate(connection)
@@ -126,8 +125,7 @@ class Loader:
                     "done": len(keys) == 0,
                 }
             )
-            if save():
-                self._keeper.put_load(load)
+            save(load)
             if keys:
                 self._observe(
                     observations.LoadProgress(

@@ -227,10 +227,10 @@ class Loads:
     def _load(self, connection: Connection, kind: Kind, cancel: threading.Event) -> None:
         load = self._running[kind.number]
         proven = self._written_down(load)
-        if not proven and not load.done:
+        if not proven and load.after is None and not load.done:
             drawn = watermark.draw(connection)
             proven = self._wait_proof(connection, drawn, cancel)
-            load = load.model_copy(update={"started_at": drawn.at, "after": None, "documents": 0})
+            load = load.model_copy(update={"started_at": drawn.at})
             self._running[kind.number] = load
         load = self._pages(connection, kind, load, proven=proven, cancelled=cancel.is_set)
         if self._fence.current[kind.number] is not None and not self._catch_up(cancel.is_set):
@@ -278,12 +278,16 @@ class Loads:
         cancelled: Callable[[], bool],
     ) -> Load:
         """All pages that are left. Progress is kept only where the start is proven."""
+
+        def save(so_far: Load) -> None:
+            self._running[kind.number] = so_far
+            if proven:
+                self._keeper.put_load(so_far)
+
         if proven:
             self._covered[kind.number] = load.started_at
-            self._keeper.put_load(load)
-        load = self._loader.pages(connection, kind, load, save=lambda: proven, cancelled=cancelled)
-        self._running[kind.number] = load
-        return load
+        save(load)
+        return self._loader.pages(connection, kind, load, save=save, cancelled=cancelled)
 
     def _finish(self, kind: Kind, load: Load, cancelled: Callable[[], bool]) -> None:
         proven = kind.number in self._covered

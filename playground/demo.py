@@ -214,6 +214,7 @@ class Demo:
 
     def stay(self, daemon: Daemon, film: str, title: str) -> None:
         """Show how to try it by hand, then what the daemon does, until a signal comes."""
+        daemon.skip()  # what it has told of the edits above
         psql = shlex.quote(shutil.which("psql") or str(self._postgres.psql))
         update = f"UPDATE content.film_work SET title = 'Edited by hand' WHERE id = '{film}'"
         url = f"{self._search.url}/{INDEX}"

@@ -90,6 +90,13 @@ class Daemon:
                 raise DaemonFailed(self._told(f"listener ended with status {status}"))
             yield found
 
+    def skip(self) -> None:
+        """Forget what the daemon has told so far; that it has ended is not forgotten."""
+        while not self._queue.empty():
+            if self._queue.get() is None:
+                self._queue.put(None)
+                return
+
     def last_lines(self) -> str:
         """The end of the log, in words."""
         return "\n".join(self._tail)

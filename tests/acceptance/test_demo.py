@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -94,12 +95,17 @@ class Screen:
     def end(self, number: signal.Signals) -> int:
         """Send a signal; the exit status."""
         self.process.send_signal(number)
-        try:
-            with contextlib.suppress(AssertionError):
-                self.wait_for("(?!)")  # a terminal that nobody reads would hold the demo up
-            return self.process.wait(30)
-        finally:
-            os.close(self._master)
+        with contextlib.suppress(AssertionError):
+            self.wait_for("(?!)")  # a terminal that nobody reads would hold the demo up
+        return self.process.wait(30)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.end(signal.SIGTERM)
+        os.close(self._master)
 
 
 def test_without_a_terminal(place: Place) -> None:
@@ -136,26 +142,26 @@ def test_without_a_terminal(place: Place) -> None:
 
 def test_on_a_terminal(place: Place) -> None:
     """The printed lines work as they stand; Ctrl-C ends it with 0 and leaves nothing behind."""
-    screen = Screen(place, "--times", "1")
-    screen.wait_for("Ctrl-C stops everything")
-    assert len(place.left()) > 4  # three programs and folders: what is looked for below is found
-    command = screen.wait_for(r"^\S*psql postgresql\S+ -c .*$")[0]
-    edited = subprocess.run(
-        ["sh", "-c", command], check=False, capture_output=True, text=True, timeout=60
-    )
-    assert edited.stdout.strip() == "UPDATE 1", edited.stderr
-    screen.wait_for("movies: 1 indexed, 0 deleted")
-    url = screen.wait_for(r"curl '(\S+/_doc/[^']+)'")[1]
-    with urllib.request.urlopen(url) as answer:
-        document = json.load(answer)
-    assert document["_source"]["title"] == "Edited by hand"
-    assert screen.end(signal.SIGINT) == 0
+    with Screen(place, "--times", "1") as screen:
+        screen.wait_for("Ctrl-C stops everything")
+        assert len(place.left()) > 4  # what is looked for at the end can be found
+        command = screen.wait_for(r"^\S*psql postgresql\S+ -c .*$")[0]
+        edited = subprocess.run(
+            ["sh", "-c", command], check=False, capture_output=True, text=True, timeout=60
+        )
+        assert edited.stdout.strip() == "UPDATE 1", edited.stderr
+        screen.wait_for(r"\.\d+ movies: 1 indexed, 0 deleted")
+        url = screen.wait_for(r"curl '(\S+/_doc/[^']+)'")[1]
+        with urllib.request.urlopen(url) as answer:
+            document = json.load(answer)
+        assert document["_source"]["title"] == "Edited by hand"
+        assert screen.end(signal.SIGINT) == 0
     assert not place.left()
 
 
 def test_interrupted_while_it_loads(place: Place) -> None:
     """SIGTERM ends it at once, with the status that shells know, and leaves nothing behind."""
-    screen = Screen(place)
-    screen.wait_for("full load")
-    assert screen.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    with Screen(place) as screen:
+        screen.wait_for("full load")
+        assert screen.end(signal.SIGTERM) == 128 + signal.SIGTERM
     assert not place.left()

@@ -15,7 +15,6 @@ from tests.process.scene import (
     Template,
     create_roles,
     create_template,
-    movies,
     open_scene,
 )
 
@@ -30,15 +29,14 @@ def roles(postgres_server: PostgresServer) -> None:
 
 @pytest.fixture(scope="session")
 def movies_template(postgres_server: PostgresServer, roles: None) -> Template:
-    """Three hundred films."""
-    create_template(
+    """Three hundred films, with the documents of the example."""
+    return create_template(
         postgres_server,
-        "template_movies",
         "content",
+        PROJECT / "config.yaml",
         PROJECT / "sql" / "movies" / "schema.sql",
-        SCHEMAS / "films.sql",
+        SCHEMAS / "movies" / "content.sql",
     )
-    return Template("template_movies", movies)
 
 
 @pytest.fixture

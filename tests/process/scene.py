@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +39,8 @@ class Template:
     """A database to clone, and the documents that its configuration declares."""
 
     database: str
-    documents: Callable[[str], list[Options]]
-    """From the prefix of the indexes to the `documents` section."""
+    documents: Path
+    """The YAML file with the `documents` section."""
 
 
 def create_roles(server: PostgresServer) -> None:
@@ -54,8 +54,11 @@ def create_roles(server: PostgresServer) -> None:
             )
 
 
-def create_template(server: PostgresServer, name: str, schema: str, *scripts: Path) -> None:
+def create_template(
+    server: PostgresServer, schema: str, documents: Path, *scripts: Path
+) -> Template:
     """A database with the content of these SQL files, owned by the daemon's role."""
+    name = f"template_{schema.lower()}"
     server.create_database(name)
     server.execute(f'ALTER DATABASE "{name}" OWNER TO {OWNER}')
     with psycopg.connect(server.dsn(name)) as connection:
@@ -67,19 +70,24 @@ def create_template(server: PostgresServer, name: str, schema: str, *scripts: Pa
             f'GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA "{schema}" '
             f"TO {APPLICATION}".encode()
         )
+    return Template(name, documents)
 
 
-def movies(prefix: str) -> list[Options]:
-    """The documents of the movies example, as config.yaml has them."""
-    example = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))
-    documents: list[Options] = example["documents"]
-    for document in documents:
+def documents(path: Path, prefix: str) -> list[Options]:
+    """The `documents` section of a YAML file, with indexes of this prefix and whole paths."""
+    found: list[Options] = yaml.safe_load(path.read_text("utf-8"))["documents"]
+    for document in found:
         document["index"] = f"{prefix}-{document['index']}"
         for part in (document, *document["watch"]):
             for name in list(part):
                 if name.endswith("_file"):
-                    part[name] = str(PROJECT / part[name])
-    return documents
+                    part[name] = str(path.parent / part[name])
+    return found
+
+
+def movies(prefix: str) -> list[Options]:
+    """The documents of the movies example."""
+    return documents(PROJECT / "config.yaml", prefix)
 
 
 class Scene:
@@ -118,7 +126,7 @@ class Scene:
             "logging": {"level": "DEBUG", "format": "json"},
             "triggers": {"install": "auto"},
             "backoff": {"start": 0.05, "limit": 0.5, "give_up_after": 20},
-            "documents": template.documents(prefix),
+            "documents": documents(template.documents, prefix),
         }
         self._open: list[Connection] = []
         self.proxy: TcpProxy

@@ -133,18 +133,14 @@ def own_files(scene: Scene) -> tuple[Path, Path]:
     return paths[0], paths[1]
 
 
-@pytest.mark.parametrize("change", ["mapping", "query", "both"])
+@pytest.mark.parametrize("change", ["query", "mapping and query"])
 def test_changed_files_load_anew(slow: Scene, change: str) -> None:
     """A new index is loaded while the old one is searched and fed; then one swap. It is kept."""
     query, mapping = own_files(slow)
     daemon = slow.serve()
     [old] = slow.behind()
     daemon.stop()
-    if change == "mapping":
-        body = json.loads(mapping.read_text("utf-8"))
-        body["mappings"]["properties"]["added"] = {"type": "keyword"}
-        mapping.write_text(json.dumps(body), "utf-8")
-    elif change == "query":
+    if change == "query":
         text = query.read_text("utf-8")
         query.write_text(text.replace("'title', film.title", "'title', upper(film.title)"), "utf-8")
     else:  # documents of the new query are refused by the old index
@@ -166,7 +162,7 @@ def test_changed_files_load_anew(slow: Scene, change: str) -> None:
         fed = slow.search_for("Fed")
         slow.proxy.delay = 0
         daemon.wait_for("loaded")
-    if change != "both":
+    if change == "query":
         assert [hit["_index"] for hit in fed] == [old]
     slow.wait_converged()
     assert not daemon.found("parked")
@@ -262,7 +258,8 @@ def test_load_over_a_killed_postgres(slow: Scene) -> None:
     slow.wait_converged()
     assert not daemon.found("history_changed"), daemon.log
     assert len({one["physical"] for one in daemon.found("load_started")}) == 1
-    assert all(one["documents"] > 1000 for one in daemon.found("load_started", after=progress))
+    for started in daemon.found("load_started", after=progress):
+        assert started["documents"] > 1000, daemon.log
     daemon.stop()
     slow.assert_converged()
 

@@ -189,17 +189,16 @@ def test_wrong_credentials(scene: Scene, section: dict[str, str], said: str) -> 
         ({"documents": []}, "documents"),
     ],
 )
-@pytest.mark.parametrize("arguments", [(), ("--once",), ("load",), ("check",)])
-def test_wrong_configuration(
-    scene: Scene, change: dict[str, object], said: str, arguments: tuple[str, ...]
-) -> None:
+def test_wrong_configuration(scene: Scene, change: dict[str, object], said: str) -> None:
     """2, and the place in the file."""
     documents = scene.options["documents"]
     scene.set(**change)
-    process = scene.start(*arguments)
-    process.expect_exit(2)
-    assert said in process.log
+    for arguments in ((), ("--once",), ("load",), ("check",)):
+        process = scene.start(*arguments)
+        process.expect_exit(2)
+        assert said in process.log
     scene.options["documents"] = documents
+    assert scene.search.request("GET", f"/{scene.index}")[0] == 404
 
 
 def test_second_daemon(scene: Scene) -> None:

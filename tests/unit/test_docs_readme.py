@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from listener import observations
+from listener import __version__, observations
 from listener.cli import STATUSES, parser
 from listener.observations import Observation
 
@@ -198,6 +198,11 @@ def test_requirements_satisfy_the_project() -> None:
         wanted = Requirement(line)
         version, _ = pinned[wanted.name.lower().replace("_", "-")]
         assert version in wanted.specifier, f"{wanted} is pinned to {version}"
+
+
+def test_there_is_one_version() -> None:
+    """Of the package and of the program."""
+    assert PROJECT["project"]["version"] == __version__
 
 
 def test_requirements_name_no_machine() -> None:

@@ -1,0 +1,74 @@
+"""Two processes of one pipeline, and rows that a crash takes back: never backwards."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.process.scene import Scene
+from tests.process.writer import Writer
+
+OUR_SESSIONS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'listener:%'"""
+
+
+def test_process_that_slept_through_a_takeover(scene: Scene) -> None:
+    """A daemon is frozen, loses its sessions and is replaced; awake again, it overwrites nothing.
+
+    Frozen while it is busy, it holds documents that it has read and not sent yet.
+    """
+    sleeper = scene.serve()
+    with Writer(scene) as writer:
+        for _ in range(2):
+            writer.wait()
+            sleeper.signal(signal.SIGSTOP)
+            scene.admin(OUR_SESSIONS)
+            follower = scene.start(folder="follower")
+            follower.wait_for("caught_up")
+            writer.wait()
+            mark = sleeper.mark()
+            sleeper.signal(signal.SIGCONT)
+            sleeper.wait_for("lock_held", after=mark)
+            writer.wait()
+            follower.stop()
+            sleeper.wait_for("caught_up", after=mark)
+    scene.wait_converged()
+    sleeper.stop()
+    scene.assert_converged()
+
+
+def test_commit_that_a_crash_takes_back(scene: Scene) -> None:
+    """`synchronous_commit = off`: a visible row may be lost by a crash, but not once it is indexed.
+
+    The WAL writer is kept from flushing by itself, so only the daemon's own flush saves the row.
+    """
+    scene.admin("ALTER SYSTEM SET wal_writer_delay = '10s'")
+    scene.admin("ALTER SYSTEM SET wal_writer_flush_after = '2GB'")
+    try:
+        scene.postgres.restart()
+        daemon = scene.serve()
+        application = scene.connect()
+        application.execute("SET synchronous_commit = off")
+        for number in range(1, 4):
+            mark = daemon.mark()
+            application.execute(
+                "UPDATE content.film_work SET title = 'Fleeting' "
+                f"WHERE id = md5('film {number}')::uuid".encode()
+            )
+            daemon.wait_for("indexed", after=mark, written=1)
+            scene.postgres.kill()
+            scene.postgres.start()
+            daemon.wait_for("caught_up", after=mark)
+            scene.wait_converged()
+            assert not daemon.found("history_changed"), daemon.log
+            application = scene.connect()
+            application.execute("SET synchronous_commit = off")
+        rows = scene.sql("SELECT count(*) FROM content.film_work WHERE title = 'Fleeting'")
+        assert rows == [(3,)]
+        daemon.stop()
+        scene.assert_converged()
+    finally:
+        if not scene.postgres.running:
+            scene.postgres.start()
+        scene.admin("ALTER SYSTEM RESET ALL")
+        scene.postgres.restart()
