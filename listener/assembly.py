@@ -11,9 +11,19 @@ from listener import indexes, triggers
 from listener.changes import KeyType, Watch, merge_watches
 from listener.config import Config, DocumentConfig, WatchConfig, split_name
 from listener.documents import DocumentSource
+from listener.lifecycle import Stop
 from listener.loader import Kind
+from listener.observations import Observe
 from listener.pending import Route
 from listener.postgres import Connection
+
+
+class TriggersWrong(Exception):
+    """The triggers are not as they should be, and only a person can mend that."""
+
+
+class Reassemble(Exception):
+    """The watched tables are not those that the stages were built for: build them anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,32 @@ def assemble(config: Config, connection: Connection) -> Assembly:
         {watch: tuple(found) for watch, found in routes.items()},
         tuple(kinds),
     )
+
+
+def ensure_triggers(
+    config: Config, connection: Connection, parts: Assembly, observe: Observe, stop: Stop
+) -> None:
+    """Mend the triggers where we may; see that the tables are still those of `parts`.
+
+    Raises TriggersWrong with what a person must do, Reassemble, Stopped, psycopg.Error.
+    """
+    schema, settings = config.postgres.db_schema, config.triggers
+    role = config.postgres.user
+    try:
+        if settings.install == "auto":
+            triggers.install(
+                connection, parts.watches, schema, settings, role, observe=observe, stop=stop
+            )
+        wrong = triggers.status(connection, parts.watches, schema, settings, role)
+        if wrong:
+            raise TriggersWrong(f"{'; '.join(wrong[:3])}: run `listener triggers install`")
+        found = triggers.resolve(connection, parts.watches, schema, settings)
+    except triggers.TriggerError as error:
+        raise TriggersWrong(str(error)) from error
+    if found.types() != {one.id: parts.types[one.id] for one in parts.watches}:
+        raise Reassemble("the types of watched keys have changed")
+    if found.zoneless() != parts.zoneless:
+        raise Reassemble("the type of a stamp column has changed")
 
 
 def _hash(document: DocumentConfig, config: indexes.IndexConfig) -> str:

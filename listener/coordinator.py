@@ -18,6 +18,7 @@ from typing import Final
 import psycopg
 
 from listener import elastic, history, observations, postgres, watermark
+from listener.assembly import TriggersWrong
 from listener.backoff import Backoff
 from listener.config import Config
 from listener.fence import Fence, FencedOut
@@ -61,6 +62,7 @@ class Coordinator:
         documents_of: Mapping[str, Sequence[int]],
         all_rows: bool,
         new_sweep: Callable[[], Sweep],
+        ensure_triggers: Callable[[postgres.Connection], None],
         inbox: Inbox,
         pipeline: Pipeline,
         fence: Fence,
@@ -74,13 +76,15 @@ class Coordinator:
         cut: Callable[[], None],
         give_up_after: float | None,
     ) -> None:
-        """`all_rows`: whether every watched table sends its keys by NOTIFY. `cut` gives the LISTEN
+        """`all_rows`: whether every watched table sends its keys by NOTIFY. `ensure_triggers`
+        mends the triggers, or raises TriggersWrong, or Reassemble. `cut` gives the LISTEN
         connection up. `give_up_after`: seconds of an outage until GaveUp; None: never.
         """
         self._config = config
         self._documents_of = documents_of
         self._all_rows = all_rows
         self._new_sweep = new_sweep
+        self._ensure_triggers = ensure_triggers
         self._inbox = inbox
         self._pipeline = pipeline
         self._fence = fence
@@ -104,6 +108,7 @@ class Coordinator:
         self._last_clock: datetime | None = None
         self._turns = 0
         self._pruned_at = 0.0
+        self._audited_at = 0.0
         self._resumed = False
         self._thread = threading.Thread(target=self._run, name="coordinator", daemon=True)
 
@@ -162,7 +167,7 @@ class Coordinator:
                 self._hold(elastic.describe(error))
             else:
                 self._pause("Elasticsearch", elastic.describe(error))
-        except IndexError_ as error:
+        except (IndexError_, TriggersWrong) as error:
             self._hold(str(error))
         else:
             self._backoff.reset()
@@ -204,13 +209,34 @@ class Coordinator:
         while not inbox.session:
             if self._stop.requested:
                 raise Stopped("stop was requested")
-            self._patience("PostgreSQL is not to be reached", began)
-            self._beat("waiting for PostgreSQL", "no LISTEN connection")
+            if inbox.standing_by:
+                self._beat("standing by")
+                self._step_down()
+            else:
+                self._patience("PostgreSQL is not to be reached", began)
+                self._beat("waiting for PostgreSQL", "no LISTEN connection")
             inbox.wait(
                 lambda: bool(inbox.session) or self._stop.requested,
                 min(self._config.fetch_delay, 1.0),
             )
         return inbox.session
+
+    def _step_down(self) -> None:
+        """Another daemon is active: send nothing more until a session of ours begins."""
+        if self._resumed:
+            self._resumed = False
+            self._pipeline.pause()
+            self._loads.end()
+            self._tell_fence()
+
+    def _tell_fence(self) -> None:
+        """Say so where the generation in force is not ours."""
+        try:
+            self._fence.confirm()
+        except FencedOut:
+            return  # which it has said
+        except elastic.Error:
+            return  # an outage: whoever is in force is seen at the next write
 
     def _rest(self) -> None:
         """Until the next tick is due, or something asks for one."""
@@ -234,7 +260,9 @@ class Coordinator:
     def _begin(self, session: int) -> None:
         """Everything that a new connection needs, up to the first sweep."""
         started = time.monotonic()
-        self._inbox.fenced = False
+        if self._inbox.fenced:
+            self._tell_fence()
+            self._inbox.fenced = False
         if self._connection is not None:
             self._connection.close()
         self._connection = postgres.connect(self._config.postgres, "listener: watermark")
@@ -242,6 +270,7 @@ class Coordinator:
         self._draw = None
         self._last_clock = None
         self._loads.end()
+        self._ensure_triggers(self._connection)
         plan = self._history.begin(self._connection)
         self._loads.forget()
         with self._fence.lock:
@@ -414,6 +443,13 @@ class Coordinator:
         if not self._keeper.save_control():
             self._inbox.fenced = True
         now = time.monotonic()
+        if now - self._audited_at > self._config.audit_every:
+            self._audited_at = now
+            altered = self._history.audit(self._connection)
+            if altered is not None:
+                self._observe(observations.AuditFailed(altered))
+                self._served = 0  # begin as on a new connection: mend, then compare
+                return
         if now - self._pruned_at > _PRUNE_EVERY and self._keeper.last_processed is not None:
             self._pruned_at = now
             retention = timedelta(seconds=self._config.triggers.retention)

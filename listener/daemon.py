@@ -23,7 +23,7 @@ from listener import (
     state,
     triggers,
 )
-from listener.assembly import Assembly
+from listener.assembly import Assembly, Reassemble
 from listener.backoff import backoff
 from listener.checks import Finding, check_search
 from listener.config import Config
@@ -231,6 +231,15 @@ class Daemon:
     # -- the stages ------------------------------------------------------------------------------
 
     def _work(self) -> Status:
+        """Build the stages and run them; once more where the tables have changed their types."""
+        while True:
+            try:
+                return self._run_stages()
+            except Reassemble as error:
+                self._observe(observations.Reassembled(str(error)))
+                self._halt, self._reason = Stop(), None
+
+    def _run_stages(self) -> Status:
         config = self._config
         if not self._force:
             state.read(config.state_file_name)  # a damaged one is told at once
@@ -284,7 +293,7 @@ class Daemon:
         with self._ended:
             if self._reason is None:
                 self._reason = error
-        if not isinstance(error, (*REFUSALS, AlreadyActive, GaveUp, Stopped)):
+        if not isinstance(error, (*REFUSALS, AlreadyActive, GaveUp, Reassemble, Stopped)):
             name = threading.current_thread().name
             self._observe(observations.Crashed(name, f"{type(error).__name__}: {error}"))
         self._halt.request()

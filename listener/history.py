@@ -99,6 +99,8 @@ class History:
         self._observe = observe
         self._begun = False
         self._nonce = str(uuid.uuid4())
+        self._mappings: dict[str, str] = {}
+        """By index UUID, what its mapping was when it was first looked at."""
 
     def begin(self, connection: Connection) -> Findings:
         """Look at both servers. The first call decides where the watermark starts.
@@ -145,6 +147,26 @@ class History:
         self._repair = None
         self._keeper.save(now=True)
         return Findings(tuple(current), tuple(plans))
+
+    def audit(self, connection: Connection) -> str | None:
+        """Whether triggers, tables and indexes are still what they were: None, or what is not."""
+        known = self._keeper.identity
+        found = identity.trigger_hash(connection, self._watches, self._schema)
+        if found != known.triggers:
+            return "triggers or watched tables were altered"
+        for kind in self._kinds:
+            expected = known.indexes.get(kind.index)
+            if expected is None:
+                continue  # its first load is under way
+            try:
+                behind = self._indexes.behind(kind.index)
+            except IndexError_ as error:
+                return str(error)
+            if behind is None or behind.uuid != expected:
+                return f"{kind.index}: the alias does not lead to the index that it led to"
+            if self._mappings.setdefault(behind.uuid, behind.mapping) != behind.mapping:
+                return f"{kind.index}: the mapping of {behind.name} was altered"
+        return None
 
     def seen(self, lsn: str) -> None:
         """Remember how far the WAL has come."""
@@ -220,6 +242,7 @@ class History:
             nonce=known.nonce if known else facts.nonce or "",
             config_hash="-".join(kind.hash for kind in self._kinds),
             tables=dict(facts.tables),
+            triggers=facts.triggers,
             indexes=dict(known.indexes) if known else {},
         )
 
@@ -284,6 +307,8 @@ class History:
             reason = "asked for"
         elif expected is None:
             reason = "no saved state speaks of this index"
+        elif self._mappings.setdefault(behind.uuid, behind.mapping) != behind.mapping:
+            reason = f"the mapping of {behind.name} was altered"
         elif expected != behind.uuid:
             reason = f"{behind.name} is another index than before"
         elif unfinished is not None:

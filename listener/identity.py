@@ -6,13 +6,14 @@ stamps, which no sweep from the watermark would see.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from psycopg import sql
 
-from listener import sqlfiles
+from listener import sqlfiles, triggers
 from listener.changes import Watch
 from listener.postgres import Connection
 from listener.state import Identity
@@ -28,6 +29,7 @@ class Facts:
     wal_lsn: str
     nonce: str | None
     tables: Mapping[str, int]
+    triggers: str
     now: datetime
 
 
@@ -48,7 +50,22 @@ def read(connection: Connection, watches: Sequence[Watch], schema: str) -> Facts
             "SELECT pg_catalog.to_regclass(%s)::oid::bigint", (name,)
         ).fetchone()
         tables[f"{watch.schema}.{watch.table}"] = int(found[0] or 0) if found else 0
-    return Facts(row[0], row[1], row[2], row[3], nonce[0], tables, nonce[1])
+    return Facts(
+        row[0],
+        row[1],
+        row[2],
+        row[3],
+        nonce[0],
+        tables,
+        trigger_hash(connection, watches, schema),
+        nonce[1],
+    )
+
+
+def trigger_hash(connection: Connection, watches: Sequence[Watch], schema: str) -> str:
+    """Changes whenever anything that records changes was altered, though it was altered back."""
+    found = triggers.fingerprint(connection, watches, schema)
+    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:16]
 
 
 def renew_nonce(connection: Connection, schema: str, nonce: str) -> None:
@@ -86,6 +103,8 @@ def differences(saved: Identity, facts: Facts, last_processed: datetime | None) 
     for table, oid in saved.tables.items():
         if facts.tables.get(table, oid) != oid:
             found.append(f"{table} is another table than before")
+    if saved.triggers and saved.triggers != facts.triggers:
+        found.append("triggers or watched tables were altered, and may have missed changes")
     if last_processed is not None and last_processed > facts.now + timedelta(minutes=1):
         found.append(f"the watermark {last_processed} is in the future")
     return found

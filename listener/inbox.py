@@ -23,6 +23,8 @@ class Inbox:
         self._sweep_wanted = False
         self.session = 0
         """Number of the LISTEN connection; 0: there is none."""
+        self.standing_by = False
+        """Whether another daemon holds the lock."""
         self.fenced = False
         """Whether our writes were refused since it was last set to False."""
 
@@ -32,6 +34,13 @@ class Inbox:
         """LISTEN is in force."""
         with self._changed:
             self.session = session
+            self.standing_by = False
+            self._changed.notify_all()
+
+    def on_standby(self) -> None:
+        """Another daemon holds the lock."""
+        with self._changed:
+            self.standing_by = True
             self._changed.notify_all()
 
     def on_lost(self) -> None:

@@ -33,12 +33,16 @@ class IndexConfig:
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """An index behind an alias. `hash` and `pipeline` are ours, or None in a foreign index."""
+    """An index behind an alias. `hash` and `pipeline` are ours, or None in a foreign index.
+
+    `mapping`: a hash of the mapping as the server has it.
+    """
 
     name: str
     uuid: str
     hash: str | None
     pipeline: str | None
+    mapping: str
 
 
 def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -257,7 +261,9 @@ def _template(body: dict[str, Any]) -> dict[str, Any]:
 def _existing(name: str, body: Mapping[str, Any]) -> Existing:
     own = body.get("mappings", {}).get("_meta", {}).get("listener", {})
     uuid = body["settings"]["index"]["uuid"]
-    return Existing(name, uuid, own.get("hash"), own.get("pipeline"))
+    whole = json.dumps(body.get("mappings", {}), sort_keys=True)
+    mapping = hashlib.sha256(whole.encode()).hexdigest()[:16]
+    return Existing(name, uuid, own.get("hash"), own.get("pipeline"), mapping)
 
 
 def _fields(mappings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -24,6 +24,8 @@ from listener.observations import Observe
 
 _TURN: Final = 0.5
 """Seconds between two looks at the stop flag."""
+_LOCK_TURN: Final = 0.25
+"""Seconds between two tries to take the lock: the most that a takeover waits for."""
 _GRACE: Final = 2.0
 """Seconds in which the server may notice that a daemon which was killed is gone."""
 
@@ -41,6 +43,9 @@ class Receiver(Protocol):
 
     def on_session(self, session: int) -> None:
         """LISTEN is in force and the lock is ours."""
+
+    def on_standby(self) -> None:
+        """Another daemon holds the lock: nothing arrives until it is gone."""
 
     def on_lost(self) -> None:
         """The connection, and with it the lock, is gone."""
@@ -69,14 +74,18 @@ class Notifications:
         backoff: Backoff,
         observe: Observe,
         stop: Stop,
+        standby: bool,
         fatal: Callable[[BaseException], None],
     ) -> None:
-        """`fatal` is told AlreadyActive (only before the first session), Pooled, and defects."""
+        """`standby`: where another daemon holds the lock, wait until it is gone. `fatal` is told
+        AlreadyActive (without `standby`, before the first session), Pooled, and defects.
+        """
         self._config = config
         self._receiver = receiver
         self._backoff = backoff
         self._observe = observe
         self._stop = stop
+        self._standby = standby
         self._fatal = fatal
         self._session = 0
         self._previous_pid: int | None = None
@@ -180,11 +189,12 @@ class Notifications:
             if pid is not None and pid == self._previous_pid:
                 # our own session of before the outage, which the server still believes in
                 connection.execute("SELECT pg_catalog.pg_terminate_backend(%s)", (pid,))
-            elif self._session == 0 and time.monotonic() > deadline:
+            elif not self._standby and self._session == 0 and time.monotonic() > deadline:
                 if pid is None:
                     continue  # it ended between the two looks
                 raise AlreadyActive(f"PostgreSQL process {pid} holds the lock of this pipeline")
-            if not told:
+            if not told and pid is not None:
                 told = True
-                self._observe(observations.LockHeld(pid))
-            self._stop.wait(0.2)
+                self._observe(observations.StandingBy(pid))
+                self._receiver.on_standby()
+            self._stop.wait(_LOCK_TURN)

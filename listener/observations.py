@@ -164,12 +164,11 @@ class Recovered(Observation):
 
 
 @dataclass(frozen=True, slots=True)
-class LockHeld(Observation):
-    """Another session holds the lock of this pipeline."""
+class StandingBy(Observation):
+    """Another daemon of this pipeline is active; this one takes over when it is gone."""
 
-    pid: int | None
-    LEVEL: ClassVar[Level] = "WARNING"
-    TEXT: ClassVar[str] = "another daemon of this pipeline is active (PostgreSQL process {pid})"
+    pid: int
+    TEXT: ClassVar[str] = "standing by: the active daemon is PostgreSQL process {pid}"
 
 
 # -- the flow of changes -------------------------------------------------------------------------
@@ -428,6 +427,24 @@ class HistoryChanged(Observation):
     reason: str
     LEVEL: ClassVar[Level] = "WARNING"
     TEXT: ClassVar[str] = "another history: {reason}; a full load follows"
+
+
+@dataclass(frozen=True, slots=True)
+class Reassembled(Observation):
+    """Watched tables have other types than before: all stages are built anew."""
+
+    reason: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "{reason}: beginning anew"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFailed(Observation):
+    """Triggers, tables or indexes are not what they were at the last look: begin anew."""
+
+    what: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "audit: {what}"
 
 
 @dataclass(frozen=True, slots=True)

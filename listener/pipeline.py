@@ -210,6 +210,11 @@ class Pipeline:
         finally:
             self.resume()
 
+    def pause(self) -> None:
+        """Take no new batches until `resume`."""
+        with self._lock:
+            self._shared.paused += 1
+
     def resume(self) -> None:
         """Undo one pause; the pipeline starts with one."""
         with self._lock:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 from listener import elastic, postgres
-from listener.assembly import Assembly
+from listener.assembly import Assembly, ensure_triggers
 from listener.backoff import Backoff
 from listener.batches import Limits
 from listener.compare import Comparison
@@ -141,6 +141,9 @@ class Stages:
             new_sweep=partial(
                 Sweep, parts.watches, parts.types, parts.zoneless, config.postgres.db_schema
             ),
+            ensure_triggers=lambda connection: ensure_triggers(
+                config, connection, parts, observe, stop
+            ),
             inbox=self._inbox,
             pipeline=self.pipeline,
             fence=fence,
@@ -160,6 +163,7 @@ class Stages:
             backoff=waits(),
             observe=observe,
             stop=stop,
+            standby=not once,
             fatal=fatal,
         )
         self._watchdog = Watchdog(config.postgres, observe, stop)

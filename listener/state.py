@@ -62,7 +62,8 @@ class Identity(_Record):
     """Which history the watermark belongs to: of the database, of the indexes, of the config.
 
     `tables` gives the OID of each watched table, `indexes` the UUID of the index behind each
-    alias; `nonce` is the value that this pipeline last left in its own schema.
+    alias; `triggers` is a hash of all that records changes in the database; `nonce` is the value
+    that this pipeline last left in its own schema.
     """
 
     pipeline: str
@@ -74,6 +75,7 @@ class Identity(_Record):
     config_hash: str
     tables: Mapping[str, int]
     indexes: Mapping[str, str]
+    triggers: str = ""
 
 
 class Load(_Record):

@@ -94,6 +94,12 @@ class Config(Strict):
     fetch_delay: float = Field(
         default=1.0, ge=0.05, le=3600, description="Seconds between polls and watermark ticks."
     )
+    audit_every: float = Field(
+        default=60.0,
+        ge=0.1,
+        le=3600,
+        description="Seconds between looks at triggers, watched tables, aliases and mappings.",
+    )
     overlap: float = Field(
         default=2.0, ge=0, le=3600, description="Seconds that each scan reaches back."
     )
