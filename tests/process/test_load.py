@@ -224,6 +224,21 @@ def test_killed_load_command_goes_on(slow: Scene) -> None:
     slow.assert_converged()
 
 
+def test_stopped_load_goes_on(slow: Scene) -> None:
+    """SIGTERM in the middle: 0 at once, and the next start, by --once, brings it to its end."""
+    slow.proxy.delay = 0.02
+    daemon = slow.start()
+    progress = daemon.wait_for("load_progress", documents=lambda count: count > 1000)
+    daemon.stop(deadline=10)
+    slow.sql("DELETE FROM content.film_work WHERE id = md5('film 2')::uuid")
+    slow.proxy.delay = 0
+    once = slow.once()
+    [started] = once.found("load_started")
+    assert started["documents"] >= progress["documents"]
+    slow.assert_converged()
+    assert slow.behind() == slow.physical()
+
+
 def test_writes_during_a_load(slow: Scene) -> None:
     """Edits behind, at and before the place of the load, while it runs."""
     slow.proxy.delay = 0.01
