@@ -266,7 +266,8 @@ class DocumentSource:
                 prepare=False,
             ).fetchall()
             return list(dict.fromkeys(self._keys((row[0] for row in rows), "ids_file")))
-        columns = [sql.Identifier(name) for name in self.config.key]
+        # qualified: a bare name in ORDER BY would be the output column, which is text
+        columns = [sql.Identifier("t", name) for name in self.config.key]
         bound: sql.Composable = sql.SQL("")
         if after is not None:
             bound = sql.SQL("AND ({}) > ({})").format(
@@ -277,7 +278,8 @@ class DocumentSource:
                 ),
             )
         statement = sql.SQL(
-            "SELECT {texts} FROM {table} WHERE {present} {bound} ORDER BY {columns} LIMIT {limit}"
+            "SELECT {texts} FROM {table} AS t WHERE {present} {bound} "
+            "ORDER BY {columns} LIMIT {limit}"
         ).format(
             texts=sql.SQL(", ").join(sql.SQL("{}::text").format(one) for one in columns),
             table=_qualified(self.config.table),

@@ -83,11 +83,12 @@ class Sweep:
 
     def _table(self, connection: Connection, watch: Watch, since: datetime) -> Iterator[Swept]:
         assert watch.updated_at is not None
-        stamp = sql.Identifier(watch.updated_at)
-        columns = [sql.Identifier(name) for name in watch.key]
+        # qualified: a bare name in ORDER BY would be the output column, which is text
+        stamp = sql.Identifier("t", watch.updated_at)
+        columns = [sql.Identifier("t", name) for name in watch.key]
         keyset = sql.SQL(", ").join([stamp, *columns])
         select = sql.SQL(
-            "SELECT {stamp}::text, xmin::text, {keys} FROM {table} WHERE {present}"
+            "SELECT {stamp}::text, t.xmin::text, {keys} FROM {table} AS t WHERE {present}"
         ).format(
             stamp=stamp,
             keys=sql.SQL(", ").join(sql.SQL("{}::text").format(one) for one in columns),

@@ -14,7 +14,7 @@ from listener.postgres import Connection
 from listener.triggers import indexes
 from listener.triggers.bodies import Function, authentic
 from listener.triggers.catalog import Catalog, Member, TriggerError, Watched, rows
-from listener.triggers.present import Present, PresentTrigger, look
+from listener.triggers.present import Present, PresentFunction, PresentTrigger, look
 from listener.triggers.resolve import resolve
 from listener.triggers.steps import Step, name_of, text
 from listener.triggers.wanted import BEFORE, ROW, Trigger, Wanted, wanted
@@ -141,7 +141,7 @@ def _table(group: Sequence[Watched], goal: Wanted, present: Present, schema: str
         here = present.functions.get(function.name)
         if here is not None and here.is_as(function):
             continue
-        forged = forged or not (here is not None and authentic(here.body))
+        forged = forged or (here is not None and _altered(here, function))
         state = "is missing" if here is None else "is not as this version makes it"
         reasons.append(f"{root.label}: function {schema}.{function.name} {state}")
         statements.extend(_create_function(function, schema))
@@ -153,6 +153,9 @@ def _table(group: Sequence[Watched], goal: Wanted, present: Present, schema: str
             lost[trigger.member.oid] = trigger.member
             statements.extend(todo)
     if forged:
+        # statements that still run the other body must end before `pruned_below` is drawn
+        lock = text("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", name_of(root))
+        statements.insert(0, lock)
         lost[root.oid] = root
     if lost:
         statements.append(_reconcile(lost, root, present, schema))
@@ -160,6 +163,11 @@ def _table(group: Sequence[Watched], goal: Wanted, present: Present, schema: str
         tables = tuple(member.oid for member in group[0].members)
         title = f"triggers of {root.label}"
         yield Step(title, tuple(statements), tuple(reasons), tables=tables)
+
+
+def _altered(here: PresentFunction, want: Function) -> bool:
+    """Whether somebody changed it by hand; a function of another version is trusted."""
+    return not authentic(here.body) or here.body == want.body
 
 
 def _create_function(function: Function, schema: str) -> Iterator[str]:

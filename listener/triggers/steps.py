@@ -46,7 +46,7 @@ def script(steps: Sequence[Step]) -> str:
     It is written for the state that the database is in now: print it again before it is run a
     second time.
     """
-    lines: list[str] = []
+    lines: list[str] = [] if steps else ["-- nothing to do", ""]
     for step in steps:
         lines.append(f"-- {one_line(step.title)}")
         lines.extend(f"--   because {one_line(reason)}" for reason in step.reasons)

@@ -180,6 +180,10 @@ def test_what_was_missing_makes_older_watermarks_reconcile(tables: Bench) -> Non
     )
     tables.install()
     assert pruned_below(tables) > former, "somebody else's body"
+    former = pruned_below(tables)
+    tables.run(f"ALTER FUNCTION listener.{name}() SECURITY INVOKER")
+    tables.install()
+    assert pruned_below(tables) > former, "our body, but not its rights"
 
 
 def test_an_upgrade_of_bodies_is_no_reason_to_reconcile(

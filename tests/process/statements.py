@@ -21,6 +21,8 @@ WITHOUT_NOTIFY = """
       );
     DELETE FROM content.film_work
     WHERE id IN (SELECT md5('film ' || n)::uuid FROM generate_series(210, 230) AS n);
+    DELETE FROM content.film_work
+    WHERE id IN (SELECT md5('film ' || n)::uuid FROM generate_series(295, 300) AS n);
     DELETE FROM content.person
     WHERE id IN (SELECT md5('person ' || n)::uuid FROM generate_series(110, 115) AS n);
     DELETE FROM content.genre WHERE id = md5('genre 5')::uuid"""

@@ -6,6 +6,8 @@ brings the keys, and present where a statement only says "sweep".
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 from tests.plugins.daemon import ListenerProcess
@@ -185,3 +187,73 @@ def test_it_stops_as_it_should(served: Served) -> None:
     once = scene.once()
     assert not once.found("load_started")
     scene.assert_converged()
+
+
+def test_truncate_while_nobody_listens(scene: Scene) -> None:
+    """The journal has kept it: `--once` loads anew, once."""
+    scene.serve().stop()
+    scene.sql("TRUNCATE content.person_film_work")
+    scene.sql("DELETE FROM content.film_work WHERE id = md5('film 2')::uuid")
+    once = scene.once()
+    assert len(once.found("loaded")) == 1
+    scene.assert_converged()
+    again = scene.once()
+    assert not again.found("load_started")
+    scene.assert_converged()
+
+
+def test_migration_under_a_running_daemon(scene: Scene) -> None:
+    """A key column is renamed: the application's statements go on, the daemon holds and says why.
+
+    What the triggers could not tell is compared as a whole once the column is back.
+    """
+    daemon = scene.serve()
+    mark = daemon.mark()
+    scene.admin("ALTER TABLE content.genre_film_work RENAME COLUMN film_work_id TO film")
+    scene.sql(
+        "INSERT INTO content.genre_film_work (film, genre_id) "
+        "SELECT md5('film 3')::uuid, id FROM content.genre ON CONFLICT DO NOTHING"
+    )
+    scene.sql("DELETE FROM content.genre_film_work WHERE film = md5('film 4')::uuid")
+    scene.sql("UPDATE content.film_work SET title = 'Held' WHERE id = md5('film 5')::uuid")
+    held = daemon.wait_for("held", after=mark)
+    assert "film_work_id" in held["reason"]
+    scene.admin("ALTER TABLE content.genre_film_work RENAME COLUMN film TO film_work_id")
+    daemon.wait_for("loaded", after=held)
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_two_pipelines_on_one_database(scene: Scene) -> None:
+    """Each has its schema, its lock and its indexes; both hear of every edit."""
+    first = scene.serve()
+    options = scene.options
+    second_options = deepcopy(options)
+    second_options["pipeline"] = f"{scene.prefix}-two"
+    second_options["postgres"]["schema"] = "listener_two"
+    for document in second_options["documents"]:
+        document["index"] += "-two"
+        for watch in document["watch"]:  # a column is stamped by one pipeline
+            watch.pop("updated_at", None)
+    scene.options = second_options
+    second = scene.start(folder="two")
+    second.wait_for("loaded")
+    marks = first.mark(), second.mark()
+    scene.sql("UPDATE content.genre SET name = 'Both' WHERE id = md5('genre 3')::uuid")
+    scene.sql("DELETE FROM content.film_work WHERE id = md5('film 2')::uuid")
+    scene.wait_converged()
+    scene.options = options
+    scene.wait_converged()
+    assert not first.found("swept", after=marks[0])
+    assert not second.found("swept", after=marks[1])
+    second.stop()
+    scene.start("triggers", "remove", folder="").expect_exit(0)  # of the first: not the second's
+    scene.options = second_options
+    scene.sql("UPDATE content.genre SET name = 'One' WHERE id = md5('genre 4')::uuid")
+    once = scene.start("--once", folder="two")
+    once.expect_exit(0)
+    assert not once.found("load_started"), once.log
+    scene.assert_converged()
+    scene.search.request("DELETE", f"/_index_template/listener-{scene.index}")
+    scene.options = options

@@ -224,6 +224,47 @@ def test_killed_load_command_goes_on(slow: Scene) -> None:
     slow.assert_converged()
 
 
+def test_load_killed_before_its_start_was_proven(slow: Scene) -> None:
+    """TRUNCATE beside an open transaction: a load that cannot be resumed begins. It is killed.
+
+    The saved watermark must not have passed what asked for the load, though ticks went on.
+    """
+    slow.set(overlap=0)
+    daemon = slow.serve()
+    slow.proxy.delay = 0.02
+    mark = daemon.mark()
+    with slow.superuser("postgres") as other, other.transaction():
+        other.execute("SELECT pg_current_xact_id()")
+        slow.sql("TRUNCATE content.genre_film_work")
+        daemon.wait_for("load_progress", after=mark)
+    moved = daemon.wait_for("watermark_moved", after=mark)
+    for _ in range(6):  # the state file is written once a second
+        moved = daemon.wait_for("watermark_moved", after=moved)
+    daemon.kill()
+    assert not daemon.found("loaded", after=mark), "too fast for this test"
+    slow.proxy.delay = 0
+    daemon = slow.start()
+    daemon.wait_for("loaded")
+    slow.wait_converged()
+    daemon.stop()
+    slow.assert_converged()
+
+
+def test_stopped_load_goes_on(slow: Scene) -> None:
+    """SIGTERM in the middle: 0 at once, and the next start, by --once, brings it to its end."""
+    slow.proxy.delay = 0.02
+    daemon = slow.start()
+    progress = daemon.wait_for("load_progress", documents=lambda count: count > 1000)
+    daemon.stop(deadline=10)
+    slow.sql("DELETE FROM content.film_work WHERE id = md5('film 2')::uuid")
+    slow.proxy.delay = 0
+    once = slow.once()
+    [started] = once.found("load_started")
+    assert started["documents"] >= progress["documents"]
+    slow.assert_converged()
+    assert slow.behind() == slow.physical()
+
+
 def test_writes_during_a_load(slow: Scene) -> None:
     """Edits behind, at and before the place of the load, while it runs."""
     slow.proxy.delay = 0.01

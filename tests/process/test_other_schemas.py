@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from playground.postgres import PostgresServer
+from playground.proxy import TcpProxy
 from playground.search import SearchServer
 from tests.plugins.daemon import ListenerProcess
 from tests.process.conftest import SCHEMAS
@@ -127,6 +129,24 @@ def test_depot_by_notify(depot: Served, name: str) -> None:
     assert not daemon.found("swept", after=mark), daemon.log
 
 
+def test_depot_key_too_large_for_a_payload(depot: Served) -> None:
+    """A key of 9,000 bytes: the notification only says "sweep", the journal has the key."""
+    scene, daemon = depot
+    scene.sql(
+        """
+        INSERT INTO "Depot"."Inspector" VALUES (repeat('n', 9000), 'Long');
+        INSERT INTO "Depot"."Inspection"
+        SELECT max("No"), repeat('n', 9000), 'fine' FROM "Depot"."Batch" WHERE "Region" = 2"""
+    )
+    scene.wait_converged()
+    mark = daemon.mark()
+    scene.sql(
+        """UPDATE "Depot"."Inspector" SET "Full Name" = 'Longer' WHERE "Full Name" = 'Long'"""
+    )
+    daemon.wait_for("swept", after=mark, table="journal")
+    scene.wait_converged()
+
+
 def test_depot_hot_column(depot: Served) -> None:
     """A column that is not listed indexes nothing in the kind that lists columns."""
     scene, daemon = depot
@@ -192,6 +212,33 @@ def test_depot_restart_and_once(depot: Served) -> None:
     scene.assert_converged()
 
 
+def test_depot_load_killed_at_odd_keys(
+    postgres_server: PostgresServer,
+    search_server: SearchServer,
+    depot_template: Template,
+    tmp_path: Path,
+) -> None:
+    """Small pages end at keys with quotes, line breaks and nothing: each start goes on there."""
+    with (
+        open_scene(postgres_server, search_server, depot_template, tmp_path) as scene,
+        TcpProxy("127.0.0.1", search_server.port, delay=0.01) as proxy,
+    ):
+        url = f"http://127.0.0.1:{proxy.port}"
+        scene.set(page_size=1, elasticsearch={"urls": [url]})
+        for reached in (5, 9, 14, 40):
+            daemon = scene.start()
+            daemon.wait_for("load_progress", documents=lambda count, least=reached: count >= least)
+            daemon.kill()
+            [started] = daemon.found("load_started", index=scene.index)
+        assert started["documents"] >= 14
+        scene.set(page_size=50)
+        proxy.delay = 0
+        once = scene.once()
+        assert len(once.found("loaded")) == 2
+        scene.assert_converged()
+        assert all(len(scene.behind(one["index"])) == 1 for one in scene.options["documents"])
+
+
 LEDGER = {
     "account renamed": "UPDATE ledger.account SET owner = 'Renamed' WHERE id > 0",
     "the application's own stamp is overwritten": """
@@ -232,6 +279,22 @@ def test_ledger_by_polling(ledger: Served, name: str) -> None:
     daemon.wait_for("swept", after=mark)
     scene.wait_converged()
     assert daemon.wait_for("watermark_moved", after=mark)["way"] == "scan"
+
+
+def test_ledger_pages_of_a_sweep(ledger: Served) -> None:
+    """More rows than a page of a sweep has, many with one stamp, with keys of many lengths."""
+    scene, daemon = ledger
+    mark = daemon.mark()
+    scene.sql(
+        "INSERT INTO ledger.account (id, owner) "
+        "SELECT n * 97 - 400000, 'Many' FROM generate_series(1, 12000) AS n ON CONFLICT DO NOTHING"
+    )
+    daemon.wait_for("swept", after=mark)
+    scene.wait_converged()
+    scene.sql("UPDATE ledger.account SET owner = 'Once more' WHERE owner = 'Many'")
+    scene.wait_converged()
+    scene.sql("DELETE FROM ledger.account WHERE owner = 'Once more'")
+    scene.wait_converged()
 
 
 def test_ledger_restart(ledger: Served) -> None:

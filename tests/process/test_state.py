@@ -199,6 +199,21 @@ def test_rows_put_back_under_the_same_database(scene: Scene) -> None:
     scene.assert_converged()
 
 
+def test_journal_pruned_beyond_the_watermark(scene: Scene) -> None:
+    """A daemon that was away for longer than the journal is kept cannot know what it missed."""
+    scene.serve().stop()
+    scene.sql("DELETE FROM content.film_work WHERE id = md5('film 1')::uuid")
+    scene.admin(
+        "DELETE FROM listener.journal; UPDATE listener.meta SET pruned_below = clock_timestamp()"
+    )
+    daemon = scene.start()
+    daemon.wait_for("history_changed", reason=re.compile("pruned"))
+    daemon.wait_for("loaded")
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
+
+
 def unwritable(folder: Path) -> str:
     """A state file that nobody can write: for root only the kernel's own file systems are so."""
     if os.geteuid() == 0:

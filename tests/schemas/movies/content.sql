@@ -17,14 +17,15 @@ INSERT INTO content.person (id, full_name, created_at, updated_at)
 SELECT md5('person ' || n)::uuid, 'Person ' || n, '2020-01-01 00:00:00+00', '2020-01-01 00:00:00+00'
 FROM generate_series(1, 120) AS n;
 
+-- Films 291 to 300 have no links: their deletion is told by no other table.
 INSERT INTO content.genre_film_work (id, film_work_id, genre_id)
 SELECT md5('genre link ' || n || ' ' || k)::uuid, md5('film ' || n)::uuid,
        md5('genre ' || (n + k * 5) % 12 + 1)::uuid
-FROM generate_series(1, 300) AS n, generate_series(0, 1) AS k;
+FROM generate_series(1, 290) AS n, generate_series(0, 1) AS k;
 
 -- Person n % 120 + 1 both writes and directs film n.
 INSERT INTO content.person_film_work (id, film_work_id, person_id, role)
 SELECT md5('person link ' || n || ' ' || k)::uuid, md5('film ' || n)::uuid,
        md5('person ' || (n + CASE k WHEN 4 THEN 0 WHEN 3 THEN 0 ELSE k * 11 END) % 120 + 1)::uuid,
        CASE k WHEN 4 THEN 'writer' WHEN 3 THEN 'director' ELSE 'actor' END
-FROM generate_series(1, 300) AS n, generate_series(1, 4) AS k;
+FROM generate_series(1, 290) AS n, generate_series(1, 4) AS k;

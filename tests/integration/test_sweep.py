@@ -1,0 +1,128 @@
+"""Sweeps of stamped tables and of the journal: every visible row since the watermark, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from listener import sweep as module
+from listener.changes import Key, KeyType, Watch
+from listener.postgres import Connection
+from listener.sweep import Sweep
+from playground.postgres import PostgresServer
+
+WATCH = Watch("public", "item", ("id",), updated_at="at")
+LINK = Watch("public", "link", ("left", "right"))
+TYPES: dict[str, tuple[KeyType, ...]] = {WATCH.id: ("bigint",), LINK.id: ("integer", "text")}
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(params=["timestamptz", "timestamp"])
+def zoneless(request: pytest.FixtureRequest) -> bool:
+    """Both types that a stamp may have."""
+    return bool(request.param == "timestamp")
+
+
+@pytest.fixture
+def connection(
+    postgres_server: PostgresServer, database: str, zoneless: bool
+) -> Iterator[Connection]:
+    """A stamped table and a journal."""
+    kind = "timestamp" if zoneless else "timestamptz"
+    with psycopg.connect(postgres_server.dsn(database), autocommit=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"CREATE TABLE item (id bigint, at {kind})".encode())
+        connection.execute(
+            "CREATE SCHEMA listener; CREATE TABLE listener.journal (id bigint GENERATED ALWAYS AS "
+            "IDENTITY, updated_at timestamptz, watch text, kind text, keys text, reason text)"
+        )
+        yield connection
+
+
+@pytest.fixture
+def sweep(zoneless: bool) -> Sweep:
+    """A sweep of both."""
+    return Sweep([WATCH, LINK], TYPES, {WATCH.id: zoneless, LINK.id: False}, "listener")
+
+
+def swept(sweep: Sweep, connection: Connection, since: datetime = START) -> list[Key]:
+    """All keys that one sweep hands on."""
+    return [
+        key
+        for page in sweep.pages(connection, since)
+        for change in page.changes
+        for key in change.keys
+    ]
+
+
+@pytest.mark.parametrize("page", [1, 7, 5000])
+def test_pages_skip_no_row(
+    connection: Connection, sweep: Sweep, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many rows of one stamp, keys whose text sorts in another order, pages of any size."""
+    monkeypatch.setattr(module, "PAGE", page)
+    connection.execute(
+        "INSERT INTO item SELECT n, timestamp '2026-01-01' + n / 40 * interval '1 second' "
+        "FROM generate_series(0, 200) AS n"
+    )
+    connection.execute("INSERT INTO item VALUES (-1, '2025-12-31'), (NULL, '2026-02-01')")
+    assert sorted(int(key[0]) for key in swept(sweep, connection)) == list(range(201))
+
+
+def test_what_was_handed_on_is_not_repeated(connection: Connection, sweep: Sweep) -> None:
+    """Only a new stamp, or another transaction of the same microsecond, is read again."""
+    connection.execute("INSERT INTO item VALUES (1, '2026-01-02'), (2, '2026-01-02')")
+    assert len(swept(sweep, connection)) == 2
+    assert swept(sweep, connection) == []
+    connection.execute("UPDATE item SET at = '2026-01-03' WHERE id = 2")
+    assert swept(sweep, connection) == [("2",)]
+    connection.execute("UPDATE item SET at = at WHERE id = 1")
+    assert swept(sweep, connection) == [("1",)]
+    sweep.forget()
+    assert len(swept(sweep, connection)) == 2
+
+
+def test_an_older_stamp_that_commits_later_is_seen(connection: Connection, sweep: Sweep) -> None:
+    """Rows become visible in the order of commits, not of stamps."""
+    connection.execute("INSERT INTO item VALUES (1, '2026-01-05')")
+    assert swept(sweep, connection) == [("1",)]
+    connection.execute("INSERT INTO item VALUES (1, '2026-01-04'), (2, '2026-01-04')")
+    assert sorted(swept(sweep, connection)) == [("1",), ("2",)]
+
+
+def test_stamps_that_python_cannot_hold(connection: Connection, sweep: Sweep) -> None:
+    """Rows from before listener came may have any stamp; they do not stop the sweep."""
+    connection.execute(
+        "INSERT INTO item VALUES (1, 'infinity'), (2, '-infinity'), (3, '0044-03-15 BC'), (4, NULL)"
+    )
+    assert swept(sweep, connection) == [("1",)]
+    assert swept(sweep, connection) == []
+
+
+@pytest.mark.parametrize("page", [1, 100])
+def test_the_journal(
+    connection: Connection, sweep: Sweep, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys come as they were written; what is not understood may hide a change: reconcile."""
+    monkeypatch.setattr(module, "JOURNAL_PAGE", page)
+    rows = [
+        (LINK.id, "keys", '[["1","a\\"b"],["2","c"]]'),
+        (LINK.id, "reconcile", None),
+        (LINK.id, "keys", "not JSON"),
+        (LINK.id, "keys", '[["x","y"]]'),
+        ("gone.table(id)", "keys", '["1"]'),
+        (WATCH.id, "keys", '["7"]'),
+    ]
+    for row in rows:
+        connection.execute(
+            "INSERT INTO listener.journal (updated_at, watch, kind, keys) VALUES (%s, %s, %s, %s)",
+            (START + timedelta(days=1), *row),
+        )
+    pages = list(sweep.pages(connection, START))
+    keys = [key for one in pages for change in one.changes for key in change.keys]
+    assert keys == [("1", 'a"b'), ("2", "c"), ("7",)]
+    assert [lost[0] for one in pages for lost in one.reconcile] == [LINK.id] * 3
+    assert list(sweep.pages(connection, START)) == []
