@@ -166,17 +166,17 @@ def test_payloads_of_strangers(served: Served) -> None:
     "statement",
     ["TRUNCATE content.genre_film_work", "TRUNCATE content.film_work CASCADE"],
 )
-def test_truncate_loads_anew(served: Served, statement: str) -> None:
-    """TRUNCATE names no keys: all documents go into a new index, and the alias is swapped."""
+def test_truncate_compares(served: Served, statement: str) -> None:
+    """TRUNCATE names no keys: database and index are compared, and the same index is mended."""
     scene, daemon = served
     before = scene.behind()
     mark = daemon.mark()
     scene.sql(statement)
     daemon.wait_for("swept", after=mark, table="journal")
-    daemon.wait_for("loaded", after=mark)
+    daemon.wait_for("reconciled", after=mark)
     scene.wait_converged()
-    assert len(scene.behind()) == 1
-    assert scene.behind() != before
+    assert scene.behind() == before
+    assert not daemon.found("load_started", after=mark)
 
 
 def test_it_stops_as_it_should(served: Served) -> None:

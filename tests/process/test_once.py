@@ -202,17 +202,19 @@ def test_wrong_configuration(scene: Scene, change: dict[str, object], said: str)
 
 
 def test_second_daemon(scene: Scene) -> None:
-    """It ends with 4 and touches nothing; the first one goes on."""
+    """It stands by and touches nothing; `load` does not wait: it ends with 4."""
     daemon = scene.serve()
     generation = scene.control["generation"]
     second = scene.start(folder="second")
-    second.expect_exit(4)
-    assert "already active" in second.wait_for("ended")["reason"]
-    load = scene.start("load", folder="second")
+    second.wait_for("standing_by")
+    load = scene.start("load", folder="third")
     load.expect_exit(4)
+    assert "already active" in load.wait_for("ended")["reason"]
     assert scene.control["generation"] == generation
     scene.sql("UPDATE content.film_work SET title = 'On' WHERE id = md5('film 1')::uuid")
     scene.wait_converged()
+    assert not second.found("indexed")
+    second.stop()
     daemon.stop()
     scene.assert_converged()
 
