@@ -290,6 +290,7 @@ class Coordinator:
             self._observe(
                 observations.CaughtUp(rows, time.monotonic() - started, self._keeper.last_processed)
             )
+        self._keeper.save_control(now=True)  # a nonce of ours is in the database: say so elsewhere
         self._served = session
 
     def _since(self) -> datetime | None:
@@ -372,6 +373,8 @@ class Coordinator:
         mark = self._barrier(session)
         overflows = self._pipeline.overflows
         wanted = self._inbox.take_sweep()
+        if wanted:
+            self._keeper.control_soon()  # who asked may wait to read of it there
         if wanted or not self._all_rows or overflows != self._swept_overflows:
             since = self._since()
             if since is not None:

@@ -215,6 +215,11 @@ class Keeper:
             self._changed = False
             self._file_due = clock + _FILE_EVERY
 
+    def control_soon(self) -> None:
+        """Write the control document at the next occasion."""
+        with self._lock:
+            self._control_due = 0.0
+
     def save_control(self, *, now: bool = False) -> bool:
         """Write the control document where it is due; False where the generation is not ours."""
         with self._lock:

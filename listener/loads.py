@@ -292,6 +292,7 @@ class Loads:
     def _finish(self, kind: Kind, load: Load, cancelled: Callable[[], bool]) -> None:
         proven = kind.number in self._covered
         self._loader.swap(kind, load, proven=proven, cancelled=cancelled)
+        self._keeper.save_control(now=True)  # a standby must not load it once more
         self._floor = min(self._floor or load.started_at, load.started_at)
         del self._running[kind.number]
         self._refresh_soon()
@@ -327,6 +328,7 @@ class Loads:
         else:
             self._floor = min(self._floor or started_at, started_at)
             self._keeper.reconciled(kind.index, started_at if proven else None)
+            self._keeper.save_control(now=True)
         del self._comparing[number]
         self._refresh_soon()
 

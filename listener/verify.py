@@ -26,7 +26,7 @@ from listener.reconcile import Progress, Report
 REMEMBERED: Final = 100_000
 """Suspects that are looked at twice; beyond, they are only counted."""
 LOOKS: Final = 3
-PATIENCE: Final = 60.0
+PATIENCE: Final = 15.0
 """Seconds of waiting for the daemon's watermark."""
 
 
@@ -50,15 +50,19 @@ class Verification:
         control: ControlDocument,
         parked: ParkedTable,
         active: Callable[[], bool],
+        ring: Callable[[], None],
         observe: Observe,
         stop: Stop,
     ) -> None:
-        """`active`: whether a daemon of this pipeline holds the lock now."""
+        """`active`: whether a daemon of this pipeline holds the lock now. `ring` makes it look,
+        and write down how far it is.
+        """
         self._connection = connection
         self._client = client
         self._control = control
         self._parked = parked
         self._active = active
+        self._ring = ring
         self._observe = observe
         self._stop = stop
 
@@ -107,21 +111,27 @@ class Verification:
         for _ in range(LOOKS if self._active() else 1):
             if not any(one.kind != "parked" for one in found):
                 break
-            if self._active():
-                self.wait_for_daemon()
+            waited = not self._active() or self.wait_for_daemon()
             found = comparison.look(self._connection, [one.key for one in found])
+            if not waited:
+                break  # its watermark stands, and would stand again
         return found
 
-    def wait_for_daemon(self) -> None:
-        """Until the daemon's watermark, as the control document has it, has passed now."""
+    def wait_for_daemon(self) -> bool:
+        """Wait until the daemon's watermark, as the control document has it, has passed now.
+
+        False where it did not in time.
+        """
         row = self._connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
         assert row is not None
         wanted: datetime = row[0]
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
+            self._ring()
             state = self._control.read().state
             if state is not None and state.last_processed and state.last_processed >= wanted:
-                return
-            if self._stop.wait(0.25):
+                return True
+            if self._stop.wait(0.5):
                 raise Stopped("stop was requested")
         self._observe(observations.VerifyImpatient(PATIENCE))
+        return False

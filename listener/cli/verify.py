@@ -80,6 +80,7 @@ class _Verify:
             control=ControlDocument(client, config.elasticsearch.control_index, config.pipeline),
             parked=ParkedTable(self._schema),
             active=self._active,
+            ring=self._ring,
             observe=observe,
             stop=stop,
         )
@@ -150,7 +151,11 @@ class _Verify:
                 ),
                 {"reason": reason, "watches": asked},
             )
-            self._connection.execute(
-                "SELECT pg_catalog.pg_notify(%s, %s)",
-                (self._schema, json.dumps({"v": 1, "w": asked[0], "sweep": True})),
-            )
+            self._ring()
+
+    def _ring(self) -> None:
+        watch = self._parts.watches[0].id
+        self._connection.execute(
+            "SELECT pg_catalog.pg_notify(%s, %s)",
+            (self._schema, json.dumps({"v": 1, "w": watch, "sweep": True})),
+        )

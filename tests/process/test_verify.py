@@ -1,0 +1,152 @@
+"""verify and reconcile: what was not recorded is found, mended, and never mended too boldly."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.process.scene import APPLICATION, OWNER, Scene
+
+BYPASS = """
+    ALTER TABLE content.film_work DISABLE TRIGGER ALL;
+    {}
+    ALTER TABLE content.film_work ENABLE TRIGGER ALL;
+    """
+"""Writes that no trigger sees. ENABLE leaves them ENABLE ORIGIN instead of ALWAYS: altered."""
+
+
+def lie(scene: Scene) -> None:
+    """Make the index wrong in all three ways, behind the daemon's back."""
+    alias = scene.behind()[0]
+    rows = scene.sql("SELECT id::text FROM content.film_work ORDER BY id LIMIT 3")
+    ids = [row[0] for row in rows]
+    scene.request("DELETE", f"/{alias}/_doc/{ids[0]}")
+    scene.request("POST", f"/{alias}/_update/{ids[1]}", {"doc": {"title": "wrong"}})
+    scene.request("PUT", f"/{alias}/_doc/00000000-0000-4000-8000-00000000dead", {"title": "gone"})
+    scene.request("PUT", f"/{alias}/_doc/no-uuid-at-all", {"title": "odd"})
+
+
+def test_verify_finds_and_mends_without_a_daemon(scene: Scene) -> None:
+    """Missing, stale and orphaned, with counts and ids; 1, then mended, then 0."""
+    scene.serve().stop()
+    verify = scene.start("verify")
+    verify.expect_exit(0)
+    assert " 0 wrong" in verify.output
+    lie(scene)
+    verify = scene.start("verify")
+    verify.expect_exit(1)
+    assert "300 documents compared, 4 wrong" in verify.output
+    for kind, count in (("missing", 1), ("stale", 1), ("orphaned", 2)):
+        assert re.search(rf"{kind}: {count} \(", verify.output)
+    assert "no-uuid-at-all" in verify.output
+    mend = scene.start("verify", "--repair")
+    mend.expect_exit(0)
+    scene.assert_converged()
+    scene.once()
+    scene.assert_converged()
+
+
+def test_verify_mends_beside_a_daemon(scene: Scene) -> None:
+    """The daemon is asked, and does it; live changes go on meanwhile."""
+    daemon = scene.serve()
+    lie(scene)
+    mend = scene.start("verify", "--repair", folder="second")
+    mend.expect_exit(0)
+    daemon.wait_for("reconciled")
+    scene.sql("UPDATE content.film_work SET title = 'After' WHERE id = md5('film 1')::uuid")
+    scene.wait_converged()
+    assert len(daemon.found("reconcile_started")) == 1
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_a_comparison_does_not_empty_the_index(scene: Scene) -> None:
+    """More than it may delete: nothing is deleted, the watermark stands, a person decides."""
+    scene.admin(
+        "INSERT INTO content.film_work (id, title, type) SELECT gen_random_uuid(), 'many', 'movie' "
+        "FROM generate_series(1, 1200)"
+    )
+    daemon = scene.serve()
+    daemon.stop()
+    scene.admin(BYPASS.format("DELETE FROM content.film_work WHERE title = 'many';"))
+    daemon = scene.start()
+    guarded = daemon.wait_for("deletes_guarded")
+    assert guarded["orphaned"] == 1200
+    assert scene.request("GET", f"/{scene.index}/_count")["count"] == 1500
+    saved = scene.state["last_processed"]
+    scene.sql("UPDATE content.film_work SET title = 'Live' WHERE id = md5('film 1')::uuid")
+    daemon.wait_for("indexed", after=guarded, written=1)
+    health = scene.start("health")
+    health.exit_status()
+    assert "needs a person's word" in health.output
+    assert scene.state["last_processed"] == saved
+    refused = scene.start("verify", "--repair", folder="second")
+    refused.expect_exit(1)
+    assert "--allow-deletes" in refused.log + refused.output
+    mend = scene.start("verify", "--repair", "--allow-deletes", folder="second")
+    mend.expect_exit(0)
+    scene.wait_converged()
+    daemon.wait_for("watermark_moved")
+    daemon.stop()
+    scene.assert_converged()
+    scene.once()
+    scene.assert_converged()
+
+
+@pytest.mark.parametrize(
+    "alteration",
+    [
+        BYPASS.format("DELETE FROM content.film_work WHERE id = md5('film 7')::uuid;"),
+        "ALTER TABLE content.film_work DISABLE TRIGGER ALL;"
+        "UPDATE content.film_work SET title = 'unseen', updated_at = '2001-01-01';",
+        "DO $$ DECLARE name text; BEGIN FOR name IN SELECT tgname FROM pg_trigger WHERE tgrelid = "
+        "'content.film_work'::regclass AND tgname LIKE '~listener%' LOOP EXECUTE format("
+        "'DROP TRIGGER %I ON content.film_work', name); END LOOP; END $$;"
+        "UPDATE content.film_work SET title = 'old stamp', updated_at = '2001-01-01';",
+        f"SET ROLE {OWNER}; ALTER TABLE content.person_film_work RENAME TO gone;"
+        "CREATE TABLE content.person_film_work (LIKE content.gone INCLUDING ALL);"
+        "DROP TABLE content.gone;"
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON content.person_film_work TO {APPLICATION};",
+        "DROP SCHEMA listener CASCADE;"
+        "DELETE FROM content.film_work WHERE id = md5('film 8')::uuid;",
+    ],
+    ids=["disabled and enabled", "disabled", "stamp dropped", "table anew", "our schema dropped"],
+)
+def test_the_audit_sees_what_was_altered(scene: Scene, alteration: str) -> None:
+    """Between two looks anything may have gone unrecorded: mend the triggers, then compare."""
+    scene.set(audit_every=0.3)
+    daemon = scene.serve()
+    mark = daemon.mark()
+    scene.admin(alteration)
+    daemon.wait_for("reconciled", after=mark)
+    scene.wait_converged()
+    mark = daemon.mark()
+    scene.sql("DELETE FROM content.film_work WHERE id = md5('film 9')::uuid")
+    scene.wait_converged()
+    assert not daemon.found("load_started", after=mark)
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_standby_takes_over_from_a_killed_daemon(scene: Scene) -> None:
+    """It says that it stands by, and serves within a moment of the other's SIGKILL."""
+    first = scene.serve()
+    second = scene.start(folder="second")
+    second.wait_for("standing_by")
+    for number in range(3):
+        scene.sql(f"UPDATE content.film_work SET title = 'Take {number}' WHERE rating IS NOT NULL")
+        first.kill()
+        scene.sql(
+            "DELETE FROM content.film_work "
+            "WHERE id = (SELECT min(id::text)::uuid FROM content.film_work)"
+        )
+        second.wait_for("caught_up")
+        scene.wait_converged()
+        assert not second.found("load_started")
+        assert not second.found("reconcile_started"), second.log
+        first, second = second, scene.start(folder=f"standby-{number}")
+        second.wait_for("standing_by")
+    second.stop()
+    first.stop()
+    scene.assert_converged()
