@@ -323,10 +323,10 @@ class Loads:
             unguarded=unguarded,
             cancelled=lambda: cancelled() or self._stop.requested,
         )
+        self._floor = min(self._floor or started_at, started_at)
         if report.guarded:
             self.guarded.add(kind.index)
         else:
-            self._floor = min(self._floor or started_at, started_at)
             self._keeper.reconciled(kind.index, started_at if proven else None)
             self._keeper.save_control(now=True)
         del self._comparing[number]

@@ -426,7 +426,7 @@ class HistoryChanged(Observation):
 
     reason: str
     LEVEL: ClassVar[Level] = "WARNING"
-    TEXT: ClassVar[str] = "another history: {reason}; a full load follows"
+    TEXT: ClassVar[str] = "another history: {reason}; database and index are compared"
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,8 @@ def test_a_comparison_does_not_empty_the_index(scene: Scene) -> None:
     refused.expect_exit(1)
     assert "--allow-deletes" in refused.log + refused.output
     mend = scene.start("verify", "--repair", "--allow-deletes", folder="second")
-    mend.expect_exit(0)
+    daemon.wait_for("reconciled", orphaned=1200, after=daemon.mark())
+    mend.expect_exit(0, deadline=60)
     scene.wait_converged()
     daemon.wait_for("watermark_moved")
     daemon.stop()
