@@ -166,12 +166,14 @@ class Demo:
 
     def edit(self, editor: Editor, index: Index, seconds: float) -> list[Row]:
         """Make all edits; raises NotArrived where one is not in the index in time."""
-        for edit in editor.warm_up():
-            self._measure(editor, index, "warm-up", edit, seconds)
+        with self._console.status("warm-up …"):
+            for edit in editor.warm_up():
+                self._measure(editor, index, "warm-up", edit, seconds)
         return [self._row(editor, index, kind, seconds) for kind in editor.kinds()]
 
     def _row(self, editor: Editor, index: Index, kind: Kind, seconds: float) -> Row:
-        taken = [self._measure(editor, index, kind.name, edit, seconds) for edit in kind.edits]
+        with self._console.status(f"{kind.name} …"):
+            taken = [self._measure(editor, index, kind.name, edit, seconds) for edit in kind.edits]
         indexed, searchable = zip(*taken, strict=True)
         return Row(
             kind.name,
@@ -269,9 +271,8 @@ def run(console: Console, times: int, seconds: float) -> None:
         daemon = demo.start_daemon()
         editor = stack.enter_context(contextlib.closing(Editor(demo.dsn, times)))
         index = stack.enter_context(contextlib.closing(demo.index()))
-        with console.status("edits …"):
-            rows = demo.edit(editor, index, seconds)
-            same = demo.compare(editor, index)
+        rows = demo.edit(editor, index, seconds)
+        same = demo.compare(editor, index)
         console.print(table_of(rows, times))
         console.print(same, highlight=False)
         if console.is_terminal and sys.stdin.isatty():
