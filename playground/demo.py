@@ -2,46 +2,35 @@
 
 Starts PostgreSQL and Elasticsearch, makes the movies database as the compose deployment does, runs
 the daemon and waits for its full load. Then it commits edits as any user of the database would, and
-asks Elasticsearch, without a pause, when it has them. On a terminal everything stays up until
-Ctrl-C. The exit status is 0 when every edit arrived, 1 when one did not, and 128 + the number of
-the signal that ended it early.
+asks Elasticsearch again and again when it has them. On a terminal everything stays up until Ctrl-C.
+The exit status is 0 when every edit arrived, 1 when one did not, and 128 + the number of the signal
+that ended it early.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import shlex
 import shutil
 import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from playground.demo_daemon import ROOT, Daemon, DaemonFailed
+from playground.demo_daemon import Daemon, DaemonFailed
 from playground.demo_edits import Edit, Editor, Kind
-from playground.demo_index import Document, Index, NotArrived, arrival, differences
-from playground.postgres import PostgresServer
-from playground.search import SearchServer
-from playground.system import LOOPBACK, PlaygroundError
+from playground.demo_index import Index, NotArrived, arrival, differences
+from playground.demo_scene import Scene
+from playground.system import PlaygroundError
 
-DATABASE: Final = "movies"
-ROLE: Final = "listener"
-PASSWORD: Final = "listener"  # noqa: S105 - of a server that listens on the loopback address only
-INDEX: Final = "movies"
-LOAD_WITHIN: Final = 300.0
 PAUSE: Final = 1.0
 """Seconds between two edits: each is measured by itself. Where many follow each other, the daemon
 keeps refreshes apart, and searches may see them later (docs/architecture.md)."""
@@ -64,142 +53,27 @@ class Row:
     searchable: tuple[float, float]
 
 
-class Demo:
-    """The parts of the demo, once they run. What was started is stopped by `stack`."""
+class Measurement:
+    """Commits edits, watches for them in the index, and remembers which films they touched."""
 
-    def __init__(self, stack: contextlib.ExitStack, console: Console) -> None:
-        self._stack = stack
+    def __init__(self, editor: Editor, index: Index, console: Console, seconds: float) -> None:
+        """`seconds`: in which an edit must be in the index."""
+        self._editor = editor
+        self._index = index
         self._console = console
-        self._postgres = stack.enter_context(contextlib.closing(PostgresServer()))
-        self._search = stack.enter_context(contextlib.closing(SearchServer()))
-        state = stack.enter_context(tempfile.TemporaryDirectory(prefix="listener-demo-"))
-        self._settings = {
-            "POSTGRES_HOST": LOOPBACK,
-            "POSTGRES_PORT": str(self._postgres.port),
-            "LISTENER_DB": DATABASE,
-            "LISTENER_DB_USER": ROLE,
-            "LISTENER_DB_PASSWORD": PASSWORD,
-            "ELASTICSEARCH_URL": self._search.url,
-            "LISTENER_STATE_FILE_NAME": str(Path(state, "state.yaml")),
-            "LISTENER_LOGGING_LEVEL": "DEBUG",
-        }
+        self._seconds = seconds
         self._touched: set[str] = set()
 
-    @property
-    def dsn(self) -> str:
-        """Where the database is, for a user of it."""
-        return self._postgres.dsn(DATABASE, user=ROLE, password=PASSWORD)
+    def rows(self) -> list[Row]:
+        """Make all edits. Raises NotArrived where one is not in the index in time."""
+        self._row(Kind("warm-up", tuple(self._editor.warm_up())))
+        return [self._row(kind) for kind in self._editor.kinds()]
 
-    def index(self) -> Index:
-        """The index, for a user of it."""
-        return Index(LOOPBACK, self._search.port, INDEX)
-
-    # -- before the edits ------------------------------------------------------------------------
-
-    def start_servers(self) -> None:
-        """Both servers, and the movies in PostgreSQL."""
-        with self._step("PostgreSQL") as told:
-            self._postgres.start()
-            version = self._postgres.execute("SHOW server_version")[0][0]
-            told.append(f"{version} on {LOOPBACK}:{self._postgres.port}")
-        with self._step("Elasticsearch") as told:
-            self._search.start()
-            told.append(f"{self._search.version} on {LOOPBACK}:{self._search.port}")
-        with self._step("movies") as told:
-            told.append(self._fill())
-
-    def _fill(self) -> str:
-        """Role, database and content: the script that PostgreSQL's image runs in compose."""
-        environment = {
-            **os.environ,
-            **self._settings,
-            "PATH": f"{self._postgres.psql.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            "PGHOST": str(self._postgres.socket_directory),
-            "PGPORT": str(self._postgres.port),
-            "POSTGRES_USER": "postgres",
-            "POSTGRES_DB": "postgres",
-        }
-        done = subprocess.run(
-            ["bash", str(ROOT / "sql" / "001_init_user_db.sh")],
-            check=False,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        if done.returncode:
-            raise PlaygroundError(f"sql/001_init_user_db.sh failed:\n{done.stdout}")
-        return done.stdout.splitlines()[-1].removeprefix("movies: ")
-
-    def start_daemon(self) -> Daemon:
-        """The daemon, with its full load behind it."""
-        self._say("listener: python -m listener --config config.yaml run")
-        daemon = self._stack.enter_context(Daemon(self._settings))
-        bar = Progress(
-            TextColumn("full load"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("documents"),
-            TimeElapsedColumn(),
-            console=self._console,
-            transient=True,
-            disable=not self._console.is_terminal,
-        )
-        with bar:
-            task = bar.add_task("load", total=None)
-            for told in daemon.observations(LOAD_WITHIN):
-                if told["event"] == "load_progress":
-                    bar.update(task, completed=told["documents"], total=told["total"])
-                    if not self._console.is_terminal:
-                        self._say(f"  {told['message']}")
-                elif told["event"] == "loaded":
-                    break
-        rate = told["documents"] / told["seconds"]
-        self._say(
-            f"full load: {told['documents']:,} documents in {told['seconds']:.1f} s "
-            f"({rate:,.0f} documents/s)"
-        )
-        return daemon
-
-    # -- the edits -------------------------------------------------------------------------------
-
-    def edit(self, editor: Editor, index: Index, seconds: float) -> list[Row]:
-        """Make all edits; raises NotArrived where one is not in the index in time."""
-        for edit in editor.warm_up():
-            self._measure(editor, index, "warm-up", edit, seconds)
-        return [self._row(editor, index, kind, seconds) for kind in editor.kinds()]
-
-    def _row(self, editor: Editor, index: Index, kind: Kind, seconds: float) -> Row:
-        taken = [self._measure(editor, index, kind.name, edit, seconds) for edit in kind.edits]
-        indexed, searchable = zip(*taken, strict=True)
-        return Row(
-            kind.name,
-            len(kind.edits[0].films),
-            (statistics.median(indexed), max(indexed)),
-            (statistics.median(searchable), max(searchable)),
-        )
-
-    def _measure(
-        self, editor: Editor, index: Index, name: str, edit: Edit, seconds: float
-    ) -> tuple[float, float]:
-        time.sleep(PAUSE)
-        self._touched.update(edit.films)
-        expected = editor.commit(edit)
-        began = time.perf_counter()
-        try:
-            indexed = arrival(index.get, expected, since=began, seconds=seconds)
-            searchable = arrival(index.search, expected, since=began, seconds=seconds)
-        except NotArrived as error:
-            raise NotArrived(f"{name}: {error}") from None
-        return indexed * 1000, searchable * 1000
-
-    def compare(self, editor: Editor, index: Index) -> str:
+    def compare(self) -> str:
         """Index equals query, for all edited documents and for the number of them all."""
-        expected = editor.documents(sorted(self._touched))
-        found: dict[str, Document] = index.get(list(expected))
-        wrong = differences(expected, found)
-        films, documents = editor.films(), index.count()
+        expected = self._editor.documents(sorted(self._touched))
+        wrong = differences(expected, self._index.get(list(expected)))
+        films, documents = self._editor.films(), self._index.count()
         if wrong or films != documents:
             raise NotArrived(
                 f"index and query differ in {len(wrong)} of {len(expected)} edited documents "
@@ -210,37 +84,28 @@ class Demo:
             f"{documents:,} documents for {films:,} films"
         )
 
-    # -- by hand ---------------------------------------------------------------------------------
-
-    def stay(self, daemon: Daemon, film: str, title: str) -> None:
-        """Show how to try it by hand, then what the daemon does, until a signal comes."""
-        daemon.skip()  # what it has told of the edits above
-        psql = shlex.quote(shutil.which("psql") or str(self._postgres.psql))
-        update = f"UPDATE content.film_work SET title = 'Edited by hand' WHERE id = '{film}'"
-        url = f"{self._search.url}/{INDEX}"
-        self._say(
-            f"\nIt all keeps running. Edit a film (now {title!r}), and look at its document:\n\n"
-            f'{psql} {self.dsn} -c "{update}"\n\n'
-            f"curl '{url}/_doc/{film}?pretty&_source_excludes=actors'\n\n"
-            f"Or search: curl '{url}/_search?pretty&q=title:edited&_source=title,genres'\n"
-            f"Or work at the prompt: {psql} {self.dsn}\n\n"
-            "What the daemon does is shown here. Ctrl-C stops everything."
+    def _row(self, kind: Kind) -> Row:
+        with self._console.status(f"{kind.name} …"):
+            taken = [self._measure(kind.name, edit) for edit in kind.edits]
+        indexed, searchable = zip(*taken, strict=True)
+        return Row(
+            kind.name,
+            len(kind.edits[0].films),
+            (statistics.median(indexed), max(indexed)),
+            (statistics.median(searchable), max(searchable)),
         )
-        quiet = {"watermark_moved", "refreshed"}
-        for told in daemon.observations():
-            if told["event"] not in quiet:
-                self._say(f"{told['at'][11:23]} {told['message']}")
 
-    @contextlib.contextmanager
-    def _step(self, name: str) -> Iterator[list[str]]:
-        began = time.monotonic()
-        told: list[str] = []
-        with self._console.status(f"{name} …"):
-            yield told
-        self._say(f"{name}: {'; '.join(told)} ({time.monotonic() - began:.1f} s)")
-
-    def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+    def _measure(self, name: str, edit: Edit) -> tuple[float, float]:
+        time.sleep(PAUSE)
+        self._touched.update(edit.films)
+        expected = self._editor.commit(edit)
+        began = time.perf_counter()
+        try:
+            indexed = arrival(self._index.get, expected, since=began, seconds=self._seconds)
+            searchable = arrival(self._index.search, expected, since=began, seconds=self._seconds)
+        except NotArrived as error:
+            raise NotArrived(f"{name}: {error}") from None
+        return indexed * 1000, searchable * 1000
 
 
 def table_of(rows: Sequence[Row], times: int) -> Table:
@@ -261,27 +126,43 @@ def table_of(rows: Sequence[Row], times: int) -> Table:
     return table
 
 
+def stay(scene: Scene, daemon: Daemon, film: str, title: str) -> None:
+    """Show how to try it by hand, then what the daemon does, until a signal comes."""
+    daemon.skip()  # what it has told of the edits above
+    psql = shlex.quote(shutil.which("psql") or str(scene.postgres.psql))
+    update = f"UPDATE content.film_work SET title = 'Edited by hand' WHERE id = '{film}'"
+    scene.say(
+        f"\nIt all keeps running. Edit a film (now {title!r}), and look at its document:\n\n"
+        f'{psql} {scene.dsn} -c "{update}"\n\n'
+        f"curl '{scene.url}/_doc/{film}?pretty&_source_excludes=actors'\n\n"
+        f"Or search: curl '{scene.url}/_search?pretty&q=title:edited&_source=title,genres'\n"
+        f"Or work at the prompt: {psql} {scene.dsn}\n\n"
+        "What the daemon does is shown here. Ctrl-C stops everything."
+    )
+    for told in daemon.observations():
+        if told["event"] not in ("watermark_moved", "refreshed"):
+            scene.say(f"{told['at'][11:23]} {told['message']}")
+
+
 def run(console: Console, times: int, seconds: float) -> None:
     """The whole demo; whatever ends it, everything is stopped."""
     with contextlib.ExitStack() as stack:
-        demo = Demo(stack, console)
-        demo.start_servers()
-        daemon = demo.start_daemon()
-        editor = stack.enter_context(contextlib.closing(Editor(demo.dsn, times)))
-        index = stack.enter_context(contextlib.closing(demo.index()))
-        with console.status("edits …"):
-            rows = demo.edit(editor, index, seconds)
-            same = demo.compare(editor, index)
-        console.print(table_of(rows, times))
-        console.print(same, highlight=False)
-        if console.is_terminal and sys.stdin.isatty():
+        scene = Scene(stack, console)
+        scene.start_servers()
+        daemon = scene.start_daemon()
+        with (
+            contextlib.closing(Editor(scene.dsn, times)) as editor,
+            contextlib.closing(scene.index()) as index,
+        ):
+            measurement = Measurement(editor, index, console, seconds)
+            console.print(table_of(measurement.rows(), times))
+            scene.say(measurement.compare())
             film, title = editor.some_film()
-            editor.close()
-            index.close()
+        if console.is_terminal and sys.stdin.isatty():
             try:
-                demo.stay(daemon, film, title)
+                stay(scene, daemon, film, title)
             except Interrupted:
-                console.print("stopping", highlight=False)
+                scene.say("stopping")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

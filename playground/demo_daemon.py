@@ -23,6 +23,11 @@ _TAIL = 20
 _FOREIGN = ("LISTENER_", "POSTGRES_", "ELASTICSEARCH_", "KIBANA_", "PG")
 
 
+def inherited() -> dict[str, str]:
+    """Our environment without what it says of servers."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+
+
 class DaemonFailed(Exception):
     """The daemon ended, or did not do in time what it should; the message has its last lines."""
 
@@ -42,13 +47,10 @@ class Daemon:
         self._reader = threading.Thread(target=self._read, name="log", daemon=True)
 
     def __enter__(self) -> Self:
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)
-        }
         self._process = subprocess.Popen(
             [sys.executable, "-m", "listener", "--config", "config.yaml", "run"],
             cwd=ROOT,
-            env={**inherited, **self._settings, "LISTENER_LOGGING_FORMAT": "json"},
+            env={**inherited(), **self._settings, "LISTENER_LOGGING_FORMAT": "json"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -61,6 +61,22 @@ def test_missing_state_and_control_document(scene: Scene) -> None:
     scene.assert_converged()
 
 
+def test_lost_control_document(scene: Scene) -> None:
+    """The generation begins anew, below that of all documents: it rises above it by itself."""
+    scene.once()
+    for _ in range(6):
+        scene.once()
+    scene.request("DELETE", f"/{scene.prefix}-control")
+    scene.sql("UPDATE content.film_work SET title = 'Edited' WHERE id = md5('film 291')::uuid")
+    scene.sql("DELETE FROM content.film_work WHERE id = md5('film 292')::uuid")
+    daemon = scene.start()
+    daemon.wait_for("caught_up")
+    scene.wait_converged()
+    assert not daemon.found("load_started")
+    daemon.stop()
+    scene.assert_converged()
+
+
 def test_damaged_state_is_refused(scene: Scene) -> None:
     """Never a silent start from zero: 2, with the file and the way out; nothing is overwritten."""
     scene.serve().stop()

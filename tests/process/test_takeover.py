@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+from playground.proxy import TcpProxy
+from playground.system import wait_until
 from tests.process.scene import Scene
 from tests.process.writer import Writer
 
@@ -35,6 +37,54 @@ def test_process_that_slept_through_a_takeover(scene: Scene) -> None:
             sleeper.wait_for("caught_up", after=mark)
     scene.wait_converged()
     sleeper.stop()
+    scene.assert_converged()
+
+
+def test_delayed_request_of_a_dead_generation(scene: Scene) -> None:
+    """Bulks that a network held back for the whole takeover arrive in the end: all are refused.
+
+    They hold the old title of a film, and the deletion of one that is there again.
+    """
+    direct = scene.options["elasticsearch"]["urls"]
+    with TcpProxy("127.0.0.1", scene.search.port) as proxy:
+        scene.set(elasticsearch={"urls": [f"http://127.0.0.1:{proxy.port}"]})
+        sleeper = scene.serve()
+        proxy.stall()
+        scene.sql("UPDATE content.film_work SET title = 'Old' WHERE id = md5('film 291')::uuid")
+        scene.sql("DELETE FROM content.film_work WHERE id = md5('film 292')::uuid")
+        wait_until(
+            lambda: (
+                scene.admin(
+                    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
+                    "AND application_name = 'listener: documents' AND state = 'idle' "
+                    "AND query_start > (SELECT max(updated_at) FROM listener.journal)"
+                )
+                != []
+            ),
+            seconds=10,
+            what="both are read",
+        )
+        sleeper.signal(signal.SIGSTOP)
+        scene.admin(OUR_SESSIONS)
+        scene.set(elasticsearch={"urls": direct})
+        follower = scene.start(folder="follower")
+        follower.wait_for("caught_up")
+        scene.sql("UPDATE content.film_work SET title = 'New' WHERE id = md5('film 291')::uuid")
+        scene.sql(
+            "INSERT INTO content.film_work (id, title, type) "
+            "VALUES (md5('film 292')::uuid, 'Again', 'movie')"
+        )
+        scene.wait_converged()
+        mark = sleeper.mark()
+        proxy.unstall()
+        sleeper.signal(signal.SIGCONT)
+        sleeper.wait_for("lock_held", after=mark)
+        sleeper.wait_for("indexed", after=mark, retried=lambda count: count > 0)
+        scene.assert_converged()
+        follower.stop()
+        sleeper.wait_for("caught_up", after=mark)
+        scene.wait_converged()
+        sleeper.stop()
     scene.assert_converged()
 
 
