@@ -2,8 +2,8 @@
 
 A forced refresh costs the server about fifteen times a plain write (measured on 7.17: 22 ms of CPU
 against 1.5 ms). Keeping refreshes apart by ten times their duration bounds what freshness takes
-from the cluster to a tenth. The shortest of the last few durations counts, and no wait is longer than a
-second: one slow answer of a busy machine must not keep the next edits out of searches.
+from the cluster to a tenth. The shortest of the last few durations counts, and no wait is longer
+than a second: one slow answer of a busy machine must not keep the next edits out of searches.
 """
 
 from __future__ import annotations
