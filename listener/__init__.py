@@ -1,5 +1,4 @@
 """listener: keeps Elasticsearch documents in step with a PostgreSQL database."""
 
-from importlib.metadata import version
-
-__version__ = version("listener")
+__version__ = "0.1.0"
+"""Written here too, since the package may run from a checkout in which it is not installed."""

@@ -1,10 +1,10 @@
 """The pipeline: pending changes -> ids -> documents -> bulk -> verdicts. Read this first.
 
 One worker thread reads, a few sender threads wait for Elasticsearch, and one lock guards what
-they share. The order of each batch is fixed (checked in DESIGN's model): take the ids, mark them
-as flying, draw the version, read, flush, send. An id is in at most one unanswered request; a
-change of it that arrives meanwhile waits. Bytes are never sent twice: whatever was not answered
-goes back to the pending set and is read again under a newer version.
+they share. The order of each batch is fixed: take the ids, mark them as flying, draw the version,
+read, flush, send. An id is in at most one unanswered request; a change of it that arrives
+meanwhile waits. Bytes are never sent twice: whatever was not answered goes back to the pending set
+and is read again under a newer version.
 
 While one bulk is in flight the next batch gathers, so batching needs no timer.
 """
@@ -358,7 +358,10 @@ class Pipeline:
                 return None
             if isinstance(task, MappedTask):
                 task.job.add(len(page))
-            shared.tasks.append(task)
+            if task.exhausted:
+                task.job.seal()
+            else:
+                shared.tasks.append(task)
             items: dict[Key, Jobs] = {}
             for key in page:
                 if key in shared.flying[task.document]:  # it waits until its request is answered

@@ -39,7 +39,6 @@ class TcpProxy:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._listener: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
         self._open: dict[asyncio.Task[None], list[socket.socket]] = {}
         self._stalled = False
         self._flowing = asyncio.Event()
@@ -148,13 +147,12 @@ class TcpProxy:
     async def _begin(self, listener: socket.socket) -> None:
         self._flowing = asyncio.Event()  # belongs to one loop, and the loop is new
         await self._obey()
-        self._accepting = asyncio.create_task(self._accept(listener))
+        # a reader, no task: one that is cancelled may already hold a client that nobody closes
+        asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
     async def _end(self) -> None:
-        if self._accepting is not None:
-            self._accepting.cancel()
-            await asyncio.gather(self._accepting, return_exceptions=True)
         if self._listener is not None:
+            asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
         await self._cut()
 
@@ -173,14 +171,16 @@ class TcpProxy:
         else:
             self._flowing.set()
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            client, _ = await loop.sock_accept(listener)
-            task = asyncio.create_task(self._serve(client))
-            self._open[task] = [client]
-            self._note(opened=True)
-            task.add_done_callback(self._forget)
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            client, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # it was gone before we looked
+        client.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._serve(client))
+        self._open[task] = [client]
+        self._note(opened=True)
+        task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         # here and not in the task, since a task that is cancelled at once never runs

@@ -16,6 +16,18 @@ def test_refreshes_keep_ten_times_their_duration_apart() -> None:
     assert pace.may_now(100.23)
 
 
+def test_one_slow_refresh_does_not_keep_the_next_edits_out() -> None:
+    """The shortest of the last few counts, and a second is the most."""
+    pace = RefreshPace()
+    for number in range(4):
+        pace.done(float(number), 0.005, ok=True)
+    pace.done(10.0, 2.0, ok=True)
+    assert pace.wait(10.0) <= 0.051
+    for number in range(5):
+        pace.done(20.0 + number, 2.0, ok=True)
+    assert pace.wait(24.0) == 1.0
+
+
 def test_a_failed_refresh_is_due_again() -> None:
     """What it should have made searchable still waits."""
     pace = RefreshPace(dirty=True)
