@@ -190,15 +190,16 @@ def test_it_stops_as_it_should(served: Served) -> None:
 
 
 def test_truncate_while_nobody_listens(scene: Scene) -> None:
-    """The journal has kept it: `--once` loads anew, once."""
+    """The journal has kept it: `--once` compares, once, and the index is mended."""
     scene.serve().stop()
     scene.sql("TRUNCATE content.person_film_work")
     scene.sql("DELETE FROM content.film_work WHERE id = md5('film 2')::uuid")
     once = scene.once()
-    assert len(once.found("loaded")) == 1
+    assert len(once.found("reconciled")) == 1
     scene.assert_converged()
     again = scene.once()
     assert not again.found("load_started")
+    assert not again.found("reconcile_started")
     scene.assert_converged()
 
 
@@ -219,7 +220,7 @@ def test_migration_under_a_running_daemon(scene: Scene) -> None:
     held = daemon.wait_for("held", after=mark)
     assert "film_work_id" in held["reason"]
     scene.admin("ALTER TABLE content.genre_film_work RENAME COLUMN film TO film_work_id")
-    daemon.wait_for("loaded", after=held)
+    daemon.wait_for("reconciled", after=held)
     scene.wait_converged()
     daemon.stop()
     scene.assert_converged()

@@ -177,14 +177,15 @@ def test_depot_ids_are_json_arrays(depot: Served) -> None:
 
 
 def test_depot_truncate(depot: Served) -> None:
-    """TRUNCATE of a table of one kind loads that kind anew, and no other."""
+    """TRUNCATE of a table of one kind compares that kind, and no other."""
     scene, daemon = depot
     items, regions = (document["index"] for document in scene.options["documents"])
     mark = daemon.mark()
     scene.sql('TRUNCATE "Depot"."Price.List"')
-    daemon.wait_for("loaded", after=mark, index=items)
+    daemon.wait_for("reconciled", after=mark, index=items)
     scene.wait_converged()
-    assert not daemon.found("load_started", after=mark, index=regions)
+    assert not daemon.found("reconcile_started", after=mark, index=regions)
+    assert not daemon.found("load_started", after=mark)
 
 
 def test_depot_restart_and_once(depot: Served) -> None:
