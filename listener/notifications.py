@@ -63,6 +63,14 @@ def lock_key(schema: str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def lock_holder(connection: postgres.Connection, schema: str) -> int | None:
+    """The PostgreSQL process that holds the lock; None: no daemon is active."""
+    row = connection.execute(
+        sqlfiles.load("watermark/lock_holder"), {"key": lock_key(schema)}
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
 class Notifications:
     """Keeps one LISTEN connection alive until it is stopped."""
 
@@ -184,8 +192,7 @@ class Notifications:
             row = connection.execute(sqlfiles.load("watermark/lock"), key).fetchone()
             if row and row[0]:
                 return
-            row = connection.execute(sqlfiles.load("watermark/lock_holder"), key).fetchone()
-            pid = row[0] if row else None
+            pid = lock_holder(connection, self._config.db_schema)
             if pid is not None and pid == self._previous_pid:
                 # our own session of before the outage, which the server still believes in
                 connection.execute("SELECT pg_catalog.pg_terminate_backend(%s)", (pid,))

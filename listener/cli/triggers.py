@@ -12,6 +12,7 @@ from listener import postgres, triggers
 from listener.assembly import watches_of
 from listener.config import Config
 from listener.lifecycle import Stop, Stopped
+from listener.notifications import lock_holder
 from listener.observations import Observe
 
 HELP: Final = "install, remove or print the triggers"
@@ -32,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace) -> int:
-    """Do it; 0 when done, 2 where it cannot be done, 3 where the server cannot be reached."""
+    """Do it; 0 done, 2 it cannot be done, 3 the server is away, 4 a daemon is active."""
     schema, role = config.postgres.db_schema, config.postgres.user
     try:
         watches = watches_of(config)
@@ -50,6 +51,14 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
                     )
                     print(f"installed: {count} statements" if count else "nothing to do")
                 case "remove":
+                    active = lock_holder(connection, schema)
+                    if active is not None:
+                        print(
+                            f"listener: a daemon is active (PostgreSQL process {active}) and would "
+                            "miss every change from here on: stop it first",
+                            file=sys.stderr,
+                        )
+                        return 4
                     for line in triggers.remove(connection, schema, observe=observe, stop=stop):
                         print(line)
                     print("removed")

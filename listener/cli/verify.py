@@ -19,7 +19,7 @@ from listener.control import ControlDocument
 from listener.daemon import Daemon, Status
 from listener.history import ALLOWED, ASKED
 from listener.lifecycle import Stop, Stopped
-from listener.notifications import lock_key
+from listener.notifications import lock_holder
 from listener.observations import Observe
 from listener.parked import ParkedTable
 from listener.postgres import Connection
@@ -132,10 +132,7 @@ class _Verify:
         return verdicts
 
     def _active(self) -> bool:
-        row = self._connection.execute(
-            sqlfiles.load("watermark/lock_holder"), {"key": lock_key(self._schema)}
-        ).fetchone()
-        return row is not None
+        return lock_holder(self._connection, self._schema) is not None
 
     def _ask(self, verdicts: Sequence[Verdict], reason: str) -> None:
         """Leave a word in the journal, which only we can write to, and ring."""

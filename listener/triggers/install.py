@@ -83,7 +83,7 @@ def remove(
             if one.column is not None and not one.clone:
                 left[
                     f"column {one.column} of {one.schema}.{one.relation} is left, and nothing "
-                    "stamps it any more: drop it if nobody else needs it"
+                    "stamps it any more"
                 ] = None
             if not one.clone:
                 by_table.setdefault(one.table, []).append(one)

@@ -151,3 +151,15 @@ def test_standby_takes_over_from_a_killed_daemon(scene: Scene) -> None:
     second.stop()
     first.stop()
     scene.assert_converged()
+
+
+def test_triggers_are_not_removed_under_a_daemon(scene: Scene) -> None:
+    """It would miss every change from then on: 4, and nothing is touched."""
+    daemon = scene.serve()
+    remove = scene.start("triggers", "remove", folder="second")
+    remove.expect_exit(4)
+    assert "stop it first" in remove.log
+    scene.sql("UPDATE content.film_work SET title = 'Still' WHERE id = md5('film 1')::uuid")
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
