@@ -88,7 +88,7 @@ def test_printed_sql_makes_it_start(manual: Scene) -> None:
     daemon.wait_for("parked")
     manual.sql("UPDATE content.film_work SET rating = 1 WHERE id = md5('film 1')::uuid")
     manual.sql("TRUNCATE content.genre_film_work")
-    daemon.wait_for("loaded", after=mark)
+    daemon.wait_for("reconciled", after=mark)
     manual.wait_converged()
     daemon.stop()
     again = manual.start("triggers", "print")
@@ -117,7 +117,7 @@ def test_installed_with_another_dsn(manual: Scene) -> None:
 
 
 def test_removed_and_installed_again(scene: Scene) -> None:
-    """What happened without triggers is unknown: the next start loads everything anew."""
+    """What happened without triggers is unknown: the next start compares everything."""
     scene.serve().stop()
     removed = scene.start("triggers", "remove")
     removed.expect_exit(0)
@@ -128,7 +128,7 @@ def test_removed_and_installed_again(scene: Scene) -> None:
     scene.sql("UPDATE content.film_work SET title = 'Silent' WHERE id = md5('film 1')::uuid")
     daemon = scene.start()
     daemon.wait_for("triggers_installed")
-    daemon.wait_for("loaded")
+    daemon.wait_for("reconciled")
     scene.wait_converged()
     daemon.stop()
     scene.assert_converged()
@@ -143,7 +143,7 @@ def test_emergency_exit(scene: Scene) -> None:
     scene.sql("DELETE FROM content.film_work WHERE id = md5('film 2')::uuid")
     assert scene.admin("SELECT 1 FROM pg_trigger WHERE NOT tgisinternal") == []
     daemon = scene.start()
-    daemon.wait_for("loaded")
+    daemon.wait_for("reconciled")
     scene.wait_converged()
     daemon.stop()
     scene.assert_converged()

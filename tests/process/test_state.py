@@ -195,7 +195,7 @@ def test_database_restored_to_an_earlier_state(scene: Scene) -> None:
 
 
 def test_rows_put_back_under_the_same_database(scene: Scene) -> None:
-    """The nonce of our schema is an old one (a restored dump of the tables): a full load."""
+    """The nonce of our schema is an old one (a restored dump of the tables): compare."""
     scene.serve().stop()
     [(nonce,)] = scene.admin("SELECT nonce FROM listener.meta")
     daemon = scene.start()
@@ -209,7 +209,7 @@ def test_rows_put_back_under_the_same_database(scene: Scene) -> None:
     )
     daemon = scene.start()
     daemon.wait_for("history_changed")
-    daemon.wait_for("loaded")
+    daemon.wait_for("reconciled")
     scene.wait_converged()
     daemon.stop()
     scene.assert_converged()
@@ -224,7 +224,7 @@ def test_journal_pruned_beyond_the_watermark(scene: Scene) -> None:
     )
     daemon = scene.start()
     daemon.wait_for("history_changed", reason=re.compile("pruned"))
-    daemon.wait_for("loaded")
+    daemon.wait_for("reconciled")
     scene.wait_converged()
     daemon.stop()
     scene.assert_converged()
