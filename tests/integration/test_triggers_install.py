@@ -186,6 +186,39 @@ def test_what_was_missing_makes_older_watermarks_reconcile(tables: Bench) -> Non
     assert pruned_below(tables) > former, "our body, but not its rights"
 
 
+def test_a_lost_journal_makes_older_watermarks_reconcile(tables: Bench) -> None:
+    """Its rows are gone; those of `parked` are not missed by anybody."""
+    tables.install()
+    former = pruned_below(tables)
+    tables.run("DROP TABLE listener.parked")
+    tables.install()
+    assert pruned_below(tables) == former
+    tables.run("DROP TABLE listener.journal")
+    tables.install()
+    assert pruned_below(tables) > former
+
+
+def test_writers_that_ran_an_altered_function_must_end_first(tables: Bench) -> None:
+    """Else they would commit, unrecorded, after `pruned_below`."""
+    tables.install()
+    tables.run("INSERT INTO film VALUES (1)")
+    name = tables.value("SELECT min(proname) FROM pg_proc WHERE proname LIKE 'listener%delete'")
+    tables.run(
+        f"CREATE OR REPLACE FUNCTION listener.{name}() RETURNS trigger LANGUAGE plpgsql "
+        "AS 'BEGIN RETURN NULL; END'"
+    )
+    writer = tables.connect()
+    table = tables.value(
+        f"SELECT min(tgrelid::regclass::text) FROM pg_trigger WHERE tgname = '{name}'"
+    )
+    writer.execute(f"BEGIN; DELETE FROM {table}".encode())
+    with pytest.raises(triggers.TriggerError, match="end what is in the way"):
+        tables.install(patience=0)
+    writer.execute("COMMIT")
+    tables.install()
+    assert tables.status() == ()
+
+
 def test_an_upgrade_of_bodies_is_no_reason_to_reconcile(
     tables: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -267,14 +267,24 @@ def test_columns_named_like_our_variables(bench: Bench) -> None:
     assert len(bench.told("UPDATE t SET side = -1").sent()) == 2
 
 
-def test_serialization_failures_pass_through(bench: Bench) -> None:
-    """They belong to the user's transaction, which must be told to try again."""
+@pytest.mark.parametrize(
+    ("state", "error"),
+    [
+        ("40001", psycopg.errors.SerializationFailure),
+        ("53100", psycopg.errors.DiskFull),
+        ("58030", psycopg.errors.IoError),
+    ],
+)
+def test_faults_of_the_server_pass_through(
+    bench: Bench, state: str, error: type[psycopg.Error]
+) -> None:
+    """They belong to the user's transaction, which must be told, for example to try again."""
     bench.run("CREATE TABLE t (id integer PRIMARY KEY, n integer); INSERT INTO t VALUES (1, 0)")
     bench.install(Watch("public", "t", ("id",)))
     bench.run(
         "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$;"
+        f"$$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$;"
         "CREATE TRIGGER fail BEFORE INSERT ON listener.journal EXECUTE FUNCTION fail()"
     )
-    with pytest.raises(psycopg.errors.SerializationFailure):
+    with pytest.raises(error):
         bench.run("UPDATE t SET n = 1")

@@ -1,5 +1,4 @@
 -- {event} of {table}: the keys into the journal, and out by NOTIFY.
-#variable_conflict use_column
 DECLARE
   v_notify CONSTANT text := {notify};
   v_room CONSTANT integer := {room};
