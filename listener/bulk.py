@@ -61,6 +61,8 @@ _NO_ROOM: Final = frozenset(
     }
 )
 _ALIAS_GONE: Final = frozenset({"index_not_found_exception"})
+_PREVIEW: Final = re.compile(r"\.? *Preview of field's value: '.*'", re.DOTALL)
+"""What users wrote does not belong into logs."""
 _STORED: Final = re.compile(r"current version \[(\d+)\]")
 
 
@@ -132,5 +134,6 @@ def judge(item: Mapping[str, Any]) -> Verdict:
 
 def _kind(error: Any) -> tuple[str, str]:
     if isinstance(error, Mapping):
-        return str(error.get("type", "unknown")), str(error.get("reason", ""))[:500]
+        reason = _PREVIEW.sub("", str(error.get("reason", "")))
+        return str(error.get("type", "unknown")), reason[:500]
     return "unknown", str(error)[:500]

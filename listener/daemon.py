@@ -110,7 +110,7 @@ class Daemon:
         mode = "full load" if self._force else "once" if self._once else "daemon"
         self._observe(observations.Started(__version__, self._config.pipeline, mode))
         status = self._outcome(self._work)
-        if status is Status.ACTIVE and self._once and not self._force:
+        if status is Status.ACTIVE and self._once and not self._force and self._repair is None:
             status = self._outcome(self._beside_active)
         self._observe(observations.StoppedAll(int(status)))
         return status
@@ -125,6 +125,9 @@ class Daemon:
             reason, status = self._describe(error), Status.GAVE_UP
         except AlreadyActive as error:
             reason, status = f"already active: {error}", Status.ACTIVE
+            if self._once and not self._force and self._repair is None:
+                self._observe(observations.BesideActive(str(error)))
+                return status
         except REFUSALS as error:
             reason, status = self._describe(error), Status.USAGE
         except Exception as error:

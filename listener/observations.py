@@ -481,7 +481,10 @@ class CheckFailed(Observation):
     what: str
     mend: str
     LEVEL: ClassVar[Level] = "ERROR"
-    TEXT: ClassVar[str] = "{what}. {mend}"
+
+    def sentence(self) -> str:
+        """What people read; there may be nothing to write down."""
+        return f"{self.what}. {self.mend}" if self.mend else self.what
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,7 +494,10 @@ class CheckWarning(Observation):
     what: str
     mend: str
     LEVEL: ClassVar[Level] = "WARNING"
-    TEXT: ClassVar[str] = "{what}. {mend}"
+
+    def sentence(self) -> str:
+        """What people read; there may be nothing to write down."""
+        return f"{self.what}. {self.mend}" if self.mend else self.what
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,6 +514,16 @@ class StoppedAll(Observation):
 
     status: int
     TEXT: ClassVar[str] = "stopped, exit status {status}"
+
+
+@dataclass(frozen=True, slots=True)
+class BesideActive(Observation):
+    """--once found a daemon at work: it writes nothing and waits for that one's watermark."""
+
+    reason: str
+    TEXT: ClassVar[str] = (
+        "a daemon is active ({reason}): waiting until its watermark has passed now"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,14 @@ def _postgres(config: Config, findings: list[Finding]) -> None:
     with postgres.connect(config.postgres, "listener: check") as connection:
         findings += look_at_server(connection)
         try:
-            findings += look_at_triggers(config, connection)
+            found = look_at_triggers(config, connection)
+            if found and config.triggers.install == "auto":
+                what = (
+                    f"{len(found)} triggers or tables of ours are missing or not as they should be"
+                )
+                findings.append(Finding("warning", what, "`listener run` installs them"))
+            else:
+                findings += found
             parts = assemble(config, connection)
         except ValueError as error:  # SQL files, keys, contradictions
             findings += [Finding("error", line) for line in str(error).split("; ")]

@@ -241,7 +241,7 @@ def test_signal_ends_the_wait_beside_an_active_daemon(scene: Scene) -> None:
     with writer.transaction():
         writer.execute("SELECT pg_current_xact_id()")
         once = scene.start("--once", folder="second")
-        once.wait_for("ended")
+        once.wait_for("beside_active")
         once.signal(signal.SIGTERM)
         assert once.exit_status(deadline=10) != 0
     scene.wait_converged()

@@ -120,6 +120,18 @@ def test_verdicts_go_by_error_type(item: Any, outcome: Outcome) -> None:
     assert judge(item).outcome is outcome
 
 
+def test_values_of_fields_stay_out_of_reasons() -> None:
+    """Elasticsearch quotes what a user wrote; a log must not."""
+    reason = "[1:9] failed to parse field [n] of type [float] in document with id '1'. "
+    verdict = judge(
+        answer(
+            400, "document_parsing_exception", f"{reason}Preview of field's value: 'my ' secret'"
+        )
+    )
+    assert "secret" not in verdict.reason
+    assert "field [n]" in verdict.reason
+
+
 def test_a_conflict_says_which_version_is_stored() -> None:
     """Whose generation it is decides; the version stands in the reason on all servers."""
     verdict = judge(
