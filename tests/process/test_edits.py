@@ -249,6 +249,7 @@ def test_two_pipelines_on_one_database(scene: Scene) -> None:
     assert not first.found("swept", after=marks[0])
     assert not second.found("swept", after=marks[1])
     second.stop()
+    first.stop()
     scene.start("triggers", "remove", folder="").expect_exit(0)  # of the first: not the second's
     scene.options = second_options
     scene.sql("UPDATE content.genre SET name = 'One' WHERE id = md5('genre 4')::uuid")
