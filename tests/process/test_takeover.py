@@ -78,7 +78,7 @@ def test_delayed_request_of_a_dead_generation(scene: Scene) -> None:
         mark = sleeper.mark()
         proxy.unstall()
         sleeper.signal(signal.SIGCONT)
-        sleeper.wait_for("lock_held", after=mark)
+        sleeper.wait_for("standing_by", after=mark)
         sleeper.wait_for("indexed", after=mark, retried=lambda count: count > 0)
         scene.assert_converged()
         follower.stop()
