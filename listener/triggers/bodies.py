@@ -87,6 +87,7 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         room=sql.Literal(room),
         chunk=keys.chunk(one, room),
         piece=keys.piece(one),
+        moved=keys.moved(one, event),
         changed=keys.changed(one, event),
         most=sql.Literal(keys.MOST),
         head=sql.Literal(head),

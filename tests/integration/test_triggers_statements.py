@@ -89,6 +89,23 @@ def test_keys_shifted_in_one_statement(films: Bench) -> None:
     assert (told.sent(), told.journaled()) == (keys(1, 2, 3, 4), keys(1))
 
 
+@pytest.mark.parametrize("kind", ["integer", "text"])
+@pytest.mark.parametrize("updated_at", ["updated_at", None])
+def test_one_key_moves_in_a_large_statement(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str, updated_at: str | None
+) -> None:
+    """Beyond the rows of which keys are compared one by one: the search finds it all the same."""
+    monkeypatch.setattr("listener.triggers.keys._ARRAY", 5)
+    bench.run(f"CREATE TABLE t (id {kind} PRIMARY KEY, updated_at timestamptz)")
+    bench.install(Watch("public", "t", ("id",), updated_at))
+    for rows in (4, 5, 6, 7, 20):
+        bench.run("TRUNCATE t")
+        bench.told(f"INSERT INTO t SELECT n FROM generate_series(1, {rows}) AS n")
+        told = bench.told(f"UPDATE t SET id = CASE id WHEN '{rows}' THEN '99' ELSE id END")
+        assert told.sent() == keys(*range(1, rows + 1), 99)
+        assert told.journaled() == (keys(rows) if updated_at else told.sent())
+
+
 def test_statements_without_rows_tell_nothing(films: Bench) -> None:
     """Statement triggers fire all the same."""
     told = films.told(

@@ -5,8 +5,10 @@ DECLARE
   v_at timestamptz;
   v_chunk record;
   v_count bigint := 0;
+  v_moved boolean;
   v_payloads text[] := '{{}}';
 BEGIN
+  v_moved := {moved};
   FOR v_chunk IN
     SELECT '[' || string_agg(p.piece, ',') || ']' AS keys, count(*) AS n, p.journaled
     FROM (
