@@ -14,6 +14,7 @@ import pytest
 
 from playground.proxy import TcpProxy
 from tests.process.scene import Scene
+from tests.process.writer import Writer
 
 FILMS = 3000
 PAGE = 75
@@ -286,6 +287,20 @@ def test_writes_during_a_load(slow: Scene) -> None:
     slow.wait_converged()
     daemon.stop()
     slow.assert_converged()
+
+
+def test_load_ends_under_writes(scene: Scene) -> None:
+    """An application that never pauses, renames included, before a slow Elasticsearch."""
+    with TcpProxy("127.0.0.1", scene.search.port, delay=0.05) as proxy:
+        scene.set(elasticsearch={"urls": [f"http://127.0.0.1:{proxy.port}"]}, page_size=40)
+        with Writer(scene):
+            daemon = scene.start()
+            daemon.wait_for("loaded")
+            daemon.wait_for("caught_up")
+        proxy.delay = 0
+        scene.wait_converged()
+        daemon.stop()
+    scene.assert_converged()
 
 
 def test_load_over_a_killed_postgres(slow: Scene) -> None:
