@@ -80,7 +80,8 @@ def assemble(config: Config, connection: Connection) -> Assembly:
             routes[watch.id].append(route)
             if one.mapping_file is not None:
                 mappings[watch.id] = one.mapping_file
-        own = Watch(*split_name(document.table), document.key)
+        # it gets no trigger, so what only triggers need is not asked of it
+        own = Watch(*split_name(document.table), document.key, notify="off")
         found = types.get(own.id) or triggers.resolve(
             connection, [own], schema, config.triggers
         ).types().get(own.id)
