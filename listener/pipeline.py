@@ -358,10 +358,7 @@ class Pipeline:
                 return None
             if isinstance(task, MappedTask):
                 task.job.add(len(page))
-            if task.exhausted:
-                task.job.seal()
-            else:
-                shared.tasks.append(task)
+            shared.tasks.append(task)  # its last, empty page gives the others their turn
             items: dict[Key, Jobs] = {}
             for key in page:
                 if key in shared.flying[task.document]:  # it waits until its request is answered

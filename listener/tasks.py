@@ -19,10 +19,6 @@ class Task(Protocol):
     job: Job
     load_only: bool
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether there are no more ids, as far as is known without asking."""
-
     def next_page(self, connection: Connection, most: int) -> list[Key] | None:
         """Up to `most` distinct ids, None when there are no more. May run SQL."""
 
@@ -37,11 +33,6 @@ class KeysTask:
         self.job = job
         self.load_only = load_only
         self._left = deque(keys)
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether there are no more ids."""
-        return not self._left
 
     def next_page(self, connection: Connection, most: int) -> list[Key] | None:  # noqa: ARG002
         """The next ids."""
@@ -76,11 +67,6 @@ class MappedTask:
         self._after: str | None = None
         self._more = True
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether there are no more ids, as far as is known without asking."""
-        return not self._more and not self._fetched
-
     def next_page(self, connection: Connection, most: int) -> list[Key] | None:
         """The next ids; runs the mapping query where none are at hand."""
         while not self._fetched and self._more:
@@ -89,7 +75,7 @@ class MappedTask:
             )
             self._more = self._after is not None
             self._fetched.extend(page)
-        page = [self._fetched.popleft() for _ in range(min(most, len(self._fetched)))]
-        if self.exhausted:
+        if not self._fetched:
             self._on_end()
-        return page or None
+            return None
+        return [self._fetched.popleft() for _ in range(min(most, len(self._fetched)))]
