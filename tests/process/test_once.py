@@ -34,6 +34,21 @@ def test_edits_and_deletes_while_nobody_listened(scene: Scene) -> None:
     scene.assert_converged()
 
 
+def test_many_small_commits_make_few_bulks(scene: Scene) -> None:
+    """Each commit has its row in the journal; what they tell is read and sent together."""
+    scene.serve().stop()
+    application = scene.connect()
+    for number in range(1, 291):
+        application.execute(
+            "DELETE FROM content.genre_film_work "
+            f"WHERE id = md5('genre link {number} 0')::uuid".encode()
+        )
+    once = scene.once()
+    assert once.found("swept", table="journal")
+    assert len(once.found("indexed")) <= 10, once.log
+    scene.assert_converged()
+
+
 def test_open_transactions_are_not_waited_for(scene: Scene) -> None:
     """What is visible is indexed; the watermark stays behind the open writer, who is named."""
     scene.serve().stop()
