@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test format compose-test requirements clean servers
+.PHONY: help demo test test-faults format compose-test requirements clean servers
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -32,6 +32,10 @@ test: $(STAMP) servers ## formatting, lint, types, layers, then all tests with c
 	$(BIN)/coverage combine --quiet
 	@rm -f .coverage.* # of a daemon that a test killed while it was writing
 	$(BIN)/coverage report
+
+# What `make test` leaves out for its time; names narrow it: make test-faults ARGS='-k failover'
+test-faults: $(STAMP) servers ## every outage, on servers that are really broken (30 minutes at most)
+	$(BIN)/python -m pytest --session-timeout=1800 tests/faults $(ARGS)
 
 format: $(STAMP) ## put all files into the one format
 	$(BIN)/ruff check --fix-only

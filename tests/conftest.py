@@ -2,4 +2,9 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.plugins.servers", "tests.plugins.daemon", "tests.plugins.convergence"]
+pytest_plugins = [
+    "tests.plugins.servers",
+    "tests.plugins.daemon",
+    "tests.plugins.convergence",
+    "tests.plugins.scenes",
+]

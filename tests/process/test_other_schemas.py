@@ -17,7 +17,7 @@ from playground.postgres import PostgresServer
 from playground.proxy import TcpProxy
 from playground.search import SearchServer
 from tests.plugins.daemon import ListenerProcess
-from tests.process.conftest import SCHEMAS
+from tests.plugins.scenes import SCHEMAS
 from tests.process.scene import Scene, Template, create_template, open_scene
 
 Served = tuple[Scene, ListenerProcess]
