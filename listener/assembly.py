@@ -105,6 +105,12 @@ def assemble(config: Config, connection: Connection) -> Assembly:
     )
 
 
+def triggers_wrong(config: Config, connection: Connection, parts: Assembly) -> tuple[str, ...]:
+    """What is not as it should be with the triggers, one sentence each."""
+    schema, role = config.postgres.db_schema, config.postgres.user
+    return triggers.status(connection, parts.watches, schema, config.triggers, role)
+
+
 def ensure_triggers(
     config: Config, connection: Connection, parts: Assembly, observe: Observe, stop: Stop
 ) -> None:
@@ -119,7 +125,7 @@ def ensure_triggers(
             triggers.install(
                 connection, parts.watches, schema, settings, role, observe=observe, stop=stop
             )
-        wrong = triggers.status(connection, parts.watches, schema, settings, role)
+        wrong = triggers_wrong(config, connection, parts)
         if wrong:
             raise TriggersWrong(f"{'; '.join(wrong[:3])}: run `listener triggers install`")
         found = triggers.resolve(connection, parts.watches, schema, settings)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from psycopg import sql
 
-from listener import identity, observations
+from listener import identity, observations, triggers
 from listener.changes import Watch
 from listener.control import Control, ControlDocument
 from listener.identity import Facts
@@ -26,6 +26,9 @@ TRUNCATED: Final = "TRUNCATE"
 ASKED: Final = "verify --repair"
 ALLOWED: Final = "verify --repair --allow-deletes"
 """Reasons of journal rows that a person asked for."""
+ALTERED: Final = "altered"
+"""Instead of the fingerprint's hash: no fingerprint is equal to it."""
+NAMED: Final = 3
 
 
 class ForeignState(Exception):
@@ -80,10 +83,13 @@ class History:
         control: ControlDocument,
         indexes: Indexes,
         keeper: Keeper,
+        wrong: Callable[[Connection], Sequence[str]],
         observe: Observe,
     ) -> None:
-        """`saved`: reads state.yaml. `force`: load everything, whatever was saved. `repair`:
-        compare everything once; True: delete any number.
+        """`wrong`: what is not as it should be with the triggers. `saved`: reads state.yaml.
+
+        `force`: load everything, whatever was saved. `repair`: compare everything once; True:
+        delete any number.
         """
         self._pipeline = pipeline
         self._watches = watches
@@ -96,11 +102,14 @@ class History:
         self._control = control
         self._indexes = indexes
         self._keeper = keeper
+        self._wrong = wrong
         self._observe = observe
         self._begun = False
         self._nonce = str(uuid.uuid4())
         self._mappings: dict[str, str] = {}
         """By index UUID, what its mapping was when it was first looked at."""
+        self._fingerprint: Mapping[str, str] = {}
+        """What the triggers and tables were at the last look that found them unaltered."""
 
     def begin(self, connection: Connection) -> Findings:
         """Look at both servers. The first call decides where the watermark starts.
@@ -134,6 +143,7 @@ class History:
         if fresh or not self._begun:
             self._renew(connection, facts)
         self._begun = True
+        self._fingerprint = facts.fingerprint
         for reason in reasons:
             self._observe(observations.HistoryChanged(reason))
         current: list[Current | None] = []
@@ -151,9 +161,14 @@ class History:
     def audit(self, connection: Connection) -> str | None:
         """Whether triggers, tables and indexes are still what they were: None, or what is not."""
         known = self._keeper.identity
-        found = identity.trigger_hash(connection, self._watches, self._schema)
-        if found != known.triggers:
-            return "triggers or watched tables were altered"
+        found = triggers.fingerprint(connection, self._watches, self._schema)
+        if identity.trigger_hash(found) != known.triggers:
+            self.distrust()
+            return self._altered(found)
+        wrong = self._wrong(connection)
+        if wrong:
+            self.distrust()
+            return wrong[0]
         for kind in self._kinds:
             expected = known.indexes.get(kind.index)
             if expected is None:
@@ -167,6 +182,25 @@ class History:
             if self._mappings.setdefault(behind.uuid, behind.mapping) != behind.mapping:
                 return f"{kind.index}: the mapping of {behind.name} was altered"
         return None
+
+    def distrust(self) -> None:
+        """What records changes was found altered: the next session compares, whatever it finds.
+
+        Written down, since it may be put back as it was before anybody can begin a session.
+        """
+        if self._begun:
+            known = self._keeper.identity
+            self._keeper.identify(known.model_copy(update={"triggers": ALTERED}))
+            self._keeper.save(now=True)
+
+    def _altered(self, found: Mapping[str, str]) -> str:
+        """What was altered since the last look, in words."""
+        before = self._fingerprint
+        names = sorted(name for name in {*before, *found} if before.get(name) != found.get(name))
+        if not names:
+            return "triggers or watched tables were altered"
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return f"altered, and may have missed changes: {', '.join(names[:NAMED])}{more}"
 
     def seen(self, lsn: str) -> None:
         """Remember how far the WAL has come."""

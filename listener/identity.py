@@ -29,8 +29,13 @@ class Facts:
     wal_lsn: str
     nonce: str | None
     tables: Mapping[str, int]
-    triggers: str
+    fingerprint: Mapping[str, str]
     now: datetime
+
+    @property
+    def triggers(self) -> str:
+        """The fingerprint as a hash."""
+        return trigger_hash(self.fingerprint)
 
 
 def read(connection: Connection, watches: Sequence[Watch], schema: str) -> Facts:
@@ -57,15 +62,14 @@ def read(connection: Connection, watches: Sequence[Watch], schema: str) -> Facts
         row[3],
         nonce[0],
         tables,
-        trigger_hash(connection, watches, schema),
+        triggers.fingerprint(connection, watches, schema),
         nonce[1],
     )
 
 
-def trigger_hash(connection: Connection, watches: Sequence[Watch], schema: str) -> str:
+def trigger_hash(fingerprint: Mapping[str, str]) -> str:
     """Changes whenever anything that records changes was altered, though it was altered back."""
-    found = triggers.fingerprint(connection, watches, schema)
-    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(sorted(fingerprint.items())).encode()).hexdigest()[:16]
 
 
 def renew_nonce(connection: Connection, schema: str, nonce: str) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 from listener import elastic, postgres
-from listener.assembly import Assembly, ensure_triggers
+from listener.assembly import Assembly, TriggersWrong, ensure_triggers, triggers_wrong
 from listener.backoff import Backoff
 from listener.batches import Limits
 from listener.compare import Comparison
@@ -110,6 +110,7 @@ class Stages:
             control=control,
             indexes=indexes,
             keeper=self.keeper,
+            wrong=lambda connection: triggers_wrong(config, connection, parts),
             observe=observe,
         )
         self._inbox = Inbox(parts.types, self.pipeline)
@@ -117,6 +118,13 @@ class Stages:
         def compare(connection: postgres.Connection, kind: Kind, index: str) -> Comparison:
             aside = {one for name, one in parked.read(connection) if name == kind.index}
             return Comparison(kind.source, client, index, aside)
+
+        def ensure(connection: postgres.Connection) -> None:
+            try:
+                ensure_triggers(config, connection, parts, observe, stop)
+            except TriggersWrong:
+                history.distrust()
+                raise
 
         all_rows = all(watch.notify == "rows" for watch in parts.watches)
         self.loads = Loads(
@@ -141,9 +149,7 @@ class Stages:
             new_sweep=partial(
                 Sweep, parts.watches, parts.types, parts.zoneless, config.postgres.db_schema
             ),
-            ensure_triggers=lambda connection: ensure_triggers(
-                config, connection, parts, observe, stop
-            ),
+            ensure_triggers=ensure,
             inbox=self._inbox,
             pipeline=self.pipeline,
             fence=fence,

@@ -48,7 +48,11 @@ def test_ordinary_life_changes_nothing(audited: Bench) -> None:
         "ALTER TABLE film ADD COLUMN more text; ALTER TABLE film DROP COLUMN title",
         "CREATE INDEX ON film (more); CREATE TABLE other (id integer)",
         "GRANT SELECT ON film TO PUBLIC; COMMENT ON TABLE film IS 'films'",
-        "UPDATE listener.meta SET nonce = gen_random_uuid()",
+        "UPDATE listener.meta SET nonce = gen_random_uuid(); DELETE FROM listener.journal",
+        "VACUUM listener.journal",
+        "ANALYZE listener.journal",
+        "VACUUM listener.meta",
+        "ALTER TABLE film ADD CHECK (id > 0); CREATE TABLE child (film integer REFERENCES film)",
     ):
         audited.run(statement)
     assert audited.fingerprint() == before
@@ -66,6 +70,15 @@ def test_ordinary_life_changes_nothing(audited: Bench) -> None:
         "ALTER TABLE film RENAME updated_at TO x; ALTER TABLE film RENAME x TO updated_at",
         "ALTER TABLE film ALTER id TYPE bigint; ALTER TABLE film ALTER id TYPE integer",
         "ALTER TABLE listener.journal RENAME id TO x; ALTER TABLE listener.journal RENAME x TO id",
+        "ALTER TABLE listener.journal RENAME keys TO x;"
+        "ALTER TABLE listener.journal RENAME x TO keys",
+        "ALTER TABLE listener.journal ADD CONSTRAINT never CHECK (false) NOT VALID;"
+        "ALTER TABLE listener.journal DROP CONSTRAINT never",
+        "REVOKE ALL ON listener.journal FROM postgres; GRANT ALL ON listener.journal TO postgres",
+        "REVOKE USAGE ON SCHEMA listener FROM postgres; GRANT USAGE ON SCHEMA listener TO postgres",
+        "ALTER FUNCTION listener.{film}() OWNER TO pg_monitor;"
+        "ALTER FUNCTION listener.{film}() OWNER TO postgres",
+        "TRUNCATE listener.journal",
     ],
 )
 def test_altered_and_altered_back(audited: Bench, change: str) -> None:
@@ -99,6 +112,11 @@ def test_altered_and_altered_back(audited: Bench, change: str) -> None:
         ("ALTER TABLE film RENAME updated_at TO changed", "has no column updated_at"),
         ("CREATE TABLE part2 PARTITION OF part FOR VALUES FROM (10) TO (20)", "part2: trigger"),
         ("ALTER TABLE part DETACH PARTITION part1", "part1: trigger"),
+        (
+            "CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+            'CREATE TRIGGER "~z" BEFORE UPDATE ON film FOR EACH ROW EXECUTE FUNCTION mine()',
+            "fires after our stamp",
+        ),
         ("DROP TABLE listener.journal", "lacks journal"),
         ("DROP SCHEMA listener CASCADE", "there is no schema listener"),
     ],
@@ -116,4 +134,12 @@ def test_a_dropped_partition(audited: Bench) -> None:
     before = audited.fingerprint()
     audited.run("DROP TABLE part1")
     assert audited.status() == ()
+    assert audited.fingerprint() != before
+
+
+def test_another_primary_key(audited: Bench) -> None:
+    """Which rows are the same one in a comparison depends on it: the functions are made anew."""
+    before = audited.fingerprint()
+    audited.run("ALTER TABLE film DROP CONSTRAINT film_pkey, ADD PRIMARY KEY (title)")
+    assert any("is not as this version makes it" in line for line in audited.status())
     assert audited.fingerprint() != before

@@ -172,7 +172,9 @@ def test_notify_must_be_off(target: Bench) -> None:
 
 def test_a_table_that_is_subscribed_later(source: Bench, target: Bench) -> None:
     """The audit sees that row triggers are needed now, and back."""
+    before = target.fingerprint()
     unsubscribe(target)
+    assert target.fingerprint() != before
     assert any("is no longer wanted" in line for line in target.status())
     target.install()
     assert target.status() == ()

@@ -1,4 +1,5 @@
--- The state of everything that records changes: tables, their parts, columns, triggers, functions.
+-- The state of everything that records changes: tables, their parts, columns, triggers, functions,
+-- our schema and who may use it. A row's xmin shows what was altered and altered back.
 WITH RECURSIVE tree AS (
     SELECT c.oid
     FROM ROWS FROM (
@@ -11,15 +12,27 @@ WITH RECURSIVE tree AS (
     FROM tree AS t
     JOIN pg_catalog.pg_inherits AS i ON i.inhparent = t.oid
 ), relation AS (
-    SELECT c.oid, n.nspname || '.' || c.relname AS label, c.relkind, c.relpersistence
+    SELECT c.oid, c.xmin, n.nspname || '.' || c.relname AS label, c.relkind, c.relpersistence,
+           n.nspname = %(schema)s AS ours
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.oid IN (SELECT oid FROM tree) OR n.nspname = %(schema)s AND c.relkind = 'r'
 )
+SELECT 'schema ' || n.nspname, pg_catalog.concat_ws(' ', n.oid, n.xmin)
+FROM pg_catalog.pg_namespace AS n
+WHERE n.nspname = %(schema)s
+UNION ALL
+-- The owner of a watched table may do with it what he likes (VACUUM FULL, new columns): its xmin is
+-- no sign. Of ours it is: rights that were revoked and given back, a TRUNCATE of the journal.
 SELECT 'table ' || r.label,
        pg_catalog.concat_ws(' ', r.oid, r.relkind, r.relpersistence,
+           CASE WHEN r.ours THEN r.xmin END,
            (SELECT pg_catalog.string_agg(i.inhparent::text, ',' ORDER BY i.inhparent)
-            FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = r.oid))
+            FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = r.oid),
+           (SELECT 'primary key ' || i.indkey::text
+            FROM pg_catalog.pg_index AS i WHERE i.indrelid = r.oid AND i.indisprimary),
+           (SELECT 'subscribed'
+            WHERE EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid = r.oid)))
 FROM relation AS r
 UNION ALL
 SELECT 'column ' || r.label || '.' || a.attname,
@@ -27,7 +40,7 @@ SELECT 'column ' || r.label || '.' || a.attname,
            pg_catalog.format_type(a.atttypid, a.atttypmod))
 FROM relation AS r
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid
-WHERE a.attname = ANY (%(columns)s) AND NOT a.attisdropped AND a.attnum > 0
+WHERE (r.ours OR a.attname = ANY (%(columns)s)) AND NOT a.attisdropped AND a.attnum > 0
 UNION ALL
 SELECT 'trigger ' || r.label || ' ' || g.tgname,
        pg_catalog.concat_ws(' ', g.oid, g.xmin, g.tgenabled, f.oid, f.xmin,
@@ -37,4 +50,7 @@ JOIN pg_catalog.pg_trigger AS g ON g.tgrelid = r.oid
 JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = f.pronamespace
 WHERE n.nspname = %(schema)s
+   -- somebody's BEFORE ROW trigger of INSERT or UPDATE that could fire after our stamp
+   OR g.tgtype & 3 = 3 AND g.tgtype & 20 <> 0 AND g.tgname > '~listener_stamp_'
+      AND NOT pg_catalog.starts_with(g.tgname::pg_catalog.text, '~listener_stamp_')
 ORDER BY 1
