@@ -1,0 +1,101 @@
+"""What the outages of PostgreSQL share: servers of their own, and how long a recovery takes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from playground.cluster import Setting
+from playground.postgres import PostgresServer
+from playground.proxy import TcpProxy
+from playground.search import SearchServer
+from playground.system import wait_until
+from tests.plugins.daemon import PROJECT
+from tests.plugins.scenes import SCHEMAS
+from tests.process.scene import OWNER, Scene, Template, create_roles, create_template, open_scene
+
+
+@contextlib.contextmanager
+def own_server(
+    settings: Mapping[str, Setting] | None = None, server: PostgresServer | None = None
+) -> Iterator[tuple[PostgresServer, Template]]:
+    """A PostgreSQL for one module or test alone, with the roles and the movies."""
+    with server or PostgresServer(settings=settings) as running:
+        create_roles(running)
+        yield (
+            running,
+            create_template(
+                running,
+                "content",
+                PROJECT / "config.yaml",
+                PROJECT / "sql" / "movies" / "schema.sql",
+                SCHEMAS / "movies" / "content.sql",
+            ),
+        )
+
+
+@contextlib.contextmanager
+def own_scene(
+    search: SearchServer, folder: Path, settings: Mapping[str, Setting] | None = None
+) -> Iterator[Scene]:
+    """A scene on a PostgreSQL of its own. `scene.proxy` is the daemon's way to it."""
+    with (
+        own_server(settings) as (server, template),
+        open_scene(server, search, template, folder) as scene,
+        through_proxy(scene),
+    ):
+        yield scene
+
+
+@contextlib.contextmanager
+def through_proxy(scene: Scene) -> Iterator[TcpProxy]:
+    """The daemon reaches PostgreSQL through a proxy; the application goes directly."""
+    with TcpProxy("127.0.0.1", scene.postgres.port) as proxy:
+        scene.proxy = proxy
+        scene.set(postgres={"port": proxy.port})
+        yield proxy
+
+
+class Recovery:
+    """From the moment when the server is back to index = query, printed."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._back = time.monotonic()
+
+    def back(self) -> None:
+        """The server is back: now."""
+        self._back = time.monotonic()
+
+    def converged(self, scene: Scene, deadline: float = 30) -> None:
+        """Wait until index = query, and print how long it took."""
+        scene.wait_converged(deadline)
+        print(f"recovery time, {self._what}: {time.monotonic() - self._back:.2f} s")
+
+
+def wait_indexed(scene: Scene, name: str) -> None:
+    """Wait until the document with the id `md5(name)::uuid` is in the index."""
+    doc_id = uuid.UUID(hashlib.md5(name.encode(), usedforsecurity=False).hexdigest())
+    path = f"/{scene.index}/_doc/{doc_id}"
+    wait_until(
+        lambda: scene.search.request("GET", path)[0] == 200,
+        seconds=30,
+        what=f"the document {name!r} is in the index",
+    )
+
+
+def parked(scene: Scene) -> int:
+    """How many documents were put aside."""
+    return int(scene.admin("SELECT count(*) FROM listener.parked")[0][0])
+
+
+def sessions(scene: Scene) -> str:
+    """SQL: the processes of the daemon in this database, by the name of the session."""
+    return (
+        "SELECT pid, application_name FROM pg_stat_activity WHERE datname = current_database() "
+        f"AND usename = '{OWNER}' AND application_name LIKE 'listener: %'"
+    )
