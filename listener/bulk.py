@@ -64,6 +64,21 @@ _ALIAS_GONE: Final = frozenset({"index_not_found_exception"})
 _PREVIEW: Final = re.compile(r"\.? *Preview of field's value: '.*'", re.DOTALL)
 """What users wrote does not belong into logs."""
 _STORED: Final = re.compile(r"current version \[(\d+)\]")
+_BLOCK: Final = re.compile(r"(?:index \[([^\]]+)\] )?blocked by: \[\w+/(\d+)/")
+_CLOSED: Final = re.compile(r"\Aindex_closed_exception\b")
+_LIFTS: Final = {
+    "4": "POST /{index}/_open",
+    "5": 'PUT /{index}/_settings {{"index.blocks.read_only": null}}',
+    "6": 'PUT /_cluster/settings {{"persistent": {{"cluster.blocks.read_only": null}}}}',
+    "8": 'PUT /{index}/_settings {{"index.blocks.write": null}}',
+    "9": 'PUT /{index}/_settings {{"index.blocks.metadata": null}}',
+    "12": "free disk space (the server lifts it then, or after "
+    'PUT /{index}/_settings {{"index.blocks.read_only_allow_delete": null}})',
+    "13": 'PUT /_cluster/settings {{"persistent": {{"cluster.blocks.read_only_allow_delete": '
+    "null}}}}",
+}
+"""By the number of a block, which all servers share: what lifts it. Somebody has set it, so that
+is a person's decision."""
 
 
 def versioned(generation: int, counter: int) -> int:
@@ -104,6 +119,15 @@ def encode(documents: Sequence[Document], targets: Sequence[str], version: int) 
     return b"".join(parts)
 
 
+def with_mend(reason: str, index: str = "INDEX") -> str:
+    """A server's reason; where a person has forbidden to write, with the command that allows it."""
+    found = _BLOCK.search(reason)
+    lifts = _LIFTS.get(found[2]) if found else _LIFTS["4"] if _CLOSED.match(reason) else None
+    if lifts is None:
+        return reason
+    return f"{reason} Mend: {lifts.format(index=(found and found[1]) or index)}"
+
+
 def judge(item: Mapping[str, Any]) -> Verdict:
     """The verdict on one item of a bulk's reply, by error type, not by status."""
     ((operation, result),) = item.items()
@@ -116,6 +140,7 @@ def judge(item: Mapping[str, Any]) -> Verdict:
             return Verdict(Outcome.DONE)
         return Verdict(Outcome.HOLD, f"status {status} without an error")
     kind, reason = _kind(error)
+    index = error.get("index", "INDEX") if isinstance(error, Mapping) else "INDEX"
     stored = None
     if kind == "version_conflict_engine_exception":
         outcome = Outcome.CONFLICT
@@ -129,7 +154,7 @@ def judge(item: Mapping[str, Any]) -> Verdict:
         outcome = Outcome.PARK
     else:
         outcome = Outcome.HOLD
-    return Verdict(outcome, f"{kind}: {reason}", stored)
+    return Verdict(outcome, with_mend(f"{kind}: {reason}", index), stored)
 
 
 def _kind(error: Any) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import elasticsearch
 from elastic_transport import HttpHeaders, Urllib3HttpNode
 from elastic_transport._node import NodeApiResponse
 
+from listener.bulk import with_mend
 from listener.config import ElasticsearchConfig
 from listener.settings import secret
 
@@ -98,7 +99,8 @@ def describe(error: BaseException) -> str:
         body = error.body
         if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping):
             inner = body["error"]
-            return f"{error.status_code} {inner.get('type')}: {str(inner.get('reason'))[:300]}"
+            reason = f"{inner.get('type')}: {str(inner.get('reason'))[:300]}"
+            return f"{error.status_code} {with_mend(reason, str(inner.get('index', 'INDEX')))}"
         return f"{error.status_code} {str(body)[:300]}"
     if isinstance(error, elastic_transport.TransportError):
         return f"{type(error).__name__}: {str(error.message)[:300]}"

@@ -126,7 +126,8 @@ def _post(client: elastic.Client, body: bytes, *, refresh: bool) -> Any:
     params: dict[str, Any] = {
         "require_alias": "true",
         "timeout": "10s",
-        "filter_path": "errors,items.*.status,items.*.error.type,items.*.error.reason",
+        "filter_path": "errors,items.*.status,items.*.error.type,items.*.error.reason,"
+        "items.*.error.index",
     }
     if refresh:
         params["refresh"] = "true"

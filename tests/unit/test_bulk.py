@@ -145,3 +145,31 @@ def test_a_conflict_says_which_version_is_stored() -> None:
     assert verdict.outcome is Outcome.CONFLICT
     assert verdict.stored_version == 1099511627777
     assert judge(answer(409, "version_conflict_engine_exception", "?")).stored_version is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "index", "mend"),
+    [
+        (
+            "cluster_block_exception",
+            "index [films-1] blocked by: [FORBIDDEN/8/index write (api)];",
+            None,
+            'PUT /films-1/_settings {"index.blocks.write": null}',
+        ),
+        (
+            "cluster_block_exception",
+            "blocked by: [FORBIDDEN/6/cluster read-only (api)];",
+            None,
+            'PUT /_cluster/settings {"persistent": {"cluster.blocks.read_only": null}}',
+        ),
+        ("index_closed_exception", "closed", "films-1", "POST /films-1/_open"),
+    ],
+)
+def test_what_a_person_has_forbidden_is_said_with_its_command(
+    kind: str, reason: str, index: str | None, mend: str
+) -> None:
+    """Nothing is parked for it, and whoever reads the log knows how to go on."""
+    error = {"type": kind, "reason": reason} | ({"index": index} if index else {})
+    verdict = judge({"index": {"status": 403, "error": error}})
+    assert verdict.outcome is Outcome.HOLD
+    assert verdict.reason.endswith(f"Mend: {mend}")

@@ -1,0 +1,162 @@
+"""What the outages of Elasticsearch share: a wire that holds what it is told to, and recovery."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+from playground.proxy import TcpProxy
+from playground.system import wait_until
+from tests.plugins.daemon import ListenerProcess, Record
+from tests.process.scene import Scene
+
+_CHUNK = 65_536
+_ACTION = re.compile(
+    rb'\{"(?:index|delete)":(\{[^\n]*?"version":\d+,"version_type":"[a-z_]+"\})\}\n'
+)
+
+
+class Wire(TcpProxy):
+    """A proxy before Elasticsearch that holds one direction, or the clients of one moment.
+
+    What it holds is delivered later, even where the client has long given up: the delayed packets
+    of a network, or of a node that was frozen.
+    """
+
+    def __init__(self, target_port: int) -> None:
+        super().__init__("127.0.0.1", target_port)
+        self._answers = asyncio.Event()
+        self._holding = False
+        self._capturing = False
+        self._captured: list[asyncio.Event] = []
+        self._seen = threading.Condition()
+        self._requests: list[bytearray] = []
+
+    # -- for the test ----------------------------------------------------------------------------
+
+    def hold_answers(self) -> None:
+        """Requests go on to the server and are carried out; nobody hears of it."""
+        self._holding = True
+        self._call(self._set_answers())
+
+    def release_answers(self) -> None:
+        """What was held goes on, to whoever still waits for it."""
+        self._holding = False
+        self._call(self._set_answers())
+
+    def capture(self) -> None:
+        """Cut all connections; who connects from now on is accepted, and held with its bytes."""
+        self._capturing = True
+        self.cut()
+
+    def let_pass(self) -> None:
+        """Whoever connects from now on passes; the captured ones stay where they are."""
+        self._capturing = False
+
+    def wait_captured(self, count: int = 1, seconds: float = 10) -> None:
+        """Wait until so many clients are captured."""
+        wait_until(lambda: len(self._captured) >= count, seconds=seconds, what="captured clients")
+
+    def deliver(self) -> None:
+        """Bring to the server what the captured clients have sent, though they are gone."""
+        self._call(self._deliver())
+
+    @property
+    def sent(self) -> bytes:
+        """All that clients have sent through this wire."""
+        with self._seen:
+            return b"\n".join(bytes(one) for one in self._requests)
+
+    def actions(self) -> Counter[tuple[str, str, int]]:
+        """How often each alias, id and version was sent."""
+        found: Counter[tuple[str, str, int]] = Counter()
+        for match in _ACTION.finditer(self.sent):
+            action: dict[str, Any] = json.loads(match[1])
+            found[action["_index"], action["_id"], action["version"]] += 1
+        return found
+
+    # -- its thread ------------------------------------------------------------------------------
+
+    async def _begin(self, listener: socket.socket) -> None:
+        self._answers = asyncio.Event()
+        await self._set_answers()
+        await super()._begin(listener)
+
+    async def _set_answers(self) -> None:
+        if self._holding:
+            self._answers.clear()
+        else:
+            self._answers.set()
+
+    async def _deliver(self) -> None:
+        for gate in self._captured:
+            gate.set()
+        self._captured.clear()
+
+    async def _serve(self, client: socket.socket) -> None:
+        if self._capturing:
+            gate = asyncio.Event()
+            self._captured.append(gate)
+            await gate.wait()
+        await super()._serve(client)
+
+    async def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        answers = source.getpeername()[1] == self.target[1]
+        kept = bytearray()
+        if not answers:
+            with self._seen:
+                self._requests.append(kept)
+        while True:
+            chunk = await loop.sock_recv(source, _CHUNK)
+            if answers:
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                await self._answers.wait()
+            else:
+                with self._seen:
+                    kept += chunk
+            await self._flowing.wait()
+            if not chunk:
+                with contextlib.suppress(OSError):
+                    target.shutdown(socket.SHUT_WR)
+                return
+            await loop.sock_sendall(target, chunk)
+
+
+@contextlib.contextmanager
+def wired(scene: Scene) -> Iterator[Wire]:
+    """Put a wire between the daemon and Elasticsearch."""
+    with Wire(scene.search.port) as wire:
+        scene.set(elasticsearch={"urls": [f"http://127.0.0.1:{wire.port}"]})
+        yield wire
+
+
+def recovered(scene: Scene, daemon: ListenerProcess, what: str, deadline: float = 60) -> Record:
+    """Call it when the server is back: waits until all that was committed up to now is in the
+    index, which the watermark says, and prints how long that took."""
+    began = time.monotonic()
+    [(now,)] = scene.sql("SELECT clock_timestamp()")
+    moved = daemon.wait_for("watermark_moved", deadline=deadline, last_processed=not_before(now))
+    print(f"recovery, {what}: {time.monotonic() - began:.2f} s from the server's return")
+    return moved
+
+
+def not_before(moment: datetime) -> Callable[[Any], bool]:
+    """A watermark, as the log has it, that has passed this moment."""
+    return lambda text: datetime.fromisoformat(str(text)) >= moment
+
+
+def assert_nothing_moved(scene: Scene, daemon: ListenerProcess, stamp: datetime) -> None:
+    """The watermark stands before what was not taken, in the log and in what is saved."""
+    assert not daemon.found("watermark_moved", last_processed=not_before(stamp)), daemon.log
+    assert scene.state["last_processed"] <= stamp
