@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from listener.changes import Key
@@ -67,37 +66,65 @@ class Route(NamedTuple):
     mapped: bool
 
 
-@dataclass(slots=True)
+def joined(seen: tuple[Job, ...], jobs: tuple[Job, ...]) -> tuple[Job, ...]:
+    """All jobs that an id is a part of; a job that it is a part of already is not counted twice."""
+    if not seen:
+        return jobs
+    new = []
+    for job in jobs:
+        if job in seen:
+            job.done()
+        else:
+            new.append(job)
+    return (*seen, *new)
+
+
+def _noted(jobs: tuple[Job, ...]) -> bool:
+    return any(job.epoch for job in jobs)
+
+
 class Ids:
     """Ids of one document that wait: id -> the jobs it is a part of."""
 
-    waiting: dict[Key, tuple[Job, ...]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.waiting: dict[Key, tuple[Job, ...]] = {}
+        self.noted = 0
+        """How many of them notifications asked for."""
 
     def add(self, key: Key, jobs: tuple[Job, ...]) -> None:
         """Add an id; jobs it is already a part of are not counted twice."""
-        seen = self.waiting.get(key)
-        if seen is None:
-            self.waiting[key] = jobs
-            return
-        new = tuple(job for job in jobs if job not in seen)
-        for job in jobs:
-            if job in seen:
-                job.done()
-        if new:
-            self.waiting[key] = seen + new
+        seen = self.waiting.get(key, ())
+        self.waiting[key] = now = joined(seen, jobs)
+        self.noted += _noted(now) - _noted(seen)
+
+    def pop(self, key: Key) -> tuple[Job, ...]:
+        """Take one id out; the jobs that wait for it, none where it is not there."""
+        jobs = self.waiting.pop(key, ())
+        self.noted -= _noted(jobs)
+        return jobs
 
     def take(self, most: int, flying: set[Key]) -> dict[Key, tuple[Job, ...]]:
         """Take up to `most` ids that are in no unanswered request, oldest first."""
-        taken: dict[Key, tuple[Job, ...]] = {}
-        for key, jobs in self.waiting.items():
-            if key in flying:
-                continue
-            taken[key] = jobs
-            if len(taken) == most:
+        chosen: list[Key] = []
+        for key in self.waiting:
+            if len(chosen) >= most:
                 break
-        for key in taken:
-            del self.waiting[key]
-        return taken
+            if key not in flying:
+                chosen.append(key)
+        return {key: self.pop(key) for key in chosen}
+
+    def drop_noted(self) -> None:
+        """Forget what only notifications asked for."""
+        kept: dict[Key, tuple[Job, ...]] = {}
+        for key, jobs in self.waiting.items():
+            others = tuple(job for job in jobs if not job.epoch)
+            for job in jobs:
+                if job.epoch:
+                    job.done()
+            if others:
+                kept[key] = others
+        self.waiting = kept
+        self.noted = 0
 
 
 class Pending:
@@ -112,7 +139,7 @@ class Pending:
         self.overflows = 0
 
     def __len__(self) -> int:
-        return sum(len(one.waiting) for one in self.ids) + sum(map(len, self.mapped.values()))
+        return sum(len(one.waiting) for one in self.ids) + self._keys
 
     def add(self, watch: str, keys: Iterable[Key], routes: Iterable[Route]) -> bool:
         """Add changed keys. False where the limit was passed: all of it was dropped, sweep."""
@@ -126,30 +153,29 @@ class Pending:
                         waiting[key] = epoch
                         epoch.add()
             else:
-                ids = self.ids[route.document].waiting
+                ids = self.ids[route.document]
                 for key in keys:
-                    jobs = ids.get(key, ())
                     # an older epoch is the stricter one: one is enough
-                    if not any(job.epoch for job in jobs):
-                        ids[key] = (*jobs, epoch)
+                    if not _noted(ids.waiting.get(key, ())):
+                        ids.add(key, (epoch,))
                         epoch.add()
-        if len(self) <= self._limit:
+        if sum(one.noted for one in self.ids) + self._keys <= self._limit:
             return True
         self._drop()
         return False
 
+    @property
+    def _keys(self) -> int:
+        return sum(map(len, self.mapped.values()))
+
+    def mapped_waits(self, document: int) -> bool:
+        """Whether keys of mapped watches wait to be looked up for this document."""
+        return any(keys for (number, _), keys in self.mapped.items() if number == document)
+
     def _drop(self) -> None:
         """Forget what only notifications asked for; what a sweep or a load waits for stays."""
         for ids in self.ids:
-            kept: dict[Key, tuple[Job, ...]] = {}
-            for key, jobs in ids.waiting.items():
-                others = tuple(job for job in jobs if not job.epoch)
-                for job in jobs:
-                    if job.epoch:
-                        job.done()
-                if others:
-                    kept[key] = others
-            ids.waiting = kept
+            ids.drop_noted()
         for waiting in self.mapped.values():
             for epoch in waiting.values():
                 epoch.done()

@@ -22,10 +22,11 @@ import psycopg
 
 from listener import elastic, observations, postgres, sqlfiles
 from listener.backoff import Backoff
-from listener.batches import Batch, Jobs, Limits, Shared, Targets, ToPark
+from listener.batches import Batch, Limits, Shared, Targets, ToPark
 from listener.bulk import Document
 from listener.changes import Key, sendable
 from listener.documents import DocumentSource, Faulty
+from listener.gather import Gatherer, Lane
 from listener.observations import Observe
 from listener.outages import Outage
 from listener.parked import ParkedTable
@@ -33,10 +34,10 @@ from listener.pending import Job, Route
 from listener.rendering import QueryFileError
 from listener.senders import IN_FLIGHT, Senders
 from listener.sink import Versions
-from listener.tasks import KeysTask, MappedTask, Task
+from listener.tasks import KeysTask, MappedTask
 
-MAPPED_KEYS: Final = 1000
-"""Keys of a mapped watch that are looked up at once."""
+_NO_LANE: Final = Lane(-1, load_only=False)
+"""Nothing to read, but something to write down."""
 
 
 class Pipeline:
@@ -62,13 +63,12 @@ class Pipeline:
         """
         self._sources = sources
         self._routes = routes
-        self._versions = versions
         self._connect = connect
         self._parked_table = parked
         self._observe = observe
         self._shared = Shared(len(sources), limits)
         self._lock = self._shared.lock
-        self._mean_bytes = [2000.0 for _ in sources]
+        self._gatherer = Gatherer(self._shared, sources, versions)
         self._sink_outage = Outage("Elasticsearch", backoff(), observe)
         self._base_outage = Outage("PostgreSQL", backoff(), observe)
         self._senders = Senders(
@@ -82,7 +82,6 @@ class Pipeline:
             fatal=fatal,
         )
         self._fatal = fatal
-        self._live_last = False
         self._braked: str | None = None
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._connection: postgres.Connection | None = None
@@ -238,20 +237,20 @@ class Pipeline:
 
     def _step(self) -> bool:
         """Wait for one piece of work and do it. False when stopping and nothing is in flight."""
-        work = self._next()
-        if work is None:
+        lane = self._next()
+        if lane is None:
             return False
-        batch, task = work
+        batch: Batch | None = None
         try:
             if self._connection is None:
                 self._connection = self._open()
             self._keep_parked(self._connection)
-            if task is not None:
-                batch = self._page(self._connection, task)
+            if lane is not _NO_LANE:
+                batch = self._gatherer.gather(self._connection, lane)
             if batch is not None:
                 self._read(self._connection, batch)
         except (psycopg.Error, OSError, QueryFileError) as error:
-            self._failed(batch, task, error)
+            self._failed(batch, error)
         else:
             if self._braked is None:
                 self._base_outage.works()
@@ -264,8 +263,8 @@ class Pipeline:
                 self._lock.notify_all()
         return True
 
-    def _next(self) -> tuple[Batch | None, Task | None] | None:
-        """Wait for a batch, or for a task to take a page of; None: stop."""
+    def _next(self) -> Lane | None:
+        """Wait until a batch can be made, or parked documents written down; None: stop."""
         shared = self._shared
         with self._lock:
             while not (shared.stopping and shared.idle):
@@ -273,10 +272,10 @@ class Pipeline:
                 if self._may_read():
                     wait = max(self._sink_outage.wait, self._base_outage.wait)
                     if wait <= 0:
-                        batch, task = self._choose()
-                        if batch or task or shared.to_park or shared.to_clear:
+                        lane = self._gatherer.choose()
+                        if lane or shared.to_park or shared.to_clear:
                             shared.reading = True
-                            return batch, task
+                            return lane or _NO_LANE
                         wait = self._senders.refresh_when_idle()
                 self._lock.wait(wait)
         return None
@@ -294,80 +293,6 @@ class Pipeline:
         with self._lock:
             self._shared.parked |= parked
         return connection
-
-    def _choose(self) -> tuple[Batch | None, Task | None]:
-        """Live ids and pages of tasks in turn, so that neither starves."""
-        shared = self._shared
-        for (document, watch), keys in shared.pending.mapped.items():
-            if keys and (document, watch) not in shared.mapping:
-                self._begin_mapping(document, watch)
-        if not (self._live_last and shared.tasks):
-            for document, ids in enumerate(shared.pending.ids):
-                if not shared.targets[document].all():
-                    continue  # its index is not there yet
-                items = ids.take(self._most(document), shared.flying[document])
-                if items:
-                    self._live_last = True
-                    return self._begin(document, items, load_only=False), None
-        self._live_last = False
-        for _ in range(len(shared.tasks)):
-            task = shared.tasks.popleft()
-            if shared.targets[task.document].all():
-                return None, task
-            shared.tasks.append(task)
-        return None, None
-
-    def _begin_mapping(self, document: int, watch: str) -> None:
-        shared = self._shared
-        taken = shared.pending.take_mapped(document, watch, MAPPED_KEYS)
-        place = (document, watch)
-        shared.mapping.add(place)
-        shared.tasks.appendleft(
-            MappedTask(
-                document,
-                self._sources[document],
-                watch,
-                tuple(taken),
-                job=Job([(epoch, 1) for epoch in taken.values()]),
-                on_end=lambda: shared.mapping.discard(place),
-            )
-        )
-
-    def _most(self, document: int) -> int:
-        """How many documents fit a bulk, by their mean size so far."""
-        room = int(self._shared.room / self._mean_bytes[document])
-        return max(1, min(self._shared.limits.documents, room))
-
-    def _begin(self, document: int, items: dict[Key, Jobs], *, load_only: bool) -> Batch:
-        """Ids are taken: mark them as flying, then draw the version."""
-        self._shared.flying[document].update(items)
-        targets = self._shared.targets[document]
-        chosen = targets.all()
-        if load_only and targets.loading is not None:
-            chosen = (targets.loading,)
-        live = targets.current is not None and targets.current in chosen
-        return Batch(document, items, chosen, self._versions.draw(), live)
-
-    def _page(self, connection: postgres.Connection, task: Task) -> Batch | None:
-        shared = self._shared
-        page = task.next_page(connection, self._most(task.document))
-        with self._lock:
-            if page is None:
-                task.job.seal()
-                self._lock.notify_all()
-                return None
-            if isinstance(task, MappedTask):
-                task.job.add(len(page))
-            shared.tasks.append(task)  # its last, empty page gives the others their turn
-            items: dict[Key, Jobs] = {}
-            for key in page:
-                if key in shared.flying[task.document]:  # it waits until its request is answered
-                    shared.pending.ids[task.document].add(key, (task.job,))
-                else:
-                    items[key] = (task.job,)
-            if not items:
-                return None
-            return self._begin(task.document, items, load_only=task.load_only)
 
     def _read(self, connection: postgres.Connection, batch: Batch) -> None:
         """Read the documents, make sure that what was read is durable, hand them to a sender."""
@@ -405,10 +330,7 @@ class Pipeline:
         if not documents:
             return
         sizes = [len(one.body) + 100 if one.body else 100 for one in documents]
-        mean = sum(sizes) / len(sizes)
-        # rises at once, falls slowly: a page of large documents must not follow a large one
-        old = self._mean_bytes[batch.document]
-        self._mean_bytes[batch.document] = max(mean, 0.9 * old + 0.1 * mean)
+        self._gatherer.measured(batch.document, sum(sizes) / len(sizes))
         part: list[Document] = []
         room = self._shared.room
         for one, size in zip(documents, sizes, strict=True):
@@ -433,7 +355,7 @@ class Pipeline:
             )
         )
 
-    def _failed(self, batch: Batch | None, task: Task | None, error: Exception) -> None:
+    def _failed(self, batch: Batch | None, error: Exception) -> None:
         """Reading failed and it is nobody's own fault: everything goes back, and we wait."""
         connection = self._connection
         passing = isinstance(error, OSError) or postgres.is_passing(error)
@@ -445,8 +367,6 @@ class Pipeline:
             connection.close()
             self._connection = None
         with self._lock:
-            if batch is None and task is not None:
-                self._shared.tasks.appendleft(task)  # no page was taken of it
             if batch is not None:
                 for key, jobs in batch.items.items():
                     self._shared.give_back(batch.document, key, jobs)

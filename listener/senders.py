@@ -56,7 +56,7 @@ class Senders:
         """Hand one request to a thread. Call it with the lock held."""
         shared = self._shared
         if batch.live:
-            idle = not shared.tasks and not any(ids.waiting for ids in shared.pending.ids)
+            idle = not shared.tasks and not len(shared.pending)
             batch.refresh = idle and self.pace.may_now(time.monotonic())
             if not batch.refresh:
                 self.pace.dirty = True

@@ -144,7 +144,7 @@ class Sweep:
                 statement,
                 {"since": since, "after": after, "after_id": after_id, "limit": JOURNAL_PAGE},
             ).fetchall()
-            changes: list[Change] = []
+            keys_of: dict[str, dict[Key, None]] = {}  # small commits are small rows: few changes
             lost: list[tuple[str, datetime, str]] = []
             for at, row_id, watch, kind, keys, reason in rows:
                 # a watch of an earlier configuration, whose change led to a full load, is no matter
@@ -153,11 +153,14 @@ class Sweep:
                     if change is None:
                         lost.append((watch, at, reason or "a row that cannot be read"))
                     else:
-                        changes.append(change)
-            if changes or lost:
+                        keys_of.setdefault(watch, {}).update(dict.fromkeys(change.keys))
+            if keys_of or lost:
+                changes = tuple(
+                    Change(watch, "keys", tuple(keys)) for watch, keys in keys_of.items()
+                )
                 count = sum(len(one.keys) for one in changes) + len(lost)
                 seconds = time.monotonic() - started
-                yield Swept("journal", tuple(changes), count, seconds, tuple(lost))
+                yield Swept("journal", changes, count, seconds, tuple(lost))
             if len(rows) < JOURNAL_PAGE:
                 return
             after, after_id = rows[-1][0], rows[-1][1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from listener.changes import Key
@@ -19,8 +19,9 @@ class Task(Protocol):
     job: Job
     load_only: bool
 
-    def next_page(self, connection: Connection, most: int) -> list[Key] | None:
-        """Up to `most` distinct ids, None when there are no more. May run SQL."""
+    def next_page(self, connection: Connection, most: int) -> tuple[list[Key], bool]:
+        """Up to `most` distinct ids, and whether there may be more. May run SQL; call it again
+        where that failed."""
 
 
 class KeysTask:
@@ -34,11 +35,10 @@ class KeysTask:
         self.load_only = load_only
         self._left = deque(keys)
 
-    def next_page(self, connection: Connection, most: int) -> list[Key] | None:  # noqa: ARG002
+    def next_page(self, connection: Connection, most: int) -> tuple[list[Key], bool]:  # noqa: ARG002
         """The next ids."""
-        if not self._left:
-            return None
-        return [self._left.popleft() for _ in range(min(most, len(self._left)))]
+        page = [self._left.popleft() for _ in range(min(most, len(self._left)))]
+        return page, bool(self._left)
 
 
 class MappedTask:
@@ -54,20 +54,21 @@ class MappedTask:
         keys: Sequence[Key],
         *,
         job: Job,
-        on_end: Callable[[], None] = lambda: None,
+        live: bool = False,
     ) -> None:
+        """`live`: the keys came by notifications; the next ones wait until this one has ended."""
         self.document = document
         self.job = job
         self.load_only = False
         self.watch = watch
+        self.live = live
         self._source = source
         self._keys = keys
-        self._on_end = on_end
         self._fetched: deque[Key] = deque()
         self._after: str | None = None
         self._more = True
 
-    def next_page(self, connection: Connection, most: int) -> list[Key] | None:
+    def next_page(self, connection: Connection, most: int) -> tuple[list[Key], bool]:
         """The next ids; runs the mapping query where none are at hand."""
         while not self._fetched and self._more:
             page, self._after = self._source.mapped_page(
@@ -75,7 +76,5 @@ class MappedTask:
             )
             self._more = self._after is not None
             self._fetched.extend(page)
-        if not self._fetched:
-            self._on_end()
-            return None
-        return [self._fetched.popleft() for _ in range(min(most, len(self._fetched)))]
+        page = [self._fetched.popleft() for _ in range(min(most, len(self._fetched)))]
+        return page, bool(self._fetched) or self._more

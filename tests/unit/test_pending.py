@@ -68,6 +68,36 @@ def test_a_change_of_an_id_that_a_load_waits_for_is_counted() -> None:
     assert page.open == 0
 
 
+def test_a_job_is_counted_once_for_an_id() -> None:
+    """It came back from a refused request while the same job named it anew: one part is done."""
+    pending = Pending(1, 100)
+    page = Job()
+    page.add(2)
+    page.seal()
+    pending.ids[0].add(("1",), (page,))
+    pending.ids[0].add(("1",), (page,))
+    assert page.open == 1
+    for job in pending.ids[0].pop(("1",)):
+        job.done()
+    assert page.finished
+
+
+def test_the_limit_is_for_what_notifications_brought() -> None:
+    """Ids that a sweep waits for are bounded by its pages: they drop nobody's changes."""
+    pending = Pending(1, 3)
+    page = Job()
+    page.add(5)
+    for number in range(5):
+        pending.ids[0].add((str(number),), (page,))
+    assert pending.add("w", [("1",), ("7",), ("8",)], DIRECT)
+    assert not pending.add("w", [("9",)], DIRECT)
+    assert len(pending) == 5
+    assert page.open == 5
+    for _ in range(2):  # what was taken leaves room
+        assert pending.add("w", [("7",), ("8",), ("9",)], DIRECT)
+        pending.ids[0].take(10, set())
+
+
 def test_overflow_drops_what_notifications_brought_and_says_so() -> None:
     """Memory is bounded; what sweeps and loads wait for stays."""
     pending = Pending(1, 10)

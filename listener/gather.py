@@ -1,0 +1,187 @@
+"""Gathering: which document is served next, and which of its ids make the next batch.
+
+All that waits for a document goes into one batch, as far as there is room: ids that changed, ids
+behind changed keys of mapped watches, pages of sweeps and of loads. So an id that changes without
+a pause serves everybody who waits for it, and many small changes make few requests.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from listener.batches import Batch, Jobs, Shared
+from listener.changes import Key
+from listener.documents import DocumentSource
+from listener.pending import Job, joined
+from listener.postgres import Connection
+from listener.sink import Versions
+from listener.tasks import MappedTask, Task
+
+MAPPED_KEYS: Final = 1000
+"""Keys of a mapped watch that are looked up at once."""
+_PATIENCE: Final = 0.01
+"""Seconds in which a batch gathers further pages: the ids it has already should not wait long."""
+
+
+class Lane(NamedTuple):
+    """A document and an index to fill: where it has one in use, a load's pages go apart."""
+
+    document: int
+    load_only: bool
+
+
+class Gatherer:
+    """Makes batches for the pipeline's worker, which is the only thread that calls it."""
+
+    def __init__(
+        self, shared: Shared, sources: Sequence[DocumentSource], versions: Versions
+    ) -> None:
+        self._shared = shared
+        self._sources = sources
+        self._versions = versions
+        self._lanes = [
+            Lane(number, apart) for number in range(len(sources)) for apart in (False, True)
+        ]
+        self._turn = 0
+        self._means = [2000.0 for _ in sources]
+
+    def measured(self, document: int, mean: float) -> None:
+        """The mean size of documents just read, in bytes."""
+        # rises at once, falls slowly: a page of large documents must not follow a large one
+        old = self._means[document]
+        self._means[document] = max(mean, 0.9 * old + 0.1 * mean)
+
+    def choose(self) -> Lane | None:
+        """Whose turn it is, with the lock held; None where nothing can be done now."""
+        for step in range(1, len(self._lanes) + 1):
+            turn = (self._turn + step) % len(self._lanes)
+            if self._ready(self._lanes[turn]):
+                self._turn = turn
+                return self._lanes[turn]
+        return None
+
+    def _ready(self, lane: Lane) -> bool:
+        shared, document = self._shared, lane.document
+        if not shared.targets[document].all():
+            return False  # its index is not there yet
+        if any(self._belongs(task, lane) for task in shared.tasks):
+            return True
+        if lane.load_only:
+            return False
+        flying = shared.flying[document]
+        return shared.pending.mapped_waits(document) or any(
+            key not in flying for key in shared.pending.ids[document].waiting
+        )
+
+    def _belongs(self, task: Task, lane: Lane) -> bool:
+        apart = task.load_only and self._shared.targets[lane.document].current is not None
+        return task.document == lane.document and apart == lane.load_only
+
+    def _most(self, document: int) -> int:
+        """How many documents fit a bulk, by their mean size so far."""
+        room = int(self._shared.room / self._means[document])
+        return max(1, min(self._shared.limits.documents, room))
+
+    def gather(self, connection: Connection, lane: Lane) -> Batch | None:
+        """Take ids and mark them as flying, then draw the version; None where all are flying.
+
+        Runs mapping queries, without the lock. What they raise passes through: everything that was
+        taken is given back first.
+        """
+        shared, document = self._shared, lane.document
+        until = time.monotonic() + _PATIENCE
+        items: dict[Key, Jobs] = {}
+        try:
+            with shared.lock:
+                most = self._most(document)
+                if not lane.load_only:
+                    self._begin_mappings(document)
+                    tasks = any(self._belongs(task, lane) for task in shared.tasks)
+                    self._take(document, items, max(1, most // 2) if tasks else most)
+            while len(items) < most:
+                with shared.lock:
+                    task = self._next_task(lane)
+                if task is None:
+                    break
+                page, more = task.next_page(connection, most - len(items))
+                with shared.lock:
+                    self._add_page(task, page, items, more=more)
+                if time.monotonic() > until and items:
+                    break
+        except BaseException:
+            with shared.lock:
+                for key, jobs in items.items():
+                    shared.give_back(document, key, jobs)
+            raise
+        with shared.lock:
+            if not lane.load_only:
+                self._take(document, items, most)
+                self._take_again(document, items)
+            return self._begin(lane, items) if items else None
+
+    def _take(self, document: int, items: dict[Key, Jobs], most: int) -> None:
+        flying = self._shared.flying[document]
+        taken = self._shared.pending.ids[document].take(most - len(items), flying)
+        items.update(taken)
+        flying.update(taken)
+
+    def _take_again(self, document: int, items: dict[Key, Jobs]) -> None:
+        """Whoever waits for the same ids is served, too: the read comes later and sees it all."""
+        ids = self._shared.pending.ids[document]
+        for key in ids.waiting.keys() & items.keys():
+            items[key] = joined(items[key], ids.pop(key))
+
+    def _next_task(self, lane: Lane) -> Task | None:
+        """The next task of this lane; it moves to the end, so that they take turns."""
+        tasks = self._shared.tasks
+        for task in tasks:
+            if self._belongs(task, lane):
+                tasks.remove(task)
+                tasks.append(task)
+                return task
+        return None
+
+    def _add_page(
+        self, task: Task, page: Sequence[Key], items: dict[Key, Jobs], *, more: bool
+    ) -> None:
+        shared = self._shared
+        ids, flying = shared.pending.ids[task.document], shared.flying[task.document]
+        if isinstance(task, MappedTask):
+            task.job.add(len(page))
+        for key in page:
+            if key in items:
+                items[key] = joined(items[key], (task.job,))
+            elif key in flying:  # it waits until its request is answered
+                ids.add(key, (task.job,))
+            else:
+                items[key] = (task.job,)
+                flying.add(key)
+        if not more:
+            shared.tasks.remove(task)
+            task.job.seal()
+            if isinstance(task, MappedTask) and task.live:
+                shared.mapping.discard((task.document, task.watch))
+            shared.lock.notify_all()
+
+    def _begin_mappings(self, document: int) -> None:
+        """Changed keys of mapped watches become tasks, one a watch at a time."""
+        shared = self._shared
+        for (number, watch), keys in shared.pending.mapped.items():
+            if number == document and keys and (document, watch) not in shared.mapping:
+                taken = shared.pending.take_mapped(document, watch, MAPPED_KEYS)
+                shared.mapping.add((document, watch))
+                job = Job([(epoch, 1) for epoch in taken.values()])
+                source = self._sources[document]
+                shared.tasks.append(
+                    MappedTask(document, source, watch, tuple(taken), job=job, live=True)
+                )
+
+    def _begin(self, lane: Lane, items: dict[Key, Jobs]) -> Batch:
+        targets = self._shared.targets[lane.document]
+        chosen = targets.all()
+        if lane.load_only and targets.loading is not None:
+            chosen = (targets.loading,)
+        live = targets.current is not None and targets.current in chosen
+        return Batch(lane.document, items, chosen, self._versions.draw(), live)

@@ -1,0 +1,198 @@
+"""What goes into a batch: all that waits, nothing that flies, and nobody starves."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+from listener.batches import Batch, Limits, Shared, Targets
+from listener.changes import Key
+from listener.gather import Gatherer, Lane
+from listener.pending import Job, Route
+from listener.sink import Target, Versions
+from listener.tasks import KeysTask
+
+DIRECT = (Route(0, mapped=False),)
+LANE = Lane(0, load_only=False)
+APART = Lane(0, load_only=True)
+CONNECTION = cast(Any, None)
+"""Ids that are known already need no connection."""
+
+
+class Setting:
+    """A gatherer for one document, of which four fit a batch."""
+
+    def __init__(self, *, current: bool = True, loading: bool = False) -> None:
+        self.shared = Shared(1, Limits(documents=4, bytes=1_000_000, pending=100, parked=10))
+        self.shared.targets[0] = Targets(
+            current=Target("a.w1") if current else None,
+            loading=Target("a.l1") if loading else None,
+        )
+        sources = cast(Any, [SimpleNamespace(name="a")])
+        versions = Versions()
+        versions.begin(1)
+        self.gatherer = Gatherer(self.shared, sources, versions)
+
+    def note(self, *names: str) -> None:
+        """Notifications name these."""
+        self.shared.pending.add("w", [(name,) for name in names], DIRECT)
+
+    def page(self, *names: str, load_only: bool = False) -> Job:
+        """A sweep, or a load, hands these on."""
+        job = Job()
+        job.add(len(names))
+        job.seal()
+        keys: list[Key] = [(name,) for name in names]
+        self.shared.tasks.append(KeysTask(0, keys, job, load_only=load_only))
+        return job
+
+    def gather(self, lane: Lane = LANE) -> Batch | None:
+        """The next batch of a lane."""
+        return self.gatherer.gather(CONNECTION, lane)
+
+    def names(self, lane: Lane = LANE) -> list[str]:
+        """Which ids it has."""
+        batch = self.gather(lane)
+        return [] if batch is None else [key[0] for key in batch.items]
+
+    def answer(self, batch: Batch) -> None:
+        """Elasticsearch has them."""
+        for key, jobs in batch.items.items():
+            self.shared.finish(0, key, jobs)
+
+
+def test_one_batch_takes_from_everybody() -> None:
+    """A change, and pages of two sweeps: one request."""
+    setting = Setting()
+    setting.note("a")
+    setting.page("b")
+    setting.page("c", "d", "e")
+    assert setting.names() == ["a", "b", "c", "d"]
+    assert setting.names() == ["e"]
+    assert not setting.shared.tasks
+    assert setting.gatherer.choose() is None
+
+
+def test_pages_are_not_starved_by_changes() -> None:
+    """More changes than a batch holds, again and again: half of each batch is the pages'."""
+    setting = Setting()
+    job = setting.page("p", "q")
+    setting.note(*"abcdefgh")
+    batch = setting.gather()
+    assert batch is not None
+    assert [key[0] for key in batch.items] == ["a", "b", "p", "q"]
+    setting.answer(batch)
+    assert job.finished
+
+
+def test_an_id_that_flies_is_not_taken() -> None:
+    """Neither from the changes nor from a page: it waits until its request is answered."""
+    setting = Setting()
+    setting.note("a")
+    batch = setting.gather()
+    assert batch is not None
+    setting.note("a")
+    job = setting.page("a")
+    assert setting.names() == []
+    assert setting.gatherer.choose() is None
+    setting.answer(batch)
+    again = setting.gather()
+    assert again is not None
+    assert list(again.items) == [("a",)]
+    setting.answer(again)
+    assert job.finished
+
+
+def test_an_id_serves_whoever_waits_for_it() -> None:
+    """A page waits for an id that flies; the next batch with it is enough for both."""
+    setting = Setting()
+    setting.note("a")
+    first = setting.gather()
+    assert first is not None
+    waits = setting.page("a")
+    assert setting.gather() is None
+    setting.answer(first)
+    setting.page("a", "b")
+    second = setting.gather()
+    assert second is not None
+    setting.answer(second)
+    assert waits.finished
+    assert len(setting.shared.pending) == 0
+
+
+def test_a_change_heard_of_while_a_batch_gathers() -> None:
+    """The documents are read later, so the same batch is enough for it, and counts for it."""
+    setting = Setting()
+
+    class Slow(KeysTask):
+        def next_page(self, connection: Any, most: int) -> tuple[list[Key], bool]:
+            setting.note("a")
+            return super().next_page(connection, most)
+
+    setting.note("a")
+    job = Job()
+    job.add()
+    setting.shared.tasks.append(Slow(0, [("b",)], job))
+    before = setting.shared.pending.mark()
+    batch = setting.gather()
+    meanwhile = setting.shared.pending.mark()
+    assert batch is not None
+    assert len(setting.shared.pending) == 0
+    assert not setting.shared.pending.settled(before)
+    setting.answer(batch)
+    assert setting.shared.pending.settled(meanwhile)
+
+
+def test_a_page_of_a_load_goes_apart() -> None:
+    """Beside an index in use a load's page goes to its own index alone, and serves nobody else."""
+    setting = Setting(loading=True)
+    setting.note("a")
+    job = setting.page("a", "b", load_only=True)
+    batch = setting.gather(APART)
+    assert batch is not None
+    assert list(batch.items) == [("a",), ("b",)]
+    assert [target.alias for target in batch.targets] == ["a.l1"]
+    assert setting.names() == []  # the change of `a` waits for the answer
+    setting.answer(batch)
+    assert job.finished
+    live = setting.gather()
+    assert live is not None
+    assert [target.alias for target in live.targets] == ["a.w1", "a.l1"]
+
+
+def test_lanes_take_turns() -> None:
+    """A load does not wait for changes to pause, nor they for it."""
+    setting = Setting(loading=True)
+    setting.page(*"pqrstuvw", load_only=True)
+    setting.note("a")
+    first = setting.gatherer.choose()
+    assert first is not None
+    setting.note("b")
+    assert {first, setting.gatherer.choose()} == {LANE, APART}
+
+
+def test_a_first_load_shares_batches() -> None:
+    """Where there is no index in use, changes and pages go to the same place: one batch."""
+    setting = Setting(current=False, loading=True)
+    setting.note("a")
+    setting.page("b", load_only=True)
+    assert setting.names() == ["a", "b"]
+
+
+def test_what_a_failed_query_had_taken_is_given_back() -> None:
+    """Nothing is lost, and the page is asked for again."""
+    setting = Setting()
+
+    class Broken(KeysTask):
+        def next_page(self, connection: Any, most: int) -> tuple[list[Key], bool]:  # noqa: ARG002
+            raise OSError("gone")
+
+    setting.note("a")
+    setting.shared.tasks.append(Broken(0, [], Job()))
+    for _ in range(2):
+        try:
+            setting.gather()
+        except OSError:
+            assert not setting.shared.flying[0]
+    setting.shared.tasks.clear()
+    assert setting.names() == ["a"]
