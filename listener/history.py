@@ -105,7 +105,6 @@ class History:
         self._wrong = wrong
         self._observe = observe
         self._begun = False
-        self._nonce = str(uuid.uuid4())
         self._mappings: dict[str, str] = {}
         """By index UUID, what its mapping was when it was first looked at."""
         self._fingerprint: Mapping[str, str] = {}
@@ -140,8 +139,8 @@ class History:
                 reconcile={} if saved is None else saved.reconcile,
             )
         )
-        if fresh or not self._begun:
-            self._renew(connection, facts)
+        # at each session: what was copied before it and is put back later holds an older nonce
+        self._renew(connection, facts)
         self._begun = True
         self._fingerprint = facts.fingerprint
         for reason in reasons:
@@ -257,14 +256,14 @@ class History:
         return reasons
 
     def _renew(self, connection: Connection, facts: Facts) -> None:
-        """Leave our nonce in the database. Saved before and after: a crash in between is no other
+        """Leave a new nonce in the database. Saved before and after: a crash in between is no other
         history."""
         known = self._keeper.identity
-        both = f"{facts.nonce} {self._nonce}"
-        self._keeper.identify(known.model_copy(update={"nonce": both}))
+        nonce = str(uuid.uuid4())
+        self._keeper.identify(known.model_copy(update={"nonce": f"{facts.nonce} {nonce}"}))
         self._keeper.save(now=True)
-        identity.renew_nonce(connection, self._schema, self._nonce)
-        self._keeper.identify(known.model_copy(update={"nonce": self._nonce}))
+        identity.renew_nonce(connection, self._schema, nonce)
+        self._keeper.identify(known.model_copy(update={"nonce": nonce}))
 
     def _identity(self, facts: Facts, known: Identity | None) -> Identity:
         return Identity(

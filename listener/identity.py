@@ -73,7 +73,7 @@ def trigger_hash(fingerprint: Mapping[str, str]) -> str:
 
 
 def renew_nonce(connection: Connection, schema: str, nonce: str) -> None:
-    """Leave a nonce of this process in our schema: a restored copy will hold an older one."""
+    """Leave a new nonce in our schema: a copy that was made before will hold an older one."""
     connection.execute(
         sql.SQL("UPDATE {} SET nonce = %s::text::uuid").format(sql.Identifier(schema, "meta")),
         (nonce,),
@@ -98,6 +98,10 @@ def other_database(saved: Identity, facts: Facts) -> str | None:
 def differences(saved: Identity, facts: Facts, last_processed: datetime | None) -> list[str]:
     """Why the history is another one than the saved one, in words; empty: it is the same."""
     found: list[str] = []
+    if saved.system_identifier != facts.system_identifier:
+        found.append("another PostgreSQL cluster answers at this address")
+    if saved.database_oid != facts.database_oid:  # a copy of it has the same tables, by oid too
+        found.append("another database bears this name now")
     if saved.timeline != facts.timeline:
         found.append(f"timeline {facts.timeline} instead of {saved.timeline} (a promoted replica)")
     if position(facts.wal_lsn) < position(saved.wal_lsn):

@@ -14,7 +14,7 @@ from playground.proxy import TcpProxy
 from playground.search import SearchServer
 from playground.standby import StandbyServer
 from playground.system import wait_until
-from tests.faults.postgres_kit import Recovery, own_scene, parked, wait_indexed
+from tests.faults.postgres_kit import Recovery, own_scene, parked, sessions, wait_indexed
 from tests.plugins.daemon import ListenerProcess
 from tests.process.scene import Scene
 from tests.process.writers import Writers
@@ -144,3 +144,31 @@ def check(scene: Scene, daemon: ListenerProcess) -> None:
     assert len(scene.physical()) == 1  # no load was needed
     daemon.stop()
     scene.assert_converged()
+
+
+@pytest.mark.xfail(strict=True, reason="A1: the pipeline's connection outlives the session")
+def test_the_old_primary_lives_on(pair: Pair) -> None:
+    """Two primaries for a while: of the daemon's connections only the LISTEN session is ended.
+
+    Those that stay open lead to the old primary, which still answers. What is indexed from now on
+    must come from the new one.
+    """
+    scene = pair.scene
+    old = scene.postgres
+    daemon = scene.serve()
+    pair.fall_behind(40)
+    wait_indexed(scene, LOST)
+    mark = daemon.mark()
+    pair.point_daemon()
+    pair.promote()
+    old.execute(
+        f"SELECT pg_terminate_backend(pid) FROM ({sessions()}) AS s "
+        "WHERE application_name = 'listener: notifications'",
+        scene.database,
+    )
+    recovery = Recovery("failover, the old primary lives")
+    changed = daemon.wait_for("history_changed", after=mark, reason=TIMELINE)
+    daemon.wait_for("reconciled", after=changed)
+    scene.sql("UPDATE content.film_work SET title = 'New' WHERE id = md5('film 7')::uuid")
+    recovery.converged(scene)
+    check(scene, daemon)
