@@ -92,6 +92,8 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         most=sql.Literal(keys.MOST),
         head=sql.Literal(head),
         sweep=sql.Literal(_json(watch, sweep=True)),
+        rung=sql.Literal(f"listener.rung_{names.digest(schema)}"),
+        bell=sql.Literal(int(names.digest(schema)[:7], 16)),
         **parts,
     )
     compares = event == "update" and watch.columns is not None

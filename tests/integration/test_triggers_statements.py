@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from listener.changes import Watch
@@ -365,10 +367,35 @@ def test_notify_off_and_doorbell(bench: Bench) -> None:
         Watch("public", "b", ("id",), None, None, "doorbell"),
     )
     bench.told("INSERT INTO a VALUES (2), (3)")
-    told = bench.told("UPDATE a SET id = id + 10; INSERT INTO b VALUES (7)")
-    assert [(one.watch, one.kind) for one in told.changes] == [
-        ("public.a(id)", "sweep"),
-        ("public.b(id)", "sweep"),
-    ]
+    told = bench.told("UPDATE a SET id = id + 10; INSERT INTO b VALUES (7)")  # one transaction
+    assert [(one.watch, one.kind) for one in told.changes] == [("public.a(id)", "sweep")]
     assert {key for one in told.journal for key in one.keys} == keys(2, 3, 7)
     assert bench.told("UPDATE a SET id = id WHERE false").payloads == ()
+
+
+def test_a_doorbell_rings_for_those_who_do_not_wait(bench: Bench) -> None:
+    """While one transaction rings, others neither wait for it nor ring; a long one keeps the bell
+    for a moment only; one that was rolled back has not rung."""
+    bench.run("CREATE TABLE a (id integer, updated_at timestamptz)")
+    bench.install(Watch("public", "a", ("id",), "updated_at", None, "doorbell"))
+    # the bell's fifty milliseconds, kept by somebody else for as long as the test lasts
+    ringing = bench.connect()
+    assert bench.told("INSERT INTO a VALUES (0)").kinds() == ["sweep"]
+    body = bench.value("SELECT prosrc FROM pg_proc WHERE prosrc LIKE '%pg_try_advisory%' LIMIT 1")
+    bell = int(re.search(r"pg_try_advisory_xact_lock\(\s*(\d+)", body)[1])
+    ringing.execute(
+        "SELECT count(pg_advisory_lock(%s, ((extract(epoch FROM now()) * 20)::bigint "
+        "%% 2147483647)::integer + n)) FROM generate_series(0, 200) AS n",
+        [bell],
+    )
+    assert bench.told("INSERT INTO a VALUES (1)").payloads == ()
+    ringing.execute("SELECT pg_advisory_unlock_all()")
+    assert bench.told("INSERT INTO a VALUES (2)").kinds() == ["sweep"]
+    assert bench.told("BEGIN; INSERT INTO a VALUES (3); ROLLBACK").payloads == ()
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    bench.run("BEGIN; INSERT INTO a VALUES (4); SELECT pg_sleep(0.06); INSERT INTO a VALUES (5)")
+    assert bench.value(held) == 1  # however long it lasts
+    other = bench.connect()
+    other.execute("INSERT INTO a VALUES (6)")  # the bell of the moment before is not its own
+    told = bench.told("COMMIT")
+    assert told.kinds() == ["sweep", "sweep"]

@@ -34,11 +34,19 @@ BEGIN
       END IF;
     END IF;
   END LOOP;
-  IF v_count > 0 AND v_notify <> 'off' THEN
-    IF v_notify = 'rows' AND v_payloads IS NOT NULL THEN
+  IF v_count > 0 AND v_notify = 'rows' THEN
+    IF v_payloads IS NOT NULL THEN
       PERFORM pg_notify({channel}, {head} || p.keys || '}}') FROM unnest(v_payloads) AS p (keys);
     ELSE
       PERFORM pg_notify({channel}, {sweep});
+    END IF;
+  ELSIF v_count > 0 AND v_notify = 'doorbell' AND current_setting({rung}, true) IS DISTINCT FROM 'yes' THEN
+    -- Only if nobody else rings in these 50 ms: NOTIFY takes one lock of the cluster at commit. The
+    -- lock is never waited for; a transaction rings once, so that it holds one lock at most.
+    IF pg_try_advisory_xact_lock(
+      {bell}, ((extract(epoch FROM clock_timestamp()) * 20)::bigint % 2147483647)::integer
+    ) THEN
+      PERFORM set_config({rung}, 'yes', true), pg_notify({channel}, {sweep});
     END IF;
   END IF;
   RETURN NULL;
