@@ -2,6 +2,11 @@
 
 It does nothing but read: a listener that stops reading pins the server's queue until writers
 fail. The session holds an advisory lock, so one daemon of a pipeline is active at a time.
+
+A frozen process, or one behind a network that went silent, keeps its session and with it the lock
+for as long as TCP believes in it, which may be for ever. So the session gives a sign of life each
+second, and who stands by ends one that gave none for ten. That the other one lives after all does
+no harm: its generation is over.
 """
 
 from __future__ import annotations
@@ -10,6 +15,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final, Protocol
 
 import psycopg
@@ -28,6 +34,12 @@ _LOCK_TURN: Final = 0.25
 """Seconds between two tries to take the lock: the most that a takeover waits for."""
 _GRACE: Final = 2.0
 """Seconds in which the server may notice that a daemon which was killed is gone."""
+_SIGN_EVERY: Final = 1.0
+"""Seconds between two signs of life of the session that holds the lock."""
+_SILENT_AFTER: Final = 10.0
+"""Seconds without one after which a session is ended: as many as a barrier has to come back."""
+_UNREAD_FOR: Final = "30s"
+"""The server itself gives up a session that reads nothing for so long: none may stand by."""
 
 
 class AlreadyActive(Exception):
@@ -69,6 +81,22 @@ def lock_holder(connection: postgres.Connection, schema: str) -> int | None:
         sqlfiles.load("watermark/lock_holder"), {"key": lock_key(schema)}
     ).fetchone()
     return int(row[0]) if row else None
+
+
+class _Silence:
+    """For how long the last sign of a session has been the last one, by our own clock: the
+    server's may be set."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, datetime] | None = None
+        self._since = 0.0
+
+    def lasts(self, pid: int, sign: datetime) -> float:
+        """Seconds since this sign was first seen."""
+        if self._last != (pid, sign):
+            self._last = pid, sign
+            self._since = time.monotonic()
+        return time.monotonic() - self._since
 
 
 class Notifications:
@@ -147,6 +175,9 @@ class Notifications:
             self._lock(connection)
             if self._stop.requested:
                 return
+            connection.execute(
+                "SELECT pg_catalog.set_config('tcp_user_timeout', %s, false)", (_UNREAD_FOR,)
+            )
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._config.db_schema)))
             self._listening = connection
             self._previous_pid = connection.info.backend_pid
@@ -159,10 +190,15 @@ class Notifications:
                 )
             )
             self._receiver.on_session(self._session)
+            next_sign = 0.0
             while not self._stop.requested:
                 # a list: breaking out of the generator would lose the rest of the packet
                 for notify in list(connection.notifies(timeout=_TURN, stop_after=1)):
                     self._receive(notify.payload)
+                if time.monotonic() > next_sign:
+                    # what arrives meanwhile is kept for the next turn by psycopg
+                    connection.execute(sqlfiles.load("watermark/sign"))
+                    next_sign = time.monotonic() + _SIGN_EVERY
 
     def _receive(self, payload: str) -> None:
         try:
@@ -187,6 +223,7 @@ class Notifications:
     def _lock(self, connection: postgres.Connection) -> None:
         key = {"key": lock_key(self._config.db_schema)}
         told = False
+        silence = _Silence()
         deadline = time.monotonic() + _GRACE
         while not self._stop.requested:
             row = connection.execute(sqlfiles.load("watermark/lock"), key).fetchone()
@@ -204,4 +241,19 @@ class Notifications:
                 told = True
                 self._observe(observations.StandingBy(pid))
                 self._receiver.on_standby()
+            if told:
+                self._end_silent(connection, silence)
             self._stop.wait(_LOCK_TURN)
+
+    def _end_silent(self, connection: postgres.Connection, silence: _Silence) -> None:
+        """End the session that holds the lock where it gives no sign of life any more."""
+        key = {"key": lock_key(self._config.db_schema)}
+        row = connection.execute(sqlfiles.load("watermark/holder_sign"), key).fetchone()
+        if row is None or row[1] is None:
+            return
+        pid, sign = row
+        seconds = silence.lasts(pid, sign)
+        if seconds > _SILENT_AFTER:
+            ended = {"pid": pid, "sign": sign}
+            if connection.execute(sqlfiles.load("watermark/end_silent"), ended).fetchone():
+                self._observe(observations.SilentHolderEnded(pid, seconds))

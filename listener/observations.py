@@ -171,6 +171,19 @@ class StandingBy(Observation):
     TEXT: ClassVar[str] = "standing by: the active daemon is PostgreSQL process {pid}"
 
 
+@dataclass(frozen=True, slots=True)
+class SilentHolderEnded(Observation):
+    """The active daemon was frozen, or its network silent: its session was ended to take over."""
+
+    pid: int
+    seconds: float
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = (
+        "the active daemon (PostgreSQL process {pid}) gave no sign of life for {seconds:.0f} s: "
+        "its session was ended"
+    )
+
+
 # -- the flow of changes -------------------------------------------------------------------------
 
 
