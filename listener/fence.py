@@ -61,7 +61,16 @@ class Fence:
                     continue  # somebody else raised it in between: above that one, then
             self._versions.begin(control.generation)
             self._observe(observations.GenerationRaised(control.generation))
+            self._clear_away()
             self.point()
+
+    def _clear_away(self) -> None:
+        """What is left of indexes that were deleted behind our back."""
+        for number, name in enumerate(self._names):
+            self._indexes.drop_strays(name)
+            place = self.loading[number]
+            if place is not None and self._indexes.get(place) is None:
+                self.loading[number] = None  # it takes no alias; its load begins anew
 
     def point(self, more: Sequence[dict[str, Any]] = ()) -> None:
         """Point the write aliases to current and loading indexes, in one call, with `more`.

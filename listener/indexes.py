@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,19 @@ import elasticsearch
 from listener.elastic import Client
 
 _TEMPLATE_PRIORITY: Final = 900_000
-_FOREIGN: Final = ("default_pipeline", "final_pipeline", "lifecycle", "sort", "mapping")
+_FOREIGN: Final = (
+    "default_pipeline",
+    "final_pipeline",
+    "lifecycle",
+    "sort",
+    "mapping",
+    "blocks",
+    "gc_deletes",  # shorter, and a late write would bring back what was deleted
+    "translog",  # `async`, and a crash would lose what was acknowledged
+)
+_OWN_MAPPING: Final = ("properties", "dynamic", "_meta")
+OURS: Final = "listener-"
+"""How the names of our index templates begin."""
 
 
 class IndexError_(ValueError):
@@ -104,7 +117,7 @@ class Indexes:
             "_meta": {"listener": {"pipeline": self._pipeline}},
         }
         try:
-            self._client.indices.put_index_template(name=f"listener-{alias}", **_template(body))
+            self._client.indices.put_index_template(name=f"{OURS}{alias}", **_template(body))
         except elasticsearch.BadRequestError as error:
             if "allow_auto_create" not in str(error):
                 raise
@@ -140,7 +153,8 @@ class Indexes:
     def create(self, name: str, config: IndexConfig, digest: str) -> Existing:
         """Make an index for a full load: no refresh, no replicas; then read it back.
 
-        Raises IndexError_ where a foreign template added fields, a pipeline, a lifecycle or a sort.
+        Raises IndexError_ where a foreign template added fields, a pipeline, a lifecycle or a sort;
+        the index is removed then, and the template named.
         """
         own = {"pipeline": self._pipeline, "hash": digest}
         meta = {**config.mappings.get("_meta", {}), "listener": own}
@@ -165,21 +179,15 @@ class Indexes:
 
     def _verify(self, name: str, config: IndexConfig) -> None:
         found = self._client.indices.get(index=name, flat_settings=True).body[name]
-        wanted_fields = dict(_fields(config.mappings))
-        for field, kind in _fields(found["mappings"]):
-            if field not in wanted_fields:
-                raise IndexError_(
-                    f"{name}: a template adds the field {field} ({kind}); exclude {name} from it"
-                )
-        for key, value in found["settings"].items():
-            short = key.removeprefix("index.")
-            if short.split(".")[0] in _FOREIGN and short not in config.settings:
-                raise IndexError_(
-                    f"{name}: a template sets {key} = {value!r}; exclude {name} from it, or write "
-                    "it into index_config.json"
-                )
-        if found.get("aliases"):
-            raise IndexError_(f"{name}: a template adds the aliases {', '.join(found['aliases'])}")
+        added = _added(found, config)
+        if added is not None:
+            templates = foreign_templates(self._client, name)
+            who = " or ".join(f"{one.name} ({one.pattern})" for one in templates)
+            raise IndexError_(
+                f"{name}: the index template {who or '(none is seen)'} adds {added}. Narrow its "
+                f"index_patterns so that they leave out {name}, or delete it; what is wanted of "
+                "it, write into index_config.json"
+            )
 
     def finish(self, name: str, config: IndexConfig) -> None:
         """After a load: refresh, bring back interval and replicas, wait for its health."""
@@ -233,6 +241,16 @@ class Indexes:
         if all(one.startswith((f"{alias}.w", f"{alias}.l")) for one in aliases):
             self._client.indices.delete(index=name)
 
+    def drop_strays(self, alias: str) -> None:
+        """Delete empty indexes that bear the name of a write alias.
+
+        OpenSearch makes one for a delete that comes after our index and its aliases are gone.
+        """
+        ours = re.compile(re.escape(alias) + r"\.[wl]\d+\Z")
+        for name in self._client.indices.get(index=f"{alias}.*", expand_wildcards="all").body:
+            if ours.match(name) and not self._client.count(index=name)["count"]:
+                self._client.indices.delete(index=name)
+
     def old(self, alias: str) -> list[str]:
         """Indexes of this pipeline that were behind the alias before and are behind none now."""
         found = self._client.indices.get(index=f"{alias}-*", ignore_unavailable=True).body
@@ -250,6 +268,55 @@ class Indexes:
         """One atomic change of aliases."""
         if actions:
             self._client.indices.update_aliases(actions=actions)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignTemplate:
+    """An index template of somebody else that matches a name of ours, and by which pattern."""
+
+    name: str
+    pattern: str
+    data_stream: bool
+
+
+def foreign_templates(client: Client, name: str) -> list[ForeignTemplate]:
+    """Templates of others that would mix something into an index of this name."""
+    found: list[ForeignTemplate] = []
+    for entry in client.indices.get_index_template().body.get("index_templates", ()):
+        template, body = entry["name"], entry["index_template"]
+        pattern = _matching(name, body.get("index_patterns"))
+        if pattern is not None and not template.startswith(OURS):
+            found.append(ForeignTemplate(template, pattern, "data_stream" in body))
+    for template, body in client.indices.get_template().body.items():
+        pattern = _matching(name, body.get("index_patterns"))
+        if pattern is not None:
+            found.append(ForeignTemplate(template, pattern, data_stream=False))
+    return found
+
+
+def _matching(name: str, patterns: Any) -> str | None:
+    for one in [patterns] if isinstance(patterns, str) else patterns or ():
+        if re.fullmatch(".*".join(re.escape(part) for part in one.split("*")), name):
+            return str(one)
+    return None
+
+
+def _added(found: Mapping[str, Any], config: IndexConfig) -> str | None:
+    """What a new index has that index_config.json does not say, if it matters."""
+    wanted = dict(_fields(config.mappings))
+    for field, kind in _fields(found["mappings"]):
+        if field not in wanted:
+            return f"the field {field} ({kind})"
+    for key, value in found["mappings"].items():
+        if key not in config.mappings and key not in _OWN_MAPPING:
+            return f"{key} = {json.dumps(value)} to the mapping"
+    for key, value in found["settings"].items():
+        short = key.removeprefix("index.")
+        if short.split(".")[0] in _FOREIGN and short not in config.settings:
+            return f"{key} = {value!r}"
+    if found.get("aliases"):
+        return f"the aliases {', '.join(found['aliases'])}"
+    return None
 
 
 def _template(body: dict[str, Any]) -> dict[str, Any]:

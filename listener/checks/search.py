@@ -13,12 +13,12 @@ import elasticsearch
 from listener.checks.finding import Finding
 from listener.config import Config, DocumentConfig
 from listener.elastic import Client, describe
+from listener.indexes import OURS, foreign_templates
 
 P = ParamSpec("P")
 
 _SUPPORTED: Final = {"elasticsearch": ((7, 17), (9, 99)), "opensearch": ((2, 0), (3, 99))}
 _NO_RIGHTS: Final = (401, 403)
-_OURS: Final = "listener-"
 _INDEX_PRIVILEGES: Final = ("read", "write", "manage")
 _CLUSTER_PRIVILEGES: Final = ("monitor", "manage_index_templates")
 
@@ -176,7 +176,7 @@ def _mapping(client: Client, document: DocumentConfig, body: dict[str, Any]) -> 
     """Let the server try settings and mapping out, by a simulated template: nothing is made."""
     try:
         client.indices.simulate_template(
-            index_patterns=[f"{_OURS}try-{document.index}"], priority=1_000_000, template=body
+            index_patterns=[f"{OURS}try-{document.index}"], priority=1_000_000, template=body
         )
     except elasticsearch.BadRequestError as error:
         reason = _innermost(error.body)
@@ -219,28 +219,19 @@ def _alias(client: Client, alias: str) -> list[Finding]:
 
 def _templates(client: Client, alias: str) -> list[Finding]:
     """Templates of others that would mix something into our indexes."""
-    physical = f"{alias}-0a1b2c3d-20260131100000"
     found: list[Finding] = []
-    for entry in client.indices.get_index_template().body.get("index_templates", ()):
-        name, body = entry["name"], entry["index_template"]
-        pattern = _matching(physical, body.get("index_patterns"))
-        if pattern is None or name.startswith(_OURS):
-            continue
-        if "data_stream" in body:
+    for one in foreign_templates(client, f"{alias}-0a1b2c3d-20260131100000"):
+        if one.data_stream:
             found.append(
                 Finding(
                     "error",
-                    f"the template {name} makes everything called {pattern} a data stream: no "
-                    f"index of {alias} could be made",
+                    f"the template {one.name} makes everything called {one.pattern} a data "
+                    f"stream: no index of {alias} could be made",
                     "choose another documents[].index",
                 )
             )
         else:
-            found.append(_mixed_in(name, pattern, alias))
-    for name, body in client.indices.get_template().body.items():
-        pattern = _matching(physical, body.get("index_patterns"))
-        if pattern is not None:
-            found.append(_mixed_in(name, pattern, alias))
+            found.append(_mixed_in(one.name, one.pattern, alias))
     return found
 
 
@@ -251,10 +242,3 @@ def _mixed_in(name: str, pattern: str, alias: str) -> Finding:
         f"{alias}",
         f"narrow the index_patterns of {name}, or choose another documents[].index",
     )
-
-
-def _matching(name: str, patterns: Any) -> str | None:
-    for one in [patterns] if isinstance(patterns, str) else patterns or ():
-        if re.fullmatch(".*".join(re.escape(part) for part in one.split("*")), name):
-            return str(one)
-    return None

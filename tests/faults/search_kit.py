@@ -16,7 +16,7 @@ from typing import Any
 
 from playground.proxy import TcpProxy
 from playground.system import wait_until
-from tests.plugins.daemon import ListenerProcess, Record
+from tests.plugins.daemon import ListenerProcess
 from tests.process.scene import Scene
 
 _CHUNK = 65_536
@@ -141,14 +141,21 @@ def wired(scene: Scene) -> Iterator[Wire]:
         yield wire
 
 
-def recovered(scene: Scene, daemon: ListenerProcess, what: str, deadline: float = 60) -> Record:
-    """Call it when the server is back: waits until all that was committed up to now is in the
-    index, which the watermark says, and prints how long that took."""
-    began = time.monotonic()
-    [(now,)] = scene.sql("SELECT clock_timestamp()")
-    moved = daemon.wait_for("watermark_moved", deadline=deadline, last_processed=not_before(now))
-    print(f"recovery, {what}: {time.monotonic() - began:.2f} s from the server's return")
-    return moved
+class Back:
+    """The moment in which a server is back, or in which something was taken away that no server
+    brings back; for the figures."""
+
+    def __init__(self, scene: Scene) -> None:
+        [(self._committed,)] = scene.sql("SELECT clock_timestamp()")
+        self._began = time.monotonic()
+
+    def converged(self, daemon: ListenerProcess, what: str, deadline: float = 60) -> None:
+        """Wait until all that was committed up to that moment is in the index, which the watermark
+        says; print how long that took."""
+        daemon.wait_for(
+            "watermark_moved", deadline=deadline, last_processed=not_before(self._committed)
+        )
+        print(f"recovery: {what}: {time.monotonic() - self._began:.2f} s until converged")
 
 
 def not_before(moment: datetime) -> Callable[[Any], bool]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.search_kit import assert_nothing_moved, recovered
+from tests.faults.search_kit import Back, assert_nothing_moved
 from tests.plugins.daemon import ListenerProcess, Record
 from tests.process.scene import Scene
 from tests.process.writers import Writers
@@ -83,7 +83,7 @@ def test_forbidden_writes_hold_everything(unblocked: Scene, name: str) -> None:
         writers.wait()
         assert_nothing_moved(scene, daemon, stamp)
         mend(scene, refused["reason"])
-        recovered(scene, daemon, name)
+        Back(scene).converged(daemon, name)
         writers.wait()
     scene.wait_converged()
     for process in scene.processes.started:

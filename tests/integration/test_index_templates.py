@@ -1,0 +1,104 @@
+"""Index templates of somebody else: what they would mix into our indexes is refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from listener import elastic
+from listener.config import ElasticsearchConfig
+from listener.indexes import IndexConfig, IndexError_, Indexes, read_config
+from playground.search import SearchServer
+
+BODY = {
+    "settings": {"number_of_shards": 1},
+    "mappings": {"dynamic": "strict", "properties": {"n": {"type": "integer"}}},
+}
+
+
+@pytest.fixture
+def indexes(search_server: SearchServer, index_prefix: str) -> Iterator[Indexes]:
+    """Operations of one pipeline."""
+    client = elastic.connect(ElasticsearchConfig.model_validate({"urls": [search_server.url]}))
+    yield Indexes(client, "test")
+    client.close()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> IndexConfig:
+    """An index_config.json."""
+    path = tmp_path / "index_config.json"
+    path.write_text(json.dumps(BODY))
+    return read_config(path)
+
+
+def put(server: SearchServer, prefix: str, template: dict[str, Any]) -> None:
+    """A template of somebody else for all names of this prefix."""
+    body = {"index_patterns": [f"{prefix}-*"], "priority": 7, "template": template}
+    status, answer = server.request("PUT", f"/_index_template/{prefix}-theirs", body)
+    assert status == 200, answer
+
+
+@pytest.mark.parametrize(
+    ("template", "adds"),
+    [
+        ({"mappings": {"properties": {"m": {"type": "keyword"}}}}, "the field m (keyword)"),
+        ({"mappings": {"_source": {"enabled": False}}}, '_source = {"enabled": false} to the'),
+        ({"mappings": {"_routing": {"required": True}}}, '_routing = {"required": true} to the'),
+        ({"mappings": {"runtime": {"m": {"type": "long"}}}}, 'runtime = {"m": {"type": "long"}}'),
+        ({"settings": {"index.default_pipeline": "p"}}, "index.default_pipeline = 'p'"),
+        ({"settings": {"index.final_pipeline": "p"}}, "index.final_pipeline = 'p'"),
+        (
+            {
+                "settings": {"index.sort.field": "n"},
+                "mappings": {"properties": {"n": {"type": "integer"}}},
+            },
+            "index.sort.field = ",
+        ),
+        ({"settings": {"index.translog.durability": "async"}}, "index.translog.durability"),
+        ({"settings": {"index.gc_deletes": "1ms"}}, "index.gc_deletes = "),
+        ({"settings": {"index.blocks.write": True}}, "index.blocks.write = 'true'"),
+        ({"settings": {"index.mapping.ignore_malformed": True}}, "index.mapping.ignore_malformed"),
+        ({"aliases": {"theirs": {}}}, "the aliases theirs"),
+    ],
+    ids=lambda value: value.split(" = ")[0] if isinstance(value, str) else "",
+)
+def test_what_a_template_adds_is_refused(  # noqa: PLR0917 - fixtures
+    search_server: SearchServer,
+    index_prefix: str,
+    indexes: Indexes,
+    config: IndexConfig,
+    template: dict[str, Any],
+    adds: str,
+) -> None:
+    """The template, its pattern and what it adds are named; no index is left behind."""
+    put(search_server, index_prefix, template)
+    with pytest.raises(IndexError_) as refused:
+        indexes.create(f"{index_prefix}-1", config, "abcd")
+    who = f"the index template {index_prefix}-theirs ({index_prefix}-*) adds "
+    assert f"{who}{adds}" in str(refused.value)
+    assert indexes.get(f"{index_prefix}-1") is None
+
+
+def test_a_template_that_does_no_harm_is_let_be(
+    search_server: SearchServer, index_prefix: str, indexes: Indexes, config: IndexConfig
+) -> None:
+    """Tuning that somebody gives to all indexes of a cluster."""
+    settings = {"index.codec": "best_compression", "index.number_of_replicas": 1}
+    put(search_server, index_prefix, {"settings": settings})
+    assert indexes.create(f"{index_prefix}-1", config, "abcd").name == f"{index_prefix}-1"
+
+
+def test_a_template_of_the_old_kind_is_named_too(
+    search_server: SearchServer, index_prefix: str, indexes: Indexes, config: IndexConfig
+) -> None:
+    """Legacy templates apply where no composable one matches."""
+    body = {"index_patterns": [f"{index_prefix}-*"], "settings": {"index.gc_deletes": "1ms"}}
+    status, answer = search_server.request("PUT", f"/_template/{index_prefix}-old", body)
+    assert status == 200, answer
+    with pytest.raises(IndexError_, match=f"{index_prefix}-old .* adds index.gc_deletes"):
+        indexes.create(f"{index_prefix}-1", config, "abcd")
