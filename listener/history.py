@@ -125,10 +125,6 @@ class History:
             saved = self._starting_point(self._control.read(), facts)
         known = saved.identity if saved else None
         reasons = self._reasons(connection, saved, facts) if saved else []
-        if saved is not None and saved.last_processed and saved.last_processed > facts.now:
-            # the server's clock went back while we were away: stamps given since then are lower
-            earlier = facts.now - self._overlap
-            saved = saved.model_copy(update={"last_processed": earlier})
         fresh = saved is None or bool(reasons)
         self._keeper.begin(
             State(
@@ -242,7 +238,7 @@ class History:
             )
 
     def _reasons(self, connection: Connection, saved: State, facts: Facts) -> list[str]:
-        reasons = identity.differences(saved.identity, facts, saved.last_processed)
+        reasons = identity.differences(saved.identity, facts, saved.last_processed, self._overlap)
         row = connection.execute(
             sql.SQL("SELECT pruned_below FROM {}").format(sql.Identifier(self._schema, "meta"))
         ).fetchone()
@@ -276,6 +272,7 @@ class History:
             config_hash="-".join(kind.hash for kind in self._kinds),
             tables=dict(facts.tables),
             triggers=facts.triggers,
+            ahead=facts.ahead,
             indexes=dict(known.indexes) if known else {},
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from psycopg import sql
 
@@ -31,6 +31,14 @@ class Facts:
     tables: Mapping[str, int]
     fingerprint: Mapping[str, str]
     now: datetime
+    asked: datetime
+    answered: datetime
+    """Our own clock, just before and after the server's was read: `now` belongs between the two."""
+
+    @property
+    def ahead(self) -> float:
+        """Seconds by which the database's clock is ahead of ours, at least."""
+        return (self.now - self.answered).total_seconds()
 
     @property
     def triggers(self) -> str:
@@ -42,11 +50,13 @@ def read(connection: Connection, watches: Sequence[Watch], schema: str) -> Facts
     """Read the facts. Raises psycopg.Error."""
     row = connection.execute(sqlfiles.load("watermark/identity")).fetchone()
     assert row is not None
+    asked = datetime.now(UTC)
     nonce = connection.execute(
         sql.SQL("SELECT nonce::text, pg_catalog.clock_timestamp() FROM {}").format(
             sql.Identifier(schema, "meta")
         )
     ).fetchone()
+    answered = datetime.now(UTC)
     assert nonce is not None
     tables: dict[str, int] = {}
     for watch in watches:
@@ -64,6 +74,8 @@ def read(connection: Connection, watches: Sequence[Watch], schema: str) -> Facts
         tables,
         triggers.fingerprint(connection, watches, schema),
         nonce[1],
+        asked,
+        answered,
     )
 
 
@@ -95,8 +107,15 @@ def other_database(saved: Identity, facts: Facts) -> str | None:
     return None
 
 
-def differences(saved: Identity, facts: Facts, last_processed: datetime | None) -> list[str]:
-    """Why the history is another one than the saved one, in words; empty: it is the same."""
+def differences(
+    saved: Identity, facts: Facts, last_processed: datetime | None, overlap: timedelta
+) -> list[str]:
+    """Why the history is another one than the saved one, in words; empty: it is the same.
+
+    The server's clock went back while nobody looked: rows may bear stamps from before the
+    watermark. It shows where the watermark is in the future, and, when we were away for longer
+    than the step, by our own clock: the two have moved apart by more than sweeps reach back.
+    """
     found: list[str] = []
     if saved.system_identifier != facts.system_identifier:
         found.append("another PostgreSQL cluster answers at this address")
@@ -113,6 +132,10 @@ def differences(saved: Identity, facts: Facts, last_processed: datetime | None) 
             found.append(f"{table} is another table than before")
     if saved.triggers and saved.triggers != facts.triggers:
         found.append("triggers or watched tables were altered, and may have missed changes")
-    if last_processed is not None and last_processed > facts.now + timedelta(minutes=1):
-        found.append(f"the watermark {last_processed} is in the future")
+    if last_processed is not None and last_processed > facts.now:
+        found.append(f"the watermark {last_processed} is in the future: the clock was set back")
+    elif saved.ahead is not None:
+        back = saved.ahead - (facts.now - facts.asked).total_seconds()
+        if back > overlap.total_seconds():
+            found.append(f"the server's clock was set back by {back:.1f} s, measured by ours")
     return found

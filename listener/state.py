@@ -63,7 +63,8 @@ class Identity(_Record):
 
     `tables` gives the OID of each watched table, `indexes` the UUID of the index behind each
     alias; `triggers` is a hash of all that records changes in the database; `nonce` is the value
-    that this pipeline last left in its own schema.
+    that this pipeline last left in its own schema; `ahead` says by how many seconds the database's
+    clock was ahead of ours.
     """
 
     pipeline: str
@@ -76,6 +77,7 @@ class Identity(_Record):
     tables: Mapping[str, int]
     indexes: Mapping[str, str]
     triggers: str = ""
+    ahead: float | None = None
 
 
 class Load(_Record):

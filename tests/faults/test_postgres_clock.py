@@ -1,0 +1,126 @@
+"""The clock of PostgreSQL is set back and forward: the watermark is a moment of that clock.
+
+Every table is polled only (`notify: off`), so that nothing but the rule of the watermark finds the
+rows. The clock is that of the server's process; the machine's own is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from playground.clock import ClockedServer
+from playground.search import SearchServer
+from playground.system import wait_until
+from tests.faults.postgres_kit import Recovery, own_server, parked
+from tests.process.scene import Scene, Template, open_scene
+from tests.process.statements import WITHOUT_NOTIFY
+from tests.process.writers import Writers
+
+ClockedTemplate = tuple[ClockedServer, Template]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ClockedTemplate]:
+    """A server with a clock of its own."""
+    clocked = ClockedServer()
+    with own_server(server=clocked) as (_, template):
+        yield clocked, template
+
+
+@pytest.fixture
+def polled(server: ClockedTemplate, search_server: SearchServer, tmp_path: Path) -> Iterator[Scene]:
+    """A scene on that server, right on time, in which nothing is notified."""
+    server[0].set_clock(0)
+    with open_scene(server[0], search_server, server[1], tmp_path) as scene:
+        for watch in scene.options["documents"][0]["watch"]:
+            watch["notify"] = "off"
+        yield scene
+
+
+def test_set_back_and_forward_while_it_runs(server: ClockedTemplate, polled: Scene) -> None:
+    """By two minutes and back again, by an hour and back again, under writes."""
+    clocked, scene = server[0], polled
+    daemon = scene.serve()
+    with Writers(scene) as writers:
+        for offset in (-120, 0, 3600, 0):
+            writers.wait()
+            mark = daemon.mark()
+            back = offset < clocked.offset
+            by = clocked.offset - offset
+            clocked.set_clock(offset)
+            if back:
+                stepped = daemon.wait_for("clock_stepped_back", after=mark)
+                assert abs(stepped["seconds"] - by) < 5
+            writers.wait()
+            daemon.wait_for("watermark_moved", after=mark)
+    recovery = Recovery("clock set back and forward")
+    recovery.converged(scene)
+    assert parked(scene) == 0
+    daemon.stop()
+    scene.assert_converged()
+
+
+@pytest.mark.parametrize("back", [30, 600])
+def test_set_back_while_it_is_down(server: ClockedTemplate, polled: Scene, back: int) -> None:
+    """The watermark lies in the future: what was stamped meanwhile is older than it."""
+    clocked, scene = server[0], polled
+    daemon = scene.serve()
+    daemon.kill()
+    clocked.set_clock(-back)
+    scene.admin(WITHOUT_NOTIFY)
+    clocked.set_clock(-back + 15)  # and the edits are longer ago than any overlap
+    daemon = scene.start()
+    recovery = Recovery(f"clock set back by {back} s, daemon starts")
+    daemon.wait_for("reconciled")
+    recovery.converged(scene)
+    assert parked(scene) == 0
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_set_back_while_it_is_down_for_longer(server: ClockedTemplate, polled: Scene) -> None:
+    """The watermark lies in the past again, but not before what was stamped meanwhile.
+
+    Only our own clock tells that the server's took a step.
+    """
+    clocked, scene = server[0], polled
+    daemon = scene.serve()
+    daemon.stop()
+    watermark = scene.state["last_processed"]
+    clocked.set_clock(-6)  # more than twice the overlap
+    scene.admin(WITHOUT_NOTIFY)
+    wait_until(
+        lambda: bool(scene.admin(f"SELECT clock_timestamp() > '{watermark}'")[0][0]),
+        seconds=20,
+        what="the watermark is past again",
+    )
+    daemon = scene.start()
+    recovery = Recovery("clock set back by 6 s, daemon starts later")
+    changed = daemon.wait_for("history_changed")
+    assert "set back" in changed["reason"]
+    recovery.converged(scene)
+    assert parked(scene) == 0
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_forward_while_it_is_down(server: ClockedTemplate, polled: Scene) -> None:
+    """An hour ahead, and back again once it runs: what was stamped in the future stays found."""
+    clocked, scene = server[0], polled
+    daemon = scene.serve()
+    daemon.kill()
+    clocked.set_clock(3600)
+    daemon = scene.start()
+    daemon.wait_for("watermark_moved")
+    with Writers(scene) as writers:
+        writers.wait()
+        mark = daemon.mark()
+        clocked.set_clock(0)
+        daemon.wait_for("clock_stepped_back", after=mark)
+        writers.wait()
+    Recovery("clock set back by an hour").converged(scene)
+    daemon.stop()
+    scene.assert_converged()
