@@ -45,7 +45,7 @@ class Gate(TcpProxy):
         self._go = asyncio.Event()
         self._news = threading.Condition()
         self._held = 0
-        self._statuses: list[int] = []
+        self._answers_seen: dict[socket.socket, bytes] = {}
 
     def close(self, *, answers: bool = False) -> None:
         """From now on hold each such message, or (`answers`) let it pass and hold its answer."""
@@ -63,16 +63,17 @@ class Gate(TcpProxy):
 
     @property
     def statuses(self) -> list[int]:
-        """Status of each item in the answers that passed since the gate was last closed."""
+        """Status of each item in the answers that passed since the gate was closed."""
         with self._news:
-            return list(self._statuses)
+            seen = b" ".join(self._answers_seen.values())
+        return [int(found) for found in re.findall(rb'"status":(\d+)', seen)]
 
     async def _set(self, *, closed: bool, answers: bool) -> None:
         self._closed, self._answers = closed, answers
         with self._news:
             if closed:
                 self._held = 0
-                self._statuses = []
+                self._answers_seen = {}
         if closed:
             self._go.clear()
         else:
@@ -108,7 +109,7 @@ class Gate(TcpProxy):
                 return
             if wanted and not upwards:
                 with self._news:
-                    self._statuses += map(int, re.findall(rb'"status":(\d+)', chunk))
+                    self._answers_seen[client] = self._answers_seen.get(client, b"") + chunk
             await loop.sock_sendall(target, chunk)
 
     def _is_wanted(self, client: socket.socket, chunk: bytes) -> bool:
