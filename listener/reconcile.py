@@ -56,6 +56,11 @@ class Report:
         """Documents that are not what the query returns; parked ones are named, not wrong."""
         return sum(self.counts[kind] for kind in KINDS if kind != "parked")
 
+    @property
+    def parked(self) -> int:
+        """Documents that were put aside, or that the query cannot make."""
+        return self.counts["parked"]
+
     def lines(self) -> list[str]:
         """For people."""
         told = [f"{self.index}: {self.documents} documents compared, {self.wrong} wrong"]
@@ -133,10 +138,10 @@ class Reconciler:
             report.documents += page.looked_at
             for suspect in page.suspects:
                 report.add(suspect)
-                if suspect.kind in ("missing", "stale"):
-                    work.add(suspect.key)
-                elif suspect.kind == "orphaned":
+                if suspect.kind == "orphaned":
                     orphans.append(suspect.key)
+                else:  # parked ones too: what was wrong with them may be mended elsewhere
+                    work.add(suspect.key)
             work.flush()
         for page in comparison.index(connection):
             progress.add(page)

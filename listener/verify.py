@@ -16,6 +16,7 @@ from listener import elastic, observations
 from listener.changes import Key
 from listener.compare import Comparison, Page, Suspect
 from listener.control import ControlDocument
+from listener.identity import position
 from listener.lifecycle import Stop, Stopped
 from listener.loader import Kind
 from listener.observations import Observe
@@ -117,20 +118,28 @@ class Verification:
                 break  # its watermark stands, and would stand again
         return found
 
-    def wait_for_daemon(self) -> bool:
+    def wait_for_daemon(self, *, mended: bool = False) -> bool:
         """Wait until the daemon's watermark, as the control document has it, has passed now.
 
-        False where it did not in time.
+        While a comparison is due there, which may wait for a person's word, the watermark stands:
+        then a tick that began after now will do, unless it is to be `mended`. False where it did
+        not come in time.
         """
-        row = self._connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
+        row = self._connection.execute(
+            "SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_current_wal_lsn()::text"
+        ).fetchone()
         assert row is not None
         wanted: datetime = row[0]
+        written = position(row[1])
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             self._ring()
             state = self._control.read().state
-            if state is not None and state.last_processed and state.last_processed >= wanted:
-                return True
+            if state is not None:
+                if state.last_processed and state.last_processed >= wanted:
+                    return True
+                if state.reconcile and not mended and position(state.identity.wal_lsn) > written:
+                    return True
             if self._stop.wait(0.5):
                 raise Stopped("stop was requested")
         self._observe(observations.VerifyImpatient(PATIENCE))

@@ -88,7 +88,8 @@ class _Verify:
     def run(self, repair: bool, allow_deletes: bool) -> int:
         """Compare, tell, and mend where it was asked for."""
         verdicts = self._compare()
-        wrong = [one for one in verdicts if one.report.wrong]
+        # parked documents are not wrong, but `--repair` is how a person has them tried again
+        wrong = [one for one in verdicts if one.report.wrong or (repair and one.report.parked)]
         if not wrong:
             return int(Status.OK)
         if not repair:
@@ -107,7 +108,7 @@ class _Verify:
         if self._active():
             self._ask(wrong, ALLOWED if allow_deletes else ASKED)
             print("asked the active daemon to mend it; comparing again")
-            self._verification.wait_for_daemon()
+            self._verification.wait_for_daemon(mended=True)
         else:
             daemon = Daemon(
                 self._config,
