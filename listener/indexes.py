@@ -248,8 +248,10 @@ class Indexes:
         """
         ours = re.compile(re.escape(alias) + r"\.[wl]\d+\Z")
         for name in self._client.indices.get(index=f"{alias}.*", expand_wildcards="all").body:
-            if ours.match(name) and not self._client.count(index=name)["count"]:
-                self._client.indices.delete(index=name)
+            if ours.match(name):
+                self._client.indices.refresh(index=name)
+                if not self._client.count(index=name)["count"]:
+                    self._client.indices.delete(index=name)
 
     def old(self, alias: str) -> list[str]:
         """Indexes of this pipeline that were behind the alias before and are behind none now."""

@@ -1,0 +1,112 @@
+"""A cluster of three nodes loses one, and another one, and two: the daemon works on, or waits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from playground.postgres import PostgresServer
+from playground.search import SearchServer
+from playground.search_cluster import SearchCluster
+from tests.faults.search_kit import Back, not_before
+from tests.plugins.daemon import ListenerProcess
+from tests.process.scene import Scene, Template, open_scene
+from tests.process.writers import Writers
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[SearchCluster]:
+    """Three nodes."""
+    with SearchCluster(3) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def clustered(
+    postgres_server: PostgresServer,
+    cluster: SearchCluster,
+    movies_template: Template,
+    tmp_path: Path,
+) -> Iterator[Scene]:
+    """The movies with one replica; the daemon knows all three nodes."""
+    for node in cluster.nodes:
+        if not node.running:
+            node.start_process()
+    cluster.wait_whole()
+    with open_scene(postgres_server, cluster.nodes[0], movies_template, tmp_path) as scene:
+        document = scene.options["documents"][0]
+        body = json.loads(Path(document["index_config_file"]).read_text("utf-8"))
+        body["settings"]["number_of_replicas"] = 1
+        path = tmp_path / "index_config.json"
+        path.write_text(json.dumps(body))
+        document["index_config_file"] = str(path)
+        scene.set(elasticsearch={"urls": cluster.urls})
+        yield scene
+        for node in cluster.nodes:
+            if not node.running:
+                node.start_process()
+        cluster.wait_whole()
+
+
+def kill_under_writes(
+    scene: Scene, cluster: SearchCluster, daemon: ListenerProcess, node: SearchServer, what: str
+) -> None:
+    """SIGKILL; the other two take over, and the killed one comes back."""
+    node.kill()
+    scene.search = cluster.alive[0]
+    Back(scene).converged(daemon, f"{what} killed, two of three nodes left")
+    node.start()
+    cluster.wait_whole()
+    Back(scene).converged(daemon, f"{what} is back")
+
+
+def test_primary_and_master_are_killed(clustered: Scene, cluster: SearchCluster) -> None:
+    """The node of the primary copy, then the elected master: all that is committed while a node is
+    away is in the index before it comes back."""
+    daemon = clustered.serve()
+    [index] = clustered.behind()
+    with Writers(clustered) as writers:
+        writers.wait()
+        kill_under_writes(clustered, cluster, daemon, cluster.primary_of(index), "primary's node")
+        writers.wait()
+        kill_under_writes(clustered, cluster, daemon, cluster.master(), "master")
+        writers.wait()
+    clustered.wait_converged()
+    assert clustered.behind() == [index], "no outage of one node asks for a load"
+    assert not daemon.found("parked")
+    assert not daemon.found("held")
+    daemon.stop()
+    clustered.assert_converged()
+
+
+def test_two_of_three_are_killed(clustered: Scene, cluster: SearchCluster) -> None:
+    """No majority, no master, 503: everything waits, and goes on when one of them is back."""
+    daemon = clustered.serve()
+    [index] = clustered.behind()
+    with Writers(clustered) as writers:
+        writers.wait()
+        mark = daemon.mark()
+        first, second, left = cluster.nodes
+        first.kill()
+        second.kill()
+        clustered.search = left
+        [(stamp,)] = clustered.sql(
+            "UPDATE content.film_work SET title = 'Held' WHERE id = md5('film 291')::uuid "
+            "RETURNING updated_at"
+        )
+        refused = daemon.wait_for("waiting", after=mark, reason=lambda text: "503" in text)
+        assert not daemon.found("watermark_moved", last_processed=not_before(stamp))
+        print(refused.message)
+        second.start()
+        Back(clustered).converged(daemon, "no master for a while")
+        writers.wait()
+        first.start()
+    cluster.wait_whole()
+    clustered.wait_converged()
+    assert clustered.behind() == [index]
+    assert not daemon.found("parked")
+    daemon.stop()
+    clustered.assert_converged()
