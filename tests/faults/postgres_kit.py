@@ -77,14 +77,16 @@ class Recovery:
         print(f"recovery time, {self._what}: {time.monotonic() - self._back:.2f} s")
 
 
-def wait_indexed(scene: Scene, name: str) -> None:
-    """Wait until the document with the id `md5(name)::uuid` is in the index."""
+def indexed(scene: Scene, name: str) -> bool:
+    """Whether the document with the id `md5(name)::uuid` is in the index."""
     doc_id = uuid.UUID(hashlib.md5(name.encode(), usedforsecurity=False).hexdigest())
-    path = f"/{scene.index}/_doc/{doc_id}"
+    return scene.search.request("GET", f"/{scene.index}/_doc/{doc_id}")[0] == 200
+
+
+def wait_indexed(scene: Scene, name: str) -> None:
+    """Wait until it is."""
     wait_until(
-        lambda: scene.search.request("GET", path)[0] == 200,
-        seconds=30,
-        what=f"the document {name!r} is in the index",
+        lambda: indexed(scene, name), seconds=30, what=f"the document {name!r} is in the index"
     )
 
 
