@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,17 @@ from listener.state import Identity, Load, State
 
 _FILE_EVERY: Final = 1.0
 _CONTROL_EVERY: Final = 10.0
+_REMIND_EVERY: Final = 60.0
+"""Seconds after which it is told again that state.yaml cannot be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failing:
+    """Why state.yaml cannot be written, since when, and when to say so again."""
+
+    reason: str
+    since: float
+    remind: float
 
 
 class Keeper:
@@ -46,7 +58,7 @@ class Keeper:
         self._frozen: set[str] = set()
         self._file_due = self._control_due = 0.0
         self._changed = False
-        self._failing = False
+        self._failing: _Failing | None = None
 
     @property
     def last_processed(self) -> datetime | None:
@@ -206,14 +218,22 @@ class Keeper:
             try:
                 state.write(self._path, self._state)
             except state.StateError as error:
-                if not self._failing:
-                    self._observe(observations.StateNotSaved(str(error)))
-                self._failing = True
+                self._fails(str(error), clock)
                 self._file_due = clock + _FILE_EVERY
                 return
-            self._failing = False
+            if self._failing is not None:
+                self._observe(observations.StateSavedAgain(clock - self._failing.since))
+                self._failing = None
             self._changed = False
             self._file_due = clock + _FILE_EVERY
+
+    def _fails(self, reason: str, clock: float) -> None:
+        """Tell it at first, for another reason, and each minute."""
+        before = self._failing
+        if before is None or before.reason != reason or clock > before.remind:
+            since = clock if before is None else before.since
+            self._failing = _Failing(reason, since, clock + _REMIND_EVERY)
+            self._observe(observations.StateNotSaved(reason))
 
     def control_soon(self) -> None:
         """Write the control document at the next occasion."""

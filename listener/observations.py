@@ -470,6 +470,14 @@ class StateNotSaved(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class StateSavedAgain(Observation):
+    """state.yaml could be written again."""
+
+    seconds: float
+    TEXT: ClassVar[str] = "state saved again after {seconds:.0f} s"
+
+
+@dataclass(frozen=True, slots=True)
 class StateFromControl(Observation):
     """The watermark came from the control document, not from state.yaml."""
 

@@ -8,6 +8,7 @@ is written without waiting for the disk.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -276,9 +277,10 @@ def _replace(path: Path, text: str, *, durable: bool) -> None:
         if durable:
             _sync_folder(path.parent)
     except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "no number")
         raise StateError(
-            f"cannot write {path}: {error.strerror or error}. The folder must have room and be "
-            f"writable by the user that listener runs as (uid {os.geteuid()})."
+            f"cannot write {path}: {error.strerror or error} ({name}). The folder must have room "
+            f"and be writable by the user that listener runs as (uid {os.geteuid()})."
         ) from error
 
 
