@@ -38,6 +38,7 @@ class Wire(TcpProxy):
         self._holding = False
         self._capturing = False
         self._captured: list[asyncio.Event] = []
+        self._delivered = 0
         self._seen = threading.Condition()
         self._requests: list[bytearray] = []
 
@@ -67,8 +68,12 @@ class Wire(TcpProxy):
         wait_until(lambda: len(self._captured) >= count, seconds=seconds, what="captured clients")
 
     def deliver(self) -> None:
-        """Bring to the server what the captured clients have sent, though they are gone."""
+        """Bring to the server what the captured clients have sent, though they are gone; returns
+        when it has answered all of it."""
+        self._delivered = 0
+        count = len(self._captured)
         self._call(self._deliver())
+        wait_until(lambda: self._delivered >= count, seconds=10, what="delivered requests")
 
     @property
     def sent(self) -> bytes:
@@ -107,6 +112,9 @@ class Wire(TcpProxy):
             gate = asyncio.Event()
             self._captured.append(gate)
             await gate.wait()
+            await super()._serve(client)
+            self._delivered += 1
+            return
         await super()._serve(client)
 
     async def _pump(self, source: socket.socket, target: socket.socket) -> None:
