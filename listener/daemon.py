@@ -24,7 +24,7 @@ from listener import (
     triggers,
 )
 from listener.assembly import Assembly, Reassemble
-from listener.backoff import backoff
+from listener.backoff import Backoff, backoff
 from listener.checks import Finding, check_search
 from listener.config import Config
 from listener.control import ControlDocument
@@ -102,6 +102,8 @@ class Daemon:
         self._once = once
         self._force = force
         self._repair = repair
+        self._served = False
+        """Whether stages were started once: what does not fit from then on is waited for."""
         self._ended = threading.Lock()
         self._reason: BaseException | None = None
 
@@ -184,6 +186,26 @@ class Daemon:
         )
         return parts
 
+    def _prepare_again(self, client: elastic.Client) -> Assembly:
+        """The same for a daemon that has served before: a migration that does not fit the
+        configuration is no reason to end; hold until a person mends the one or the other."""
+        limits = self._config.backoff
+        waits = Backoff(limits.start, limits.factor, limits.limit)
+        while True:
+            try:
+                return self._prepare(client)
+            except REFUSALS as error:
+                reason, seconds = str(error), waits.next_wait()
+            self._observe(observations.Held(reason, seconds))
+            state.beat(
+                self._config.state_file_name,
+                fetch_delay=self._config.fetch_delay,
+                what="held",
+                reason=reason,
+            )
+            if self._stop.wait(seconds):
+                raise Stopped("stop was requested")
+
     def _look_at_postgres(self) -> Assembly:
         config = self._config
         with postgres.connect(config.postgres, "listener: start") as connection:
@@ -247,7 +269,7 @@ class Daemon:
         if not self._force:
             state.read(config.state_file_name)  # a damaged one is told at once
         client = elastic.connect(config.elasticsearch)
-        parts = self._prepare(client)
+        parts = self._prepare_again(client) if self._served else self._prepare(client)
         stages = Stages(
             config=config,
             parts=parts,
@@ -264,6 +286,7 @@ class Daemon:
         relay.start()
         try:
             stages.start()
+            self._served = True
             if self._once:
                 stages.coordinator.run_once()
             else:

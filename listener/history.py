@@ -155,15 +155,10 @@ class History:
 
     def audit(self, connection: Connection) -> str | None:
         """Whether triggers, tables and indexes are still what they were: None, or what is not."""
+        altered = self.audit_database(connection)
+        if altered is not None:
+            return altered
         known = self._keeper.identity
-        found = triggers.fingerprint(connection, self._watches, self._schema)
-        if identity.trigger_hash(found) != known.triggers:
-            self.distrust()
-            return self._altered(found)
-        wrong = self._wrong(connection)
-        if wrong:
-            self.distrust()
-            return wrong[0]
         for kind in self._kinds:
             expected = known.indexes.get(kind.index)
             if expected is None:
@@ -176,6 +171,18 @@ class History:
                 return f"{kind.index}: the alias does not lead to the index that it led to"
             if self._mappings.setdefault(behind.uuid, behind.mapping) != behind.mapping:
                 return f"{kind.index}: the mapping of {behind.name} was altered"
+        return None
+
+    def audit_database(self, connection: Connection) -> str | None:
+        """The same for triggers and tables alone: for when Elasticsearch is not to be asked."""
+        found = triggers.fingerprint(connection, self._watches, self._schema)
+        if identity.trigger_hash(found) != self._keeper.identity.triggers:
+            self.distrust()
+            return self._altered(found)
+        wrong = self._wrong(connection)
+        if wrong:
+            self.distrust()
+            return wrong[0]
         return None
 
     def distrust(self) -> None:
