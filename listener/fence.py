@@ -65,9 +65,10 @@ class Fence:
             self.point()
 
     def _clear_away(self) -> None:
-        """What is left of indexes that were deleted behind our back."""
+        """What is left of indexes that were deleted behind our back, or made unheard."""
         for number, name in enumerate(self._names):
             self._indexes.drop_strays(name)
+            self._indexes.drop_unborn(name)
             place = self.loading[number]
             if place is not None and self._indexes.get(place) is None:
                 self.loading[number] = None  # it takes no alias; its load begins anew

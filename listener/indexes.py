@@ -249,9 +249,19 @@ class Indexes:
         ours = re.compile(re.escape(alias) + r"\.[wl]\d+\Z")
         for name in self._client.indices.get(index=f"{alias}.*", expand_wildcards="all").body:
             if ours.match(name):
-                self._client.indices.refresh(index=name)
-                if not self._client.count(index=name)["count"]:
-                    self._client.indices.delete(index=name)
+                self._drop_if_empty(name)
+
+    def drop_unborn(self, alias: str) -> None:
+        """Delete empty indexes of ours that no alias leads to: they were made, but the answer that
+        said so was lost, and another one was made instead."""
+        for name, body in self._client.indices.get(index=f"{alias}-*").body.items():
+            if _existing(name, body).pipeline == self._pipeline and not body.get("aliases"):
+                self._drop_if_empty(name)
+
+    def _drop_if_empty(self, name: str) -> None:
+        self._client.indices.refresh(index=name)
+        if not self._client.count(index=name)["count"]:
+            self._client.indices.delete(index=name)
 
     def old(self, alias: str) -> list[str]:
         """Indexes of this pipeline that were behind the alias before and are behind none now."""

@@ -39,6 +39,8 @@ class Wire(TcpProxy):
         self._capturing = False
         self._captured: list[asyncio.Event] = []
         self._delivered = 0
+        self._lose, self._left = b"", 0
+        self._mute: set[int] = set()
         self._seen = threading.Condition()
         self._requests: list[bytearray] = []
 
@@ -74,6 +76,14 @@ class Wire(TcpProxy):
         count = len(self._captured)
         self._call(self._deliver())
         wait_until(lambda: self._delivered >= count, seconds=10, what="delivered requests")
+
+    def lose(self, head: str, times: int) -> None:
+        """The next requests that begin so are carried out, and their answers lost."""
+        self._lose, self._left = head.encode(), times
+
+    def wait_lost(self, seconds: float = 30) -> None:
+        """Wait until as many answers are lost as was asked for."""
+        wait_until(lambda: self._left == 0, seconds=seconds, what="lost answers", every=0.02)
 
     @property
     def sent(self) -> bytes:
@@ -120,6 +130,8 @@ class Wire(TcpProxy):
     async def _pump(self, source: socket.socket, target: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         answers = source.getpeername()[1] == self.target[1]
+        client = id(target) if answers else id(source)
+        self._mute.discard(client)  # the id of a socket that is gone may come again
         kept = bytearray()
         if not answers:
             with self._seen:
@@ -130,7 +142,12 @@ class Wire(TcpProxy):
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 await self._answers.wait()
+                if client in self._mute and chunk:
+                    continue
             else:
+                if self._left and chunk.startswith(self._lose):
+                    self._mute.add(client)
+                    self._left -= 1
                 with self._seen:
                     kept += chunk
             await self._flowing.wait()
@@ -175,3 +192,10 @@ def assert_nothing_moved(scene: Scene, daemon: ListenerProcess, stamp: datetime)
     """The watermark stands before what was not taken, in the log and in what is saved."""
     assert not daemon.found("watermark_moved", last_processed=not_before(stamp)), daemon.log
     assert scene.state["last_processed"] <= stamp
+
+
+def assert_sent_once(wire: Wire) -> None:
+    """No bytes were sent twice: what was not answered was read again under a newer version."""
+    actions = wire.actions()
+    assert len(actions) >= 300, "the load at least"
+    assert max(actions.values()) == 1, actions.most_common(3)

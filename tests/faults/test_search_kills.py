@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.search_kit import Back, Wire, wired
+from tests.faults.search_kit import Back, Wire, assert_sent_once, wired
 from tests.plugins.daemon import ListenerProcess
 from tests.process.scene import Scene
 from tests.process.writers import Writers
@@ -45,13 +45,6 @@ def test_killed_with_deletes_in_flight(scene: Scene) -> None:
         assert not daemon.found("load_started", after=mark)
         daemon.stop()
         scene.assert_converged()
-
-
-def assert_sent_once(wire: Wire) -> None:
-    """No bytes are sent twice: what was not answered was read again under a newer version."""
-    actions = wire.actions()
-    assert len(actions) > 300
-    assert max(actions.values()) == 1, actions.most_common(3)
 
 
 def delayed(scene: Scene, wire: Wire, daemon: ListenerProcess) -> None:
