@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -27,12 +27,11 @@ from listener.inbox import Inbox
 from listener.indexes import IndexError_
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
-from listener.loads import NAME_HOLDER_AFTER, Loads, Wanted
+from listener.loads import NAME_HOLDER_AFTER, Loads
 from listener.observations import Observe
-from listener.pending import Job
 from listener.pipeline import Pipeline
+from listener.polls import Polls
 from listener.state import beat
-from listener.sweep import Sweep
 from listener.watermark import Draw
 
 _BARRIER_DEADLINE: Final = 10.0
@@ -40,7 +39,6 @@ _BARRIER_DEADLINE: Final = 10.0
 _NAME_HOLDER_EVERY: Final = 60.0
 _PRUNE_EVERY: Final = 60.0
 _SWEEP_APART: Final = 0.05
-_CROWDED_DELAY: Final = 60.0
 
 
 class SessionLost(Exception):
@@ -59,9 +57,8 @@ class Coordinator:
         self,
         *,
         config: Config,
-        documents_of: Mapping[str, Sequence[int]],
         all_rows: bool,
-        new_sweep: Callable[[], Sweep],
+        polls: Polls,
         ensure_triggers: Callable[[postgres.Connection], None],
         inbox: Inbox,
         pipeline: Pipeline,
@@ -81,9 +78,8 @@ class Coordinator:
         connection up. `give_up_after`: seconds of an outage until GaveUp; None: never.
         """
         self._config = config
-        self._documents_of = documents_of
         self._all_rows = all_rows
-        self._new_sweep = new_sweep
+        self._polls = polls
         self._ensure_triggers = ensure_triggers
         self._inbox = inbox
         self._pipeline = pipeline
@@ -99,9 +95,7 @@ class Coordinator:
         self._give_up_after = give_up_after
         self._failing_since: float | None = None
         self._served = 0
-        self._swept_overflows = 0
         self._connection: postgres.Connection | None = None
-        self._sweep = new_sweep()
         self._draw: Draw | None = None
         self._drawn_at = 0.0
         self._named_at = 0.0
@@ -239,11 +233,19 @@ class Coordinator:
             return  # an outage: whoever is in force is seen at the next write
 
     def _rest(self) -> None:
-        """Until the next tick is due, or something asks for one."""
-        delay = self._config.fetch_delay
-        if self._sweep.crowded:
-            delay = max(delay, _CROWDED_DELAY)
-        self._inbox.wait_for_work(self._served, lambda: self._stop.requested, delay)
+        """Until the next tick is due, or something asks for one; the doorbell is answered."""
+        until = time.monotonic() + self._config.fetch_delay
+        while (left := until - time.monotonic()) > 0:
+            due = self._polls.due()
+            if due == 0:
+                self._polls.answer()
+            elif self._inbox.wait_for_work(
+                self._served,
+                lambda: self._stop.requested,
+                left if due is None else min(left, due),
+                rings=due is None,
+            ):
+                return
 
     def _current(self, session: int) -> None:
         if self._stop.requested or self._pipeline.crashed:
@@ -254,6 +256,11 @@ class Coordinator:
         if trouble is not None:
             server, seconds, reason = trouble
             self._patience(f"{server}: {reason}", time.monotonic() - seconds)
+
+    def _waiting(self, session: int) -> None:
+        """A sweep waits for Elasticsearch: is it worth it still?"""
+        self._current(session)
+        self._beat("serving")
 
     # -- a session -------------------------------------------------------------------------------
 
@@ -266,7 +273,6 @@ class Coordinator:
         if self._connection is not None:
             self._connection.close()
         self._connection = postgres.connect(self._config.postgres, "listener: watermark")
-        self._sweep = self._new_sweep()
         self._draw = None
         self._last_clock = None
         self._loads.end()
@@ -277,86 +283,25 @@ class Coordinator:
             for number, current in enumerate(plan.current):
                 self._fence.current[number] = current.name if current else None
                 self._fence.lenient[number] = current.lenient if current else False
+            self._pipeline.renew()
             self._fence.raise_generation()
         if not self._resumed:
             self._resumed = True
             self._pipeline.resume()
         self._loads.begin(self._connection, plan.plans, thread=self._thread.is_alive())
-        since = self._since()
+        self._polls.begin(
+            self._connection, lambda: self._waiting(session), thread=self._thread.is_alive()
+        )
+        since = self._polls.since()
         rows = 0
         if since is not None:
             self._inbox.take_sweep()
-            rows = self._scan(session, since)
+            rows = self._polls.scan(since)
             self._observe(
                 observations.CaughtUp(rows, time.monotonic() - started, self._keeper.last_processed)
             )
         self._keeper.save_control(now=True)  # a nonce of ours is in the database: say so elsewhere
         self._served = session
-
-    def _since(self) -> datetime | None:
-        """Where a sweep starts: the watermark, or the start of a load, minus the overlap."""
-        moments = self._loads.starts
-        if self._keeper.last_processed is not None:
-            moments.append(self._keeper.last_processed)
-        if not moments:
-            return None
-        return min(moments) - timedelta(seconds=self._config.overlap)
-
-    # -- sweeps ----------------------------------------------------------------------------------
-
-    def _scan(self, session: int, since: datetime) -> int:
-        """Hand on all visible rows from `since`, and wait until they are in Elasticsearch."""
-        assert self._connection is not None
-        overflows = self._pipeline.overflows
-        open_jobs: list[Job] = []
-        counts: dict[str, tuple[int, float]] = {}
-        lost: dict[int, tuple[datetime, Wanted]] = {}
-        for page in self._sweep.pages(self._connection, since):
-            rows, seconds = counts.get(page.table, (0, 0.0))
-            counts[page.table] = (rows + page.rows, seconds + page.seconds)
-            for watch, at, reason in page.reconcile:
-                self._note_lost(lost, watch, at, reason)
-            for change in page.changes:
-                open_jobs += self._pipeline.submit(change.watch, change.keys)
-            while len(open_jobs) > 4:
-                self._wait_job(session, open_jobs.pop(0))
-        for job in open_jobs:
-            self._wait_job(session, job)
-        for table, (rows, seconds) in counts.items():
-            self._observe(observations.Swept(table, rows, seconds))
-        self._swept_overflows = overflows
-        self._reconcile(lost)
-        return sum(rows for rows, _ in counts.values())
-
-    def _wait_job(self, session: int, job: Job) -> None:
-        while not self._pipeline.wait(job, self._config.fetch_delay):
-            self._current(session)
-            self._beat("serving")
-
-    def _note_lost(
-        self, lost: dict[int, tuple[datetime, Wanted]], watch: str, at: datetime, reason: str
-    ) -> None:
-        """Changes of this watch may be lost, says the journal. A TRUNCATE, and a person who said
-        so, may empty the index; any other cause may not.
-        """
-        for number in self._documents_of[watch]:
-            latest, unguarded = at, reason in (history.TRUNCATED, history.ALLOWED)
-            before = lost.get(number)
-            if before is not None:
-                latest = max(latest, before[0])
-                unguarded = unguarded or before[1].unguarded
-            lost[number] = latest, Wanted(f"{watch}: {reason}", unguarded)
-
-    def _reconcile(self, lost: Mapping[int, tuple[datetime, Wanted]]) -> None:
-        """Compare the documents of which changes may be lost, unless that is done already."""
-        wanted = {
-            number: one
-            for number, (at, one) in lost.items()
-            if not self._loads.covers(number, at, unguarded=one.unguarded)
-        }
-        if wanted:
-            assert self._connection is not None
-            self._loads.again(self._connection, wanted, thread=self._thread.is_alive())
 
     # -- ticks -----------------------------------------------------------------------------------
 
@@ -375,15 +320,20 @@ class Coordinator:
         wanted = self._inbox.take_sweep()
         if wanted:
             self._keeper.control_soon()  # who asked may wait to read of it there
-        if wanted or not self._all_rows or overflows != self._swept_overflows:
-            since = self._since()
+        everything = wanted or overflows != self._polls.overflows
+        if everything or not self._all_rows:
+            since = self._polls.since()
             if since is not None:
+                # what the watermark stands on is read from the watermark on; while it waits, what
+                # is new is enough
+                recent = None if proven else timedelta(seconds=self._config.overlap)
                 try:
-                    self._scan(session, since)
+                    self._polls.scan(since, silent=not everything, recent=recent)
                 except BaseException:
                     self._inbox.want_sweep()
                     raise
-                self._stop.wait(_SWEEP_APART)
+                if everything:
+                    self._stop.wait(_SWEEP_APART)
         while not self._pipeline.wait_settled(mark, self._config.fetch_delay):
             self._current(session)
             self._barrier(session)  # the heartbeat goes on while Elasticsearch is away
@@ -399,9 +349,7 @@ class Coordinator:
         self._keeper.advance(drawn.at)
         way = "barrier" if self._all_rows else "scan"
         self._observe(observations.WatermarkMoved(drawn.at, way))
-        since = self._since()
-        if since is not None:
-            self._sweep.forget_before(since)
+        self._polls.advanced()
 
     def _check_clock(self, now: datetime) -> None:
         last, self._last_clock = self._last_clock, now
@@ -409,6 +357,7 @@ class Coordinator:
             back = (last - now).total_seconds()
             self._observe(observations.ClockSteppedBack(back))
             self._keeper.step_back(timedelta(seconds=back + self._config.overlap))
+            self._polls.forget()
             self._inbox.want_sweep()
 
     def _barrier(self, session: int) -> int:
@@ -487,13 +436,13 @@ class Coordinator:
         drawn = watermark.draw(self._connection)
         proven = watermark.passed(self._connection, drawn)
         mark = self._barrier(session)
-        since = self._since()
+        since = self._polls.since()
         if since is not None:
-            self._scan(session, since)
+            self._polls.scan(since)
         while not self._pipeline.wait_settled(mark, self._config.fetch_delay):
             self._current(session)
         self._loads.finish_here()
-        if proven and based and self._pipeline.overflows == self._swept_overflows:
+        if proven and based and self._pipeline.overflows == self._polls.overflows:
             self._keeper.advance(drawn.at)
         elif not proven:
             waited = time.monotonic() - self._drawn_at if self._draw else 0.0

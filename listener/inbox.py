@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from listener.changes import Change, KeyType, PayloadError, canonical_key
 from listener.pipeline import Pipeline
@@ -13,14 +13,22 @@ from listener.pipeline import Pipeline
 class Inbox:
     """The receiver of notifications: hands keys to the pipeline, notes all else. Thread-safe."""
 
-    def __init__(self, types: Mapping[str, Sequence[KeyType]], pipeline: Pipeline) -> None:
-        """`types`: key types by watch id."""
+    def __init__(
+        self,
+        types: Mapping[str, Sequence[KeyType]],
+        doorbells: Collection[str],
+        pipeline: Pipeline,
+    ) -> None:
+        """`types`: key types by watch id. `doorbells`: watches that ring and tell no keys."""
         self._types = types
+        self._doorbells = doorbells
         self._pipeline = pipeline
         self._changed = threading.Condition()
         self._nonce = ""
         self._mark: int | None = None
         self._sweep_wanted = False
+        self.rung = False
+        """Whether a doorbell has rung since `take_ring`."""
         self.session = 0
         """Number of the LISTEN connection; 0: there is none."""
         self.standing_by = False
@@ -61,6 +69,11 @@ class Inbox:
             keys = [canonical_key(key, kinds) for key in change.keys]
             if self._pipeline.add(change.watch, keys):
                 return
+        if change.kind == "sweep" and change.watch in self._doorbells:
+            with self._changed:
+                self.rung = True
+                self._changed.notify_all()
+            return
         self.want_sweep()
 
     def on_barrier(self, nonce: str) -> None:
@@ -90,6 +103,12 @@ class Inbox:
             wanted, self._sweep_wanted = self._sweep_wanted, False
             return wanted
 
+    def take_ring(self) -> bool:
+        """Whether a doorbell rang; the poll that follows answers it."""
+        with self._changed:
+            rung, self.rung = self.rung, False
+            return rung
+
     def wake(self) -> None:
         """Let those who wait look again."""
         with self._changed:
@@ -100,12 +119,19 @@ class Inbox:
         with self._changed:
             return self._changed.wait_for(until, seconds)
 
-    def wait_for_work(self, session: int, stopped: Callable[[], bool], seconds: float) -> None:
-        """Wait for a sweep's request, a fence or another session; at most `seconds`."""
-        self.wait(
-            lambda: stopped() or self._sweep_wanted or self.fenced or self.session != session,
-            seconds,
-        )
+    def wait_for_work(
+        self, session: int, stopped: Callable[[], bool], seconds: float, *, rings: bool
+    ) -> bool:
+        """Wait for a sweep's request, a fence or another session; at most `seconds`.
+
+        `rings`: or until the doorbell rings. Returns whether anything but a ring has come.
+        """
+
+        def work() -> bool:
+            return stopped() or self._sweep_wanted or self.fenced or self.session != session
+
+        self.wait(lambda: work() or (rings and self.rung), seconds)
+        return work()
 
     def new_nonce(self) -> str:
         """A nonce for the next barrier; the one before counts no more."""

@@ -85,6 +85,7 @@ class Pipeline:
         self._braked: str | None = None
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._connection: postgres.Connection | None = None
+        self._outdated: postgres.Connection | None = None
 
     # -- for other threads -----------------------------------------------------------------------
 
@@ -191,6 +192,13 @@ class Pipeline:
                 return one.server, lasts, one.reason
         return None
 
+    def renew(self) -> None:
+        """A new session: read on a new connection, for the old one may be to another server, which
+        was the primary before. Call it before the generation is raised.
+        """
+        with self.quiet():
+            self._outdated = self._connection
+
     def refresh_soon(self) -> None:
         """Make what was indexed searchable as soon as the pace allows."""
         with self._lock:
@@ -242,7 +250,7 @@ class Pipeline:
             return False
         batch: Batch | None = None
         try:
-            if self._connection is None:
+            if self._connection is None or self._connection is self._outdated:
                 self._connection = self._open()
             self._keep_parked(self._connection)
             if lane is not _NO_LANE:
@@ -288,6 +296,9 @@ class Pipeline:
         return self._sink_outage.lasts is None or not shared.requests
 
     def _open(self) -> postgres.Connection:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
         connection = self._connect()
         parked = self._parked_table.read(connection)
         with self._lock:

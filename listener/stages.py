@@ -26,6 +26,7 @@ from listener.notifications import Notifications
 from listener.observations import Observe
 from listener.parked import ParkedTable
 from listener.pipeline import Pipeline
+from listener.polls import Polls
 from listener.reconcile import Reconciler
 from listener.sink import Versions
 from listener.state import State
@@ -113,7 +114,8 @@ class Stages:
             wrong=lambda connection: triggers_wrong(config, connection, parts),
             observe=observe,
         )
-        self._inbox = Inbox(parts.types, self.pipeline)
+        doorbells = {watch.id for watch in parts.watches if watch.notify == "doorbell"}
+        self._inbox = Inbox(parts.types, doorbells, self.pipeline)
 
         def compare(connection: postgres.Connection, kind: Kind, index: str) -> Comparison:
             aside = {one for name, one in parked.read(connection) if name == kind.index}
@@ -142,13 +144,22 @@ class Stages:
             reconciler=Reconciler(self.pipeline, observe),
             compare=compare,
         )
-        self.coordinator = Coordinator(
+        polls = Polls(
             config=config,
             documents_of=parts.documents_of,
-            all_rows=all_rows,
             new_sweep=partial(
                 Sweep, parts.watches, parts.types, parts.zoneless, config.postgres.db_schema
             ),
+            inbox=self._inbox,
+            pipeline=self.pipeline,
+            loads=self.loads,
+            keeper=self.keeper,
+            observe=observe,
+        )
+        self.coordinator = Coordinator(
+            config=config,
+            all_rows=all_rows,
+            polls=polls,
             ensure_triggers=ensure,
             inbox=self._inbox,
             pipeline=self.pipeline,

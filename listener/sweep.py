@@ -1,8 +1,9 @@
 """The sweep: keyset polls of the stamped columns and of the journal -> changes.
 
 A sweep starts at the watermark minus the overlap and reads all that is visible, whatever its
-stamp: freshness never waits for a proof. What was handed on already is remembered, so that a
-watermark that stands for an hour does not index the same rows every second.
+stamp: freshness never waits for a proof. What was handed on already is remembered, and where the
+watermark stands only what can be new is read (`recent`), so that an hour of standing does not read
+and index the same rows every second.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from psycopg import sql
 from listener import sqlfiles
 from listener.changes import Change, Key, KeyType, Watch, canonical_key, decode_keys
 from listener.postgres import Connection
+from listener.recent import Recent
 
 PAGE: Final = 5000
 JOURNAL_PAGE: Final = 100
 """Rows of the journal; each holds up to 8 kB of keys."""
-MEMORY: Final = 200_000
-"""Rows remembered as handed on; beyond, sweeps must come less often."""
+MEMORY: Final = 150_000
+"""Rows remembered as handed on, at about 75 bytes each; others may be handed on once more."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = timedelta(seconds=1)
 
 _STAMP: Final = {False: "timestamptz", True: "timestamp"}
 
@@ -58,28 +62,54 @@ class Sweep:
         self._types = types
         self._zoneless = stamps
         self._journal = sql.Identifier(schema, "journal")
-        self._handed: dict[tuple[Any, ...], datetime] = {}
-
-    @property
-    def crowded(self) -> bool:
-        """Whether the memory is full, so that sweeps must come less often."""
-        return len(self._handed) > MEMORY
+        self._handed: dict[int, set[int]] = {}
+        self._count = 0
+        self._look = Recent()
+        self._silent_look = Recent()
 
     def forget(self) -> None:
         """Hand everything on again at the next sweep."""
         self._handed.clear()
+        self._count = 0
+        self._look.forget()
+        self._silent_look.forget()
 
     def forget_before(self, since: datetime) -> None:
         """No later sweep reaches back before this moment."""
-        if self._handed:
-            self._handed = {row: at for row, at in self._handed.items() if at >= since}
+        edge = _second(since)
+        for second in [one for one in self._handed if one < edge]:
+            self._count -= len(self._handed.pop(second))
 
-    def pages(self, connection: Connection, since: datetime) -> Iterator[Swept]:
-        """All rows stamped at or after `since` that were not handed on yet, page by page."""
-        for watch in self._watches.values():
-            if watch.updated_at is not None:
-                yield from self._table(connection, watch, since)
-        yield from self._read_journal(connection, since)
+    def pages(
+        self,
+        connection: Connection,
+        since: datetime,
+        *,
+        silent: bool = False,
+        recent: timedelta | None = None,
+    ) -> Iterator[Swept]:
+        """All rows stamped at or after `since` that were not handed on yet, page by page.
+
+        `silent`: only of tables that do not send their keys. `recent`: only what can be new since
+        the last sweep of the same tables, and what was stamped so much earlier.
+        """
+        looks = [self._silent_look] if silent else [self._silent_look, self._look]
+        news = [look.look(connection) for look in looks]
+        if recent is not None:
+            known = [one for one in news if one is not None]
+            if len(known) == len(news):
+                since = max(since, min(known) - recent)
+        complete = False
+        try:
+            for watch in self._watches.values():
+                if watch.updated_at is not None and not (silent and watch.notify == "rows"):
+                    yield from self._table(connection, watch, since)
+            yield from self._read_journal(connection, since, silent=silent)
+            complete = True
+        finally:
+            if not complete:  # what these looks spoke of was not handed on
+                for look in looks:
+                    look.forget()
 
     def _table(self, connection: Connection, watch: Watch, since: datetime) -> Iterator[Swept]:
         assert watch.updated_at is not None
@@ -129,13 +159,18 @@ class Sweep:
             bound = sql.SQL("({}) > ({})").format(keyset, sql.SQL(", ").join(values))
 
     def _first_time(self, row: tuple[Any, ...], at: datetime) -> bool:
-        if row in self._handed:
+        known = self._handed.setdefault(_second(at), set())
+        mark = hash(row)  # 64 bits, of a kind that nobody can foresee: no two rows will share one
+        if mark in known:
             return False
-        if not self.crowded:
-            self._handed[row] = at
+        if self._count < MEMORY:
+            known.add(mark)
+            self._count += 1
         return True
 
-    def _read_journal(self, connection: Connection, since: datetime) -> Iterator[Swept]:
+    def _read_journal(
+        self, connection: Connection, since: datetime, *, silent: bool
+    ) -> Iterator[Swept]:
         statement = sql.SQL(sqlfiles.load("sweep/journal")).format(journal=self._journal)
         after, after_id = since - timedelta(microseconds=1), 0
         while True:
@@ -148,7 +183,10 @@ class Sweep:
             lost: list[tuple[str, datetime, str]] = []
             for at, row_id, watch, kind, keys, reason in rows:
                 # a watch of an earlier configuration, whose change led to a full load, is no matter
-                if watch in self._watches and self._first_time(("journal", row_id), at):
+                one = self._watches.get(watch)
+                if one is None or (silent and one.notify == "rows"):
+                    continue
+                if self._first_time(("journal", row_id), at):
                     change = self._journalled(watch, kind, keys)
                     if change is None:
                         lost.append((watch, at, reason or "a row that cannot be read"))
@@ -184,6 +222,10 @@ def _moment(text: str) -> datetime:
     except ValueError:
         return datetime.max.replace(tzinfo=UTC)
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _second(at: datetime) -> int:
+    return (at - _EPOCH) // _SECOND
 
 
 def _cast(kind: KeyType) -> str:

@@ -146,7 +146,6 @@ def check(scene: Scene, daemon: ListenerProcess) -> None:
     scene.assert_converged()
 
 
-@pytest.mark.xfail(strict=True, reason="A1: the pipeline's connection outlives the session")
 def test_the_old_primary_lives_on(pair: Pair) -> None:
     """Two primaries for a while: of the daemon's connections only the LISTEN session is ended.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -48,11 +49,17 @@ def sweep(zoneless: bool) -> Sweep:
     return Sweep([WATCH, LINK], TYPES, {WATCH.id: zoneless, LINK.id: False}, "listener")
 
 
-def swept(sweep: Sweep, connection: Connection, since: datetime = START) -> list[Key]:
+def swept(
+    sweep: Sweep,
+    connection: Connection,
+    since: datetime = START,
+    *,
+    recent: timedelta | None = None,
+) -> list[Key]:
     """All keys that one sweep hands on."""
     return [
         key
-        for page in sweep.pages(connection, since)
+        for page in sweep.pages(connection, since, recent=recent)
         for change in page.changes
         for key in change.keys
     ]
@@ -126,3 +133,59 @@ def test_the_journal(
     assert keys == [("1", 'a"b'), ("2", "c"), ("7",)]
     assert [lost[0] for one in pages for lost in one.reconcile] == [LINK.id] * 3
     assert list(sweep.pages(connection, START)) == []
+
+
+NOW = "clock_timestamp() AT TIME ZONE 'UTC'"
+
+
+def test_only_what_can_be_new_is_read(
+    connection: Connection,
+    sweep: Sweep,
+    postgres_server: PostgresServer,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the watermark stands, even without any memory of what was handed on."""
+    monkeypatch.setattr(module, "MEMORY", 0)
+    recent = timedelta()
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"INSERT INTO item SELECT n, {NOW} FROM generate_series(1, 5) AS n".encode())
+    assert len(swept(sweep, connection, recent=recent)) == 5
+    assert len(swept(sweep, connection)) == 5  # from the watermark on: all of it
+    assert swept(sweep, connection, recent=recent) == []
+    with psycopg.connect(postgres_server.dsn(database)) as late:
+        late.execute("SET TimeZone = 'UTC'")
+        late.execute(f"INSERT INTO item VALUES (6, {NOW})".encode())
+        assert swept(sweep, connection, recent=recent) == []
+        connection.execute(f"INSERT INTO item VALUES (7, {NOW})".encode())
+        assert swept(sweep, connection, recent=recent) == [("7",)]
+        assert swept(sweep, connection, recent=recent) == []
+    assert ("6",) in swept(sweep, connection, recent=recent)  # what came since it began
+    assert swept(sweep, connection, recent=recent) == []
+
+
+def test_a_sweep_that_broke_off_is_made_good(connection: Connection, sweep: Sweep) -> None:
+    """Its look does not count: the next one reads all of it again."""
+    recent = timedelta()
+    assert swept(sweep, connection, recent=recent) == []
+    connection.execute(f"INSERT INTO item VALUES (1, {NOW})".encode())
+    pages = sweep.pages(connection, START, recent=recent)
+    next(pages)
+    pages.close()
+    sweep._handed.clear()
+    assert swept(sweep, connection, recent=recent) == [("1",)]
+
+
+def test_silent_sweeps_leave_out_who_sends_keys(connection: Connection, zoneless: bool) -> None:
+    """They are polled where something was lost, and then everything of theirs is handed on."""
+    silent = replace(LINK, notify="off")
+    sweep = Sweep([WATCH, silent], TYPES, {WATCH.id: zoneless, silent.id: False}, "listener")
+    connection.execute("INSERT INTO item VALUES (1, '2026-01-02')")
+    connection.execute(
+        "INSERT INTO listener.journal (updated_at, watch, kind, keys) VALUES "
+        "('2026-01-02', %s, 'keys', '[\"2\"]'), ('2026-01-02', %s, 'keys', '[[\"3\", \"x\"]]')",
+        [WATCH.id, silent.id],
+    )
+    pages = list(sweep.pages(connection, START, silent=True))
+    assert [change.keys for page in pages for change in page.changes] == [(("3", "x"),)]
+    assert sorted(swept(sweep, connection)) == [("1",), ("2",)]

@@ -382,7 +382,7 @@ def test_a_doorbell_rings_for_those_who_do_not_wait(bench: Bench) -> None:
     ringing = bench.connect()
     assert bench.told("INSERT INTO a VALUES (0)").kinds() == ["sweep"]
     body = bench.value("SELECT prosrc FROM pg_proc WHERE prosrc LIKE '%pg_try_advisory%' LIMIT 1")
-    bell = int(re.search(r"pg_try_advisory_xact_lock\(\s*(\d+)", body)[1])
+    bell = int(re.findall(r"pg_try_advisory_xact_lock\(\s*(\d+)", body)[0])
     ringing.execute(
         "SELECT count(pg_advisory_lock(%s, ((extract(epoch FROM now()) * 20)::bigint "
         "%% 2147483647)::integer + n)) FROM generate_series(0, 200) AS n",

@@ -1,0 +1,180 @@
+"""Polls: sweeps that hand changes to the pipeline, and the doorbell that asks for them.
+
+A doorbell's NOTIFY says that something changed, not what. Who found it ringing does not ring, and
+may commit later: so polls follow, at growing intervals, until one began when every transaction
+that was open at the ring had ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from listener import history, observations, watermark
+from listener.config import Config
+from listener.inbox import Inbox
+from listener.keeper import Keeper
+from listener.loads import Loads, Wanted
+from listener.observations import Observe
+from listener.pending import Job
+from listener.pipeline import Pipeline
+from listener.postgres import Connection
+from listener.sweep import Sweep
+from listener.watermark import Draw
+
+_FIRST: Final = 0.005
+"""Seconds between a ring's first poll and its second; each further wait is twice as long."""
+_RINGS_APART: Final = 0.02
+"""Seconds between polls that rings ask for: they may come by the thousand."""
+_MARGIN: Final = timedelta(seconds=0.1)
+"""How far the clocks of a server's processors may differ; ticks reach back further."""
+_OPEN_PAGES: Final = 4
+
+
+class Polls:
+    """The sweeps of one pipeline; `begin` for each session. Of the coordinator's thread."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        documents_of: Mapping[str, Sequence[int]],
+        new_sweep: Callable[[], Sweep],
+        inbox: Inbox,
+        pipeline: Pipeline,
+        loads: Loads,
+        keeper: Keeper,
+        observe: Observe,
+    ) -> None:
+        self._config = config
+        self._documents_of = documents_of
+        self._new_sweep = new_sweep
+        self._inbox = inbox
+        self._pipeline = pipeline
+        self._loads = loads
+        self._keeper = keeper
+        self._observe = observe
+        self.overflows = 0
+        """How often the pending set had been dropped when the last sweep of all tables began."""
+        self._sweep = new_sweep()
+        self._connection: Connection | None = None
+        self._current: Callable[[], None] = lambda: None
+        self._thread = True
+        self._ring: Draw | None = None
+        self._wait = _FIRST
+        self._polled = 0.0
+
+    def begin(self, connection: Connection, current: Callable[[], None], *, thread: bool) -> None:
+        """A new session. `current` raises where it is over, and shows signs of life; `thread`:
+        whether comparisons run in a thread of their own.
+        """
+        self._connection = connection
+        self._current = current
+        self._thread = thread
+        self._sweep = self._new_sweep()
+        self._ring = None
+
+    def since(self) -> datetime | None:
+        """Where a sweep starts: the watermark, or the start of a load, minus the overlap."""
+        moments = self._loads.starts
+        if self._keeper.last_processed is not None:
+            moments.append(self._keeper.last_processed)
+        if not moments:
+            return None
+        return min(moments) - timedelta(seconds=self._config.overlap)
+
+    def advanced(self) -> None:
+        """The watermark moved: what lies before it need not be remembered."""
+        since = self.since()
+        if since is not None:
+            self._sweep.forget_before(since)
+
+    def forget(self) -> None:
+        """The clock was set back: nothing that is remembered by its stamp counts."""
+        self._sweep.forget()
+
+    def scan(
+        self, since: datetime, *, silent: bool = False, recent: timedelta | None = None
+    ) -> int:
+        """Hand on all visible rows from `since`, and wait until they are in Elasticsearch.
+
+        `silent` and `recent`: as of Sweep.pages. Returns how many rows there were.
+        """
+        assert self._connection is not None
+        overflows = self._pipeline.overflows
+        self._polled = time.monotonic()
+        open_jobs: list[Job] = []
+        counts: dict[str, tuple[int, float]] = {}
+        lost: dict[int, tuple[datetime, Wanted]] = {}
+        for page in self._sweep.pages(self._connection, since, silent=silent, recent=recent):
+            rows, seconds = counts.get(page.table, (0, 0.0))
+            counts[page.table] = (rows + page.rows, seconds + page.seconds)
+            for watch, at, reason in page.reconcile:
+                self._note_lost(lost, watch, at, reason)
+            for change in page.changes:
+                open_jobs += self._pipeline.submit(change.watch, change.keys)
+            while len(open_jobs) > _OPEN_PAGES:
+                self._wait_job(open_jobs.pop(0))
+        for job in open_jobs:
+            self._wait_job(job)
+        for table, (rows, seconds) in counts.items():
+            self._observe(observations.Swept(table, rows, seconds))
+        if not silent:
+            self.overflows = overflows
+        self._reconcile(lost)
+        return sum(rows for rows, _ in counts.values())
+
+    def _wait_job(self, job: Job) -> None:
+        while not self._pipeline.wait(job, self._config.fetch_delay):
+            self._current()
+
+    def _note_lost(
+        self, lost: dict[int, tuple[datetime, Wanted]], watch: str, at: datetime, reason: str
+    ) -> None:
+        """Changes of this watch may be lost, says the journal. A TRUNCATE, and a person who said
+        so, may empty the index; any other cause may not.
+        """
+        for number in self._documents_of[watch]:
+            latest, unguarded = at, reason in (history.TRUNCATED, history.ALLOWED)
+            before = lost.get(number)
+            if before is not None:
+                latest = max(latest, before[0])
+                unguarded = unguarded or before[1].unguarded
+            lost[number] = latest, Wanted(f"{watch}: {reason}", unguarded)
+
+    def _reconcile(self, lost: Mapping[int, tuple[datetime, Wanted]]) -> None:
+        """Compare the documents of which changes may be lost, unless that is done already."""
+        wanted = {
+            number: one
+            for number, (at, one) in lost.items()
+            if not self._loads.covers(number, at, unguarded=one.unguarded)
+        }
+        if wanted:
+            assert self._connection is not None
+            self._loads.again(self._connection, wanted, thread=self._thread)
+
+    # -- the doorbell ----------------------------------------------------------------------------
+
+    def due(self) -> float | None:
+        """Seconds until a poll is due because the doorbell rang; None: it did not."""
+        if self._inbox.rung:
+            return max(0.0, self._polled + _RINGS_APART - time.monotonic())
+        if self._ring is None:
+            return None
+        return max(0.0, self._polled + self._wait - time.monotonic())
+
+    def answer(self) -> None:
+        """One poll for the doorbell: of the tables that do not send their keys."""
+        assert self._connection is not None
+        since = self.since()
+        if self._inbox.take_ring():
+            self._ring = watermark.draw(self._connection)
+            self._wait = _FIRST
+        elif self._ring is not None:
+            self._wait = min(self._wait * 2, self._config.fetch_delay)
+        if self._ring is not None and watermark.passed(self._connection, self._ring):
+            self._ring = None  # this poll is the last one
+        if since is not None:
+            self.scan(since, silent=True, recent=_MARGIN)

@@ -1,0 +1,134 @@
+"""Polling: what stands at the watermark is not read or indexed again and again; the doorbell."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.plugins.daemon import ListenerProcess
+from tests.process.scene import Scene
+
+COMMITS = 1000
+FILMS = 300
+
+
+def notify(scene: Scene, mode: str, *tables: str) -> None:
+    """Set how these tables (none given: all) tell of their changes."""
+    for watch in scene.options["documents"][0]["watch"]:
+        if not tables or watch["table"] in tables:
+            watch["notify"] = mode
+
+
+def written(daemon: ListenerProcess, mark: int) -> int:
+    """How many documents were sent since."""
+    return sum(
+        one["written"] + one["deleted"] + one["retried"]
+        for one in daemon.found("indexed", after=mark)
+    )
+
+
+@pytest.mark.parametrize("mode", ["rows", "doorbell", "off", "mixed"])
+def test_a_standing_watermark_repeats_nothing(scene: Scene, mode: str) -> None:
+    """Another database's transaction holds the watermark; small commits go on beside it."""
+    notify(scene, "rows" if mode == "mixed" else mode)
+    if mode == "mixed":
+        notify(scene, "off", "content.genre", "content.person")
+    daemon = scene.serve()
+    application = scene.connect()
+    with scene.superuser("postgres") as foreign, foreign.transaction():
+        foreign.execute("SELECT pg_current_xact_id()")
+        held = daemon.wait_for("watermark_held")
+        mark = daemon.mark()
+        for number in range(COMMITS):
+            application.execute(
+                f"UPDATE content.film_work SET rating = {number % 90} "
+                f"WHERE id = md5('film {number * 7 % FILMS + 1}')::uuid".encode()
+            )
+        scene.wait_converged()  # freshness does not wait for the watermark
+        # some ticks more, in which nothing is new
+        scene.sql("UPDATE content.genre SET name = 'Heard' WHERE id = md5('genre 3')::uuid")
+        scene.wait_converged()
+        assert not daemon.found("watermark_moved", after=held)
+        beside = written(daemon, mark)
+    daemon.wait_for("watermark_moved", after=held)
+    daemon.wait_for("watermark_moved", after=daemon.mark())
+    scene.wait_converged()
+    total = written(daemon, mark)
+    print(f"notify {mode}: {COMMITS} commits, {beside} documents sent beside it, {total} in all")
+    assert total <= 1.5 * COMMITS, daemon.log
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_a_large_transaction_ends_late(scene: Scene) -> None:
+    """Of a transaction that is older than many looks, rows of all its time are found."""
+    notify(scene, "off")
+    daemon = scene.serve()
+    writer = scene.connect()
+    with writer.transaction():
+        writer.execute("UPDATE content.film_work SET title = 'Old' WHERE id = md5('film 1')::uuid")
+        writer.execute("DELETE FROM content.film_work WHERE id = md5('film 9')::uuid")
+        daemon.wait_for("watermark_held")
+        scene.sql("UPDATE content.film_work SET title = 'New' WHERE id = md5('film 2')::uuid")
+        scene.wait_converged()
+        writer.execute("UPDATE content.film_work SET title = 'Late' WHERE id = md5('film 3')::uuid")
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
+
+
+@pytest.fixture
+def rare(scene: Scene) -> Scene:
+    """All tables ring, and ticks are so rare that nothing can have come by one."""
+    notify(scene, "doorbell")
+    scene.set(fetch_delay=600)
+    return scene
+
+
+def test_the_doorbell_is_answered_at_once(rare: Scene) -> None:
+    """Edits of each table, and deletes: nobody waits for the next tick."""
+    daemon = rare.start()
+    daemon.wait_for("loaded")
+    rare.wait_converged()
+    mark = daemon.mark()
+    for statement in (
+        "UPDATE content.film_work SET title = 'Rang' WHERE id = md5('film 1')::uuid",
+        "UPDATE content.genre SET name = 'Rang' WHERE id = md5('genre 1')::uuid",
+        "DELETE FROM content.film_work WHERE id = md5('film 2')::uuid",
+        "DELETE FROM content.person_film_work WHERE film_work_id = md5('film 3')::uuid",
+    ):
+        rare.sql(statement)
+        rare.wait_converged()
+    assert daemon.found("swept", after=mark, table="journal")
+    assert not daemon.found("watermark_moved", after=mark)
+    daemon.stop()
+    rare.assert_converged()
+
+
+def test_who_did_not_ring_is_found(rare: Scene) -> None:
+    """It found the bell ringing, so it did not ring, and commits after the first polls."""
+    daemon = rare.start()
+    daemon.wait_for("loaded")
+    rare.wait_converged()
+    [(body,)] = rare.admin(
+        "SELECT prosrc FROM pg_proc WHERE prosrc LIKE '%pg_try_advisory_xact_lock%' LIMIT 1"
+    )
+    [bell] = re.findall(r"pg_try_advisory_xact_lock\(\s*(\d+)", body)
+    silent = rare.connect()
+    with rare.superuser() as ringing:
+        ringing.execute(
+            "SELECT count(pg_advisory_lock(%s, ((extract(epoch FROM now()) * 20)::bigint "
+            "%% 2147483647)::integer + n)) FROM generate_series(0, 400) AS n",
+            [int(bell)],
+        )
+        silent.execute("BEGIN")
+        silent.execute("UPDATE content.film_work SET rating = 1 WHERE id = md5('film 5')::uuid")
+    mark = daemon.mark()
+    rare.sql("UPDATE content.film_work SET rating = 2 WHERE id = md5('film 6')::uuid")
+    daemon.wait_for("indexed", after=mark)
+    silent.execute("COMMIT")
+    rare.wait_converged()
+    assert not daemon.found("watermark_moved", after=mark)
+    daemon.stop()
+    rare.assert_converged()

@@ -1,0 +1,92 @@
+"""What can be new since the last look: every row that became visible is stamped late enough."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from listener.recent import Recent
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Looks(RuleBasedStateMachine):
+    """Writers that begin, stamp and commit in any order; looks in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.recent = Recent()
+        self.now = START
+        self.next_xid = 100
+        self.running: dict[int, list[datetime]] = {}
+        self.fresh: list[datetime] = []
+
+    def tick(self) -> datetime:
+        """The clock goes on."""
+        self.now += timedelta(seconds=1)
+        return self.now
+
+    @initialize(count=st.integers(0, 3))
+    def before(self, count: int) -> None:
+        """Some transactions are older than the first look."""
+        for _ in range(count):
+            self.begin()
+
+    @rule()
+    def begin(self) -> None:
+        """An xid is assigned, then the first row stamped."""
+        self.running[self.next_xid] = [self.tick()]
+        self.next_xid += 1
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def stamp(self, data: st.DataObject) -> None:
+        """One more row of an open transaction."""
+        self.running[data.draw(st.sampled_from(sorted(self.running)))].append(self.tick())
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def commit(self, data: st.DataObject) -> None:
+        """Its rows become visible."""
+        self.fresh += self.running.pop(data.draw(st.sampled_from(sorted(self.running))))
+
+    @rule()
+    def look(self) -> None:
+        """The clock, an xid that is burnt, the snapshot; writers are busy in between.
+
+        A snapshot lists the running ones up to the last that has ended, hence the burnt one.
+        """
+        at = self.tick()
+        self.begin()
+        burnt, self.next_xid = self.next_xid, self.next_xid + 1
+        self.begin()
+        since = self.recent.seen(at, sorted(xid for xid in self.running if xid < burnt))
+        if since is not None:
+            assert all(stamp >= since for stamp in self.fresh)
+        self.fresh.clear()
+
+    @rule(seconds=st.integers(1, 100))
+    def clock_set_back(self, seconds: int) -> None:
+        """By more than has passed since the last look; less is what the overlap is for."""
+        if self.recent._looked is not None:
+            self.now = self.recent._looked - timedelta(seconds=seconds)
+            self.look()
+
+
+Looks.TestCase.settings = settings(max_examples=300, deadline=None)
+TestLooks = Looks.TestCase
+
+
+def test_an_old_transaction_does_not_hold_it_back() -> None:
+    """While it is open only what is new is read; when it ends, all since before it began."""
+    recent = Recent()
+    at = [START + timedelta(minutes=minute) for minute in range(6)]
+    assert recent.seen(at[0], []) is None
+    assert recent.seen(at[1], [7]) == at[0]
+    assert recent.seen(at[2], [7]) == at[1]
+    assert recent.seen(at[3], [7, 9]) == at[2]
+    assert recent.seen(at[4], [9]) == at[0]
+    assert recent.seen(at[5], []) == at[2]
