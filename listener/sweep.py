@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -87,7 +87,7 @@ class Sweep:
         *,
         silent: bool = False,
         recent: timedelta | None = None,
-    ) -> Iterator[Swept]:
+    ) -> Generator[Swept]:
         """All rows stamped at or after `since` that were not handed on yet, page by page.
 
         `silent`: only of tables that do not send their keys. `recent`: only what can be new since
