@@ -50,9 +50,12 @@ class Migrated:
         return said
 
     def compared(self, after: Record | int) -> None:
-        """It went on by itself, compared, and index = query; then edits need no comparison."""
-        self.daemon.wait_for("reconciled", after=after)
+        """It went on by itself, compared all documents, and index = query."""
+        begun = self.daemon.wait_for("history_changed", after=after)
+        for document in self.scene.options["documents"]:
+            self.daemon.wait_for("reconciled", after=begun, index=document["index"])
         self.scene.wait_converged()
+        self.daemon.wait_for("watermark_moved", after=begun)
 
     def restarted(self) -> None:
         """With the configuration as it is now: a full load, and index = query."""
