@@ -292,6 +292,28 @@ class ClockSteppedBack(Observation):
     TEXT: ClassVar[str] = "the server's clock went back by {seconds:.3f} s"
 
 
+@dataclass(frozen=True, slots=True)
+class NotifyQueueFills(Observation):
+    """PostgreSQL's queue of NOTIFY is not emptied; from half full on, our triggers send none."""
+
+    percent: float
+    holder: str
+    command: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = (
+        "the server's queue of notifications is {percent:.0f} % full; at 100 % every COMMIT with a "
+        "NOTIFY fails. Somebody LISTENs and does not read, most likely {holder}: {command}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyQueueDrained(Observation):
+    """The queue of NOTIFY is emptied again."""
+
+    percent: float
+    TEXT: ClassVar[str] = "the server's queue of notifications is {percent:.0f} % full again"
+
+
 # -- loads and indexes ---------------------------------------------------------------------------
 
 

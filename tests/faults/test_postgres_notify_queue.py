@@ -1,0 +1,100 @@
+"""The queue of NOTIFY fills up, because a session that LISTENs stays in a transaction.
+
+When it is full, every COMMIT of a transaction that sent a NOTIFY fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from playground.search import SearchServer
+from playground.system import wait_until
+from tests.faults.postgres_kit import Recovery, own_scene, parked, wait_indexed
+from tests.process.scene import Scene
+from tests.process.writers import Writers
+
+USAGE = "SELECT pg_notification_queue_usage()"
+
+
+@pytest.fixture
+def small(search_server: SearchServer, tmp_path: Path) -> Iterator[Scene]:
+    """A server whose queue has the smallest size that there is: half a megabyte."""
+    with own_scene(search_server, tmp_path, {"max_notify_queue_pages": 64}) as scene:
+        scene.admin(f"GRANT pg_read_all_stats TO {scene.options['postgres']['user']}")
+        yield scene
+
+
+class Sleeper:
+    """A session of another application that LISTENs, and stays in a transaction."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.connection = psycopg.connect(
+            scene.postgres.dsn("postgres"), application_name="sleeper", autocommit=True
+        )
+        self.connection.execute("LISTEN elsewhere")
+        self.connection.execute("BEGIN")
+        self.connection.execute("SELECT 1")
+
+    def wake_up(self) -> None:
+        """Read what has come."""
+        self.connection.execute("ROLLBACK")
+
+    def __enter__(self) -> Sleeper:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+
+def fill(scene: Scene, share: float) -> None:
+    """Another database's notifications, until the queue is as full as that."""
+    with psycopg.connect(scene.postgres.dsn("postgres"), autocommit=True) as connection:
+        while usage(connection) < share:
+            connection.execute("SELECT pg_notify('elsewhere', repeat('x', 4000))")
+
+
+def usage(connection: psycopg.Connection[tuple[object, ...]]) -> float:
+    """How full the queue is."""
+    row = connection.execute(USAGE).fetchone()
+    assert row is not None
+    return float(str(row[0]))
+
+
+@pytest.mark.xfail(strict=True, reason="A3: triggers send NOTIFY into a queue that is full")
+def test_a_session_holds_the_queue(small: Scene) -> None:
+    """It is told who does, with the command that ends it; no statement of the application fails."""
+    scene = small
+    daemon = scene.serve()
+    with Writers(scene) as writers, Sleeper(scene) as sleeper:
+        writers.wait()
+        mark = daemon.mark()
+        fill(scene, 0.6)
+        told = daemon.wait_for("notify_queue_fills", after=mark)
+        assert told["percent"] >= 25
+        assert "sleeper" in told["holder"]
+        assert f"pg_terminate_backend({sleeper.connection.info.backend_pid})" in told.message
+        fill(scene, 0.97)
+        writers.wait(1000)  # more than the rest of the queue takes
+        scene.sql(
+            "INSERT INTO content.film_work (id, title, type) "
+            "VALUES (md5('unheard')::uuid, 'Unheard', 'movie'); "
+            "TRUNCATE content.genre_film_work"
+        )
+        wait_indexed(scene, "unheard")
+        daemon.wait_for("reconciled", after=told)
+        sleeper.wake_up()
+        recovery = Recovery("NOTIFY queue full")
+        daemon.wait_for("notify_queue_drained", after=told)
+        daemon.wait_for("watermark_moved", after=daemon.mark())
+        writers.wait()
+    recovery.converged(scene)
+    wait_until(
+        lambda: float(scene.admin(USAGE)[0][0]) == 0, seconds=20, what="the queue is empty again"
+    )
+    assert parked(scene) == 0
+    daemon.stop()
+    scene.assert_converged()
