@@ -73,6 +73,7 @@ def test_prepared_for_long(polled: Scene, end: str) -> None:
         scene.sql(f"{end} PREPARED '{GID}'")
         recovery = Recovery(f"{end} PREPARED")
         daemon.wait_for("watermark_moved")
+        recovery.works_again()
     recovery.converged(scene)
     assert indexed(scene, "prepared") == (end == "COMMIT")
     assert indexed(scene, "own 2") == (end == "ROLLBACK")

@@ -108,6 +108,7 @@ def test_restored_while_it_runs(
         recovery = Recovery(f"{take.__name__} restored, daemon runs")
         changed = daemon.wait_for("history_changed", after=mark)
         daemon.wait_for("reconciled", after=changed)
+        recovery.works_again()
         writers.wait()
     recovery.converged(scene)
     check(scene, daemon)
@@ -183,6 +184,7 @@ def test_volume_put_back(restorable: Scene, daemon_is: str) -> None:
         rule = "the WAL is at" if daemon_is == "running" else "the nonce"
         assert daemon.found("history_changed", after=mark, reason=re.compile(rule)), daemon.log
         daemon.wait_for("reconciled", after=changed)
+        recovery.works_again()
         writers.wait()
     recovery.converged(scene)
     check(scene, daemon)
