@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import elasticsearch
 
-from listener.elastic import Client
+from listener.elastic import Client, Error
 
 _TEMPLATE_PRIORITY: Final = 900_000
 _FOREIGN: Final = (
@@ -165,7 +165,10 @@ class Indexes:
         }
         settings.pop("auto_expand_replicas", None)
         self._client.indices.create(
-            index=name, settings=settings, mappings={**config.mappings, "_meta": meta}
+            index=name,
+            settings=settings,
+            mappings={**config.mappings, "_meta": meta},
+            wait_for_active_shards="0",  # bulks wait for them, and say what they wait for
         )
         try:
             self._verify(name, config)
@@ -259,9 +262,12 @@ class Indexes:
                 self._drop_if_empty(name)
 
     def _drop_if_empty(self, name: str) -> None:
-        self._client.indices.refresh(index=name)
-        if not self._client.count(index=name)["count"]:
-            self._client.indices.delete(index=name)
+        try:
+            self._client.indices.refresh(index=name)
+            if not self._client.count(index=name)["count"]:
+                self._client.indices.delete(index=name)
+        except Error:
+            return  # it has no copy that could say so: it disturbs nobody until the next time
 
     def old(self, alias: str) -> list[str]:
         """Indexes of this pipeline that were behind the alias before and are behind none now."""

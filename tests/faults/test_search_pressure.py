@@ -1,0 +1,143 @@
+"""Elasticsearch has no room (429) or no copy to write to (503), for a while: all of it arrives."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from playground.postgres import PostgresServer
+from playground.search import SearchServer
+from tests.faults.search_kit import Back, assert_nothing_moved
+from tests.process.scene import Scene, Template, open_scene
+from tests.process.writers import Writers
+
+ROWS = b'{"index":{}}\n{"text":"somebody else is busy here, too"}\n' * 100
+
+
+class Flood:
+    """Other clients that write all the time into an index of their own."""
+
+    def __init__(self, server: SearchServer, index: str, clients: int = 2) -> None:
+        self._server = server
+        self._index = index
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._server.request("POST", f"/{self._index}/_bulk", ROWS)
+            except (OSError, http.client.HTTPException):
+                continue
+
+
+@pytest.fixture(scope="module")
+def busy_search() -> Iterator[SearchServer]:
+    """An Elasticsearch that writes one thing at a time, and lets one more wait."""
+    settings = {"thread_pool.write.size": 1, "thread_pool.write.queue_size": 1}
+    server = SearchServer(
+        "es8", heap="400m", settings=settings, jvm_options=["-XX:TieredStopAtLevel=1"]
+    )
+    with server:
+        yield server
+
+
+@pytest.fixture
+def busy(
+    postgres_server: PostgresServer,
+    busy_search: SearchServer,
+    movies_template: Template,
+    tmp_path: Path,
+) -> Iterator[Scene]:
+    """The movies before it."""
+    with open_scene(postgres_server, busy_search, movies_template, tmp_path) as scene:
+        yield scene
+
+
+def test_write_queue_is_full(busy: Scene) -> None:
+    """429 by es_rejected_execution_exception: said, waited for, read again; also while a load is
+    under way."""
+    others = f"{busy.prefix}-others"
+    busy.request("PUT", f"/{others}", {"settings": {"number_of_shards": 4}})
+    with Flood(busy.search, others):
+        daemon = busy.start()
+        daemon.wait_for("loaded", deadline=60)
+        with Writers(busy) as writers:
+            mark = daemon.mark()
+            for _ in range(3):
+                waiting = daemon.wait_for(
+                    "waiting", after=mark, reason=re.compile("es_rejected_execution"), deadline=60
+                )
+                mark = waiting.number + 1
+            writers.wait()
+    back = Back(busy)
+    back.converged(daemon, "429, a full write queue")
+    busy.wait_converged()
+    assert not daemon.found("parked")
+    assert not daemon.found("held")
+    assert len(daemon.found("load_started")) == 1
+    daemon.stop()
+    busy.assert_converged()
+
+
+@contextlib.contextmanager
+def nowhere(scene: Scene) -> Iterator[None]:
+    """The index is lost while shards are not allocated: the new one has no primary copy."""
+    enable = "cluster.routing.allocation.enable"
+    scene.request("PUT", "/_cluster/settings", {"persistent": {enable: "none"}})
+    try:
+        [index] = scene.behind()
+        scene.request("DELETE", f"/{index}")
+        yield
+    finally:
+        scene.request("PUT", "/_cluster/settings", {"persistent": {enable: None}})
+
+
+def test_no_copy_to_write_to(scene: Scene) -> None:
+    """503 after the ten seconds that a bulk may wait: said and held; then it goes on by itself."""
+    daemon = scene.serve()
+    with Writers(scene) as writers:
+        writers.wait()
+        mark = daemon.mark()
+        with nowhere(scene):
+            [(stamp,)] = scene.sql(
+                "UPDATE content.film_work SET title = 'Held' WHERE id = md5('film 291')::uuid "
+                "RETURNING updated_at"
+            )
+            daemon.wait_for("waiting", after=mark, reason=re.compile("unavailable_shards"))
+            assert_nothing_moved(scene, daemon, stamp)
+        back = Back(scene)
+        daemon.wait_for("loaded", after=mark)
+        back.converged(daemon, "503, no primary copy; load included")
+        writers.wait()
+    scene.wait_converged()
+    assert not daemon.found("parked")
+    assert not daemon.found("held")
+    # one index was made for it, whatever had to be tried again
+    started = {one["physical"] for one in daemon.found("load_started", after=mark)}
+    assert sorted(started) == scene.physical() == scene.behind()
+    daemon.stop()
+    scene.assert_converged()
