@@ -92,6 +92,9 @@ class Shared:
         self.stopping = False
         self.room = limits.bytes
         """Bytes of the next bulk: less than the limit after a server had no room, or no answer."""
+        self.lost = False
+        """Whether a request of the generation in force had no answer: nothing may be written until
+        the next one is raised, or it might arrive after all, when what replaced it is forgotten."""
         self.crashed: str | None = None
         self._row: tuple[str, int] = ("", 0)
 

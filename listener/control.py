@@ -86,6 +86,17 @@ class ControlDocument:
         content = {**seen.content, "generation": generation}
         return self._write(seen, content, generation)
 
+    def succeed(self, generation: int) -> Control | None:
+        """Take the generation after this one, if it is in force. None: it is not."""
+        seen = self.read()
+        if seen.generation != generation:
+            return None
+        content = {**seen.content, "generation": generation + 1}
+        try:
+            return self._write(seen, content, generation + 1)
+        except elasticsearch.ConflictError:
+            return None
+
     def save(self, generation: int, content: Mapping[str, Any]) -> bool:
         """Save watermark and identity beside the generation; False where it is ours no longer."""
         seen = self.read()

@@ -28,6 +28,7 @@ from listener.indexes import IndexError_
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
 from listener.loads import NAME_HOLDER_AFTER, Loads
+from listener.notifyqueue import NotifyQueue
 from listener.observations import Observe
 from listener.pipeline import Pipeline
 from listener.polls import Polls
@@ -96,6 +97,7 @@ class Coordinator:
         self._failing_since: float | None = None
         self._served = 0
         self._connection: postgres.Connection | None = None
+        self._queue = NotifyQueue(config.postgres.db_schema, observe)
         self._draw: Draw | None = None
         self._drawn_at = 0.0
         self._named_at = 0.0
@@ -256,6 +258,22 @@ class Coordinator:
         if trouble is not None:
             server, seconds, reason = trouble
             self._patience(f"{server}: {reason}", time.monotonic() - seconds)
+            if server == "PostgreSQL":
+                self._look_meanwhile()
+
+    def _look_meanwhile(self) -> None:
+        """What is waited for may wait for ever: for a key column of another type, say, which only
+        a new session takes note of. Raises SessionLost where the audit finds something.
+        """
+        now = time.monotonic()
+        if self._connection is None or now - self._audited_at <= self._config.audit_every:
+            return
+        self._audited_at = now
+        altered = self._history.audit_database(self._connection)
+        if altered is not None:
+            self._observe(observations.AuditFailed(altered))
+            self._served = 0
+            raise SessionLost
 
     def _waiting(self, session: int) -> None:
         """A sweep waits for Elasticsearch: is it worth it still?"""
@@ -288,6 +306,7 @@ class Coordinator:
         if not self._resumed:
             self._resumed = True
             self._pipeline.resume()
+        self._keeper.save_control(now=True)  # a nonce of ours is in the database: say so elsewhere
         self._loads.begin(self._connection, plan.plans, thread=self._thread.is_alive())
         self._polls.begin(
             self._connection, lambda: self._waiting(session), thread=self._thread.is_alive()
@@ -300,7 +319,7 @@ class Coordinator:
             self._observe(
                 observations.CaughtUp(rows, time.monotonic() - started, self._keeper.last_processed)
             )
-        self._keeper.save_control(now=True)  # a nonce of ours is in the database: say so elsewhere
+        self._keeper.save_control(now=True)  # a standby must not catch up once more
         self._served = session
 
     # -- ticks -----------------------------------------------------------------------------------
@@ -315,12 +334,15 @@ class Coordinator:
             self._check_clock(self._draw.at)
         drawn = self._draw
         proven = watermark.passed(self._connection, drawn)  # before any rows are read
+        self._queue.look(self._connection)
+        reach = self._polls.since()
+        unheard = reach is not None and self._queue.unheard(self._connection, reach)
         mark = self._barrier(session)
         overflows = self._pipeline.overflows
         wanted = self._inbox.take_sweep()
         if wanted:
             self._keeper.control_soon()  # who asked may wait to read of it there
-        everything = wanted or overflows != self._polls.overflows
+        everything = wanted or unheard or overflows != self._polls.overflows
         if everything or not self._all_rows:
             since = self._polls.since()
             if since is not None:

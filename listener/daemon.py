@@ -17,6 +17,7 @@ from listener import (
     __version__,
     assembly,
     elastic,
+    identity,
     observations,
     postgres,
     preflight,
@@ -29,7 +30,7 @@ from listener.checks import Finding, check_search
 from listener.config import Config
 from listener.control import ControlDocument
 from listener.coordinator import GaveUp
-from listener.history import ForeignState
+from listener.history import ForeignState, refuse_foreign
 from listener.indexes import IndexError_
 from listener.lifecycle import Stop, Stopped, wait_any
 from listener.loader import AliasTaken
@@ -228,7 +229,15 @@ class Daemon:
                     raise
                 raise Refused(str(error)) from error
             self._judge(preflight.look_at_database(config, connection, parts))
+            self._refuse_foreign_state(connection, parts)
             return parts
+
+    def _refuse_foreign_state(self, connection: postgres.Connection, parts: Assembly) -> None:
+        """At once, and not only when a standby is needed. `force`: it is to be replaced."""
+        saved = None if self._force else state.read(self._config.state_file_name)
+        if saved is not None:
+            facts = identity.read(connection, parts.watches, self._config.postgres.db_schema)
+            refuse_foreign("state.yaml", saved.identity, facts, self._config.pipeline)
 
     def _look_at_elasticsearch(self, client: elastic.Client) -> None:
         try:

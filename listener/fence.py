@@ -63,6 +63,22 @@ class Fence:
             self._observe(observations.GenerationRaised(control.generation))
             self._clear_away()
             self.point()
+            self._pipeline.raised()
+
+    def renew(self) -> None:
+        """Take the next generation, for a request of ours had no answer; only if ours is in force.
+
+        Raises FencedOut where it is not: to raise above others is a new session's, with the lock.
+        """
+        with self.lock, self._pipeline.quiet():
+            control = self._control.succeed(self._versions.generation)
+            if control is None:
+                self.confirm()
+                raise FencedOut("another process raised the generation")
+            self._versions.begin(control.generation)
+            self._observe(observations.GenerationRaised(control.generation))
+            self.point()
+            self._pipeline.raised()
 
     def _clear_away(self) -> None:
         """What is left of indexes that were deleted behind our back, or made unheard."""

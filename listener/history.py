@@ -35,6 +35,19 @@ class ForeignState(Exception):
     """state.yaml or the control document belongs to another database or pipeline."""
 
 
+def refuse_foreign(place: str, saved: Identity, facts: Facts, pipeline: str) -> None:
+    """Raises ForeignState where what was saved at a place is not of this database and pipeline."""
+    other = identity.other_database(saved, facts)
+    if saved.pipeline != pipeline:
+        other = f"it belongs to the pipeline {saved.pipeline!r}"
+    if other is not None:
+        raise ForeignState(
+            f"{place}: {other}. If this database is the right one, run `listener load`: it "
+            "loads everything into a new index and starts a new state. Otherwise mend the "
+            "connection, or give the pipeline another name"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a kind of document needs, and why.
@@ -216,7 +229,7 @@ class History:
         saved, remote = self._saved(), control.state
         for place, one in (("state.yaml", saved), ("the control document", remote)):
             if one is not None:
-                self._refuse_foreign(place, one.identity, facts)
+                refuse_foreign(place, one.identity, facts, self._pipeline)
         if saved is None or remote is None:
             chosen = saved or remote
         else:
@@ -232,17 +245,6 @@ class History:
             why = "there is no state.yaml" if saved is None else "state.yaml is an older one"
             self._observe(observations.StateFromControl(remote.last_processed, why))
         return chosen
-
-    def _refuse_foreign(self, place: str, saved: Identity, facts: Facts) -> None:
-        other = identity.other_database(saved, facts)
-        if saved.pipeline != self._pipeline:
-            other = f"it belongs to the pipeline {saved.pipeline!r}"
-        if other is not None:
-            raise ForeignState(
-                f"{place}: {other}. If this database is the right one, run `listener load`: it "
-                "loads everything into a new index and starts a new state. Otherwise mend the "
-                "connection, or give the pipeline another name"
-            )
 
     def _reasons(self, connection: Connection, saved: State, facts: Facts) -> list[str]:
         reasons = identity.differences(saved.identity, facts, saved.last_processed, self._overlap)

@@ -38,6 +38,8 @@ from listener.tasks import KeysTask, MappedTask
 
 _NO_LANE: Final = Lane(-1, load_only=False)
 """Nothing to read, but something to write down."""
+_FENCE: Final = Lane(-2, load_only=False)
+"""Nothing may be written before the next generation."""
 
 
 class Pipeline:
@@ -56,16 +58,19 @@ class Pipeline:
         backoff: Callable[[], Backoff],
         observe: Observe,
         on_fenced: Callable[[], None],
+        renew_fence: Callable[[], bool],
         fatal: Callable[[BaseException], None],
     ) -> None:
-        """`on_fenced` is told, by a sender's thread, that our writes are refused; `fatal` is told
-        of defects.
+        """`on_fenced` is told, by a sender's thread, that our writes are refused. `renew_fence`
+        raises the generation, after a request had no answer; False where it is ours no longer.
+        `fatal` is told of defects.
         """
         self._sources = sources
         self._routes = routes
         self._connect = connect
         self._parked_table = parked
         self._observe = observe
+        self._renew_fence = renew_fence
         self._shared = Shared(len(sources), limits)
         self._lock = self._shared.lock
         self._gatherer = Gatherer(self._shared, sources, versions)
@@ -192,6 +197,14 @@ class Pipeline:
                 return one.server, lasts, one.reason
         return None
 
+    def raised(self) -> None:
+        """A new generation is in force: late requests of the one before are refused. Call it while
+        the pipeline is quiet.
+        """
+        with self._lock:
+            self._shared.lost = False
+            self._lock.notify_all()
+
     def renew(self) -> None:
         """A new session: read on a new connection, for the old one may be to another server, which
         was the primary before. Call it before the generation is raised.
@@ -248,6 +261,9 @@ class Pipeline:
         lane = self._next()
         if lane is None:
             return False
+        if lane is _FENCE:
+            self._shut_out_late_requests()
+            return True
         batch: Batch | None = None
         try:
             if self._connection is None or self._connection is self._outdated:
@@ -279,7 +295,11 @@ class Pipeline:
                 wait: float | None = None
                 if self._may_read():
                     wait = max(self._sink_outage.wait, self._base_outage.wait)
-                    if wait <= 0:
+                    if wait <= 0 and shared.lost:
+                        if not shared.requests:
+                            return _FENCE
+                        wait = None
+                    elif wait <= 0:
                         lane = self._gatherer.choose()
                         if lane or shared.to_park or shared.to_clear:
                             shared.reading = True
@@ -287,6 +307,17 @@ class Pipeline:
                         wait = self._senders.refresh_when_idle()
                 self._lock.wait(wait)
         return None
+
+    def _shut_out_late_requests(self) -> None:
+        """A request had no answer. It may arrive when the tombstone of a later delete is forgotten:
+        under the next generation its alias is gone.
+        """
+        try:
+            if not self._renew_fence():
+                self._sink_outage.failed("another generation is in force", held=True)
+        except elastic.Error as error:
+            held = not elastic.is_passing(error)
+            self._sink_outage.failed(elastic.describe(error), held=held)
 
     def _may_read(self) -> bool:
         shared = self._shared

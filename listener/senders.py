@@ -103,6 +103,7 @@ class Senders:
                 self._shared.widen()
             elif worst.outcome is Outcome.RETRY:
                 self._shared.narrow(sent.bytes)
+            self._shared.lost = self._shared.lost or sent.lost
             self._shared.requests -= 1
             if batch.refresh:
                 self.pace.done(time.monotonic(), sent.seconds, ok=worst is None)

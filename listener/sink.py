@@ -31,6 +31,10 @@ _GRAVITY: Final = [
 ]
 
 
+_OF_PROXIES: Final = (408, 502, 504)
+"""Statuses by which a proxy says that it knows of no answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """A write alias. `lenient`: an index of an older mapping or query, which is fed until it is
@@ -47,6 +51,8 @@ class Sent:
     verdicts: tuple[Verdict, ...]
     seconds: float
     bytes: int
+    lost: bool = False
+    """Whether the request may have left without an answer: it may yet arrive, however late."""
 
 
 class Versions:
@@ -97,6 +103,7 @@ def send(
     that was refused whole (413, 400) executed nothing, so its halves are sent.
     """
     started = time.monotonic()
+    lost = False
     body = encode(documents, [target.alias for target in targets], version)
     try:
         answer = _post(client, body, refresh=refresh)
@@ -110,16 +117,19 @@ def send(
                     for part in (documents[:half], documents[half:])
                 ]
                 verdicts = parts[0].verdicts + parts[1].verdicts
+                lost = parts[0].lost or parts[1].lost
             else:
                 verdicts = (Verdict(Outcome.PARK, f"the whole request: {reason}"),)
         else:
             outcome = Outcome.RETRY if elastic.is_passing(error) else Outcome.HOLD
             verdicts = (Verdict(outcome, reason),) * len(documents)
+            lost = error.status_code in _OF_PROXIES
     except elasticsearch.TransportError as error:
+        lost = True  # also where no connection was made: that costs one more generation
         verdicts = (Verdict(Outcome.RETRY, elastic.describe(error)),) * len(documents)
     else:
         verdicts = _verdicts(answer, documents, targets, version)
-    return Sent(verdicts, time.monotonic() - started, len(body))
+    return Sent(verdicts, time.monotonic() - started, len(body), lost)
 
 
 def _post(client: elastic.Client, body: bytes, *, refresh: bool) -> Any:

@@ -14,7 +14,7 @@ from listener.compare import Comparison
 from listener.config import Config
 from listener.control import ControlDocument
 from listener.coordinator import Coordinator
-from listener.fence import Fence
+from listener.fence import Fence, FencedOut
 from listener.history import History
 from listener.inbox import Inbox
 from listener.indexes import Indexes
@@ -79,9 +79,10 @@ class Stages:
             backoff=waits,
             observe=observe,
             on_fenced=self._on_fenced,
+            renew_fence=self._renew_fence,
             fatal=fatal,
         )
-        fence = Fence(
+        self._fence = fence = Fence(
             control=control,
             indexes=indexes,
             versions=versions,
@@ -188,6 +189,14 @@ class Stages:
 
     def _on_fenced(self) -> None:
         self._inbox.on_fenced()
+
+    def _renew_fence(self) -> bool:
+        try:
+            self._fence.renew()
+        except FencedOut:
+            self._inbox.on_fenced()
+            return False
+        return True
 
     def _catch_up(self, cancelled: Callable[[], bool]) -> bool:
         return self.coordinator.catch_up(cancelled)

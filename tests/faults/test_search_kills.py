@@ -67,10 +67,6 @@ def delayed(scene: Scene, wire: Wire, daemon: ListenerProcess) -> None:
     scene.wait_converged()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="after an unanswered request the generation stays: the fence lets it in when it comes",
-)
 @pytest.mark.parametrize("way", ["restarted", "closed and opened", "gc_deletes"])
 def test_delayed_request_after_tombstones_are_gone(scene: Scene, way: str) -> None:
     """A request of before arrives when Elasticsearch has forgotten what was deleted since: it may
