@@ -84,6 +84,8 @@ def test_damaged_state_is_refused(scene: Scene) -> None:
     for content in (
         b"",
         b"\0" * 300,
+        bytes(range(256)),
+        whole.replace(b"version: 1", b"version: 0"),
         b"last_processed: [",
         b"last_processed: 17\n",
         b"just text",
@@ -103,6 +105,65 @@ def test_damaged_state_is_refused(scene: Scene) -> None:
     once = scene.once()
     assert once.found("state_from_control")
     assert not once.found("load_started")
+    scene.assert_converged()
+
+
+def test_state_of_a_newer_listener(scene: Scene) -> None:
+    """A version that this one does not know: 2, with the way out, and the file stays as it is."""
+    scene.serve().stop()
+    newer = scene.state_file.read_bytes().replace(b"version: 1", b"version: 2")
+    scene.state_file.write_bytes(newer)
+    process = scene.start()
+    process.expect_exit(2)
+    assert "run the listener that wrote it" in process.wait_for("ended")["reason"]
+    assert scene.state_file.read_bytes() == newer
+    scene.assert_converged()
+
+
+def test_state_behind_a_link(scene: Scene) -> None:
+    """The link stays a link and what it points to is written; one that leads nowhere is refused:
+    a volume that is not mounted must not look like a first start."""
+    volume = scene.folder / "volume"
+    volume.mkdir()
+    scene.state_file.parent.mkdir()
+    scene.once()
+    scene.state_file.rename(volume / "state.yaml")
+    scene.state_file.symlink_to(volume / "state.yaml")
+    before = scene.state["last_processed"]
+    scene.sql("DELETE FROM content.film_work WHERE id = md5('film 8')::uuid")
+    scene.once()
+    assert scene.state_file.is_symlink()
+    assert scene.state["last_processed"] > before
+    volume.rename(scene.folder / "unmounted")
+    scene.sql("DELETE FROM content.film_work WHERE id = md5('film 9')::uuid")
+    process = scene.start()
+    process.expect_exit(2)
+    assert "is its volume mounted?" in process.wait_for("ended")["reason"]
+    (scene.folder / "unmounted").rename(volume)
+    scene.once()
+    scene.assert_converged()
+
+
+@pytest.mark.parametrize("control", ["kept", "lost"])
+def test_watermark_of_the_future(scene: Scene, control: str) -> None:
+    """Somebody edited it, or the clock was ahead: changes below it are found all the same."""
+    scene.serve().stop()
+    text = scene.state_file.read_text("utf-8")
+    scene.state_file.write_text(
+        re.sub(r"last_processed: \d+", "last_processed: 2999", text), "utf-8"
+    )
+    assert scene.state["last_processed"].year == 2999
+    if control == "lost":
+        scene.request("DELETE", f"/{scene.prefix}-control")
+    scene.sql("UPDATE content.film_work SET title = 'Edited' WHERE id = md5('film 7')::uuid")
+    scene.sql("DELETE FROM content.film_work WHERE id = md5('film 8')::uuid")
+    daemon = scene.start()
+    daemon.wait_for("caught_up" if control == "kept" else "reconciled")
+    scene.wait_converged()
+    assert bool(daemon.found("history_changed")) == (control == "lost"), daemon.log
+    daemon.wait_for("watermark_moved", after=daemon.mark())
+    daemon.stop()
+    assert scene.state["last_processed"].year < 2999
     scene.assert_converged()
 
 
