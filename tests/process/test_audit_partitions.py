@@ -20,7 +20,7 @@ HIGH = "ledger.entry_high FOR VALUES FROM (1000) TO (MAXVALUE)"
 def template(postgres_server: PostgresServer, roles: None) -> Template:
     """The ledger, whose entries are partitioned; another module may have made it already."""
     folder = SCHEMAS / "ledger"
-    known = postgres_server.execute("SELECT FROM pg_database WHERE datname = 'template_ledger'")
+    known = postgres_server.execute("SELECT 1 FROM pg_database WHERE datname = 'template_ledger'")
     if known:
         return Template("template_ledger", folder / "documents.yaml")
     return create_template(
