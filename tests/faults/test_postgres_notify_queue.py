@@ -64,7 +64,6 @@ def usage(connection: psycopg.Connection[tuple[object, ...]]) -> float:
     return float(str(row[0]))
 
 
-@pytest.mark.xfail(strict=True, reason="A3: triggers send NOTIFY into a queue that is full")
 def test_a_session_holds_the_queue(small: Scene) -> None:
     """It is told who does, with the command that ends it; no statement of the application fails."""
     scene = small

@@ -2,6 +2,8 @@
 DECLARE
   v_notify CONSTANT text := {notify};
   v_room CONSTANT integer := {room};
+  -- A full queue fails the COMMIT: rather let the daemon's polls find it. They ask for this reason.
+  v_unheard CONSTANT boolean := v_notify <> 'off' AND pg_notification_queue_usage() >= 0.5;
   v_at timestamptz;
   v_chunk record;
   v_count bigint := 0;
@@ -17,13 +19,13 @@ BEGIN
     ) AS p
     GROUP BY p.journaled, p.chunk
   LOOP
-    IF v_chunk.journaled THEN
+    IF v_chunk.journaled OR v_unheard THEN
       IF v_at IS NULL THEN
         -- First the transaction's id, then the clock: what the watermark's proof needs.
         v_at := {now};
       END IF;
-      INSERT INTO {schema}.journal (updated_at, watch, kind, keys)
-      VALUES (v_at, {watch}, 'keys', v_chunk.keys);
+      INSERT INTO {schema}.journal (updated_at, watch, kind, keys, reason)
+      VALUES (v_at, {watch}, 'keys', v_chunk.keys, CASE WHEN v_unheard THEN 'unheard' END);
     END IF;
     v_count := v_count + v_chunk.n;
     IF v_notify = 'rows' AND v_payloads IS NOT NULL THEN
@@ -34,7 +36,9 @@ BEGIN
       END IF;
     END IF;
   END LOOP;
-  IF v_count > 0 AND v_notify = 'rows' THEN
+  IF v_unheard THEN
+    NULL;
+  ELSIF v_count > 0 AND v_notify = 'rows' THEN
     IF v_payloads IS NOT NULL THEN
       PERFORM pg_notify({channel}, {head} || p.keys || '}}') FROM unnest(v_payloads) AS p (keys);
     ELSE

@@ -13,8 +13,13 @@ EXCEPTION WHEN OTHERS THEN
     RAISE WARNING 'listener: a change of % is not recorded: %', {watch}, SQLERRM;
   END;
   BEGIN
-    IF {notify} <> 'off' THEN
+    IF {notify} = 'off' THEN
+      NULL;
+    ELSIF pg_notification_queue_usage() < 0.5 THEN
       PERFORM pg_notify({channel}, {reconcile});
+    ELSE
+      INSERT INTO {schema}.journal (updated_at, watch, kind, keys, reason)
+      VALUES ({now}, {watch}, 'keys', '[]', 'unheard');
     END IF;
   EXCEPTION WHEN OTHERS THEN
     RAISE WARNING 'listener: a change of % is not notified: %', {watch}, SQLERRM;
