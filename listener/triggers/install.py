@@ -28,8 +28,20 @@ PATIENCE: Final = 60.0
 _LOCK_CLASS: Final = 0x4C53544E
 """First half of the advisory lock, so that it is nobody else's."""
 
-_LOCKED: Final = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+_LOCKED: Final = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.QueryCanceled,
+)
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
+_TOGETHER: Final = "400ms"
+"""How long the locks of a table's parts are waited for while others are held already.
+
+A writer that holds one of them may wait for another one of ours: after its `deadlock_timeout` (1 s)
+PostgreSQL would end its transaction instead of ours.
+"""
+_STRONG: Final = ("DROP TRIGGER ", "ALTER TABLE ")
+_WEAK: Final = ("CREATE TRIGGER ", "LOCK TABLE ")
 _ROUNDS: Final = 3
 """Partitions may be added while we install: look again."""
 
@@ -178,8 +190,35 @@ class _Work:
             return
         with self._conn.transaction():
             self._conn.execute(sql.SQL(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+            self._lock(step)
             for statement in step.statements:
                 self._conn.execute(sql.SQL(statement))
+
+    def _lock(self, step: Step) -> None:
+        """All tables of a step at once, and as strongly as any of its statements needs it.
+
+        Taken one by one, or weakly first, the locks could be in the way of a transaction that is in
+        the way of the next one.
+        """
+        if not step.tables or not any(one.startswith(_STRONG + _WEAK) for one in step.statements):
+            return
+        strong = any(
+            one.startswith(_STRONG) and " ENABLE ALWAYS TRIGGER " not in one
+            for one in step.statements
+        )
+        mode = "ACCESS EXCLUSIVE" if strong else "SHARE ROW EXCLUSIVE"
+        names = [row[0] for row in rows(self._conn, "names", oids=list(step.tables))]
+        try:
+            with self._conn.transaction():
+                for number, some in enumerate((names[:1], names[1:])):
+                    if number and some:
+                        self._conn.execute(sql.SQL(f"SET LOCAL statement_timeout = '{_TOGETHER}'"))
+                    if some:
+                        tables = ", ".join(f"ONLY {name}" for name in some)
+                        self._conn.execute(sql.SQL(f"LOCK TABLE {tables} IN {mode} MODE"))
+                self._conn.execute("SET LOCAL statement_timeout = 0")
+        except psycopg.errors.InsufficientPrivilege:
+            return  # an owner may have revoked his own rights: then without
 
     def _holders(self, step: Step) -> str:
         """Who may be in the way, as far as this role may see."""

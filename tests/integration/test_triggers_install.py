@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
+import time
 from datetime import datetime
 
 import psycopg
@@ -361,6 +362,45 @@ def test_an_open_writer_is_waited_for_in_short_tries(tables: Bench) -> None:
     wait = next(one for one in tables.seen if isinstance(one, Waiting))
     assert "triggers of public.film" in wait.reason
     assert f"process {writer.info.backend_pid}, postgres, idle in transaction" in wait.reason
+    assert tables.status() == ()
+
+
+def test_a_writer_of_two_partitions_is_never_the_victim(tables: Bench) -> None:
+    """We hold one part and wait for another, which a writer holds who now wants ours: it is us who
+    give way, before its `deadlock_timeout` ends its transaction."""
+    tables.run("INSERT INTO part VALUES (1), (11)")
+    tables.install()
+    for part in ("part1", "part21"):
+        name = tables.value(
+            "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'listener%delete' "
+            f"AND tgrelid = '{part}'::regclass"
+        )
+        tables.run(f"DROP TRIGGER {name} ON {part}")
+    writer = tables.connect(options="-c deadlock_timeout=800ms")
+    writer.autocommit = False
+    writer.execute("UPDATE part21 SET id = 12")
+    # the order of the locks is that of the members: part, part1, part2, part21
+    tables.run("SET deadlock_timeout = '30s'")
+    waiting = threading.Event()
+
+    def observe(what: Observation) -> None:
+        if isinstance(what, Waiting):
+            waiting.set()
+
+    installing = threading.Thread(target=lambda: tables.install(observe=observe))
+    installing.start()
+    try:
+        held = "SELECT count(*) FROM pg_locks WHERE relation = 'part1'::regclass AND granted"
+        looker = tables.connect()
+        deadline = time.monotonic() + 30
+        while looker.execute(held).fetchone() == (0,):
+            assert time.monotonic() < deadline, "part1 was not locked"
+        writer.execute("UPDATE part1 SET id = 2")
+        writer.commit()
+    finally:
+        writer.rollback()
+        installing.join()
+    assert waiting.is_set()
     assert tables.status() == ()
 
 
