@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
@@ -44,6 +45,41 @@ def test_frozen_and_awake_without_a_rival(scene: Scene, connections: str) -> Non
         for event in ("load_started", "history_changed", "standing_by", "fenced"):
             assert not daemon.found(event, after=mark), daemon.log
         daemon.stop()
+    scene.assert_converged()
+
+
+def test_frozen_alone_does_not_pin_the_queue(scene: Scene) -> None:
+    """A LISTEN session that reads nothing keeps all notifications of all databases in the queue,
+    until writers fail. Nobody stands by: the server itself ends it."""
+    listening = (
+        "SELECT wait_event FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name = 'listener: notifications'"
+    )
+    daemon = scene.serve()
+    mark = daemon.mark()
+    daemon.signal(signal.SIGSTOP)
+    with scene.superuser() as connection:
+        while connection.execute(listening).fetchall() != [("ClientWrite",)]:
+            # as many bytes as the buffers of two sockets hold
+            connection.execute(
+                "SELECT pg_notify('listener', md5(random()::text) || repeat('x', 7900)) "
+                "FROM generate_series(1, 50)"
+            )
+        began = time.monotonic()
+        scene.sql("UPDATE content.film_work SET title = 'Missed' WHERE title LIKE 'Film 2%'")
+        scene.sql("DELETE FROM content.film_work WHERE id = md5('film 9')::uuid")
+        wait_until(
+            lambda: connection.execute(listening).fetchall() == [],
+            seconds=60,
+            every=0.1,
+            what="the server gives the session up",
+        )
+        print(f"a session that reads nothing was given up after {time.monotonic() - began:.0f} s")
+        daemon.signal(signal.SIGCONT)
+        daemon.wait_for("caught_up", after=mark)
+        scene.wait_converged()
+        assert connection.execute("SELECT pg_notification_queue_usage()").fetchone() == (0.0,)
+    daemon.stop()
     scene.assert_converged()
 
 
