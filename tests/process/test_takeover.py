@@ -8,10 +8,33 @@ from playground.proxy import TcpProxy
 from playground.system import wait_until
 from tests.process.scene import Scene
 from tests.process.writer import Writer
+from tests.process.writers import Writers
 
 OUR_SESSIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'listener:%'"""
+
+
+def test_standby_takes_over_at_once(scene: Scene) -> None:
+    """It says that it stands by, sends nothing meanwhile, and goes on when the other is killed."""
+    active = scene.serve()
+    with Writers(scene) as writers:
+        standby = scene.start(folder="standby")
+        standing = standby.wait_for("standing_by")
+        [(database,)] = scene.admin(
+            f"SELECT datname FROM pg_stat_activity WHERE pid = {standing['pid']}"
+        )
+        assert database == scene.database
+        writers.wait()
+        assert not standby.found("indexed")
+        assert not standby.found("generation_raised")
+        active.kill()
+        standby.wait_for("caught_up")
+        writers.wait()
+    scene.wait_converged()
+    assert not standby.found("load_started"), standby.log
+    standby.stop()
+    scene.assert_converged()
 
 
 def test_process_that_slept_through_a_takeover(scene: Scene) -> None:
