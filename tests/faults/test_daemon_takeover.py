@@ -26,6 +26,7 @@ class Pair:
         self._ways = ways
         self._turn = 0
         self._film = 0
+        self.to_lock: list[float] = []
         self.to_index: list[float] = []
         self.to_converge: list[float] = []
         self.active = self._start(0)
@@ -54,6 +55,8 @@ class Pair:
             f"WHERE id = md5('film {self._film}')::uuid; "
             f"DELETE FROM content.film_work WHERE id = md5('film {self._film + 1}')::uuid"
         )
+        self.other.wait_for("listening", after=mark, deadline=deadline)
+        self.to_lock.append(time.monotonic() - began)
         self.other.wait_for("indexed", after=mark, deadline=deadline)
         self.to_index.append(time.monotonic() - began)
         self._scene.wait_converged()
@@ -71,7 +74,8 @@ class Pair:
 
     def tell(self, name: str) -> None:
         """Print the times."""
-        print(told(f"{name} until the other daemon has indexed", self.to_index))
+        print(told(f"{name} until the other daemon has the lock", self.to_lock))
+        print(told(f"{name} until it has indexed", self.to_index))
         print(told(f"{name} until index = query", self.to_converge))
 
 
@@ -90,7 +94,19 @@ def test_takeover_after_sigkill(scene: Scene, pair: Pair) -> None:
         pair.time_takeover()
         pair.swap(restart=True)
     pair.tell("SIGKILL")
-    scene.assert_converged()
+    busy = []
+    with Writers(scene, pace=0.1) as writers:
+        for _ in range(3):
+            writers.wait(20)
+            mark = pair.other.mark()
+            pair.active.kill()
+            began = time.monotonic()
+            pair.other.wait_for("indexed", after=mark)
+            busy.append(time.monotonic() - began)
+            pair.other.wait_for("caught_up", after=mark)
+            pair.swap(restart=True)
+    print(told("SIGKILL under eight writers until the other daemon has indexed", busy))
+    scene.wait_converged()
 
 
 def test_takeover_after_a_lost_connection(scene: Scene, pair: Pair) -> None:
