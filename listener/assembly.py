@@ -123,7 +123,14 @@ def ensure_triggers(
     try:
         if settings.install == "auto":
             triggers.install(
-                connection, parts.watches, schema, settings, role, observe=observe, stop=stop
+                connection,
+                parts.watches,
+                schema,
+                settings,
+                role,
+                observe=observe,
+                stop=stop,
+                hurry=True,
             )
         wrong = triggers_wrong(config, connection, parts)
         if wrong:

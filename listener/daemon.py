@@ -221,6 +221,7 @@ class Daemon:
                         config.postgres.user,
                         observe=self._observe,
                         stop=self._stop,
+                        hurry=True,
                     )
                 self._judge(preflight.look_at_triggers(config, connection))
                 parts = assembly.assemble(config, connection)

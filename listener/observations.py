@@ -510,6 +510,14 @@ class StateFromControl(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class MakingIndex(Observation):
+    """An index on a stamp column is made or removed; on a large table that takes its time."""
+
+    what: str
+    TEXT: ClassVar[str] = "{what}"
+
+
+@dataclass(frozen=True, slots=True)
 class TriggersInstalled(Observation):
     """Triggers and tables of ours were brought to the wanted state."""
 

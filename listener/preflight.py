@@ -25,14 +25,13 @@ INSTALL = (
 
 def look_at_triggers(config: Config, connection: Connection) -> list[Finding]:
     """How the triggers differ from what they should be. Raises psycopg.Error, ValueError."""
-    differences = triggers.status(
-        connection,
-        watches_of(config),
-        config.postgres.db_schema,
-        config.triggers,
-        config.postgres.user,
-    )
-    return [Finding("error", difference, INSTALL) for difference in differences]
+    watches, schema = watches_of(config), config.postgres.db_schema
+    settings, role = config.triggers, config.postgres.user
+    differences = triggers.status(connection, watches, schema, settings, role)
+    if differences:
+        return [Finding("error", difference, INSTALL) for difference in differences]
+    slow = triggers.slow(connection, watches, schema, settings, role)
+    return [Finding("warning", one, f"polls read whole tables: {INSTALL}") for one in slow]
 
 
 def look_at_database(config: Config, connection: Connection, parts: Assembly) -> list[Finding]:

@@ -59,7 +59,7 @@ def _postgres(config: Config, findings: list[Finding]) -> None:
         findings += look_at_server(connection)
         try:
             found = look_at_triggers(config, connection)
-            if found and config.triggers.install == "auto":
+            if config.triggers.install == "auto" and any(one.severity == "error" for one in found):
                 what = (
                     f"{len(found)} triggers or tables of ours are missing or not as they should be"
                 )

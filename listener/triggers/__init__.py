@@ -1,6 +1,6 @@
 """Triggers: install, audit, remove. What they are and why stands in docs/triggers.md."""
 
-from listener.triggers.audit import fingerprint, status
+from listener.triggers.audit import fingerprint, slow, status
 from listener.triggers.catalog import Catalog, Member, StampType, TriggerError, Watched
 from listener.triggers.install import install, remove
 from listener.triggers.plan import SCHEMA_VERSION, plan
@@ -21,5 +21,6 @@ __all__ = [
     "remove",
     "resolve",
     "script",
+    "slow",
     "status",
 ]

@@ -1,4 +1,7 @@
-"""The indexes on stamp columns, made without blocking writers."""
+"""The indexes on stamp columns, made without blocking writers.
+
+They are for speed alone: without them polls read whole tables, and nothing is missed.
+"""
 
 from __future__ import annotations
 
@@ -68,6 +71,11 @@ def steps(conn: Connection, one: Watched, schema: str) -> Iterator[Step]:
             ),
             (f"{member.label} has no index that leads with {column}",),
             transaction=False,
+            optional=True,
+            undo=text(
+                "DROP INDEX IF EXISTS {}",
+                sql.Identifier(member.schema, names.index(schema, member)),
+            ),
         )
     if partitioned:
         yield from _attach(one, ours, schema)
@@ -88,6 +96,7 @@ def _parents(one: Watched, column: str, ours: dict[int, _Index], schema: str) ->
                     ),
                 ),
                 (f"{member.label} has no index that leads with {column}",),
+                optional=True,
             )
 
 
@@ -108,6 +117,7 @@ def _attach(one: Watched, ours: dict[int, _Index], schema: str) -> Iterator[Step
                 ),
             ),
             (),
+            optional=True,
         )
 
 
@@ -132,6 +142,7 @@ def drop(index: PresentIndex) -> Step:
         f"index on {index.table}",
         (text("DROP INDEX {}", sql.Identifier(index.schema, index.name)),),
         (f"{index.table}: an index no longer wanted",),
+        optional=True,
     )
 
 
@@ -141,4 +152,5 @@ def _drop(schema: str, name: str, reason: str) -> Step:
         (text("DROP INDEX CONCURRENTLY {}", sql.Identifier(schema, name)),),
         (reason,),
         transaction=False,
+        optional=True,
     )

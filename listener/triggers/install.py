@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Final
 
 import psycopg
@@ -14,7 +14,7 @@ from psycopg import sql
 from listener.changes import Watch
 from listener.config import TriggersConfig
 from listener.lifecycle import Stop, Stopped
-from listener.observations import Observe, TriggersInstalled, Waiting
+from listener.observations import CheckWarning, MakingIndex, Observe, TriggersInstalled, Waiting
 from listener.postgres import Connection, describe
 from listener.triggers import indexes
 from listener.triggers.catalog import TriggerError, rows
@@ -56,27 +56,48 @@ def install(
     observe: Observe,
     stop: Stop,
     patience: float = PATIENCE,
+    hurry: bool = False,
 ) -> int:
     """Bring the database to the wanted state; the number of statements that it took.
 
     Raises TriggerError (what is wrong, or who held a lock for longer than `patience` seconds) and
-    Stopped. Steps that were carried out stay: the next call goes on from there.
+    Stopped. Steps that were carried out stay: the next call goes on from there. `hurry`: what is
+    for speed alone, indexes, is only told of where somebody's transaction is in its way.
     """
-    work = _Work(conn, observe, stop, patience)
+    work = _Work(conn, observe, stop, patience, hurry=hurry)
+    postponed: list[str] = []
     with work.alone(schema):
         for _ in range(_ROUNDS):
-            steps = plan(conn, watches, schema, config, role)
-            if not steps:
+            if not _carry_out(work, plan(conn, watches, schema, config, role), postponed):
                 break
-            for step in steps:
-                work.run(step)
         else:
             steps = plan(conn, watches, schema, config, role)
-            if steps:
-                raise TriggerError(*(reason for step in steps for reason in step.reasons))
+            lacking = [step for step in steps if not (step.optional and postponed)]
+            if lacking:
+                raise TriggerError(*(reason for step in lacking for reason in step.reasons))
     if work.statements:
         observe(TriggersInstalled(work.statements))
+    if postponed and not hurry:
+        raise TriggerError(*postponed)
+    for one in postponed:
+        observe(CheckWarning(one, "polls are slow without it: `listener triggers install`"))
     return work.statements
+
+
+def _carry_out(work: _Work, steps: Sequence[Step], postponed: list[str]) -> bool:
+    """Whether there was anything to do. An optional step that fails ends all optional ones."""
+    found = False
+    for step in steps:
+        if step.optional and postponed:
+            continue
+        found = True
+        try:
+            work.run(step)
+        except TriggerError as error:
+            if not step.optional:
+                raise
+            postponed.extend(error.problems)
+    return found
 
 
 def remove(
@@ -125,16 +146,25 @@ def _drop_schema(
 class _Work:
     """Runs steps on one connection, and waits for locks in short tries."""
 
-    def __init__(self, conn: Connection, observe: Observe, stop: Stop, patience: float) -> None:
+    def __init__(
+        self,
+        conn: Connection,
+        observe: Observe,
+        stop: Stop,
+        patience: float,
+        *,
+        hurry: bool = False,
+    ) -> None:
         if not conn.autocommit:
             raise ValueError("triggers are installed on a connection in autocommit")
         self._conn = conn
         self._observe = observe
         self._stop = stop
         self._patience = patience
+        self._hurry = hurry
         self.statements = 0
 
-    @contextmanager
+    @contextlib.contextmanager
     def alone(self, schema: str) -> Iterator[None]:
         """Hold the lock of this schema's installer; no timeouts of the role meanwhile."""
         conn = self._conn
@@ -151,12 +181,12 @@ class _Work:
                 row = conn.execute("SELECT pg_catalog.current_setting(%s)", (name,)).fetchone()
                 assert row is not None
                 former.append((name, row[0]))
-                conn.execute("SELECT pg_catalog.set_config(%s, '0', false)", (name,))
+                self._set(name, "0")
             yield
         finally:
             if not conn.closed:
                 for setting in former:
-                    conn.execute("SELECT pg_catalog.set_config(%s, %s, false)", setting)
+                    self._set(*setting)
                 conn.execute("SELECT pg_catalog.pg_advisory_unlock(%s, %s)", key)
 
     def run(self, step: Step) -> None:
@@ -167,7 +197,11 @@ class _Work:
                 self._once(step)
             except _LOCKED as error:
                 if not step.transaction:
-                    raise TriggerError(f"{step.title}: {describe(error)}: try again") from error
+                    self._undo(step)
+                    raise TriggerError(
+                        f"{step.title}: {describe(error)}{self._older()}: install again when it "
+                        "has ended"
+                    ) from error
                 tries.wait(describe(error) + self._holders(step))
             except psycopg.errors.InsufficientPrivilege as error:
                 raise TriggerError(
@@ -185,14 +219,40 @@ class _Work:
 
     def _once(self, step: Step) -> None:
         if not step.transaction:
-            for statement in step.statements:
-                self._conn.execute(sql.SQL(statement))
+            # it waits for every transaction that is older than itself, one after the other
+            limit = LOCK_TIMEOUT if self._hurry else f"{self._patience:g}s"
+            self._observe(MakingIndex(step.title))
+            self._set("lock_timeout", limit)
+            try:
+                for statement in step.statements:
+                    self._conn.execute(sql.SQL(statement))
+            finally:
+                if not self._conn.closed:
+                    self._set("lock_timeout", "0")
             return
         with self._conn.transaction():
             self._conn.execute(sql.SQL(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
             self._lock(step)
             for statement in step.statements:
                 self._conn.execute(sql.SQL(statement))
+
+    def _set(self, name: str, value: str) -> None:
+        self._conn.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+
+    def _undo(self, step: Step) -> None:
+        """Take back what was cut short, if that can be done at once; else the next call does."""
+        if step.undo is not None:
+            with contextlib.suppress(*_LOCKED), self._conn.transaction():
+                self._conn.execute(sql.SQL(f"SET LOCAL lock_timeout = '{_TOGETHER}'"))
+                self._conn.execute(sql.SQL(step.undo))
+
+    def _older(self) -> str:
+        """Whose transactions an index waits for, as far as this role may see."""
+        found = [
+            f"process {pid}, {who or 'another role'}, since {since:%H:%M:%S}"
+            for pid, who, since in rows(self._conn, "older")
+        ]
+        return f"; open for longer: {'; '.join(found)}" if found else ""
 
     def _lock(self, step: Step) -> None:
         """All tables of a step at once, and as strongly as any of its statements needs it.

@@ -20,7 +20,7 @@ class Step:
     """Statements that belong together: one transaction, or (CONCURRENTLY) each by itself.
 
     `reasons`: what is not as it should be, one sentence each. `tables`: the OIDs of those that
-    are locked.
+    are locked. `optional`: for speed alone. `undo`: what takes back a step that was cut short.
     """
 
     title: str
@@ -28,6 +28,8 @@ class Step:
     reasons: tuple[str, ...]
     transaction: bool = True
     tables: tuple[int, ...] = ()
+    optional: bool = False
+    undo: str | None = None
 
 
 def name_of(member: Member) -> sql.Identifier:

@@ -13,7 +13,13 @@ import pytest
 from listener import triggers
 from listener.changes import Watch
 from listener.lifecycle import Stop, Stopped
-from listener.observations import Observation, TriggersInstalled, Waiting
+from listener.observations import (
+    CheckWarning,
+    MakingIndex,
+    Observation,
+    TriggersInstalled,
+    Waiting,
+)
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import SCHEMA, Bench
 
@@ -310,7 +316,8 @@ def test_an_unfinished_index_is_made_again(tables: Bench) -> None:
         f"DROP INDEX {root}; CREATE INDEX {name} ON part1 (changed);"
         f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = '{name}'::regclass"
     )
-    assert len([line for line in tables.status() if "an unfinished index" in line]) == 2
+    assert len([line for line in tables.slow() if "an unfinished index" in line]) == 2
+    assert tables.status() == ()
     tables.install()
     assert tables.status() == ()
     assert tables.value(
@@ -325,7 +332,37 @@ def test_an_index_that_leads_with_the_column_will_do(tables: Bench) -> None:
     tables.install(FILM)
     assert not [row for row in objects(tables) if "listener_at_" in row]
     tables.run("DROP INDEX mine; CREATE INDEX mine ON film (updated_at) WHERE id > 0")
-    assert any("no index that leads with updated_at" in line for line in tables.status())
+    assert any("no index that leads with updated_at" in line for line in tables.slow())
+    assert tables.status() == (), "nothing is missed without it"
+
+
+@pytest.mark.parametrize("hurry", [True, False], ids=["daemon", "command"])
+def test_an_index_waits_for_nobody_without_end(tables: Bench, hurry: bool) -> None:
+    """CREATE INDEX CONCURRENTLY waits for each older transaction, of any table. The daemon goes on
+    without the index and says so; the command fails; either names whose transaction it is, after
+    all triggers are there, and leaves no half of an index behind."""
+    older = tables.connect()
+    older.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    older.execute("SELECT count(*) FROM link")
+    tables.watches = (FILM, LINK)
+    if hurry:
+        tables.install(hurry=True)
+        [said] = [one.what for one in tables.seen if isinstance(one, CheckWarning)]
+    else:
+        with pytest.raises(triggers.TriggerError) as error:
+            tables.install(patience=0.5)
+        [said] = error.value.problems
+    assert "index on public.film" in said
+    assert f"process {older.info.backend_pid}, postgres, since" in said
+    assert any(isinstance(one, MakingIndex) for one in tables.seen)
+    assert tables.status() == ()
+    assert tables.slow() == ("public.film has no index that leads with updated_at",)
+    assert tables.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+    older.execute("COMMIT")
+    assert tables.install() == 1
+    assert tables.slow() == ()
+    # writers and settings are as they were
+    assert tables.value("SHOW lock_timeout") == "0"
 
 
 # -- locks ---------------------------------------------------------------------------------------

@@ -130,6 +130,10 @@ class Bench:
         """What is not as it should be."""
         return triggers.status(self.admin, self.watches, SCHEMA, self.config, self.role)
 
+    def slow(self) -> tuple[str, ...]:
+        """What is missing for speed alone."""
+        return triggers.slow(self.admin, self.watches, SCHEMA, self.config, self.role)
+
     def plan(self) -> tuple[triggers.Step, ...]:
         """What is to be done."""
         return triggers.plan(self.admin, self.watches, SCHEMA, self.config, self.role)

@@ -129,3 +129,23 @@ def test_writers_with_replication_role_replica(blind: Blind) -> None:
     blind.daemon.wait_for("caught_up")
     blind.scene.wait_converged()
     assert not blind.daemon.found("reconcile_started"), blind.daemon.log
+
+
+def test_an_index_dropped(blind: Blind) -> None:
+    """It is for speed alone: nothing is compared, `check` warns, the next start makes it anew."""
+    blind.scene.wait_converged()
+    mark = blind.daemon.mark()
+    owner(blind.scene, "DROP INDEX content.film_work_updated_at_idx")
+    moved = blind.daemon.wait_for("watermark_moved", after=mark)
+    for _ in range(4):  # an audit is due at every other tick
+        moved = blind.daemon.wait_for("watermark_moved", after=moved)
+    assert not blind.daemon.found("audit_failed", after=mark), blind.daemon.log
+    check = blind.scene.start("check", folder="second")
+    check.expect_exit(0)
+    assert f"{FILMS} has no index that leads with updated_at" in check.output
+    blind.daemon.stop()
+    blind.daemon = blind.scene.start()
+    blind.daemon.wait_for("making_index")
+    blind.daemon.wait_for("caught_up")
+    blind.scene.wait_converged()
+    assert not blind.daemon.found("reconcile_started"), blind.daemon.log
