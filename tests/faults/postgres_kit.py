@@ -94,6 +94,15 @@ def wait_indexed(scene: Scene, name: str) -> None:
     )
 
 
+def fresh(scene: Scene, when: str) -> None:
+    """What is committed now is indexed, whoever holds the watermark."""
+    scene.sql(
+        "INSERT INTO content.film_work (id, title, type) "
+        f"VALUES (md5('{when}')::uuid, 'Fresh {when}', 'movie')"
+    )
+    wait_indexed(scene, when)
+
+
 def parked(scene: Scene) -> int:
     """How many documents were put aside."""
     return int(scene.admin("SELECT count(*) FROM listener.parked")[0][0])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from playground.search import SearchServer
-from tests.faults.postgres_kit import Recovery, indexed, own_scene, parked, wait_indexed
+from tests.faults.postgres_kit import Recovery, fresh, indexed, own_scene, parked
 from tests.process.scene import Scene
 from tests.process.writers import Writers
 
@@ -80,12 +80,3 @@ def test_prepared_for_long(polled: Scene, end: str) -> None:
     assert parked(scene) == 0
     daemon.stop()
     scene.assert_converged()
-
-
-def fresh(scene: Scene, when: str) -> None:
-    """What is committed now is indexed, whoever holds the watermark."""
-    scene.sql(
-        "INSERT INTO content.film_work (id, title, type) "
-        f"VALUES (md5('{when}')::uuid, 'Fresh {when}', 'movie')"
-    )
-    wait_indexed(scene, when)
