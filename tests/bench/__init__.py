@@ -1,0 +1,1 @@
+"""Benchmarks on real servers: commands that print figures, and no tests."""
