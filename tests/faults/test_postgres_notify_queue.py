@@ -5,6 +5,7 @@ When it is full, every COMMIT of a transaction that sent a NOTIFY fails.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from playground.search import SearchServer
 from playground.system import wait_until
-from tests.faults.postgres_kit import Recovery, own_scene, parked, wait_indexed
+from tests.faults.postgres_kit import Recovery, fresh, own_scene, parked, wait_indexed
 from tests.process.scene import Scene
 from tests.process.writers import Writers
 
@@ -76,6 +77,7 @@ def test_a_session_holds_the_queue(small: Scene) -> None:
         assert told["percent"] >= 25
         assert "sleeper" in told["holder"]
         assert f"pg_terminate_backend({sleeper.connection.info.backend_pid})" in told.message
+        writers.wait(20)  # whoever looked at the queue while it was less full is done
         fill(scene, 0.97)
         writers.wait(1000)  # more than the rest of the queue takes
         scene.sql(
@@ -94,6 +96,33 @@ def test_a_session_holds_the_queue(small: Scene) -> None:
     wait_until(
         lambda: float(scene.admin(USAGE)[0][0]) == 0, seconds=20, what="the queue is empty again"
     )
+    assert parked(scene) == 0
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_the_queue_is_full(small: Scene) -> None:
+    """Not even a barrier can be sent. Our triggers send nothing, so the application is not hurt;
+    the daemon says what it waits for, polls, and needs nobody's help afterwards.
+    """
+    scene = small
+    daemon = scene.serve()
+    with Writers(scene) as writers, Sleeper(scene) as sleeper:
+        writers.wait()
+        mark = daemon.mark()
+        fill(scene, 0.6)
+        writers.wait(20)
+        with pytest.raises(psycopg.errors.ProgramLimitExceeded):
+            fill(scene, 2)
+        daemon.wait_for("held", after=mark, reason=re.compile("too many notifications"))
+        writers.wait(200)
+        fresh(scene, "while the queue is full")
+        sleeper.wake_up()
+        recovery = Recovery("NOTIFY queue overfull")
+        daemon.wait_for("watermark_moved", after=daemon.mark())
+        recovery.works_again()
+        writers.wait()
+    recovery.converged(scene)
     assert parked(scene) == 0
     daemon.stop()
     scene.assert_converged()
