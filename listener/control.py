@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import elasticsearch
 
 from listener.elastic import Client
 from listener.state import State
+
+_PATIENCE: Final = "5s"
+"""How long the server looks for a copy to write to: its refusal is an answer, a timeout of ours is
+none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,10 @@ class ControlDocument:
     def _write(self, seen: Control, content: Mapping[str, Any], generation: int) -> Control:
         if seen.seq_no is None:
             answer = self._client.create(
-                index=self._index, id=self._pipeline, document=dict(content)
+                index=self._index,
+                id=self._pipeline,
+                document=dict(content),
+                timeout=_PATIENCE,
             ).body
         else:
             answer = self._client.index(
@@ -120,6 +127,7 @@ class ControlDocument:
                 document=dict(content),
                 if_seq_no=seen.seq_no,
                 if_primary_term=seen.primary_term,
+                timeout=_PATIENCE,
             ).body
         return Control(generation, content, answer["_seq_no"], answer["_primary_term"])
 

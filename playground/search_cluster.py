@@ -6,8 +6,19 @@ import contextlib
 import http.client
 from typing import Any, Self
 
-from playground.search import DEFAULT, SearchServer
+from playground.search import DEFAULT, SearchServer, Setting
 from playground.system import LOOPBACK, PlaygroundError, wait_until
+
+_IMPATIENT: dict[str, Setting] = {
+    "cluster.publish.timeout": "3s",
+    "cluster.fault_detection.leader_check.interval": "500ms",
+    "cluster.fault_detection.leader_check.timeout": "1s",
+    "cluster.fault_detection.leader_check.retry_count": 2,
+    "cluster.fault_detection.follower_check.interval": "500ms",
+    "cluster.fault_detection.follower_check.timeout": "1s",
+    "cluster.fault_detection.follower_check.retry_count": 2,
+}
+"""A node that is frozen is given up after some seconds; by default a frozen master costs 33."""
 
 
 class SearchCluster:
@@ -29,6 +40,7 @@ class SearchCluster:
                 "node.name": own,
                 "discovery.seed_hosts": seeds,
                 "cluster.initial_master_nodes": names,
+                **_IMPATIENT,
             }
 
     @property

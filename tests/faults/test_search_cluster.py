@@ -16,6 +16,11 @@ from tests.plugins.daemon import ListenerProcess
 from tests.process.scene import Scene, Template, open_scene
 from tests.process.writers import Writers
 
+MORE_FILMS = """
+    INSERT INTO content.film_work (id, title, type)
+    SELECT md5('more ' || n)::uuid, 'More ' || n, 'movie' FROM generate_series(1, 300) AS n"""
+MORE = "id IN (SELECT md5('more ' || n)::uuid FROM generate_series(1, 300) AS n)"
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[SearchCluster]:
@@ -32,10 +37,7 @@ def clustered(
     tmp_path: Path,
 ) -> Iterator[Scene]:
     """The movies with one replica; the daemon knows all three nodes."""
-    for node in cluster.nodes:
-        if not node.running:
-            node.start_process()
-    cluster.wait_whole()
+    revive_all(cluster)
     with open_scene(postgres_server, cluster.nodes[0], movies_template, tmp_path) as scene:
         document = scene.options["documents"][0]
         body = json.loads(Path(document["index_config_file"]).read_text("utf-8"))
@@ -45,10 +47,17 @@ def clustered(
         document["index_config_file"] = str(path)
         scene.set(elasticsearch={"urls": cluster.urls})
         yield scene
-        for node in cluster.nodes:
-            if not node.running:
-                node.start_process()
-        cluster.wait_whole()
+        revive_all(cluster)
+
+
+def revive_all(cluster: SearchCluster) -> None:
+    """Whatever a test has left."""
+    for node in cluster.nodes:
+        if node.running:
+            node.resume()
+        else:
+            node.start_process()
+    cluster.wait_whole()
 
 
 def kill_under_writes(
@@ -78,6 +87,39 @@ def test_primary_and_master_are_killed(clustered: Scene, cluster: SearchCluster)
     assert clustered.behind() == [index], "no outage of one node asks for a load"
     assert not daemon.found("parked")
     assert not daemon.found("held")
+    daemon.stop()
+    clustered.assert_converged()
+
+
+def test_a_node_is_frozen_with_requests_in_its_hands(
+    clustered: Scene, cluster: SearchCluster
+) -> None:
+    """The primary's node stops for longer than the others wait for it. When it wakes up it passes
+    on what it was sent before, past the aliases, which it had looked up already: the tombstones
+    keep away what was deleted meanwhile (so this holds for as long as `gc_deletes`)."""
+    clustered.sql(MORE_FILMS)
+    clustered.set(elasticsearch={"request_timeout": 2})
+    daemon = clustered.serve()
+    [index] = clustered.behind()
+    node = cluster.primary_of(index)
+    clustered.search = next(one for one in cluster.nodes if one is not node)
+    with Writers(clustered) as writers:
+        writers.wait()
+        mark = daemon.mark()
+        node.pause()
+        frozen = Back(clustered)
+        clustered.sql(f"UPDATE content.film_work SET title = 'Frozen' WHERE {MORE}")
+        daemon.wait_for("waiting", after=mark, server="Elasticsearch")
+        clustered.sql(f"DELETE FROM content.film_work WHERE {MORE}")
+        frozen.converged(daemon, "primary's node frozen, two of three nodes left")
+        writers.wait()
+        node.resume()
+        cluster.wait_whole()
+        Back(clustered).converged(daemon, "the frozen node wakes up")
+        writers.wait()
+    clustered.wait_converged()
+    assert clustered.behind() == [index]
+    assert not daemon.found("parked")
     daemon.stop()
     clustered.assert_converged()
 
