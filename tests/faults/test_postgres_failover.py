@@ -64,9 +64,16 @@ def pair(search_server: SearchServer, tmp_path: Path) -> Iterator[Pair]:
         yield Pair(scene, standby, replication)
 
 
-def test_found_while_it_runs(pair: Pair) -> None:
-    """The daemon loses the primary, meets the standby before its promotion, and waits for it."""
+@pytest.mark.parametrize("way", ["one address", "two hosts"])
+def test_found_while_it_runs(pair: Pair, way: str) -> None:
+    """The daemon loses the primary, meets the standby before its promotion, and waits for it.
+
+    It is led there by an address that moves, or by a list of both servers.
+    """
     scene = pair.scene
+    if way == "two hosts":
+        ports = [scene.postgres.port, pair.standby.port]
+        scene.set(postgres={"host": ["127.0.0.1"] * 2, "port": ports})
     daemon = scene.serve()
     with Writers(scene) as writers:
         writers.wait()
@@ -82,7 +89,7 @@ def test_found_while_it_runs(pair: Pair) -> None:
             daemon.wait_for("waiting", after=read_only, reason=READ_ONLY)
             assert daemon.running
             pair.promote()
-        recovery = Recovery("failover, daemon runs")
+        recovery = Recovery(f"failover, daemon runs, {way}")
         changed = daemon.wait_for("history_changed", after=mark, reason=TIMELINE)
         daemon.wait_for("reconciled", after=changed)
         recovery.works_again()
