@@ -12,14 +12,15 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import psycopg
 
-from listener import elastic, history, observations, postgres, watermark
+from listener import elastic, history, observations, postgres, sqlfiles, watermark
 from listener.assembly import TriggersWrong
 from listener.backoff import Backoff
+from listener.clock import ServerClock
 from listener.config import Config
 from listener.fence import Fence, FencedOut
 from listener.history import History
@@ -101,7 +102,7 @@ class Coordinator:
         self._draw: Draw | None = None
         self._drawn_at = 0.0
         self._named_at = 0.0
-        self._last_clock: datetime | None = None
+        self._clock = ServerClock()
         self._turns = 0
         self._pruned_at = 0.0
         self._audited_at = 0.0
@@ -292,7 +293,7 @@ class Coordinator:
             self._connection.close()
         self._connection = postgres.connect(self._config.postgres, "listener: watermark")
         self._draw = None
-        self._last_clock = None
+        self._clock = ServerClock()
         self._loads.end()
         self._ensure_triggers(self._connection)
         plan = self._history.begin(self._connection)
@@ -303,6 +304,7 @@ class Coordinator:
                 self._fence.lenient[number] = current.lenient if current else False
             self._pipeline.renew()
             self._fence.raise_generation()
+            self._inbox.fenced = False  # verdicts on the generation before
         if not self._resumed:
             self._resumed = True
             self._pipeline.resume()
@@ -328,10 +330,10 @@ class Coordinator:
         """One tick: proof, barrier, polls, and the watermark if all of it holds."""
         session = self._served
         assert self._connection is not None
+        self._check_clock()
         if self._draw is None:
             self._draw = watermark.draw(self._connection)
             self._drawn_at = time.monotonic()
-            self._check_clock(self._draw.at)
         drawn = self._draw
         proven = watermark.passed(self._connection, drawn)  # before any rows are read
         self._queue.look(self._connection)
@@ -373,14 +375,19 @@ class Coordinator:
         self._observe(observations.WatermarkMoved(drawn.at, way))
         self._polls.advanced()
 
-    def _check_clock(self, now: datetime) -> None:
-        last, self._last_clock = self._last_clock, now
-        if last is not None and now < last:
-            back = (last - now).total_seconds()
+    def _check_clock(self) -> None:
+        """The watermark goes back with the server's clock, and no draw of before counts."""
+        assert self._connection is not None
+        asked = time.monotonic()
+        row = self._connection.execute(sqlfiles.load("watermark/clock")).fetchone()
+        assert row is not None
+        back = self._clock.went_back(asked, row[0], time.monotonic())
+        if back is not None:
             self._observe(observations.ClockSteppedBack(back))
+            self._loads.end()
             self._keeper.step_back(timedelta(seconds=back + self._config.overlap))
-            self._polls.forget()
-            self._inbox.want_sweep()
+            self._served = 0  # no draw of before counts, nor what is remembered by its stamp
+            raise SessionLost
 
     def _barrier(self, session: int) -> int:
         """Send a notification to ourselves; all that was queued before it is then received."""

@@ -121,14 +121,24 @@ class Keeper:
             self._settle()
 
     def step_back(self, by: timedelta) -> None:
-        """The server's clock went back: so does the watermark."""
+        """The server's clock went back: so do the watermark, and the moments when loads began."""
         with self._lock:
             if self._proven is not None:
                 self._proven -= by
-            if self._state is not None and self._state.last_processed is not None:
-                earlier = self._state.last_processed - by
-                self._state = self._state.model_copy(update={"last_processed": earlier})
-                self._changed = True
+            if self._state is None:
+                return
+            last, loads = self._state.last_processed, self._state.loads
+            self._state = self._state.model_copy(
+                update={
+                    "last_processed": None if last is None else last - by,
+                    "loads": tuple(
+                        load.model_copy(update={"started_at": load.started_at - by})
+                        for load in loads
+                    ),
+                    "loaded": {name: at - by for name, at in self.loaded.items()},
+                }
+            )
+            self._changed = True
 
     def _settle(self) -> None:
         if self._state is None or self._frozen or self._proven is None:

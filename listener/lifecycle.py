@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -14,6 +15,8 @@ from typing import Final
 
 _LONGEST_POLL: Final = 3600.0
 """poll() counts milliseconds in a C int: longer waits are made of several."""
+_M_ARENA_MAX: Final = -8
+"""Of glibc's malloc.h."""
 
 
 class Stopped(Exception):
@@ -109,3 +112,11 @@ def stop_on_signals(
         for one, handler in former.items():
             # None: a handler that C code had set, which Python cannot put back.
             signal.signal(one, signal.SIG_DFL if handler is None else handler)
+
+
+def one_heap() -> None:
+    """All threads share one heap: glibc's heaps of their own keep memory that others could use
+    (measured: 20 MB of a daemon that had caught up with a million changes)."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)

@@ -154,10 +154,11 @@ class Pending:
                         epoch.add()
             else:
                 ids = self.ids[route.document]
+                jobs = (epoch,)  # one for all: they may be many
                 for key in keys:
                     # an older epoch is the stricter one: one is enough
                     if not _noted(ids.waiting.get(key, ())):
-                        ids.add(key, (epoch,))
+                        ids.add(key, jobs)
                         epoch.add()
         if sum(one.noted for one in self.ids) + self._keys <= self._limit:
             return True

@@ -91,10 +91,6 @@ class Polls:
         if since is not None:
             self._sweep.forget_before(since)
 
-    def forget(self) -> None:
-        """The clock was set back: nothing that is remembered by its stamp counts."""
-        self._sweep.forget()
-
     def scan(
         self, since: datetime, *, silent: bool = False, recent: timedelta | None = None
     ) -> int:

@@ -19,14 +19,15 @@ from psycopg import sql
 
 from listener import sqlfiles
 from listener.changes import Change, Key, KeyType, Watch, canonical_key, decode_keys
+from listener.marks import Marks
 from listener.postgres import Connection
 from listener.recent import Recent
 
-PAGE: Final = 5000
+PAGE: Final = 2000
 JOURNAL_PAGE: Final = 100
 """Rows of the journal; each holds up to 8 kB of keys."""
 MEMORY: Final = 150_000
-"""Rows remembered as handed on, at about 75 bytes each; others may be handed on once more."""
+"""Rows remembered as handed on, at 24 bytes each at most; others may be handed on once more."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
 
@@ -62,7 +63,7 @@ class Sweep:
         self._types = types
         self._zoneless = stamps
         self._journal = sql.Identifier(schema, "journal")
-        self._handed: dict[int, set[int]] = {}
+        self._handed: dict[int, Marks] = {}
         self._count = 0
         self._look = Recent()
         self._silent_look = Recent()
@@ -159,7 +160,7 @@ class Sweep:
             bound = sql.SQL("({}) > ({})").format(keyset, sql.SQL(", ").join(values))
 
     def _first_time(self, row: tuple[Any, ...], at: datetime) -> bool:
-        known = self._handed.setdefault(_second(at), set())
+        known = self._handed.setdefault(_second(at), Marks())
         mark = hash(row)  # 64 bits, of a kind that nobody can foresee: no two rows will share one
         if mark in known:
             return False

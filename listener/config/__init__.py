@@ -114,7 +114,7 @@ class Config(Strict):
         default=8000, ge=1, description="Ids of one page of a full load: what a restart repeats."
     )
     pending_limit: int = Field(
-        default=100_000, ge=10, description="Most changes held in memory; beyond: a sweep."
+        default=30_000, ge=10, description="Most changes held in memory; beyond: a sweep."
     )
     max_parked: int = Field(
         default=1000, ge=0, description="More parked documents than this hold the watermark."
