@@ -1,0 +1,85 @@
+"""The keeper: what is told while state.yaml cannot be written, and when it is over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from listener import observations
+from listener.control import ControlDocument
+from listener.keeper import Keeper
+from listener.observations import Observation
+from listener.state import Identity, State, StateError
+
+NOTHING = State(
+    last_processed=None,
+    identity=Identity(
+        pipeline="p",
+        system_identifier="1",
+        timeline=1,
+        database_oid=1,
+        wal_lsn="0/0",
+        nonce="n",
+        config_hash="h",
+        tables={},
+        indexes={},
+    ),
+)
+
+
+class Disk:
+    """A clock, and a disk that fails for a reason."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.reason: str | None = None
+        self.writes = 0
+
+    def monotonic(self) -> float:
+        """The time."""
+        return self.now
+
+    def write(self, _path: Path, _value: State) -> None:
+        """Fail, or count."""
+        if self.reason is not None:
+            raise StateError(self.reason)
+        self.writes += 1
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """In the place of the real ones."""
+    disk = Disk()
+    monkeypatch.setattr("listener.keeper.time", disk)
+    monkeypatch.setattr("listener.state.write", disk.write)
+    return disk
+
+
+def test_a_failing_disk_is_told_once_a_minute_and_for_each_reason(disk: Disk) -> None:
+    """Tried each second, told at first, for another reason, after a minute, and when it is over."""
+    told: list[Observation] = []
+    keeper = Keeper(Path("state.yaml"), cast("ControlDocument", None), lambda: 1, told.append)
+    keeper.begin(NOTHING)
+    disk.reason = "full"
+    for _ in range(30):
+        keeper.save()
+        disk.now += 1.1
+    assert told == [observations.StateNotSaved("full")]
+    disk.reason = "read-only"
+    keeper.save()
+    assert told[1:] == [observations.StateNotSaved("read-only")]
+    for _ in range(60):
+        disk.now += 1.1
+        keeper.save()
+    assert told[2:] == [observations.StateNotSaved("read-only")]
+    disk.reason = None
+    disk.now += 1.1
+    keeper.save()
+    assert disk.writes == 1
+    [over] = told[3:]
+    assert isinstance(over, observations.StateSavedAgain)
+    assert over.seconds == pytest.approx(disk.now - 1000)
+    keeper.save()
+    assert disk.writes == 1, "nothing has changed"
