@@ -118,12 +118,12 @@ class Verification:
                 break  # its watermark stands, and would stand again
         return found
 
-    def wait_for_daemon(self, *, mended: bool = False) -> bool:
+    def wait_for_daemon(self, *, mended: bool = False, patience: float = PATIENCE) -> bool:
         """Wait until the daemon's watermark, as the control document has it, has passed now.
 
         While a comparison is due there, which may wait for a person's word, the watermark stands:
         then a tick that began after now will do, unless it is to be `mended`. False where it did
-        not come in time.
+        not come within `patience` seconds.
         """
         row = self._connection.execute(
             "SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_current_wal_lsn()::text"
@@ -131,7 +131,7 @@ class Verification:
         assert row is not None
         wanted: datetime = row[0]
         written = position(row[1])
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             self._ring()
             state = self._control.read().state
@@ -142,5 +142,5 @@ class Verification:
                     return True
             if self._stop.wait(0.5):
                 raise Stopped("stop was requested")
-        self._observe(observations.VerifyImpatient(PATIENCE))
+        self._observe(observations.VerifyImpatient(patience))
         return False

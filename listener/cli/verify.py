@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
@@ -24,7 +25,7 @@ from listener.observations import Observe
 from listener.parked import ParkedTable
 from listener.postgres import Connection
 from listener.reconcile import deletes_allowed
-from listener.verify import Verdict, Verification
+from listener.verify import PATIENCE, Verdict, Verification
 
 HELP: Final = "compare database and index, both ways; with --repair mend what differs"
 DIFFERENT: Final = 1
@@ -87,7 +88,9 @@ class _Verify:
 
     def run(self, repair: bool, allow_deletes: bool) -> int:
         """Compare, tell, and mend where it was asked for."""
+        began = time.monotonic()
         verdicts = self._compare()
+        took = time.monotonic() - began
         # parked documents are not wrong, but `--repair` is how a person has them tried again
         wrong = [one for one in verdicts if one.report.wrong or (repair and one.report.parked)]
         if not wrong:
@@ -108,7 +111,8 @@ class _Verify:
         if self._active():
             self._ask(wrong, ALLOWED if allow_deletes else ASKED)
             print("asked the active daemon to mend it; comparing again")
-            self._verification.wait_for_daemon(mended=True)
+            # its comparison takes about as long as ours, or twice that if one was under way
+            self._verification.wait_for_daemon(mended=True, patience=PATIENCE + 3 * took)
         else:
             daemon = Daemon(
                 self._config,
