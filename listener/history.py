@@ -149,7 +149,7 @@ class History:
             )
         )
         # at each session: what was copied before it and is put back later holds an older nonce
-        self._renew(connection, facts)
+        self._renew(connection, facts.nonce or "", serving=False)
         self._begun = True
         self._fingerprint = facts.fingerprint
         for reason in reasons:
@@ -167,7 +167,10 @@ class History:
         return Findings(tuple(current), tuple(plans))
 
     def audit(self, connection: Connection) -> str | None:
-        """Whether triggers, tables and indexes are still what they were: None, or what is not."""
+        """Whether triggers, tables and indexes are still what they were: None, or what is not.
+
+        Leaves a new nonce in the database where all is well.
+        """
         altered = self.audit_database(connection)
         if altered is not None:
             return altered
@@ -184,6 +187,8 @@ class History:
                 return f"{kind.index}: the alias does not lead to the index that it led to"
             if self._mappings.setdefault(behind.uuid, behind.mapping) != behind.mapping:
                 return f"{kind.index}: the mapping of {behind.name} was altered"
+        # for a snapshot of a volume at work: no session ends for it
+        self._renew(connection, known.nonce, serving=True)
         return None
 
     def audit_database(self, connection: Connection) -> str | None:
@@ -260,13 +265,19 @@ class History:
             reasons.append(f"the journal was pruned up to {pruned}, after the watermark")
         return reasons
 
-    def _renew(self, connection: Connection, facts: Facts) -> None:
+    def _renew(self, connection: Connection, old: str, *, serving: bool) -> None:
         """Leave a new nonce in the database. Saved before and after: a crash in between is no other
-        history."""
+        history.
+
+        `serving`: the generation is ours. Then the control document is told first, too: others may
+        start from it; where it is not ours any more, the nonce is no business of ours either.
+        """
         known = self._keeper.identity
         nonce = str(uuid.uuid4())
-        self._keeper.identify(known.model_copy(update={"nonce": f"{facts.nonce} {nonce}"}))
+        self._keeper.identify(known.model_copy(update={"nonce": f"{old} {nonce}"}))
         self._keeper.save(now=True)
+        if serving and not self._keeper.save_control(now=True):
+            return
         identity.renew_nonce(connection, self._schema, nonce)
         self._keeper.identify(known.model_copy(update={"nonce": nonce}))
 

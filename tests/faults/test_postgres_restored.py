@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from playground.account import run_as, service_account
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from playground.system import wait_until
+from playground.system import children_of, send, wait_until
 from tests.faults.postgres_kit import Recovery, own_server, parked, through_proxy, wait_indexed
 from tests.plugins.daemon import ListenerProcess
 from tests.process.scene import OWNER, Scene, Template, open_scene
@@ -188,6 +189,62 @@ def test_volume_put_back(restorable: Scene, daemon_is: str) -> None:
         writers.wait()
     recovery.converged(scene)
     check(scene, daemon)
+
+
+def test_snapshot_put_back(restorable: Scene) -> None:
+    """A snapshot of a volume at work: no session of the daemon ended for it.
+
+    What tells it, once the WAL has passed the place that the daemon had seen, is the nonce that
+    each audit leaves.
+    """
+    scene = restorable
+    server = scene.postgres
+    scene.set(audit_every=1)
+    daemon = scene.serve()
+    with Writers(scene) as writers:
+        writers.wait()
+        taken = snapshot(server)
+        [(nonce,)] = scene.admin("SELECT nonce FROM listener.meta")
+        wait_until(
+            lambda: scene.admin("SELECT nonce FROM listener.meta") != [(nonce,)],
+            seconds=20,
+            what="another nonce is left in the database",
+        )
+        scene.sql(LATER)
+        wait_indexed(scene, "later 1")
+        mark = daemon.mark()
+        with writers.outage():
+            scene.proxy.stop()
+            seen = server.execute("SELECT pg_current_wal_lsn()::text")[0][0]
+            server.kill()
+            shutil.rmtree(server.data_directory)
+            taken.rename(server.data_directory)
+            server.start()
+        while server.execute(f"SELECT pg_switch_wal() < '{seen}'")[0][0]:
+            writers.wait(20)
+        recovery = Recovery("snapshot restored, daemon cut off")
+        scene.proxy.start()
+        changed = daemon.wait_for("history_changed", after=mark, reason=re.compile("the nonce"))
+        daemon.wait_for("reconciled", after=changed)
+        recovery.works_again()
+        writers.wait()
+    recovery.converged(scene)
+    check(scene, daemon)
+
+
+def snapshot(server: PostgresServer) -> Path:
+    """A copy of the files as they are at one moment, of a server that goes on afterwards."""
+    taken = server.directory / "snapshot"
+    family = [server.pid]
+    try:
+        for member in family:  # nobody who stands still starts another
+            send(member, signal.SIGSTOP)
+            family += children_of(member)
+        run_as(service_account(), ["cp", "-a", f"{server.data_directory}", f"{taken}"])
+    finally:
+        for member in family:
+            send(member, signal.SIGCONT)
+    return taken
 
 
 def check(scene: Scene, daemon: ListenerProcess) -> None:
