@@ -128,8 +128,12 @@ class Keeper:
             if self._state is None:
                 return
             last, loads = self._state.last_processed, self._state.loads
+            known = self._state.identity
+            ahead = None if known.ahead is None else known.ahead - by.total_seconds()
             self._state = self._state.model_copy(
                 update={
+                    # this step is known: a session need not find it and compare everything
+                    "identity": known.model_copy(update={"ahead": ahead}),
                     "last_processed": None if last is None else last - by,
                     "loads": tuple(
                         load.model_copy(update={"started_at": load.started_at - by})
