@@ -15,17 +15,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-import psycopg
-
 from listener import elastic, history, observations, postgres, sqlfiles, watermark
-from listener.assembly import TriggersWrong
 from listener.backoff import Backoff
 from listener.clock import ServerClock
 from listener.config import Config
 from listener.fence import Fence, FencedOut
+from listener.guard import Guard
 from listener.history import History
 from listener.inbox import Inbox
-from listener.indexes import IndexError_
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
 from listener.loads import NAME_HOLDER_AFTER, Loads
@@ -45,10 +42,6 @@ _SWEEP_APART: Final = 0.05
 
 class SessionLost(Exception):
     """The LISTEN connection is gone: begin again when there is a new one."""
-
-
-class GaveUp(Exception):
-    """A server was away for longer than `give_up_after`."""
 
 
 class Coordinator:
@@ -89,13 +82,11 @@ class Coordinator:
         self._loads = loads
         self._keeper = keeper
         self._history = history
-        self._backoff = backoff
         self._observe = observe
         self._stop = stop
         self._fatal = fatal
         self._cut = cut
-        self._give_up_after = give_up_after
-        self._failing_since: float | None = None
+        self._guard = Guard(backoff, give_up_after, observe, stop, self._beat)
         self._served = 0
         self._connection: postgres.Connection | None = None
         self._queue = NotifyQueue(config.postgres.db_schema, observe)
@@ -149,49 +140,12 @@ class Coordinator:
     def _guarded(self, work: Callable[[], None]) -> bool:
         """Run one round of work; outages lead to a wait and a new session."""
         try:
-            work()
+            done = self._guard.run(work)
         except (SessionLost, Stopped):
             return False
-        except FencedOut as error:
-            self._pause("Elasticsearch", str(error))
-        except psycopg.Error as error:
-            if not postgres.is_passing(error):
-                self._hold(postgres.describe(error))
-            else:
-                self._pause("PostgreSQL", postgres.describe(error))
-        except elastic.Error as error:
-            if not elastic.is_passing(error):
-                self._hold(elastic.describe(error))
-            else:
-                self._pause("Elasticsearch", elastic.describe(error))
-        except (IndexError_, TriggersWrong) as error:
-            self._hold(str(error))
-        else:
-            self._backoff.reset()
-            self._failing_since = None
-            return True
-        self._served = 0  # whatever it was: begin as on a new connection
-        return False
-
-    def _patience(self, reason: str, since: float) -> None:
-        if self._give_up_after is not None and time.monotonic() - since > self._give_up_after:
-            raise GaveUp(f"gave up after {self._give_up_after:g} s: {reason}")
-
-    def _pause(self, server: str, reason: str) -> None:
-        self._failing_since = self._failing_since or time.monotonic()
-        self._patience(f"{server}: {reason}", self._failing_since)
-        seconds = self._backoff.next_wait()
-        self._observe(observations.Waiting(server, self._backoff.attempt, seconds, reason))
-        self._beat(f"waiting for {server}", reason)
-        self._stop.wait(seconds)
-
-    def _hold(self, reason: str) -> None:
-        self._failing_since = self._failing_since or time.monotonic()
-        self._patience(reason, self._failing_since)
-        seconds = self._backoff.next_wait()
-        self._observe(observations.Held(reason, seconds))
-        self._beat("held", reason)
-        self._stop.wait(seconds)
+        if not done:
+            self._served = 0  # whatever it was: begin as on a new connection
+        return done
 
     def _round(self) -> None:
         session = self._wait_for_session()
@@ -210,7 +164,7 @@ class Coordinator:
                 self._beat("standing by")
                 self._step_down()
             else:
-                self._patience("PostgreSQL is not to be reached", began)
+                self._guard.patience("PostgreSQL is not to be reached", began)
                 self._beat("waiting for PostgreSQL", "no LISTEN connection")
             inbox.wait(
                 lambda: bool(inbox.session) or self._stop.requested,
@@ -258,7 +212,7 @@ class Coordinator:
         trouble = self._pipeline.trouble
         if trouble is not None:
             server, seconds, reason = trouble
-            self._patience(f"{server}: {reason}", time.monotonic() - seconds)
+            self._guard.patience(f"{server}: {reason}", time.monotonic() - seconds)
             if server == "PostgreSQL":
                 self._look_meanwhile()
 
@@ -298,6 +252,7 @@ class Coordinator:
         self._ensure_triggers(self._connection)
         plan = self._history.begin(self._connection)
         self._loads.forget()
+        self._pipeline.know_parked(self._connection)
         with self._fence.lock:
             for number, current in enumerate(plan.current):
                 self._fence.current[number] = current.name if current else None
@@ -469,6 +424,8 @@ class Coordinator:
         if since is not None:
             self._polls.scan(since)
         while not self._pipeline.wait_settled(mark, self._config.fetch_delay):
+            self._current(session)
+        while not self._pipeline.wait_noted(self._config.fetch_delay):
             self._current(session)
         self._loads.finish_here()
         if proven and based and self._pipeline.overflows == self._polls.overflows:

@@ -29,7 +29,7 @@ from listener.backoff import Backoff, backoff
 from listener.checks import Finding, check_search
 from listener.config import Config
 from listener.control import ControlDocument
-from listener.coordinator import GaveUp
+from listener.guard import GaveUp
 from listener.history import ForeignState, refuse_foreign
 from listener.indexes import IndexError_
 from listener.lifecycle import Stop, Stopped, wait_any

@@ -163,6 +163,21 @@ class Pipeline:
             self._lock.wait_for(lambda: pending.settled(mark) or self._shared.over, seconds)
             return pending.settled(mark)
 
+    def know_parked(self, connection: postgres.Connection) -> None:
+        """Read which documents are parked: also where nothing is to be indexed they count."""
+        parked = self._parked_table.read(connection)
+        with self._lock:
+            self._shared.parked |= parked
+
+    def wait_noted(self, seconds: float | None = None) -> bool:
+        """Wait until our table says who is parked, and who is not any more; False at timeout."""
+        shared = self._shared
+        with self._lock:
+            self._lock.wait_for(
+                lambda: not (shared.to_park or shared.to_clear) or shared.over, seconds
+            )
+            return not (shared.to_park or shared.to_clear)
+
     @property
     def targets(self) -> list[Targets]:
         """Write aliases by document. Change them only while the pipeline is quiet."""
@@ -331,9 +346,7 @@ class Pipeline:
             self._connection.close()
             self._connection = None
         connection = self._connect()
-        parked = self._parked_table.read(connection)
-        with self._lock:
-            self._shared.parked |= parked
+        self.know_parked(connection)
         return connection
 
     def _read(self, connection: postgres.Connection, batch: Batch) -> None:

@@ -113,7 +113,10 @@ def test_a_document_that_the_mapping_refuses(scene: Scene) -> None:
     assert list(found.stale) == [(scene.index, film)]
     assert not found.missing
     assert not found.orphaned
-    scene.once(expect=1)  # it is still parked
+    scene.set(overlap=0)
+    for _ in range(2):  # it is still parked, also where nothing is read
+        once = scene.once(expect=1)
+    assert not once.found("swept"), once.log
     scene.sql("UPDATE content.film_work SET rating = 1 WHERE id = md5('film 1')::uuid")
     scene.once()
     scene.assert_converged()
