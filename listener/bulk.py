@@ -66,6 +66,7 @@ _PREVIEW: Final = re.compile(r"\.? *Preview of field's value: '.*'", re.DOTALL)
 _STORED: Final = re.compile(r"current version \[(\d+)\]")
 _BLOCK: Final = re.compile(r"(?:index \[([^\]]+)\] )?blocked by: \[\w+/(\d+)/")
 _CLOSED: Final = re.compile(r"\Aindex_closed_exception\b")
+_NO_PIPELINE: Final = re.compile(r"pipeline with id \[[^\]]*\] does not exist")
 _LIFTS: Final = {
     "4": "POST /{index}/_open",
     "5": 'PUT /{index}/_settings {{"index.blocks.read_only": null}}',
@@ -74,6 +75,7 @@ _LIFTS: Final = {
     "9": 'PUT /{index}/_settings {{"index.blocks.metadata": null}}',
     "12": "free disk space (the server lifts it then, or after "
     'PUT /{index}/_settings {{"index.blocks.read_only_allow_delete": null}})',
+    "pipeline": 'PUT /{index}/_settings {{"index.default_pipeline": null}}, or make the pipeline',
     "13": 'PUT /_cluster/settings {{"persistent": {{"cluster.blocks.read_only_allow_delete": '
     "null}}}}",
 }
@@ -122,7 +124,12 @@ def encode(documents: Sequence[Document], targets: Sequence[str], version: int) 
 def with_mend(reason: str, index: str = "INDEX") -> str:
     """A server's reason; where a person has forbidden to write, with the command that allows it."""
     found = _BLOCK.search(reason)
-    lifts = _LIFTS.get(found[2]) if found else _LIFTS["4"] if _CLOSED.match(reason) else None
+    if found:
+        lifts = _LIFTS.get(found[2])
+    elif _CLOSED.match(reason):
+        lifts = _LIFTS["4"]
+    else:
+        lifts = _LIFTS["pipeline"] if _NO_PIPELINE.search(reason) else None
     if lifts is None:
         return reason
     return f"{reason} Mend: {lifts.format(index=(found and found[1]) or index)}"
@@ -150,7 +157,7 @@ def judge(item: Mapping[str, Any]) -> Verdict:
         outcome = Outcome.FENCED
     elif status in (429, 503) or kind in _NO_ROOM:
         outcome = Outcome.RETRY
-    elif kind in DOCUMENT_FAULTS and status == 400:
+    elif kind in DOCUMENT_FAULTS and status == 400 and not _NO_PIPELINE.search(reason):
         outcome = Outcome.PARK
     else:
         outcome = Outcome.HOLD

@@ -48,7 +48,8 @@ class IndexConfig:
 class Existing:
     """An index behind an alias. `hash` and `pipeline` are ours, or None in a foreign index.
 
-    `mapping`: a hash of the mapping as the server has it.
+    `mapping`: a hash of the mapping as the server has it, and of the settings that decide what
+    becomes of a document.
     """
 
     name: str
@@ -346,7 +347,13 @@ def _template(body: dict[str, Any]) -> dict[str, Any]:
 def _existing(name: str, body: Mapping[str, Any]) -> Existing:
     own = body.get("mappings", {}).get("_meta", {}).get("listener", {})
     uuid = body["settings"]["index"]["uuid"]
-    whole = json.dumps(body.get("mappings", {}), sort_keys=True)
+    # a block is lifted again, by the server itself where a disk was full: it holds, no more
+    settings = {
+        key: value
+        for key, value in _flatten(body["settings"]["index"])
+        if key.split(".")[0] in _FOREIGN and not key.startswith("blocks.")
+    }
+    whole = json.dumps([body.get("mappings", {}), settings], sort_keys=True)
     mapping = hashlib.sha256(whole.encode()).hexdigest()[:16]
     return Existing(name, uuid, own.get("hash"), own.get("pipeline"), mapping)
 

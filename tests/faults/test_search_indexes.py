@@ -188,6 +188,33 @@ def test_alias_changed_by_hand(
     }
 
 
+@pytest.mark.parametrize("every", [4, 0.1])
+def test_settings_changed_by_hand(scene: Scene, every: float) -> None:
+    """Settings that decide what becomes of documents are audited too: a new index has ours; also
+    where a session takes longer to begin than two audits are apart."""
+    scene.set(audit_every=every)
+    scene.serve().stop()
+    daemon = scene.start()  # which looks at the index at once, where a load leaves it to the audit
+    daemon.wait_for("caught_up")
+    [first] = scene.behind()
+    fresh = content(scene, first)
+    with Writers(scene) as writers:
+        writers.wait()
+        mark = daemon.mark()
+        scene.request("PUT", f"/{first}/_settings", {"index.gc_deletes": "1ms"})
+        back = Back(scene)
+        daemon.wait_for("audit_failed", after=mark)
+        daemon.wait_for("loaded", after=mark, deadline=60 if every > 1 else 10)
+        back.converged(daemon, "settings changed, audit and load included")
+        writers.wait()
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
+    [now] = scene.behind()
+    assert now != first
+    assert content(scene, now) == fresh
+
+
 # -- a template of somebody else -------------------------------------------------------------------
 
 

@@ -163,6 +163,12 @@ def test_a_conflict_says_which_version_is_stored() -> None:
             'PUT /_cluster/settings {"persistent": {"cluster.blocks.read_only": null}}',
         ),
         ("index_closed_exception", "closed", "films-1", "POST /films-1/_open"),
+        (
+            "illegal_argument_exception",
+            "pipeline with id [theirs] does not exist",
+            None,
+            'PUT /INDEX/_settings {"index.default_pipeline": null}, or make the pipeline',
+        ),
     ],
 )
 def test_what_a_person_has_forbidden_is_said_with_its_command(
@@ -170,6 +176,6 @@ def test_what_a_person_has_forbidden_is_said_with_its_command(
 ) -> None:
     """Nothing is parked for it, and whoever reads the log knows how to go on."""
     error = {"type": kind, "reason": reason} | ({"index": index} if index else {})
-    verdict = judge({"index": {"status": 403, "error": error}})
+    verdict = judge({"index": {"status": 400, "error": error}})
     assert verdict.outcome is Outcome.HOLD
     assert verdict.reason.endswith(f"Mend: {mend}")
