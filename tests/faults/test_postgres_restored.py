@@ -201,9 +201,9 @@ def test_snapshot_put_back(restorable: Scene) -> None:
     server = scene.postgres
     scene.set(audit_every=1)
     daemon = scene.serve()
+    taken = snapshot(server)  # before the writers: whoever stands still may hold their locks
     with Writers(scene) as writers:
         writers.wait()
-        taken = snapshot(server)
         [(nonce,)] = scene.admin("SELECT nonce FROM listener.meta")
         wait_until(
             lambda: scene.admin("SELECT nonce FROM listener.meta") != [(nonce,)],
