@@ -77,6 +77,7 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         "channel": sql.Literal(schema),
         "reconcile": sql.Literal(_json(watch, reconcile=True)),
         "now": _NOW,
+        "count": sql.Literal(sql.Identifier(schema, "lost").as_string(None)),
     }
     parts["lost"] = sql.SQL(_fill("lost", **parts).partition("\n")[2].rstrip())
     name = names.change_function(schema, one, event)

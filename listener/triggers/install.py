@@ -139,6 +139,8 @@ def _drop_schema(
         for name in ("journal", "parked", "meta")
         if name in relations
     ]
+    if "lost" in relations:
+        statements.append(text("DROP SEQUENCE {}", sql.Identifier(schema, "lost")))
     statements.append(text("DROP SCHEMA {}", own))
     return Step(f"our own schema, {schema}", tuple(statements), ())
 

@@ -29,6 +29,7 @@ _TABLES: Final = {
     "last_at timestamp with time zone, count bigint",
 }
 _JOURNAL_INDEX: Final = "journal_updated_at_id"
+_LOST: Final = "lost"
 
 
 def plan(
@@ -91,7 +92,7 @@ def _own_schema(
             f"{SCHEMA_VERSION}: use the listener of that version, or `listener triggers remove` "
             "and install"
         )
-    missing = [name for name in (*_TABLES, _JOURNAL_INDEX) if name not in relations]
+    missing = [name for name in (*_TABLES, _JOURNAL_INDEX, _LOST) if name not in relations]
     if missing or present.version is None:
         template = sql.SQL(sqlfiles.load("schema/tables"))
         parts = template.format(schema=own, version=sql.Literal(SCHEMA_VERSION)).as_string(None)
@@ -119,6 +120,7 @@ def _pruned(own: sql.Identifier) -> str:
 def _grants(own: sql.Identifier, role: sql.Identifier) -> Iterator[str]:
     yield text("GRANT USAGE ON SCHEMA {} TO {}", own, role)
     yield text("GRANT SELECT, UPDATE ON {}.meta TO {}", own, role)
+    yield text("GRANT SELECT ON SEQUENCE {}.lost TO {}", own, role)
     yield text("GRANT SELECT, INSERT, DELETE ON {}.journal TO {}", own, role)
     yield text("GRANT SELECT, INSERT, UPDATE, DELETE ON {}.parked TO {}", own, role)
 

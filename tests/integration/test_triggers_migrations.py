@@ -288,3 +288,27 @@ def test_faults_of_the_server_pass_through(
     )
     with pytest.raises(error):
         bench.run("UPDATE t SET n = 1")
+
+
+@pytest.mark.parametrize("updated_at", [None, "updated_at"], ids=["journal", "stamped"])
+def test_a_journal_that_is_locked(bench: Bench, updated_at: str | None) -> None:
+    """A VACUUM FULL of it, and a session that waits for no lock: the statement goes on, with a
+    warning, and what could not be recorded is counted where no lock is."""
+    bench.run("CREATE TABLE t (id integer, updated_at timestamptz); INSERT INTO t VALUES (1), (2)")
+    bench.install(Watch("public", "t", ("id",), updated_at, None, "off"))
+    before = bench.fingerprint()
+    vacuum = bench.connect()
+    vacuum.autocommit = False
+    vacuum.execute("LOCK TABLE listener.journal IN ACCESS EXCLUSIVE MODE")
+    writer = bench.connect(options="-c lock_timeout=50ms")
+    writer.execute("DELETE FROM t WHERE id = 1")
+    vacuum.rollback()
+    assert bench.value("SELECT count(*) FROM listener.journal") == 0
+    assert bench.value("SELECT count(*) FROM t") == 1
+    assert bench.status() == ()
+    after = bench.fingerprint()
+    assert {name for name in after if after[name] != before.get(name)} == {
+        "changes that were not recorded"
+    }
+    writer.execute("DELETE FROM t")
+    assert bench.fingerprint() == after, "it was recorded"

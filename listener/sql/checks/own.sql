@@ -6,7 +6,7 @@ UNION ALL
 SELECT n.nspname, c.relname, pg_catalog.string_agg(r.right_name, ', ' ORDER BY r.right_name)
 FROM pg_catalog.pg_namespace AS n
 JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid
-JOIN (VALUES ('meta', 'SELECT'), ('meta', 'UPDATE'),
+JOIN (VALUES ('meta', 'SELECT'), ('meta', 'UPDATE'), ('lost', 'SELECT'),
              ('journal', 'SELECT'), ('journal', 'INSERT'), ('journal', 'DELETE'),
              ('parked', 'SELECT'), ('parked', 'INSERT'), ('parked', 'UPDATE'), ('parked', 'DELETE')
      ) AS r (relation, right_name) ON r.relation = c.relname

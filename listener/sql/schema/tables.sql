@@ -23,6 +23,8 @@ CREATE TABLE IF NOT EXISTS {schema}.parked (
     count bigint NOT NULL,
     PRIMARY KEY (document, id)
 );
+-- Counts what even the journal could not take: no lock and no right on it stands in the way.
+CREATE SEQUENCE IF NOT EXISTS {schema}.lost;
 INSERT INTO {schema}.meta (schema_version, nonce, pruned_below)
 VALUES ({version}, pg_catalog.gen_random_uuid(), pg_catalog.clock_timestamp())
 ON CONFLICT (singleton) DO NOTHING;

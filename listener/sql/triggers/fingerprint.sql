@@ -22,6 +22,14 @@ SELECT 'schema ' || n.nspname, pg_catalog.concat_ws(' ', n.oid, n.xmin)
 FROM pg_catalog.pg_namespace AS n
 WHERE n.nspname = %(schema)s
 UNION ALL
+-- What not even the journal could take.
+SELECT 'changes that were not recorded',
+       CASE WHEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT')
+            THEN coalesce(pg_catalog.pg_sequence_last_value(c.oid), 0)::text ELSE 'unknown' END
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = 'lost' AND c.relkind = 'S'
+UNION ALL
 -- The owner of a watched table may do with it what he likes (VACUUM FULL, new columns): its xmin is
 -- no sign. Of ours it is: rights that were revoked and given back, a TRUNCATE of the journal.
 SELECT 'table ' || r.label,
