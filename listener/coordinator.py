@@ -381,7 +381,8 @@ class Coordinator:
         now = time.monotonic()
         if now - self._audited_at > self._config.audit_every:
             self._audited_at = now
-            altered = self._history.audit(self._connection)
+            loading = [number for number, name in enumerate(self._fence.loading) if name]
+            altered = self._history.audit(self._connection, loading)
             if altered is not None:
                 self._observe(observations.AuditFailed(altered))
                 self._served = 0  # begin as on a new connection: mend, then compare

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -166,10 +166,11 @@ class History:
         self._keeper.save(now=True)
         return Findings(tuple(current), tuple(plans))
 
-    def audit(self, connection: Connection) -> str | None:
+    def audit(self, connection: Connection, loading: Collection[int] = ()) -> str | None:
         """Whether triggers, tables and indexes are still what they were: None, or what is not.
 
-        Leaves a new nonce in the database where all is well.
+        `loading`: kinds whose index is being replaced already. Leaves a new nonce in the database
+        where all is well.
         """
         altered = self.audit_database(connection)
         if altered is not None:
@@ -177,8 +178,8 @@ class History:
         known = self._keeper.identity
         for kind in self._kinds:
             expected = known.indexes.get(kind.index)
-            if expected is None:
-                continue  # its first load is under way
+            if expected is None or kind.number in loading:
+                continue  # a load is under way
             try:
                 behind = self._indexes.behind(kind.index)
             except IndexError_ as error:
@@ -186,7 +187,7 @@ class History:
             if behind is None or behind.uuid != expected:
                 return f"{kind.index}: the alias does not lead to the index that it led to"
             if self._mappings.setdefault(behind.uuid, behind.mapping) != behind.mapping:
-                return f"{kind.index}: the mapping of {behind.name} was altered"
+                return f"{kind.index}: mapping or settings of {behind.name} were altered"
         # for a snapshot of a volume at work: no session ends for it
         self._renew(connection, known.nonce, serving=True)
         return None
@@ -209,8 +210,7 @@ class History:
         Written down, since it may be put back as it was before anybody can begin a session.
         """
         if self._begun:
-            known = self._keeper.identity
-            self._keeper.identify(known.model_copy(update={"triggers": ALTERED}))
+            self._keeper.identify(triggers=ALTERED)
             self._keeper.save(now=True)
 
     def _altered(self, found: Mapping[str, str]) -> str:
@@ -224,8 +224,7 @@ class History:
 
     def seen(self, lsn: str) -> None:
         """Remember how far the WAL has come."""
-        known = self._keeper.identity
-        self._keeper.identify(known.model_copy(update={"wal_lsn": lsn}))
+        self._keeper.identify(wal_lsn=lsn)
 
     def _starting_point(self, control: Control, facts: Facts) -> State | None:
         """state.yaml, else the control document; where both exist the smaller watermark counts."""
@@ -272,14 +271,13 @@ class History:
         `serving`: the generation is ours. Then the control document is told first, too: others may
         start from it; where it is not ours any more, the nonce is no business of ours either.
         """
-        known = self._keeper.identity
         nonce = str(uuid.uuid4())
-        self._keeper.identify(known.model_copy(update={"nonce": f"{old} {nonce}"}))
+        self._keeper.identify(nonce=f"{old} {nonce}")
         self._keeper.save(now=True)
         if serving and not self._keeper.save_control(now=True):
             return
         identity.renew_nonce(connection, self._schema, nonce)
-        self._keeper.identify(known.model_copy(update={"nonce": nonce}))
+        self._keeper.identify(nonce=nonce)
 
     def _identity(self, facts: Facts, known: Identity | None) -> Identity:
         return Identity(

@@ -78,11 +78,11 @@ class Keeper:
             self._frozen.clear()
             self._changed = True
 
-    def identify(self, identity: Identity) -> None:
-        """Another identity: of a new session, or with a new index."""
+    def identify(self, **parts: object) -> None:
+        """Change parts of the identity; the others stay, whatever other threads do to them."""
         with self._lock:
-            assert self._state is not None
-            self._state = self._state.model_copy(update={"identity": identity})
+            known = self.identity
+            self._state = self.state.model_copy(update={"identity": known.model_copy(update=parts)})
             self._changed = True
 
     @property
@@ -93,9 +93,8 @@ class Keeper:
 
     def index_is(self, index: str, uuid: str) -> None:
         """This index stands behind the alias now."""
-        known = self.identity
-        indexes = {**known.indexes, index: uuid}
-        self.identify(known.model_copy(update={"indexes": indexes}))
+        with self._lock:
+            self.identify(indexes={**self.identity.indexes, index: uuid})
 
     @property
     def identity(self) -> Identity:
