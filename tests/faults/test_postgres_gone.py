@@ -65,11 +65,11 @@ def cut(scene: Scene) -> None:
 
 @pytest.mark.parametrize("way", [terminate, cut])
 def test_sessions_end(behind: Scene, way: Callable[[Scene], None]) -> None:
-    """Five times, under writes, each as soon as the last one is got over."""
+    """Three times, under writes, each as soon as the last one is got over."""
     scene = behind
     daemon = scene.serve()
     with Writers(scene) as writers:
-        for session in range(2, 7):
+        for session in range(2, 5):
             writers.wait(20)
             mark = daemon.mark()
             recovery = Recovery(f"sessions: {way.__name__}")
