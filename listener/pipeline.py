@@ -88,6 +88,7 @@ class Pipeline:
         )
         self._fatal = fatal
         self._braked: str | None = None
+        self._held: Lane | None = None
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._connection: postgres.Connection | None = None
         self._outdated: postgres.Connection | None = None
@@ -289,10 +290,13 @@ class Pipeline:
             if batch is not None:
                 self._read(self._connection, batch)
         except (psycopg.Error, OSError, QueryFileError) as error:
-            self._failed(batch, error)
+            self._failed(lane, batch, error)
         else:
             if self._braked is None:
-                self._base_outage.works()
+                # what another document is read for says nothing of the one that holds
+                if self._held in (None, lane):
+                    self._held = None
+                    self._base_outage.works()
             else:
                 self._base_outage.failed(self._braked, held=True)
         finally:
@@ -410,7 +414,7 @@ class Pipeline:
             )
         )
 
-    def _failed(self, batch: Batch | None, error: Exception) -> None:
+    def _failed(self, lane: Lane, batch: Batch | None, error: Exception) -> None:
         """Reading failed and it is nobody's own fault: everything goes back, and we wait."""
         connection = self._connection
         passing = isinstance(error, OSError) or postgres.is_passing(error)
@@ -425,6 +429,7 @@ class Pipeline:
             if batch is not None:
                 for key, jobs in batch.items.items():
                     self._shared.give_back(batch.document, key, jobs)
+        self._held = None if passing else lane
         self._base_outage.failed(reason, held=not passing)
 
     def _keep_parked(self, connection: postgres.Connection) -> None:
