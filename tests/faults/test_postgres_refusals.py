@@ -13,6 +13,7 @@ from psycopg import sql
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
+from playground.system import wait_until
 from tests.faults.postgres_kit import Recovery, own_server, parked, sessions, through_proxy
 from tests.plugins.daemon import ListenerProcess
 from tests.process.scene import APPLICATION, OWNER, PASSWORD, Scene, Template, open_scene
@@ -121,9 +122,13 @@ def test_a_connection_lost_and_none_left(refusing: Scene, name: str) -> None:
         writers.wait()
         eater.eat()
         mark = daemon.mark()
-        while not daemon.found("waiting", after=mark, reason=CROWDED):
+
+        def outrun() -> bool:
             scene.admin(end)
             eater.eat()
+            return bool(daemon.found("waiting", after=mark, reason=CROWDED))
+
+        wait_until(outrun, seconds=30, what="the other application is faster")
         writers.wait(200)
         eater.leave()
         recovery = Recovery(f"too many connections, {name} lost")
