@@ -204,7 +204,7 @@ def test_settings_changed_by_hand(scene: Scene, every: float) -> None:
         scene.request("PUT", f"/{first}/_settings", {"index.gc_deletes": "1ms"})
         back = Back(scene)
         daemon.wait_for("audit_failed", after=mark)
-        daemon.wait_for("loaded", after=mark, deadline=60 if every > 1 else 10)
+        daemon.wait_for("loaded", after=mark, deadline=60)
         back.converged(daemon, "settings changed, audit and load included")
         writers.wait()
     scene.wait_converged()
