@@ -356,7 +356,7 @@ class History:
         elif expected is None:
             reason = "no saved state speaks of this index"
         elif self._mappings.setdefault(behind.uuid, behind.mapping) != behind.mapping:
-            reason = f"the mapping of {behind.name} was altered"
+            reason = f"mapping or settings of {behind.name} were altered"
         elif expected != behind.uuid:
             reason = f"{behind.name} is another index than before"
         elif unfinished is not None:
