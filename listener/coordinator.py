@@ -263,7 +263,7 @@ class Coordinator:
         if not self._resumed:
             self._resumed = True
             self._pipeline.resume()
-        self._keeper.save_control(now=True)  # a nonce of ours is in the database: say so elsewhere
+        self._history.renew(self._connection)
         self._loads.begin(self._connection, plan.plans, thread=self._thread.is_alive())
         self._polls.begin(
             self._connection, lambda: self._waiting(session), thread=self._thread.is_alive()
@@ -401,6 +401,8 @@ class Coordinator:
         trouble = self._pipeline.trouble
         if trouble is not None and reason is None:
             state, reason = f"waiting for {trouble[0]}", trouble[2]
+        if reason is None and self._keeper.trouble is not None:
+            reason = self._keeper.trouble
         beat(
             self._config.state_file_name,
             fetch_delay=self._config.fetch_delay,

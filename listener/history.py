@@ -53,7 +53,8 @@ class Plan:
     """What a kind of document needs, and why.
 
     A load into a new index (`resume` is one that was begun before), or, where the index is good
-    but may have missed changes, a comparison; `unguarded`: that may delete any number.
+    but may have missed changes, a comparison; `unguarded`: that may delete any number; `blind`:
+    changes that were not recorded may be committed later.
     """
 
     kind: Kind
@@ -61,6 +62,7 @@ class Plan:
     resume: Load | None = None
     compare: bool = False
     unguarded: bool = False
+    blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class History:
         self._wrong = wrong
         self._observe = observe
         self._begun = False
+        self._nonce: str | None = None
         self._mappings: dict[str, str] = {}
         """By index UUID, what its mapping was when it was first looked at."""
         self._fingerprint: Mapping[str, str] = {}
@@ -148,8 +151,7 @@ class History:
                 reconcile={} if saved is None else saved.reconcile,
             )
         )
-        # at each session: what was copied before it and is put back later holds an older nonce
-        self._renew(connection, facts.nonce or "", serving=False)
+        self._nonce = facts.nonce
         self._begun = True
         self._fingerprint = facts.fingerprint
         for reason in reasons:
@@ -189,7 +191,7 @@ class History:
             if self._mappings.setdefault(behind.uuid, behind.mapping) != behind.mapping:
                 return f"{kind.index}: mapping or settings of {behind.name} were altered"
         # for a snapshot of a volume at work: no session ends for it
-        self._renew(connection, known.nonce, serving=True)
+        self.renew(connection)
         return None
 
     def audit_database(self, connection: Connection) -> str | None:
@@ -264,20 +266,24 @@ class History:
             reasons.append(f"the journal was pruned up to {pruned}, after the watermark")
         return reasons
 
-    def _renew(self, connection: Connection, old: str, *, serving: bool) -> None:
-        """Leave a new nonce in the database. Saved before and after: a crash in between is no other
-        history.
+    def renew(self, connection: Connection) -> None:
+        """Leave a new nonce in the database: what was copied before and is put back later holds an
+        older one. At each session, when its generation is raised, and at each audit.
 
-        `serving`: the generation is ours. Then the control document is told first, too: others may
-        start from it; where it is not ours any more, the nonce is no business of ours either.
+        State and control document know both nonces before the database has the new one: a crash in
+        between is no other history, wherever the next daemon starts from. Where the generation is
+        not ours any more, the nonce is no business of ours either.
         """
         nonce = str(uuid.uuid4())
-        self._keeper.identify(nonce=f"{old} {nonce}")
+        self._keeper.identify(nonce=f"{self._nonce or ''} {nonce}".strip())
         self._keeper.save(now=True)
-        if serving and not self._keeper.save_control(now=True):
+        if not self._keeper.save_control(now=True):
             return
         identity.renew_nonce(connection, self._schema, nonce)
-        self._keeper.identify(nonce=nonce)
+        self._nonce = nonce
+        self._keeper.identify(nonce=nonce)  # from here on the former one is of another history
+        self._keeper.save(now=True)
+        self._keeper.save_control(now=True)
 
     def _identity(self, facts: Facts, known: Identity | None) -> Identity:
         return Identity(
@@ -335,7 +341,8 @@ class History:
             reason = "there is no proven watermark"
         else:
             return current, None
-        return current, Plan(kind, reason, compare=True, unguarded=unguarded)
+        blind = bool(reasons) or due is not None
+        return current, Plan(kind, reason, compare=True, unguarded=unguarded, blind=blind)
 
     def _why_load(
         self,

@@ -240,6 +240,11 @@ class Keeper:
             self._changed = False
             self._file_due = clock + _FILE_EVERY
 
+    @property
+    def trouble(self) -> str | None:
+        """Why state.yaml cannot be written, where it cannot."""
+        return self._failing.reason if self._failing is not None else None
+
     def _fails(self, reason: str, clock: float) -> None:
         """Tell it at first, for another reason, and each minute."""
         before = self._failing

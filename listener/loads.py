@@ -44,10 +44,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Comparing:
-    """A comparison under way."""
+    """A comparison under way.
+
+    `blind`: it is for changes that were not recorded, some of which may be committed later.
+    """
 
     started_at: datetime
     unguarded: bool
+    blind: bool = False
 
 
 class Loads:
@@ -95,6 +99,12 @@ class Loads:
         self._running: dict[int, Load] = {}
         self._covered: dict[int, datetime] = {}
         self._floor: datetime | None = None
+        self._lock = threading.Lock()
+        """Held where the thread ends, or goes on with what is asked for meanwhile."""
+        self._later: dict[int, Wanted] = {}
+        self._open: dict[int, Draw] = {}
+        """Comparisons that wait until the transactions have ended that were open at this draw."""
+        self._over = True
         self._cancel = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -131,6 +141,8 @@ class Loads:
         self.end()
         self._running.clear()
         self._comparing.clear()
+        self._later.clear()
+        self._open.clear()
         self.guarded.clear()
         self._floor = None
         self._covered = {
@@ -155,19 +167,29 @@ class Loads:
             self.guarded.discard(index)
             now = watermark.draw(connection).at
             if plan.compare:
-                self._keeper.want_reconcile(index, unguarded=plan.unguarded)
-                unguarded = self._keeper.reconcile[index]
-                self._comparing[number] = Comparing(now, unguarded)
-                self._observe(observations.ReconcileStarted(index, plan.reason))
+                wanted = Wanted(plan.reason, plan.unguarded)
+                self._begin_comparing(plan.kind, now, wanted, blind=plan.blind)
             else:
                 self._keeper.freeze(index)
                 self._running[number] = self._loader.begin(plan.kind, plan.reason, plan.resume, now)
         if plans and thread:
+            self._over = False
             self._thread = threading.Thread(target=self._run, name="loader", daemon=True)
             self._thread.start()
 
+    def _begin_comparing(self, kind: Kind, now: datetime, one: Wanted, *, blind: bool) -> None:
+        self._keeper.want_reconcile(kind.index, unguarded=one.unguarded)
+        self._comparing[kind.number] = Comparing(now, self._keeper.reconcile[kind.index], blind)
+        self._observe(observations.ReconcileStarted(kind.index, one.reason))
+
     def again(self, connection: Connection, wanted: Mapping[int, Wanted], *, thread: bool) -> None:
-        """Compare these documents; a load of them that is under way begins anew."""
+        """Compare these documents; a load of them that is under way begins anew.
+
+        A comparison that is under way goes on, and is followed by one more: were it begun anew for
+        each cause, under a trigger that fails for each statement none would ever end.
+        """
+        if thread and self._added(connection, wanted):
+            return
         self.end()
         plans = []
         for kind in self._loader.kinds:
@@ -181,10 +203,36 @@ class Loads:
             unguarded = (one is not None and one.unguarded) or (
                 comparing is not None and comparing.unguarded
             )
-            plans.append(Plan(kind, reason, resume, compare=compare, unguarded=unguarded))
+            blind = comparing is not None and comparing.blind
+            plans.append(
+                Plan(kind, reason, resume, compare=compare, unguarded=unguarded, blind=blind)
+            )
         self._running.clear()
         self._comparing.clear()
         self.begin(connection, plans, thread=thread)
+
+    def _added(self, connection: Connection, wanted: Mapping[int, Wanted]) -> bool:
+        """Leave these comparisons to the thread that is at work; False where that cannot be."""
+        with self._lock:
+            if self._over or self._cancel.is_set():
+                return False
+            if any(one in self._running or self._fence.current[one] is None for one in wanted):
+                return False
+            for number, one in wanted.items():
+                kind = self._loader.kinds[number]
+                if number in self._comparing:
+                    self._ask_again(number, one)
+                else:
+                    self._covered.pop(number, None)
+                    self.guarded.discard(kind.index)
+                    now = watermark.draw(connection).at
+                    self._begin_comparing(kind, now, one, blind=False)
+        return True
+
+    def _ask_again(self, number: int, one: Wanted) -> None:
+        before = self._later.get(number)
+        unguarded = one.unguarded or (before is not None and before.unguarded)
+        self._later[number] = Wanted(one.reason, unguarded)
 
     # -- the daemon's way ------------------------------------------------------------------------
 
@@ -193,7 +241,7 @@ class Loads:
         limits = self._config.backoff
         waits = Backoff(limits.start, limits.factor, limits.limit)
         try:
-            while self.running and not cancel.is_set():
+            while not cancel.is_set() and not self._ends():
                 try:
                     with postgres.connect(self._config.postgres, "listener: load") as connection:
                         for kind in self._loader.kinds:
@@ -214,6 +262,11 @@ class Loads:
             self._on_fenced()
         except BaseException as error:
             self._fatal(error)
+
+    def _ends(self) -> bool:
+        with self._lock:
+            self._over = not self.running
+            return self._over
 
     def _wait(self, waits: Backoff, server: str, reason: str, *, passing: bool) -> None:
         seconds = waits.next_wait()
@@ -238,8 +291,21 @@ class Loads:
         self._finish(kind, load, cancel.is_set)
 
     def _mend(self, connection: Connection, kind: Kind, cancel: threading.Event) -> None:
+        before = self._open.get(kind.number)
+        if before is not None:
+            if not watermark.passed(connection, before):
+                self._stop.wait(0.2)
+                return
+            del self._open[kind.number]
         drawn = watermark.draw(connection)
         proven = self._wait_proof(connection, drawn, cancel)
+        if not proven and self._comparing[kind.number].blind:
+            # what is visible is mended now; of what was written blindly and is committed later
+            # nobody will tell
+            self._open[kind.number] = drawn
+            with self._lock:
+                reason = "once more when the transactions have ended that were open"
+                self._ask_again(kind.number, Wanted(reason, unguarded=False))
         self._reconcile(connection, kind, drawn.at, proven=proven, cancelled=cancel.is_set)
 
     def _wait_proof(self, connection: Connection, drawn: Draw, cancel: threading.Event) -> bool:
@@ -305,11 +371,15 @@ class Loads:
         *,
         proven: bool,
         cancelled: Callable[[], bool],
+        keep: bool = False,
     ) -> None:
-        """Compare and mend one index; what must not be deleted without asking stays held."""
+        """Compare and mend one index; what must not be deleted without asking stays held.
+
+        `keep`: it is due at the next start again.
+        """
         number = kind.number
-        unguarded = self._comparing[number].unguarded
-        self._comparing[number] = Comparing(started_at, unguarded)
+        unguarded, blind = self._comparing[number].unguarded, self._comparing[number].blind
+        self._comparing[number] = Comparing(started_at, unguarded, blind)
         if proven:
             self._covered[number] = started_at
         index = self._fence.current[number]
@@ -324,13 +394,18 @@ class Loads:
             cancelled=lambda: cancelled() or self._stop.requested,
         )
         self._floor = min(self._floor or started_at, started_at)
-        if report.guarded:
-            self.guarded.add(kind.index)
-        else:
-            self._keeper.reconciled(kind.index, started_at if proven else None)
-            self._keeper.save_control(now=True)
-        del self._comparing[number]
         self._refresh_soon()
+        with self._lock:
+            later = self._later.pop(number, None)
+            if later is not None:  # it is due still, and the watermark stands
+                self._begin_comparing(kind, started_at, later, blind=False)
+                return
+            if report.guarded:
+                self.guarded.add(kind.index)
+            elif not keep:
+                self._keeper.reconciled(kind.index, started_at if proven else None)
+            del self._comparing[number]
+        self._keeper.save_control(now=True)
 
     # -- the way of --once -----------------------------------------------------------------------
 
@@ -349,6 +424,7 @@ class Loads:
                 drawn.at,
                 proven=proven,
                 cancelled=self._cancel.is_set,
+                keep=not proven and self._comparing[number].blind,
             )
         for number, load in list(self._running.items()):
             proven = self._written_down(load)

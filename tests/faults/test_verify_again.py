@@ -33,7 +33,6 @@ def slow(scene: Scene) -> Iterator[Scene]:
         yield scene
 
 
-@pytest.mark.xfail(reason="D2: a comparison under way is begun anew for each cause", strict=True)
 def test_one_row_after_another(slow: Scene) -> None:
     """Each row asks for a comparison that began after it. One for each would never end: those that
     come while one is under way are answered by one more."""

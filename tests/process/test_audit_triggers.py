@@ -201,7 +201,6 @@ def test_what_not_even_the_journal_took(blind: Blind, running: bool) -> None:
     blind.daemon.wait_for("watermark_moved", after=mark)
 
 
-@pytest.mark.xfail(reason="D2: an unproven comparison is the last one", strict=True)
 def test_blind_rows_that_are_committed_later(blind: Blind) -> None:
     """A transaction that wrote while a function was another one commits long after it was put back
     and after all was compared: nobody will tell of its rows, so a comparison must come after it."""
