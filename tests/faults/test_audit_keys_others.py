@@ -16,17 +16,7 @@ import pytest
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 from tests.faults.migrations import Migrated
-from tests.plugins.scenes import SCHEMAS
-from tests.process.scene import Template, create_template, open_scene
-
-
-def template(server: PostgresServer, schema: str, folder: str) -> Template:
-    """The database of another module's tests, if there is one already."""
-    place = SCHEMAS / folder
-    known = server.execute(f"SELECT 1 FROM pg_database WHERE datname = 'template_{schema.lower()}'")
-    if known:
-        return Template(f"template_{schema.lower()}", place / "documents.yaml")
-    return create_template(server, schema, place / "documents.yaml", place / "schema.sql")
+from tests.process.scene import Template, open_scene
 
 
 @contextlib.contextmanager
@@ -46,12 +36,11 @@ def migrated(
 def depot(
     postgres_server: PostgresServer,
     search_server: SearchServer,
-    roles: None,
+    depot_template: Template,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Migrated]:
     """The depot."""
-    there = template(postgres_server, "Depot", "depot")
-    with migrated(postgres_server, search_server, there, tmp_path_factory) as found:
+    with migrated(postgres_server, search_server, depot_template, tmp_path_factory) as found:
         yield found
 
 
@@ -59,12 +48,11 @@ def depot(
 def ledger(
     postgres_server: PostgresServer,
     search_server: SearchServer,
-    roles: None,
+    ledger_template: Template,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Migrated]:
     """The ledger."""
-    there = template(postgres_server, "ledger", "ledger")
-    with migrated(postgres_server, search_server, there, tmp_path_factory) as found:
+    with migrated(postgres_server, search_server, ledger_template, tmp_path_factory) as found:
         yield found
 
 

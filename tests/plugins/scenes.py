@@ -39,6 +39,24 @@ def movies_template(postgres_server: PostgresServer, roles: None) -> Template:
     )
 
 
+@pytest.fixture(scope="session")
+def depot_template(postgres_server: PostgresServer, roles: None) -> Template:
+    """The depot: composite keys, two kinds of documents."""
+    folder = SCHEMAS / "depot"
+    return create_template(
+        postgres_server, "Depot", folder / "documents.yaml", folder / "schema.sql"
+    )
+
+
+@pytest.fixture(scope="session")
+def ledger_template(postgres_server: PostgresServer, roles: None) -> Template:
+    """The ledger: partitions, stamps without a zone, no notifications."""
+    folder = SCHEMAS / "ledger"
+    return create_template(
+        postgres_server, "ledger", folder / "documents.yaml", folder / "schema.sql"
+    )
+
+
 @pytest.fixture
 def scene(
     postgres_server: PostgresServer,

@@ -10,22 +10,9 @@ import pytest
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 from tests.plugins.daemon import ListenerProcess
-from tests.plugins.scenes import SCHEMAS
-from tests.process.scene import APPLICATION, OWNER, Scene, Template, create_template, open_scene
+from tests.process.scene import APPLICATION, OWNER, Scene, Template, open_scene
 
 HIGH = "ledger.entry_high FOR VALUES FROM (1000) TO (MAXVALUE)"
-
-
-@pytest.fixture(scope="module")
-def template(postgres_server: PostgresServer, roles: None) -> Template:
-    """The ledger, whose entries are partitioned; another module may have made it already."""
-    folder = SCHEMAS / "ledger"
-    known = postgres_server.execute("SELECT 1 FROM pg_database WHERE datname = 'template_ledger'")
-    if known:
-        return Template("template_ledger", folder / "documents.yaml")
-    return create_template(
-        postgres_server, "ledger", folder / "documents.yaml", folder / "schema.sql"
-    )
 
 
 class Ledger:
@@ -66,12 +53,12 @@ class Ledger:
 def ledger(
     postgres_server: PostgresServer,
     search_server: SearchServer,
-    template: Template,
+    ledger_template: Template,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Ledger]:
     """The ledger with a daemon that looks three times a second."""
     folder = tmp_path_factory.mktemp("ledger")
-    with open_scene(postgres_server, search_server, template, folder) as scene:
+    with open_scene(postgres_server, search_server, ledger_template, folder) as scene:
         scene.set(audit_every=0.3)
         yield Ledger(scene)
 

@@ -17,28 +17,9 @@ from playground.postgres import PostgresServer
 from playground.proxy import TcpProxy
 from playground.search import SearchServer
 from tests.plugins.daemon import ListenerProcess
-from tests.plugins.scenes import SCHEMAS
-from tests.process.scene import Scene, Template, create_template, open_scene
+from tests.process.scene import Scene, Template, open_scene
 
 Served = tuple[Scene, ListenerProcess]
-
-
-@pytest.fixture(scope="session")
-def depot_template(postgres_server: PostgresServer, roles: None) -> Template:
-    """The depot."""
-    folder = SCHEMAS / "depot"
-    return create_template(
-        postgres_server, "Depot", folder / "documents.yaml", folder / "schema.sql"
-    )
-
-
-@pytest.fixture(scope="session")
-def ledger_template(postgres_server: PostgresServer, roles: None) -> Template:
-    """The ledger."""
-    folder = SCHEMAS / "ledger"
-    return create_template(
-        postgres_server, "ledger", folder / "documents.yaml", folder / "schema.sql"
-    )
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -118,9 +119,14 @@ def test_the_second_signal_ends_at_once(number: signal.Signals) -> None:
         assert child.stdout.readline() == "ready\n"
         child.send_signal(signal.SIGTERM)
         assert child.stdout.readline() == "stopping\n"
-        child.send_signal(number)
-        child.communicate(timeout=30)
-        assert child.returncode == 128 + number
+        for _ in range(30):
+            # again, where it came in the moment before the main thread was blocked: Python then
+            # runs a handler at the next signal only
+            child.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(1)
+                break
+        assert child.poll() == 128 + number
 
 
 def test_a_signal_after_a_request_of_our_own_is_still_the_first() -> None:
