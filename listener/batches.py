@@ -95,6 +95,8 @@ class Shared:
         self.lost = False
         """Whether a request of the generation in force had no answer: nothing may be written until
         the next one is raised, or it might arrive after all, when what replaced it is forgotten."""
+        self.above = 0
+        """The highest generation that was seen in the version of a document."""
         self.crashed: str | None = None
         self._row: tuple[str, int] = ("", 0)
 

@@ -359,7 +359,7 @@ class Coordinator:
             raise SessionLost
         if self._loads.guarded:
             names = ", ".join(sorted(self._loads.guarded))
-            self._beat("held", f"{names}: deleting so many documents needs a person's word")
+            self._beat("guarded", f"{names}: deleting so many documents needs a person's word")
         else:
             self._beat("loading" if self._loads.running else "serving")
         return mark

@@ -21,6 +21,10 @@ from listener.pipeline import Pipeline
 from listener.sink import Target, Versions, write_alias
 
 
+def _owned(name: str) -> re.Pattern[str]:
+    return re.compile(re.escape(name) + r"\.[wl](\d+)\Z")
+
+
 class FencedOut(Exception):
     """Another process raised the generation above ours."""
 
@@ -55,7 +59,9 @@ class Fence:
         with self.lock, self._pipeline.quiet():
             while True:
                 try:
-                    control = self._control.raise_generation(self._versions.generation)
+                    # the control document may be lost: aliases and documents tell, too
+                    above = max(self._versions.generation, self._pipeline.above, self._owner())
+                    control = self._control.raise_generation(above)
                     break
                 except elasticsearch.ConflictError:
                     continue  # somebody else raised it in between: above that one, then
@@ -80,6 +86,17 @@ class Fence:
             self.point()
             self._pipeline.raised()
 
+    def _owner(self) -> int:
+        """The highest generation that owns a write alias of ours."""
+        found = [0]
+        for name in self._names:
+            ours = _owned(name)
+            for alias in self._indexes.aliases(f"{name}.*"):
+                match = ours.match(alias)
+                if match:
+                    found.append(int(match.group(1)))
+        return max(found)
+
     def _clear_away(self) -> None:
         """What is left of indexes that were deleted behind our back, or made unheard."""
         for number, name in enumerate(self._names):
@@ -102,7 +119,7 @@ class Fence:
                 write_alias(name, generation): self.current[number],
                 write_alias(name, generation, loading=True): self.loading[number],
             }
-            ours = re.compile(re.escape(name) + r"\.[wl](\d+)\Z")
+            ours = _owned(name)
             for alias, places in self._indexes.aliases(f"{name}.*").items():
                 match = ours.match(alias)
                 if not match:

@@ -267,6 +267,10 @@ class Keeper:
             content = self._state.model_dump(mode="json")
             self._control_due = clock + _CONTROL_EVERY
         try:
-            return self._control.save(self._generation(), content)
+            ours = self._control.save(self._generation(), content)
         except elastic.Error:
             return True  # the pipeline's own requests tell of an outage
+        if not ours:
+            with self._lock:
+                self._control_due = 0.0  # whoever asks next is told, too
+        return ours

@@ -213,6 +213,11 @@ class Pipeline:
                 return one.server, lasts, one.reason
         return None
 
+    @property
+    def above(self) -> int:
+        """The highest generation that was seen in a document: ours must be above it."""
+        return self._shared.above
+
     def raised(self) -> None:
         """A new generation is in force: late requests of the one before are refused. Call it while
         the pipeline is quiet.

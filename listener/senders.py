@@ -97,6 +97,9 @@ class Senders:
                 elif settled is not Outcome.PARK:
                     counts["retried"] += 1
                     fenced = fenced or settled is Outcome.FENCED
+                    if settled is Outcome.FENCED and verdict.stored_version is not None:
+                        stored = generation_of(verdict.stored_version)
+                        self._shared.above = max(self._shared.above, stored)
                     if worst is None or settled is Outcome.HOLD:
                         worst = Verdict(settled, verdict.reason)
             if worst is None:

@@ -31,6 +31,8 @@ _GRAVITY: Final = [
 ]
 
 
+_FOREIGN: Final = 1_000_000
+"""So many generations above ours no daemon can be: each session takes one."""
 _OF_PROXIES: Final = (408, 502, 504)
 """Statuses by which a proxy says that it knows of no answer."""
 
@@ -177,4 +179,10 @@ def _settle_conflict(verdict: Verdict, version: int) -> Verdict:
         return Verdict(Outcome.RETRY, verdict.reason)
     if generation_of(stored) == generation_of(version):
         return Verdict(Outcome.DONE)
+    if generation_of(stored) > generation_of(version) + _FOREIGN:
+        return Verdict(
+            Outcome.PARK,
+            f"its version in Elasticsearch, {stored}, is not of listener's making: delete the "
+            "document there (DELETE /INDEX/_doc/ID), and a minute later `listener verify --repair`",
+        )
     return Verdict(Outcome.FENCED, verdict.reason, stored)

@@ -63,17 +63,11 @@ def fingerprint(conn: Connection, watches: Sequence[Watch], schema: str) -> dict
     Row versions (xmin) are part of it: DISABLE and ENABLE between two audits leave another one.
     """
     tables = sorted({(watch.schema, watch.table) for watch in watches})
-    columns: set[str] = set()
-    for watch in watches:
-        columns.update(watch.key, watch.columns or ())
-        if watch.updated_at is not None:
-            columns.add(watch.updated_at)
     found = rows(
         conn,
         "fingerprint",
         schemas=[place[0] for place in tables],
         tables=[place[1] for place in tables],
-        columns=sorted(columns),
         schema=schema,
     )
     return {row[0]: row[1] for row in found}

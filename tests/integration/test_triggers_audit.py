@@ -37,7 +37,7 @@ def trigger_of(bench: Bench, table: str, event: str) -> str:
 
 
 def test_ordinary_life_changes_nothing(audited: Bench) -> None:
-    """Rows, statistics, vacuum, other columns, other indexes, grants on the table."""
+    """Rows, statistics, vacuum, other indexes, grants on the table."""
     before = audited.fingerprint()
     assert len([key for key in before if key.startswith("trigger")]) == 13
     audited.run("INSERT INTO film VALUES (1); INSERT INTO part VALUES (1); DELETE FROM film")
@@ -45,8 +45,7 @@ def test_ordinary_life_changes_nothing(audited: Bench) -> None:
         "VACUUM FULL film",
         "ANALYZE film",
         "TRUNCATE part",
-        "ALTER TABLE film ADD COLUMN more text; ALTER TABLE film DROP COLUMN title",
-        "CREATE INDEX ON film (more); CREATE TABLE other (id integer)",
+        "CREATE INDEX ON film (title); CREATE TABLE other (id integer)",
         "GRANT SELECT ON film TO PUBLIC; COMMENT ON TABLE film IS 'films'",
         "UPDATE listener.meta SET nonce = gen_random_uuid(); DELETE FROM listener.journal",
         "VACUUM listener.journal",
@@ -66,6 +65,9 @@ def test_ordinary_life_changes_nothing(audited: Bench) -> None:
         "ALTER TABLE film DISABLE TRIGGER {stamp}; ALTER TABLE film ENABLE ALWAYS TRIGGER {stamp}",
         "ALTER FUNCTION listener.{film}() STABLE; ALTER FUNCTION listener.{film}() VOLATILE",
         "ALTER TRIGGER {film} ON film RENAME TO x; ALTER TRIGGER x ON film RENAME TO {film}",
+        "ALTER TABLE film ALTER title TYPE text USING upper(title)",
+        "ALTER TABLE film ADD COLUMN more text DEFAULT 'x'",
+        "ALTER TABLE film DROP COLUMN title",
         "ALTER TABLE film RENAME id TO x; ALTER TABLE film RENAME x TO id",
         "ALTER TABLE film RENAME updated_at TO x; ALTER TABLE film RENAME x TO updated_at",
         "ALTER TABLE film ALTER id TYPE bigint; ALTER TABLE film ALTER id TYPE integer",

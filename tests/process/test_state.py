@@ -77,6 +77,34 @@ def test_lost_control_document(scene: Scene) -> None:
     scene.assert_converged()
 
 
+def test_control_document_lost_at_a_high_generation(scene: Scene) -> None:
+    """Whether a daemon serves or starts: what owns the aliases tells which generation it must be
+    above; that takes one step, not one for each generation."""
+    scene.once()
+    place = f"/{scene.prefix}-control/_doc/{scene.prefix}"
+    high = {**scene.control, "generation": 5000}
+    scene.request("PUT", f"{place}?refresh=true", high)
+    scene.once()
+    scene.set(audit_every=0.3)
+    daemon = scene.start()
+    daemon.wait_for("caught_up")
+    mark = daemon.mark()
+    scene.request("DELETE", f"/{scene.prefix}-control")
+    daemon.wait_for("generation_raised", after=mark)
+    daemon.wait_for("caught_up", after=mark)
+    assert scene.control["generation"] > 5000
+    daemon.kill()
+    scene.request("DELETE", f"/{scene.prefix}-control")
+    scene.sql("UPDATE content.film_work SET title = 'Edited' WHERE id = md5('film 291')::uuid")
+    daemon = scene.start()
+    daemon.wait_for("caught_up")
+    scene.wait_converged()
+    assert scene.control["generation"] > 5000
+    assert not daemon.found("waiting"), daemon.log
+    daemon.stop()
+    scene.assert_converged()
+
+
 def test_damaged_state_is_refused(scene: Scene) -> None:
     """Never a silent start from zero: 2, with the file and the way out; nothing is overwritten."""
     scene.serve().stop()

@@ -30,7 +30,7 @@ FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relname = 'lost' AND c.relkind = 'S'
 UNION ALL
--- The owner of a watched table may do with it what he likes (VACUUM FULL, new columns): its xmin is
+-- The owner of a watched table may do with it what he likes (VACUUM FULL, a comment): its xmin is
 -- no sign. Of ours it is: rights that were revoked and given back, a TRUNCATE of the journal.
 SELECT 'table ' || r.label,
        pg_catalog.concat_ws(' ', r.oid, r.relkind, r.relpersistence,
@@ -43,12 +43,13 @@ SELECT 'table ' || r.label,
             WHERE EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid = r.oid)))
 FROM relation AS r
 UNION ALL
+-- All columns: a document may read any, and ALTER TYPE ... USING rewrites them without a trigger.
 SELECT 'column ' || r.label || '.' || a.attname,
        pg_catalog.concat_ws(' ', a.attnum, a.xmin,
            pg_catalog.format_type(a.atttypid, a.atttypmod))
 FROM relation AS r
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid
-WHERE (r.ours OR a.attname = ANY (%(columns)s)) AND NOT a.attisdropped AND a.attnum > 0
+WHERE NOT a.attisdropped AND a.attnum > 0
 UNION ALL
 SELECT 'trigger ' || r.label || ' ' || g.tgname,
        pg_catalog.concat_ws(' ', g.oid, g.xmin, g.tgenabled, f.oid, f.xmin,
