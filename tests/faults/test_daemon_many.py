@@ -64,6 +64,13 @@ def test_two_state_files(scene: Scene, whose: str) -> None:
         follower = scene.start(folder="other")
         follower.wait_for("standing_by")
         writers.wait()
+        if whose == "copied while it ran":
+            copied = watermark(scene.folder / "copy.yaml")
+            wait_until(
+                lambda: datetime.fromisoformat(scene.control["last_processed"]) != copied,
+                seconds=30,
+                what="another watermark in the control document",
+            )
         daemon.kill()
         remote = datetime.fromisoformat(scene.control["last_processed"])
         caught_up = follower.wait_for("caught_up")
