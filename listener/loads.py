@@ -244,11 +244,8 @@ class Loads:
             while not cancel.is_set() and not self._ends():
                 try:
                     with postgres.connect(self._config.postgres, "listener: load") as connection:
-                        for kind in self._loader.kinds:
-                            if kind.number in self._running:
-                                self._load(connection, kind, cancel)
-                            if kind.number in self._comparing:
-                                self._mend(connection, kind, cancel)
+                        while not cancel.is_set() and not self._ends():
+                            self._turn(connection, cancel)
                             waits.reset()
                 except psycopg.Error as error:
                     passing, reason = postgres.is_passing(error), postgres.describe(error)
@@ -263,6 +260,13 @@ class Loads:
         except BaseException as error:
             self._fatal(error)
 
+    def _turn(self, connection: Connection, cancel: threading.Event) -> None:
+        for kind in self._loader.kinds:
+            if kind.number in self._running:
+                self._load(connection, kind, cancel)
+            if kind.number in self._comparing:
+                self._mend(connection, kind, cancel)
+
     def _ends(self) -> bool:
         with self._lock:
             self._over = not self.running
@@ -275,7 +279,11 @@ class Loads:
             if passing
             else observations.Held(f"full load: {reason}", seconds)
         )
-        self._stop.wait(seconds)
+        until = time.monotonic() + seconds
+        # whoever ends this thread waits for it: a new session must not wait for an old backoff
+        while not self._cancel.is_set() and (left := until - time.monotonic()) > 0:
+            if self._stop.wait(min(left, 0.1)):
+                return
 
     def _load(self, connection: Connection, kind: Kind, cancel: threading.Event) -> None:
         load = self._running[kind.number]

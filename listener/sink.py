@@ -182,7 +182,8 @@ def _settle_conflict(verdict: Verdict, version: int) -> Verdict:
     if generation_of(stored) > generation_of(version) + _FOREIGN:
         return Verdict(
             Outcome.PARK,
-            f"its version in Elasticsearch, {stored}, is not of listener's making: delete the "
+            # the part before the colon is what the brake counts
+            f"a version that is not of listener's making: {stored} in Elasticsearch. Delete the "
             "document there (DELETE /INDEX/_doc/ID), and a minute later `listener verify --repair`",
         )
     return Verdict(Outcome.FENCED, verdict.reason, stored)

@@ -9,7 +9,9 @@ from typing import Final
 from listener.config import Config
 from listener.state import Heartbeat, heartbeat_path, read_heartbeat
 
-HELP: Final = "0 when the daemon's heartbeat is younger than three ticks, else 1 and the reason"
+HELP: Final = (
+    "0 when the daemon gives signs of life and waits for no word on deletes, else 1 and why"
+)
 TICKS: Final = 3
 AT_LEAST: Final = 10.0
 """Seconds: a busy machine may well hold up three short ticks."""
