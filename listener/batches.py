@@ -11,14 +11,12 @@ from typing import Final
 
 from listener.bulk import Document
 from listener.changes import Key
+from listener.parking import Parking
 from listener.pending import Job, Pending
 from listener.sink import Target
 from listener.tasks import Task
 
 Jobs = tuple[Job, ...]
-
-SAME_REASON: Final = 100
-"""So many documents in a row parked for one reason are not the documents' fault: hold."""
 
 _LEAST_ROOM: Final = 1000
 
@@ -62,16 +60,6 @@ class Batch:
     refresh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ToPark:
-    """A document that is to be put aside: done once it stands in our table."""
-
-    document: int
-    key: Key
-    jobs: Jobs
-    reason: str
-
-
 class Shared:
     """All under `lock`, which is also what the pipeline's threads wait on."""
 
@@ -83,9 +71,7 @@ class Shared:
         self.flying: list[set[Key]] = [set() for _ in range(documents)]
         self.tasks: deque[Task] = deque()
         self.mapping: set[tuple[int, str]] = set()
-        self.to_park: list[ToPark] = []
-        self.to_clear: list[tuple[int, str]] = []
-        self.parked: set[tuple[str, str]] = set()
+        self.parking = Parking(limits.parked)
         self.requests = 0
         self.reading = False
         self.paused = 1
@@ -98,7 +84,6 @@ class Shared:
         self.above = 0
         """The highest generation that was seen in the version of a document."""
         self.crashed: str | None = None
-        self._row: tuple[str, int] = ("", 0)
 
     @property
     def idle(self) -> bool:
@@ -133,16 +118,3 @@ class Shared:
         """It is not: it will be read again, under a newer version."""
         self.flying[document].discard(key)
         self.pending.ids[document].add(key, jobs)
-
-    def good(self) -> None:
-        """A document was accepted: the row of refusals is broken."""
-        self._row = ("", 0)
-
-    def brake(self, reason: str) -> bool:
-        """Count a refusal; whether they are so many that it cannot be the documents' own fault."""
-        kind = reason.partition(":")[0]
-        seen, count = self._row
-        count = count + 1 if seen == kind else 1
-        self._row = (kind, count)
-        aside = len(self.parked) + len(self.to_park)
-        return count >= SAME_REASON or aside >= self.limits.parked

@@ -17,6 +17,7 @@ from typing import Final
 
 from listener import elastic, history, observations, postgres, sqlfiles, watermark
 from listener.backoff import Backoff
+from listener.changes import PAYLOAD_VERSION
 from listener.clock import ServerClock
 from listener.config import Config
 from listener.fence import Fence, FencedOut
@@ -348,9 +349,10 @@ class Coordinator:
         """Send a notification to ourselves; all that was queued before it is then received."""
         assert self._connection is not None
         nonce = self._inbox.new_nonce()
+        payload = json.dumps({"v": PAYLOAD_VERSION, "barrier": nonce})
         self._connection.execute(
-            "SELECT pg_catalog.pg_notify(%s, %s)",
-            (self._config.postgres.db_schema, json.dumps({"v": 1, "barrier": nonce})),
+            sqlfiles.load("watermark/notify"),
+            {"channel": self._config.postgres.db_schema, "payload": payload},
         )
         mark = self._inbox.wait_barrier(session, lambda: self._stop.requested, _BARRIER_DEADLINE)
         self._current(session)
@@ -398,8 +400,10 @@ class Coordinator:
         self._current(session)
 
     def _beat(self, state: str, reason: str | None = None) -> None:
-        trouble = self._pipeline.trouble
-        if trouble is not None and reason is None:
+        trouble, braked = self._pipeline.trouble, self._pipeline.braked
+        if braked is not None:
+            state, reason = "braked", braked
+        elif trouble is not None and reason is None:
             state, reason = f"waiting for {trouble[0]}", trouble[2]
         if reason is None and self._keeper.trouble is not None:
             reason = self._keeper.trouble
@@ -428,9 +432,9 @@ class Coordinator:
             self._polls.scan(since)
         while not self._pipeline.wait_settled(mark, self._config.fetch_delay):
             self._current(session)
+        self._loads.finish_here()
         while not self._pipeline.wait_noted(self._config.fetch_delay):
             self._current(session)
-        self._loads.finish_here()
         if proven and based and self._pipeline.overflows == self._polls.overflows:
             self._keeper.advance(drawn.at)
         elif not proven:

@@ -179,8 +179,19 @@ class Loader:
         self._keeper.load_complete(
             kind.index, found.uuid if found else "", load.started_at if proven else None
         )
+        self._retry_parked(kind, cancelled)
         seconds = time.monotonic() - self._began[kind.index]
         self._observe(observations.Loaded(kind.index, load.physical, load.documents, seconds))
         for name in former:
             if name != load.physical:
                 self._observe(observations.OldIndexKept(kind.index, name))
+
+    def _retry_parked(self, kind: Kind, cancelled: Callable[[], bool]) -> None:
+        """The new index may take what the one before did not; and rows may have gone."""
+        keys = self._pipeline.parked_keys(kind.number)
+        if not keys:
+            return
+        job = self._pipeline.submit_ids(kind.number, keys, load_only=False)
+        while not self._pipeline.wait(job, 1.0):
+            if self._stop.requested or cancelled() or self._pipeline.crashed:
+                raise Stopped("the load was stopped")

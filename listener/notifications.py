@@ -12,6 +12,7 @@ no harm: its generation is over.
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from psycopg import sql
 
 from listener import observations, postgres, sqlfiles
 from listener.backoff import Backoff
-from listener.changes import Barrier, Change, PayloadError, decode_payload
+from listener.changes import PAYLOAD_VERSION, Barrier, Change, PayloadError, decode_payload
 from listener.config import PostgresConfig
 from listener.lifecycle import Stop
 from listener.observations import Observe
@@ -38,6 +39,9 @@ _SIGN_EVERY: Final = 1.0
 """Seconds between two signs of life of the session that holds the lock."""
 _SILENT_AFTER: Final = 10.0
 """Seconds without one after which a session is ended: as many as a barrier has to come back."""
+_TELL_FIRST: Final = 0.5
+_TELL_LAST: Final = 10.0
+"""Seconds between two words about payloads that are not ours: the shortest, and the longest."""
 _UNREAD_FOR: Final = "30s"
 """The server itself gives up a session that reads nothing for so long: none may stand by."""
 
@@ -83,6 +87,12 @@ def lock_holder(connection: postgres.Connection, schema: str) -> int | None:
     return int(row[0]) if row else None
 
 
+def ring(connection: postgres.Connection, schema: str, watch: str) -> None:
+    """Ask the active daemon to look now. `watch`: any table of its pipeline."""
+    payload = json.dumps({"v": PAYLOAD_VERSION, "w": watch, "sweep": True})
+    connection.execute(sqlfiles.load("watermark/notify"), {"channel": schema, "payload": payload})
+
+
 class _Silence:
     """For how long the last sign of a session has been the last one, by our own clock: the
     server's may be set."""
@@ -97,6 +107,36 @@ class _Silence:
             self._last = pid, sign
             self._since = time.monotonic()
         return time.monotonic() - self._since
+
+
+class _Ignored:
+    """Counts payloads that are not ours. The first one is told at once, more of them at growing
+    intervals: whoever may connect can send thousands a second.
+    """
+
+    def __init__(self, observe: Observe) -> None:
+        self._observe = observe
+        self._count = 0
+        self._told = 0
+        self._reason = ""
+        self._pause = _TELL_FIRST
+        self._next = 0.0
+
+    def add(self, reason: str) -> None:
+        """One more."""
+        self._count += 1
+        self._reason = reason
+
+    def tell(self) -> None:
+        """Say how many there were so far, where there is news and it is time."""
+        now = time.monotonic()
+        if self._count == self._told or now < self._next:
+            return
+        calm = now > self._next + _TELL_LAST
+        self._pause = _TELL_FIRST if calm else min(2 * self._pause, _TELL_LAST)
+        self._next = now + self._pause
+        self._told = self._count
+        self._observe(observations.BadPayload(self._reason, self._count))
 
 
 class Notifications:
@@ -125,7 +165,7 @@ class Notifications:
         self._fatal = fatal
         self._session = 0
         self._previous_pid: int | None = None
-        self._bad = 0
+        self._ignored = _Ignored(observe)
         self._listening: postgres.Session | None = None
         self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
 
@@ -195,6 +235,7 @@ class Notifications:
                 # a list: breaking out of the generator would lose the rest of the packet
                 for notify in list(connection.notifies(timeout=_TURN, stop_after=1)):
                     self._receive(notify.payload)
+                self._ignored.tell()
                 if time.monotonic() > next_sign:
                     # what arrives meanwhile is kept for the next turn by psycopg
                     connection.execute(sqlfiles.load("watermark/sign"))
@@ -208,9 +249,7 @@ class Notifications:
             else:
                 self._receiver.on_change(value)
         except PayloadError as error:
-            self._bad += 1
-            if self._bad & (self._bad - 1) == 0:  # the first, the second, the fourth, ...
-                self._observe(observations.BadPayload(str(error), self._bad))
+            self._ignored.add(str(error))
 
     def _refuse_pooler(self, connection: postgres.Connection) -> None:
         row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()

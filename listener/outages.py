@@ -24,6 +24,8 @@ class Outage:
         self._since: float | None = None
         self._until = 0.0
         self.reason = ""
+        self.braked = False
+        """Whether so many documents are refused that a person must look."""
 
     @property
     def lasts(self) -> float | None:
@@ -36,7 +38,7 @@ class Outage:
         """Seconds until the next try is due; 0 or less: now."""
         return self._until - time.monotonic()
 
-    def failed(self, reason: str, *, held: bool) -> None:
+    def failed(self, reason: str, *, held: bool, braked: bool = False) -> None:
         """One more failure. `held`: not the server's state but something that must be mended."""
         with self._lock:
             now = time.monotonic()
@@ -44,6 +46,7 @@ class Outage:
                 return
             self._since = now if self._since is None else self._since
             self.reason = reason
+            self.braked = braked
             seconds = self._backoff.next_wait()
             attempt = self._backoff.attempt
             self._until = now + seconds
@@ -59,6 +62,7 @@ class Outage:
             return
         with self._lock:
             since, self._since = self._since, None
+            self.braked = False
             self._until = 0.0
             self._backoff.reset()
         if since is not None:

@@ -2,35 +2,136 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
 from psycopg import sql
 
 from listener import sqlfiles
 from listener.postgres import Connection
 
+RETRIED: Final = "parked --retry"
+"""The reason of a journal row by which a person asks for parked documents to be tried again."""
+IDS_A_ROW: Final = 500
+"""Ids that one such row names: each has 512 bytes at most, but for those that are too long."""
+_LONGEST_REASON: Final = 2000
+
+_MAPPING: Final = (
+    "The mapping does not take a value of this document. Correct the row, or change the mapping in "
+    "index_config_file: the documents are then loaded into a new index."
+)
+_EXPLANATIONS: Final = (
+    (re.compile(r"document_parsing_exception|mapper_parsing_exception"), _MAPPING),
+    (
+        re.compile("strict_dynamic_mapping_exception"),
+        "The document query returns a field that the mapping does not have. Add it in "
+        "index_config_file, or leave it out of query_file: either way a new index is loaded.",
+    ),
+    (
+        re.compile("illegal_argument_exception"),
+        "The index does not take this document as it is: a value that is too long for a keyword, "
+        "say, or more fields than it may have. Correct the row, or change index_config_file.",
+    ),
+    (
+        re.compile(r"\Aan id of \d+ bytes"),
+        "Elasticsearch takes ids of 1 to 512 bytes. Give the row another key, or the document "
+        "another key column.",
+    ),
+    (
+        re.compile(r"\Athe query returned"),
+        "The document query must return one row for each id, and a document that is not NULL.",
+    ),
+    (
+        re.compile(r"\(SQLSTATE \w*\)\Z"),
+        "The document query fails for this row. Correct the row, or query_file: then a new index "
+        "is loaded.",
+    ),
+    (
+        re.compile(r"\Athe whole request: (?s:.*)413|content_too_long"),
+        "The document is larger than http.max_content_length of Elasticsearch. Make it smaller, "
+        "or that larger.",
+    ),
+    (re.compile("of listener's making"), "Somebody else has written it with a version."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedDocument:
+    """A document that was put aside: why, since when, when last, and how often it was refused.
+
+    `index` is the alias, `id` the `_id`; moments are of the database server's clock.
+    """
+
+    index: str
+    id: str
+    reason: str
+    first_at: datetime
+    last_at: datetime
+    count: int
+
+
+def explain(reason: str) -> str:
+    """What a reason means, and what can be done; empty where we do not know more than it says."""
+    for pattern, text in _EXPLANATIONS:
+        if pattern.search(reason):
+            return text
+    return ""
+
+
+def read_request(keys: str | None) -> tuple[str, tuple[str, ...]] | None:
+    """Index and ids of a request to try again, as its journal row has them; None: unreadable."""
+    try:
+        match json.loads(keys or ""):
+            case {"index": str(index), "ids": list(ids)} if all(isinstance(i, str) for i in ids):
+                return index, tuple(ids)
+    except (ValueError, RecursionError):
+        pass
+    return None
+
 
 class ParkedTable:
     """Reads and writes `parked` in our schema. Errors of psycopg pass through."""
 
     def __init__(self, schema: str) -> None:
+        self._schema = schema
         self._table = sql.Identifier(schema, "parked")
 
-    def read(self, connection: Connection) -> set[tuple[str, str]]:
-        """All parked documents, as (index, id)."""
-        statement = sql.SQL(sqlfiles.load("parked/read")).format(table=self._table)
-        return {(row[0], row[1]) for row in connection.execute(statement)}
+    def read(self, connection: Connection) -> list[ParkedDocument]:
+        """All parked documents, by index, the earliest first."""
+        return [ParkedDocument(*row) for row in connection.execute(self._sql("read"))]
 
-    def park(self, connection: Connection, index: str, doc_id: str, reason: str) -> None:
-        """Put a document aside, or count one more time."""
+    def ids(self, connection: Connection, index: str) -> frozenset[str]:
+        """The ids that are parked of one index."""
+        return frozenset(one.id for one in self.read(connection) if one.index == index)
+
+    def park(self, connection: Connection, index: str, reasons: Mapping[str, str]) -> None:
+        """Put documents aside, by id, or count one more time."""
+        cut = [reason.replace("\0", "")[:_LONGEST_REASON] for reason in reasons.values()]
         connection.execute(
-            sql.SQL(sqlfiles.load("parked/park")).format(table=self._table),
-            {"document": index, "id": doc_id, "reason": reason.replace("\0", "")[:2000]},
+            self._sql("park"), {"document": index, "ids": list(reasons), "reasons": cut}
         )
 
     def clear(self, connection: Connection, index: str, ids: Iterable[str]) -> None:
         """A later good version is in the index: these are parked no longer."""
+        connection.execute(self._sql("clear"), {"document": index, "ids": list(ids)})
+
+    def ask(self, connection: Connection, watch: str, index: str, ids: Sequence[str]) -> None:
+        """Leave word for the daemon, in the journal, to try these again. `watch`: a table that
+        the document is made of."""
+        requests = [
+            json.dumps({"index": index, "ids": ids[start : start + IDS_A_ROW]})
+            for start in range(0, len(ids), IDS_A_ROW)
+        ]
         connection.execute(
-            sql.SQL(sqlfiles.load("parked/clear")).format(table=self._table),
-            {"document": index, "ids": list(ids)},
+            sql.SQL(sqlfiles.load("parked/ask")).format(
+                journal=sql.Identifier(self._schema, "journal")
+            ),
+            {"watch": watch, "requests": requests, "reason": RETRIED},
         )
+
+    def _sql(self, name: str) -> sql.Composed:
+        return sql.SQL(sqlfiles.load(f"parked/{name}")).format(table=self._table)

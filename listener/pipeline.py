@@ -15,21 +15,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from typing import Final
 
 import psycopg
 
 from listener import elastic, observations, postgres, sqlfiles
 from listener.backoff import Backoff
-from listener.batches import Batch, Limits, Shared, Targets, ToPark
+from listener.batches import Batch, Limits, Shared, Targets
 from listener.bulk import Document
-from listener.changes import Key, sendable
+from listener.changes import Key, PayloadError, key_of_id, sendable
 from listener.documents import DocumentSource, Faulty
 from listener.gather import Gatherer, Lane
 from listener.observations import Observe
 from listener.outages import Outage
 from listener.parked import ParkedTable
+from listener.parking import TOO_MANY, ToPark
 from listener.pending import Job, Route
 from listener.rendering import QueryFileError
 from listener.senders import IN_FLIGHT, Senders
@@ -166,18 +166,36 @@ class Pipeline:
 
     def know_parked(self, connection: postgres.Connection) -> None:
         """Read which documents are parked: also where nothing is to be indexed they count."""
-        parked = self._parked_table.read(connection)
+        with self.quiet():
+            self._know_parked(connection)
+
+    def parked_keys(self, document: int) -> list[Key]:
+        """The keys of what is parked of one document."""
         with self._lock:
-            self._shared.parked |= parked
+            ids = [doc_id for number, doc_id in self._shared.parking.known if number == document]
+        return [self._key(document, doc_id) for doc_id in ids]
+
+    def retry(self, index: str, ids: Sequence[str]) -> list[Job]:
+        """Try parked documents of this index again; none where no document here has it."""
+        for number, source in enumerate(self._sources):
+            if source.name == index and ids:
+                keys = list(dict.fromkeys(self._key(number, doc_id) for doc_id in ids))
+                return [self.submit_ids(number, keys, load_only=False)]
+        return []
+
+    def _key(self, document: int, doc_id: str) -> Key:
+        """The key of an id; one that no row can have now is of one odd part, and not found."""
+        try:
+            return key_of_id(doc_id, self._sources[document].types)
+        except PayloadError:
+            return (doc_id,)
 
     def wait_noted(self, seconds: float | None = None) -> bool:
         """Wait until our table says who is parked, and who is not any more; False at timeout."""
         shared = self._shared
         with self._lock:
-            self._lock.wait_for(
-                lambda: not (shared.to_park or shared.to_clear) or shared.over, seconds
-            )
-            return not (shared.to_park or shared.to_clear)
+            self._lock.wait_for(lambda: shared.parking.noted or shared.over, seconds)
+            return shared.parking.noted
 
     @property
     def targets(self) -> list[Targets]:
@@ -192,7 +210,7 @@ class Pipeline:
     @property
     def parked(self) -> int:
         """How many documents are parked."""
-        return len(self._shared.parked)
+        return len(self._shared.parking.known)
 
     @property
     def crashed(self) -> str | None:
@@ -211,6 +229,14 @@ class Pipeline:
             lasts = one.lasts
             if lasts is not None:
                 return one.server, lasts, one.reason
+        return None
+
+    @property
+    def braked(self) -> str | None:
+        """The last reason, where so many documents are refused that a person must look."""
+        for one in (self._base_outage, self._sink_outage):
+            if one.braked:
+                return one.reason
         return None
 
     @property
@@ -303,7 +329,7 @@ class Pipeline:
                     self._held = None
                     self._base_outage.works()
             else:
-                self._base_outage.failed(self._braked, held=True)
+                self._base_outage.failed(self._braked, held=True, braked=True)
         finally:
             self._braked = None
             with self._lock:
@@ -325,7 +351,7 @@ class Pipeline:
                         wait = None
                     elif wait <= 0:
                         lane = self._gatherer.choose()
-                        if lane or shared.to_park or shared.to_clear:
+                        if lane or not shared.parking.noted:
                             shared.reading = True
                             return lane or _NO_LANE
                         wait = self._senders.refresh_when_idle()
@@ -355,39 +381,54 @@ class Pipeline:
             self._connection.close()
             self._connection = None
         connection = self._connect()
-        self.know_parked(connection)
+        self._know_parked(connection)
         return connection
+
+    def _know_parked(self, connection: postgres.Connection) -> None:
+        """Call it where nothing is written down meanwhile. An index of an earlier configuration
+        is nobody's here."""
+        numbers = {source.name: number for number, source in enumerate(self._sources)}
+        read = self._parked_table.read(connection)
+        with self._lock:
+            self._shared.parking.known = {
+                (numbers[one.index], one.id) for one in read if one.index in numbers
+            }
 
     def _read(self, connection: postgres.Connection, batch: Batch) -> None:
         """Read the documents, make sure that what was read is durable, hand them to a sender."""
         source = self._sources[batch.document]
         batch.read_at = time.monotonic()
-        good: list[Document] = []
-        faulty: list[Faulty] = []
-        for one in source.read(connection, list(batch.items)):
-            if isinstance(one, Faulty):
-                faulty.append(one)
-            elif not sendable(one.id):
-                size = len(one.id.encode())
-                faulty.append(Faulty(one.key, f"an id of {size} bytes: 1 to 512 fit"))
-            else:
-                good.append(one)
+        read = source.read(connection, list(batch.items))
         row = connection.execute(sqlfiles.load("documents/flushed")).fetchone()
         if not (row and row[0]):
             connection.execute(sqlfiles.load("documents/flush"))
+        good: list[Document] = []
+        parking = self._shared.parking
         with self._lock:
-            for one in faulty:
-                self._put_aside(batch, one)
+            for one in read:
+                if isinstance(one, Faulty):
+                    self._put_aside(batch, one)
+                    continue
+                parking.readable()
+                if sendable(one.id):
+                    good.append(one)
+                elif one.body is None:  # no index can have it, and the database has it no longer
+                    parking.accepted(batch.document, one.id, everywhere=True)
+                    self._shared.finish(batch.document, one.key, batch.items[one.key])
+                else:
+                    size = len(one.id.encode())
+                    reason = f"an id of {size} bytes: 1 to 512 fit"
+                    self._put_aside(batch, Faulty(one.key, reason))
             self._hand_over(batch, good)
             self._lock.notify_all()
 
     def _put_aside(self, batch: Batch, one: Faulty) -> None:
         jobs = batch.items[one.key]
-        if self._shared.brake(one.reason):
+        doc_id = self._sources[batch.document].id_of(one.key)
+        aside = ToPark(batch.document, one.key, doc_id, jobs, one.reason)
+        if not self._shared.parking.refused(aside, unread=True):
             self._shared.give_back(batch.document, one.key, jobs)
-            self._braked = f"too many documents fail: {one.reason}"
-        else:
-            self._shared.to_park.append(ToPark(batch.document, one.key, jobs, one.reason))
+            self._braked = f"{TOO_MANY}: {one.reason}"
 
     def _hand_over(self, batch: Batch, documents: list[Document]) -> None:
         """Cut what was read into requests of bounded size."""
@@ -439,24 +480,25 @@ class Pipeline:
 
     def _keep_parked(self, connection: postgres.Connection) -> None:
         """Write down who is put aside, and who is not any more."""
-        shared = self._shared
+        shared, parking = self._shared, self._shared.parking
         with self._lock:
-            to_park = shared.to_park[:]
-            to_clear = shared.to_clear[:]
-        for one in to_park:
-            source = self._sources[one.document]
-            doc_id = source.id_of(one.key)
-            self._parked_table.park(connection, source.name, doc_id, one.reason)
-            self._observe(observations.Parked(source.name, doc_id, one.reason))
+            to_park = parking.to_park[:]
+            to_clear = parking.to_clear.copy()
+        for number, source in enumerate(self._sources):
+            aside = [one for one in to_park if one.document == number]
+            if aside:
+                reasons = {one.id: one.reason for one in aside}
+                self._parked_table.park(connection, source.name, reasons)
+            for one in aside:
+                self._observe(observations.Parked(source.name, one.id, one.reason))
+            cleared = {(number, doc_id) for document, doc_id in to_clear if document == number}
+            if cleared:
+                self._parked_table.clear(connection, source.name, (one[1] for one in cleared))
             with self._lock:
-                shared.parked.add((source.name, doc_id))
-                shared.to_park.remove(one)
-                shared.finish(one.document, one.key, one.jobs)
+                for one in aside:
+                    parking.known.add((number, one.id))
+                    parking.to_park.remove(one)
+                    shared.finish(number, one.key, one.jobs)
+                parking.known -= cleared
+                parking.to_clear -= cleared
                 self._lock.notify_all()
-        for document, rows in groupby(to_clear, key=lambda row: row[0]):
-            name = self._sources[document].name
-            ids = [row[1] for row in rows]
-            self._parked_table.clear(connection, name, ids)
-            with self._lock:
-                shared.parked -= {(name, doc_id) for doc_id in ids}
-                del shared.to_clear[: len(ids)]

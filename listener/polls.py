@@ -111,6 +111,8 @@ class Polls:
                 self._note_lost(lost, watch, at, reason)
             for change in page.changes:
                 open_jobs += self._pipeline.submit(change.watch, change.keys)
+            for index, ids in page.retry:
+                open_jobs += self._pipeline.retry(index, ids)
             while len(open_jobs) > _OPEN_PAGES:
                 self._wait_job(open_jobs.pop(0))
         for job in open_jobs:

@@ -143,6 +143,8 @@ class Reconciler:
                 else:  # parked ones too: what was wrong with them may be mended elsewhere
                     work.add(suspect.key)
             work.flush()
+        # of what is parked, neither side may have it any more
+        work.take(self._pipeline.parked_keys(document))
         for page in comparison.index(connection):
             progress.add(page)
             report.indexed += page.looked_at

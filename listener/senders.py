@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from listener import elastic, observations
-from listener.batches import Batch, Shared, ToPark
+from listener.batches import Batch, Shared
 from listener.bulk import Outcome, Verdict, generation_of
 from listener.documents import DocumentSource
 from listener.observations import Observe
 from listener.outages import Outage
+from listener.parking import TOO_MANY, ToPark
 from listener.refresh import RefreshPace
 from listener.sink import Sent, Versions, send
 
@@ -87,7 +88,7 @@ class Senders:
     def _answered(self, batch: Batch, sent: Sent) -> None:
         counts = {"written": 0, "deleted": 0, "retried": 0}
         worst: Verdict | None = None
-        fenced = False
+        fenced = braked = False
         with self._shared.lock:
             for place, verdict in enumerate(sent.verdicts):
                 settled = self._settle(batch, place, verdict)
@@ -97,6 +98,7 @@ class Senders:
                 elif settled is not Outcome.PARK:
                     counts["retried"] += 1
                     fenced = fenced or settled is Outcome.FENCED
+                    braked = braked or verdict.outcome is Outcome.PARK
                     if settled is Outcome.FENCED and verdict.stored_version is not None:
                         stored = generation_of(verdict.stored_version)
                         self._shared.above = max(self._shared.above, stored)
@@ -125,7 +127,8 @@ class Senders:
         elif not fenced or generation_of(batch.version) >= self._versions.generation:
             if fenced:
                 self._on_fenced()
-            self._outage.failed(worst.reason, held=worst.outcome is Outcome.HOLD)
+            reason = f"{TOO_MANY}: {worst.reason}" if braked else worst.reason
+            self._outage.failed(reason, held=worst.outcome is Outcome.HOLD, braked=braked)
         # else: an earlier generation of our own; it is read again under the one in force
 
     def _settle(self, batch: Batch, place: int, verdict: Verdict) -> Outcome:
@@ -134,16 +137,15 @@ class Senders:
         one = batch.documents[place]
         jobs = batch.items[one.key]
         outcome = verdict.outcome
-        if outcome is Outcome.PARK and shared.brake(verdict.reason):
+        if outcome is Outcome.PARK and not shared.parking.refused(
+            ToPark(batch.document, one.key, one.id, jobs, verdict.reason)
+        ):
             outcome = Outcome.HOLD
         if outcome is Outcome.DONE:
-            shared.good()
+            loading = shared.targets[batch.document].loading is not None
+            shared.parking.accepted(batch.document, one.id, everywhere=not loading)
             shared.finish(batch.document, one.key, jobs)
-            if (self._sources[batch.document].name, one.id) in shared.parked:
-                shared.to_clear.append((batch.document, one.id))
-        elif outcome is Outcome.PARK:
-            shared.to_park.append(ToPark(batch.document, one.key, jobs, verdict.reason))
-        else:
+        elif outcome is not Outcome.PARK:
             shared.give_back(batch.document, one.key, jobs)
         return outcome
 

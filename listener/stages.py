@@ -119,8 +119,7 @@ class Stages:
         self._inbox = Inbox(parts.types, doorbells, self.pipeline)
 
         def compare(connection: postgres.Connection, kind: Kind, index: str) -> Comparison:
-            aside = {one for name, one in parked.read(connection) if name == kind.index}
-            return Comparison(kind.source, client, index, aside)
+            return Comparison(kind.source, client, index, parked.ids(connection, kind.index))
 
         def ensure(connection: postgres.Connection) -> None:
             try:

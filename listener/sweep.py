@@ -20,6 +20,7 @@ from psycopg import sql
 from listener import sqlfiles
 from listener.changes import Change, Key, KeyType, Watch, canonical_key, decode_keys
 from listener.marks import Marks
+from listener.parked import RETRIED, read_request
 from listener.postgres import Connection
 from listener.recent import Recent
 
@@ -38,7 +39,8 @@ _STAMP: Final = {False: "timestamptz", True: "timestamp"}
 class Swept:
     """Changes of one page, and whose: `table` is the watch's id or `journal`.
 
-    `reconcile`: watches of which changes may be lost, when that was, and why.
+    `reconcile`: watches of which changes may be lost, when that was, and why. `retry`: index and
+    ids of parked documents that a person wants tried again.
     """
 
     table: str
@@ -46,6 +48,7 @@ class Swept:
     rows: int
     seconds: float
     reconcile: tuple[tuple[str, datetime, str], ...] = ()
+    retry: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 class Sweep:
@@ -182,24 +185,28 @@ class Sweep:
             ).fetchall()
             keys_of: dict[str, dict[Key, None]] = {}  # small commits are small rows: few changes
             lost: list[tuple[str, datetime, str]] = []
+            retry: list[tuple[str, tuple[str, ...]]] = []
             for at, row_id, watch, kind, keys, reason in rows:
                 # a watch of an earlier configuration, whose change led to a full load, is no matter
                 one = self._watches.get(watch)
                 if one is None or (silent and one.notify == "rows"):
                     continue
                 if self._first_time(("journal", row_id), at):
+                    asked = read_request(keys) if reason == RETRIED else None
                     change = self._journalled(watch, kind, keys)
-                    if change is None:
+                    if asked is not None:
+                        retry.append(asked)
+                    elif change is None:
                         lost.append((watch, at, reason or "a row that cannot be read"))
                     else:
                         keys_of.setdefault(watch, {}).update(dict.fromkeys(change.keys))
-            if keys_of or lost:
+            if keys_of or lost or retry:
                 changes = tuple(
                     Change(watch, "keys", tuple(keys)) for watch, keys in keys_of.items()
                 )
-                count = sum(len(one.keys) for one in changes) + len(lost)
+                count = sum(len(one.keys) for one in changes) + len(lost) + len(retry)
                 seconds = time.monotonic() - started
-                yield Swept("journal", changes, count, seconds, tuple(lost))
+                yield Swept("journal", changes, count, seconds, tuple(lost), tuple(retry))
             if len(rows) < JOURNAL_PAGE:
                 return
             after, after_id = rows[-1][0], rows[-1][1]

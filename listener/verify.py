@@ -69,9 +69,7 @@ class Verification:
 
     def run(self, kind: Kind) -> Verdict:
         """Compare one kind of document. Raises Stopped, and the errors of both clients."""
-        aside = {
-            doc_id for index, doc_id in self._parked.read(self._connection) if index == kind.index
-        }
+        aside = self._parked.ids(self._connection, kind.index)
         comparison = Comparison(kind.source, self._client, kind.index, aside)
         report = Report(kind.index)
         progress = Progress(kind.index, kind.source.estimate(self._connection), self._observe)

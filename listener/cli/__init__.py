@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from listener import __version__
-from listener.cli import check, health, kibana, load, run, verify
+from listener.cli import check, health, kibana, load, parked, run, verify
 from listener.cli import triggers as triggers_command
 from listener.config import Config
 from listener.lifecycle import Stop, one_heap, stop_on_signals
@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         )
     )
     verify.arguments(commands.add_parser("verify", help=verify.HELP, description=verify.HELP))
+    parked.arguments(commands.add_parser("parked", help=parked.HELP, description=parked.HELP))
     commands.add_parser("check", help=check.HELP, description=check.HELP)
     commands.add_parser("health", help=health.HELP, description=health.HELP)
     one = commands.add_parser("kibana", help=kibana.HELP, description=kibana.HELP)
@@ -70,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = top.parse_args(arguments)
     if given.once and given.command not in (None, "run"):
         top.error("--once goes with run")
+    if given.command == "parked" and given.json and given.retry:
+        top.error("--json goes without --retry")
     if given.command == "verify" and given.allow_deletes and not given.repair:
         top.error("--allow-deletes goes with --repair")
     try:
@@ -94,6 +97,7 @@ def _command(given: argparse.Namespace, config: Config, path: Path) -> int:
         "verify": lambda: verify.run(
             config, observe, stop, repair=given.repair, allow_deletes=given.allow_deletes
         ),
+        "parked": lambda: parked.run(config, observe, stop, given),
         "check": lambda: check.run(config, path),
         "health": lambda: health.run(config),
         "kibana": lambda: kibana.run(config, stop, given.timeout),

@@ -9,9 +9,7 @@ from typing import Final
 from listener.config import Config
 from listener.state import Heartbeat, heartbeat_path, read_heartbeat
 
-HELP: Final = (
-    "0 when the daemon gives signs of life and waits for no word on deletes, else 1 and why"
-)
+HELP: Final = "0 when the daemon gives signs of life and waits for no person's word, else 1 and why"
 TICKS: Final = 3
 AT_LEAST: Final = 10.0
 """Seconds: a busy machine may well hold up three short ticks."""
@@ -22,7 +20,8 @@ def run(config: Config) -> int:
 
     It asks whether the process works, not whether the servers do: a daemon that waits for
     PostgreSQL is healthy, and restarting it would not help. One that waits for a person's word on
-    deletes is not: nobody would notice.
+    deletes is not, nor one before which so many documents are refused that it holds them all:
+    nobody would notice.
     """
     heartbeat = read_heartbeat(config.state_file_name)
     if heartbeat is None:
@@ -45,7 +44,7 @@ def judge(heartbeat: Heartbeat, now: float) -> tuple[bool, str]:
         # From the future: the clock was set back, and the daemon has not written since.
         when = f"{age:.0f} s ago" if age > 0 else f"{-age:.0f} s ahead of the clock"
         return False, f"the last heartbeat was {when} (limit {limit:g} s): {told}"
-    if heartbeat.state == "guarded":
+    if heartbeat.state in ("guarded", "braked"):
         return False, told  # a person must decide, and nobody looks at a green light
     if heartbeat.last_processed is None:
         return True, f"{told}; no watermark yet"

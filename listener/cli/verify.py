@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from listener.control import ControlDocument
 from listener.daemon import Daemon, Status
 from listener.history import ALLOWED, ASKED
 from listener.lifecycle import Stop, Stopped
-from listener.notifications import lock_holder
+from listener.notifications import lock_holder, ring
 from listener.observations import Observe
 from listener.parked import ParkedTable
 from listener.postgres import Connection
@@ -156,8 +155,4 @@ class _Verify:
             self._ring()
 
     def _ring(self) -> None:
-        watch = self._parts.watches[0].id
-        self._connection.execute(
-            "SELECT pg_catalog.pg_notify(%s, %s)",
-            (self._schema, json.dumps({"v": 1, "w": watch, "sweep": True})),
-        )
+        ring(self._connection, self._schema, self._parts.watches[0].id)

@@ -1,0 +1,238 @@
+"""`listener parked`: documents that were put aside, and why; with --retry send them again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Final
+
+import psycopg
+from psycopg import errors
+
+from listener import assembly, postgres
+from listener.config import Config
+from listener.daemon import Daemon, Status
+from listener.lifecycle import Stop
+from listener.notifications import lock_holder, ring
+from listener.observations import Observe
+from listener.parked import ParkedDocument, ParkedTable, explain
+from listener.postgres import Connection
+
+HELP: Final = "list the documents that were put aside, and why; with --retry try them again"
+SOME: Final = 1
+PATIENCE: Final = 30.0
+"""Seconds of waiting for the active daemon's verdicts."""
+_LOOK: Final = 0.2
+
+Place = tuple[str, str]
+"""Index and id."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument("ids", nargs="*", metavar="ID", help="only these documents")
+    parser.add_argument("--index", metavar="NAME", help="only documents of this index")
+    parser.add_argument(
+        "--retry",
+        action="store_true",
+        help="read them and send them again: asks the active daemon to, or does it where there "
+        "is none",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace) -> int:
+    """Print what is parked: 0 nothing, 1 something, 2 configuration, 3 a server is away."""
+    try:
+        with postgres.connect(config.postgres, "listener: parked") as connection:
+            chosen = _Choice(config, connection, given.index, given.ids)
+            found = chosen.read()
+            if not given.retry:
+                _tell(found, config, as_json=given.json)
+                return SOME if found else int(Status.OK)
+            return _Retry(config, observe, stop, connection, chosen).run(found)
+    except (errors.UndefinedTable, errors.InvalidSchemaName):
+        schema = config.postgres.db_schema
+        print(
+            f"listener: there is no table {schema}.parked in this database: `listener triggers "
+            "install` makes it",
+            file=sys.stderr,
+        )
+        return int(Status.USAGE)
+    except psycopg.Error as error:
+        print(f"listener: PostgreSQL: {postgres.describe(error)}", file=sys.stderr)
+        return int(Status.GAVE_UP if postgres.is_passing(error) else Status.USAGE)
+    except ValueError as error:
+        print(f"listener: {error}", file=sys.stderr)
+        return int(Status.USAGE)
+
+
+class _Choice:
+    """What of the table is asked for."""
+
+    def __init__(
+        self, config: Config, connection: Connection, index: str | None, ids: Sequence[str]
+    ) -> None:
+        known = [document.index for document in config.documents]
+        self.table = ParkedTable(config.postgres.db_schema)
+        self._connection = connection
+        self._index = index
+        self._ids = frozenset(ids)
+        names = {one.index for one in self.table.read(connection)}
+        if index is not None and index not in names.union(known):
+            raise ValueError(f"no index {index!r}: the configuration has {', '.join(known)}")
+
+    def read(self) -> list[ParkedDocument]:
+        """The chosen documents as they stand in the table now."""
+        return [
+            one
+            for one in self.table.read(self._connection)
+            if (self._index is None or one.index == self._index)
+            and (not self._ids or one.id in self._ids)
+        ]
+
+
+def _tell(found: Sequence[ParkedDocument], config: Config, *, as_json: bool) -> None:
+    if as_json:
+        for one in found:
+            print(
+                json.dumps(
+                    {
+                        "index": one.index,
+                        "id": one.id,
+                        "reason": one.reason,
+                        "explanation": explain(one.reason),
+                        "first_at": _moment(one.first_at),
+                        "last_at": _moment(one.last_at),
+                        "count": one.count,
+                    },
+                    ensure_ascii=False,
+                )
+            )
+        return
+    if not found:
+        print("nothing is parked")
+        return
+    known = {document.index for document in config.documents}
+    for index, documents in groupby(found, key=lambda one: one.index):
+        group = list(documents)
+        foreign = "" if index in known else " (an index of an earlier configuration)"
+        print(f"{index}{foreign}: {len(group)} parked")
+        for one in group:
+            print(f"  {_shown(one.id)}")
+            print(f"    refused {_times(one)}")
+            print(f"    {_shown(one.reason)}")
+            text = explain(one.reason)
+            if text:
+                print(f"    {text}")
+    print("each is tried again when one of its rows changes; all of them: listener parked --retry")
+
+
+def _times(one: ParkedDocument) -> str:
+    if one.count == 1:
+        return f"once, {_moment(one.first_at)}"
+    return f"{one.count} times, first {_moment(one.first_at)}, last {_moment(one.last_at)}"
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _shown(text: str) -> str:
+    """On one line, and so that a terminal does nothing: ids and reasons may hold anything."""
+    if text and text.strip() == text and text.isprintable():
+        return text
+    return json.dumps(text, ensure_ascii=not text.isprintable())
+
+
+class _Retry:
+    """Has parked documents tried again, and tells what came of it."""
+
+    def __init__(
+        self,
+        config: Config,
+        observe: Observe,
+        stop: Stop,
+        connection: Connection,
+        chosen: _Choice,
+    ) -> None:
+        self._config = config
+        self._observe = observe
+        self._stop = stop
+        self._connection = connection
+        self._chosen = chosen
+        self._schema = config.postgres.db_schema
+
+    def run(self, found: Sequence[ParkedDocument]) -> int:
+        """0: none of these is parked any more; 1: some are; 3: nobody has tried them in time."""
+        if not found:
+            print("nothing is parked")
+            return int(Status.OK)
+        parts = assembly.assemble(self._config, self._connection)
+        watch_of = {
+            kind.index: next(
+                w for w, numbers in parts.documents_of.items() if kind.number in numbers
+            )
+            for kind in parts.kinds
+        }
+        before = {(one.index, one.id): one for one in found if one.index in watch_of}
+        self._forget([one for one in found if one.index not in watch_of])
+        with self._connection.transaction():
+            for index, group in groupby(before, key=lambda place: place[0]):
+                ids = [doc_id for _, doc_id in group]
+                self._chosen.table.ask(self._connection, watch_of[index], index, ids)
+            ring(self._connection, self._schema, parts.watches[0].id)
+        if not before:
+            return int(Status.OK)
+        if lock_holder(self._connection, self._schema) is not None:
+            print(f"asked the active daemon to try {len(before)} again")
+            self._wait(before)
+        else:
+            status = Daemon(self._config, observe=self._observe, stop=self._stop, once=True).run()
+            if status not in (Status.OK, Status.PARKED):
+                return int(status)
+        return self._result(before)
+
+    def _forget(self, leftovers: Iterable[ParkedDocument]) -> None:
+        for index, group in groupby(leftovers, key=lambda one: one.index):
+            ids = [one.id for one in group]
+            self._chosen.table.clear(self._connection, index, ids)
+            print(f"{index}: {len(ids)} forgotten: no document of the configuration has this index")
+
+    def _wait(self, before: dict[Place, ParkedDocument]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while self._untried(before) and time.monotonic() < deadline:
+            if self._stop.wait(_LOOK):
+                return
+
+    def _now(self) -> dict[Place, ParkedDocument]:
+        return {(one.index, one.id): one for one in self._chosen.read()}
+
+    def _untried(self, before: dict[Place, ParkedDocument]) -> list[Place]:
+        """Those that are parked as they were."""
+        now = self._now()
+        return [
+            place for place, one in before.items() if place in now and now[place].count == one.count
+        ]
+
+    def _result(self, before: dict[Place, ParkedDocument]) -> int:
+        untried = set(self._untried(before))
+        now = self._now()
+        still = [now[place] for place in before if place in now and place not in untried]
+        cleared = len(before) - len(still) - len(untried)
+        print(f"{len(before)} tried again: {cleared} parked no longer, {len(still)} still refused")
+        for one in still:
+            print(f"  {one.index} {_shown(one.id)}: {_shown(one.reason)}")
+        if untried:
+            print(
+                f"{len(untried)} not tried yet: the daemon has not come to them in {PATIENCE:g} s. "
+                "Its log says what it waits for, `listener health` too; it will try them then.",
+                file=sys.stderr,
+            )
+            return int(Status.GAVE_UP)
+        return SOME if still else int(Status.OK)

@@ -1,0 +1,115 @@
+"""Who is put aside, when it is too many, and which verdict counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from listener.parked import explain, read_request
+from listener.parking import SAME_REASON, Parking, ToPark
+
+
+def refusal(number: int, reason: str = "mapper_parsing_exception: no") -> ToPark:
+    """A refusal of one document."""
+    return ToPark(0, (str(number),), str(number), (), reason)
+
+
+def test_a_row_of_refusals_for_one_reason_is_no_documents_fault() -> None:
+    """A good one between them, or another reason, begins a new row."""
+    parking = Parking(10_000)
+    for number in range(SAME_REASON - 1):
+        assert parking.refused(refusal(number))
+    assert not parking.refused(refusal(1000))
+    assert not parking.refused(refusal(1000))  # still
+    assert parking.refused(refusal(1001, "illegal_argument_exception: no"))
+    parking.accepted(0, "1002", everywhere=True)
+    assert parking.refused(refusal(1000))
+
+
+def test_rows_of_the_query_and_of_the_index_are_apart() -> None:
+    """What could be read says nothing of what Elasticsearch takes, nor the other way."""
+    parking = Parking(10_000)
+    for number in range(3 * SAME_REASON):
+        assert parking.refused(refusal(number, "division by zero"), unread=True)
+        parking.readable()
+    for number in range(SAME_REASON - 1):
+        parking.readable()
+        assert parking.refused(refusal(1000 + number))
+    assert not parking.refused(refusal(2000))
+
+
+def test_more_than_the_limit_is_held() -> None:
+    """Those that wait to be written down count; a known one that is refused again does not."""
+    parking = Parking(3)
+    for number in range(3):
+        assert parking.refused(refusal(number))
+        parking.accepted(0, "good", everywhere=True)
+    assert not parking.refused(refusal(3))
+    parking.known = {(0, one.id) for one in parking.to_park}
+    parking.to_park.clear()
+    assert not parking.refused(refusal(3))
+    assert parking.refused(refusal(1))
+
+
+def test_known_ones_are_tried_again_without_the_brake() -> None:
+    """A person may have any number of them tried again."""
+    parking = Parking(10_000)
+    parking.known = {(0, str(number)) for number in range(5 * SAME_REASON)}
+    for number in range(5 * SAME_REASON):
+        assert parking.refused(refusal(number))
+
+
+def test_the_later_verdict_counts() -> None:
+    """Accepted and then refused again, before our table was told: it stays parked."""
+    parking = Parking(10)
+    parking.known = {(0, "1")}
+    parking.accepted(0, "1", everywhere=True)
+    assert not parking.noted
+    assert parking.to_clear == {(0, "1")}
+    parking.refused(refusal(1))
+    assert parking.to_clear == set()
+    assert [one.id for one in parking.to_park] == ["1"]
+
+
+def test_accepted_by_an_index_that_is_being_loaded_only() -> None:
+    """The index in use still has its old content."""
+    parking = Parking(10)
+    parking.known = {(0, "1")}
+    parking.accepted(0, "1", everywhere=False)
+    assert parking.noted
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("document_parsing_exception: [1:2] failed to parse field [title]", "mapping"),
+        ("mapper_parsing_exception: failed to parse", "mapping"),
+        ("strict_dynamic_mapping_exception: mapping set to strict", "Add it"),
+        ("illegal_argument_exception: immense term", "keyword"),
+        ("an id of 513 bytes: 1 to 512 fit", "512"),
+        ("the query returned NULL as the document", "not NULL"),
+        ("division by zero (SQLSTATE 22012)", "query fails"),
+        ("the whole request: 413 Request Entity Too Large", "max_content_length"),
+    ],
+)
+def test_reasons_are_explained(reason: str, word: str) -> None:
+    """Each kind of reason says what can be done."""
+    assert word in explain(reason)
+
+
+def test_an_unknown_reason_is_left_to_speak_for_itself() -> None:
+    """Nothing is made up."""
+    assert explain("something new") == ""
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [None, "", "[]", "{", '{"index": 1, "ids": []}', '{"index": "a", "ids": [1]}', "[" * 9999],
+)
+def test_a_request_that_cannot_be_read(keys: str | None) -> None:
+    """It is none."""
+    assert read_request(keys) is None
+
+
+def test_a_request() -> None:
+    """Index and ids."""
+    assert read_request('{"index": "a", "ids": ["1", ""]}') == ("a", ("1", ""))
