@@ -1,0 +1,14 @@
+"""All kinds of faults, by name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.chaos import daemons, databases, operations, rows, searches
+from tests.chaos.fault import Fault
+
+FAULTS: Final[dict[str, Fault]] = {
+    one.name: one
+    for module in (daemons, databases, searches, rows, operations)
+    for one in module.FAULTS
+}

@@ -1,0 +1,102 @@
+"""A settle point: everything heals, writers pause, and the index must come to equal the query."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.daemons import remember_state
+from tests.chaos.world import World
+from tests.plugins.convergence import Differences, differences
+from tests.soak.stage import Stage
+
+PATIENCE = 90.0
+"""Seconds until a difference that stays is a divergence."""
+MEMORY = 300 * 1024 * 1024
+"""Resident bytes that no daemon may reach."""
+_BUSY = 60.0
+"""Seconds in which a writer ends its transaction."""
+
+
+class Diverged(Exception):
+    """The index does not come to equal the query."""
+
+    def __init__(self, found: Differences, seconds: float) -> None:
+        super().__init__(f"index is not query after {seconds:.0f} s:\n{found.report()}")
+        self.found = found
+
+
+class Broken(Exception):
+    """Another promise was broken: the message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a settle point went."""
+
+    seconds: float
+    """From the end of the last write until index = query."""
+    guarded: bool
+    """A daemon waited for a word on deletes, as it should, and was given it."""
+
+
+def settle(stage: Stage, patience: float = PATIENCE) -> Settled:
+    """Raises Diverged, or Broken, and NotInTime for writers that do not end."""
+    world = stage.world
+    world.heal()
+    with stage.writers.gate.closed(_BUSY):
+        began = time.monotonic()
+        guarded = wait_converged(world, patience)
+        seconds = time.monotonic() - began
+        check(stage)
+        remember_state(world)
+    return Settled(seconds, guarded)
+
+
+def wait_converged(world: World, patience: float) -> bool:
+    """Wait for index = query; whether a person had to allow deletes. Raises Diverged."""
+    began = time.monotonic()
+    guarded = False
+    while found := compared(world):
+        if time.monotonic() - began > patience:
+            raise Diverged(found, time.monotonic() - began)
+        if not guarded and found.orphaned and _waits_for_a_word(world):
+            guarded = True
+            process = world.active.command("verify", "--repair", "--allow-deletes")
+            world.wait(lambda p=process: not p.running, seconds=30)  # type: ignore[misc]
+            world.active.bury(process)
+        world.rest(0.2)
+    return guarded
+
+
+def compared(world: World) -> Differences:
+    """Where index and query do not agree now."""
+    scene = world.scene
+    config: Path = scene.config
+    return differences(config, scene.postgres.dsn(scene.database), scene.search.url)
+
+
+def check(stage: Stage) -> None:
+    """What must be so beside index = query. Raises Broken."""
+    world = stage.world
+    if stage.crashes:
+        raise Broken(f"a daemon crashed: {stage.crashes[0]}")
+    for seat in world.seats:
+        seat.measure()
+        if not seat.running:
+            raise Broken(f"the daemon {seat.name} ended by itself")
+        if seat.most_memory > MEMORY:
+            raise Broken(f"the daemon {seat.name} took {seat.most_memory >> 20} MB")
+        if seat.process.found("crashed"):
+            raise Broken(f"the daemon {seat.name} crashed")
+    trouble = stage.writers.trouble
+    if trouble:
+        raise Broken("writers: " + "\n  ".join(trouble[:5]))
+    [(parked,)] = world.scene.admin("SELECT count(*) FROM listener.parked")
+    if parked:
+        raise Broken(f"{parked} documents are parked")
+
+
+def _waits_for_a_word(world: World) -> bool:
+    return any(seat.running and seat.process.found("deletes_guarded") for seat in world.seats)
