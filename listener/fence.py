@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import elasticsearch
 
@@ -20,9 +20,16 @@ from listener.observations import Observe
 from listener.pipeline import Pipeline
 from listener.sink import Target, Versions, write_alias
 
+_TRIES: Final = 5
+"""How often aliases are read anew where a call found others than it had read."""
+
 
 def _owned(name: str) -> re.Pattern[str]:
     return re.compile(re.escape(name) + r"\.[wl](\d+)\Z")
+
+
+def _removal(index: str, alias: str) -> dict[str, Any]:
+    return {"remove": {"index": index, "alias": alias, "must_exist": True}}
 
 
 class FencedOut(Exception):
@@ -106,14 +113,48 @@ class Fence:
             if place is not None and self._indexes.get(place) is None:
                 self.loading[number] = None  # it takes no alias; its load begins anew
 
-    def point(self, more: Sequence[dict[str, Any]] = ()) -> None:
-        """Point the write aliases to current and loading indexes, in one call, with `more`.
+    def point(self, swap: tuple[str, str] | None = None) -> None:
+        """Point the write aliases to current and loading indexes, in one call.
 
-        Call it with `lock` held and the pipeline quiet. Raises FencedOut where a higher
-        generation is seen.
+        `swap`: an alias of users, which leads to this index from the same moment on. Call it with
+        `lock` held and the pipeline quiet. Raises FencedOut where a higher generation is seen.
         """
         generation = self._versions.generation
-        actions: list[dict[str, Any]] = list(more)
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                self._indexes.update_aliases(self._actions(generation, swap))
+                break
+            except elasticsearch.NotFoundError:  # they changed between the look and the call
+                if not tries_left:
+                    raise
+        # a call of ours that was delayed until after another's swap must not go unnoticed
+        self.confirm()
+        for number, name in enumerate(self._names):
+            targets = self._pipeline.targets[number]
+            targets.current = (
+                Target(write_alias(name, generation), lenient=self.lenient[number])
+                if self.current[number] is not None
+                else None
+            )
+            targets.loading = (
+                Target(write_alias(name, generation, loading=True))
+                if self.loading[number] is not None
+                else None
+            )
+
+    def _actions(self, generation: int, swap: tuple[str, str] | None) -> list[dict[str, Any]]:
+        """What turns the aliases as they are now into those that are wanted.
+
+        A call that is delayed past our patience may arrive after later ones. It must not bring
+        back an alias that they removed, through which a bulk of as long ago would be accepted: so
+        each removal must find its alias, or the servers refuse the whole call.
+        """
+        actions: list[dict[str, Any]] = []
+        if swap is not None:
+            alias, place = swap
+            former = self._indexes.aliases(alias).get(alias, [])
+            actions += [_removal(name, alias) for name in former if name != place]
+            actions.append({"add": {"index": place, "alias": alias}})
         for number, name in enumerate(self._names):
             wanted = {
                 write_alias(name, generation): self.current[number],
@@ -130,27 +171,13 @@ class Fence:
                     if wanted.get(alias) == place:
                         del wanted[alias]
                     else:
-                        actions.append({"remove": {"index": place, "alias": alias}})
+                        actions.append(_removal(place, alias))
             actions += [
                 {"add": {"index": place, "alias": alias}}
                 for alias, place in wanted.items()
                 if place is not None
             ]
-        self._indexes.update_aliases(actions)
-        # a call of ours that was delayed until after another's swap must not go unnoticed
-        self.confirm()
-        for number, name in enumerate(self._names):
-            targets = self._pipeline.targets[number]
-            targets.current = (
-                Target(write_alias(name, generation), lenient=self.lenient[number])
-                if self.current[number] is not None
-                else None
-            )
-            targets.loading = (
-                Target(write_alias(name, generation, loading=True))
-                if self.loading[number] is not None
-                else None
-            )
+        return actions
 
     def confirm(self) -> None:
         """Raises FencedOut where the control document holds another generation than ours."""

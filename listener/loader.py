@@ -165,16 +165,10 @@ class Loader:
             )
         with self._fence.lock, self._pipeline.quiet():
             former = self._indexes.aliases(kind.index).get(kind.index, [])
-            actions = [
-                {"remove": {"index": name, "alias": kind.index}}
-                for name in former
-                if name != load.physical
-            ]
-            actions.append({"add": {"index": load.physical, "alias": kind.index}})
             self._fence.current[kind.number] = load.physical
             self._fence.lenient[kind.number] = False
             self._fence.loading[kind.number] = None
-            self._fence.point(actions)
+            self._fence.point((kind.index, load.physical))
         found = self._indexes.get(load.physical)
         self._keeper.load_complete(
             kind.index, found.uuid if found else "", load.started_at if proven else None

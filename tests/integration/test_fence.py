@@ -1,0 +1,131 @@
+"""The fence on a real Elasticsearch: calls that arrive late, and aliases that changed meanwhile."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import elasticsearch
+import pytest
+
+from listener import elastic
+from listener.config import ElasticsearchConfig
+from listener.control import ControlDocument
+from listener.fence import Fence
+from listener.indexes import Indexes, read_config
+from listener.observations import Observation
+from listener.pipeline import Pipeline
+from listener.sink import Versions
+from playground.search import SearchServer
+
+
+class QuietPipeline:
+    """What the fence needs of a pipeline that has nothing to do."""
+
+    above = 0
+
+    def __init__(self) -> None:
+        self.targets = [type("Targets", (), {"current": None, "loading": None})()]
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Nothing is in flight."""
+        yield
+
+    def raised(self) -> None:
+        """Nobody waits for it."""
+
+
+@pytest.fixture
+def client(search_server: SearchServer) -> Iterator[elastic.Client]:
+    """A client as the daemon has it."""
+    client = elastic.connect(ElasticsearchConfig.model_validate({"urls": [search_server.url]}))
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def indexes(client: elastic.Client, index_prefix: str, tmp_path: Path) -> Indexes:
+    """Two indexes of one pipeline."""
+    indexes = Indexes(client, "test")
+    path = tmp_path / "index_config.json"
+    path.write_text(json.dumps({"mappings": {"dynamic": "strict", "properties": {}}}))
+    for name in ("old", "new"):
+        made = indexes.create(f"{index_prefix}-{name}", read_config(path), "abcd")
+        # somebody's: an empty index without one is cleared away
+        indexes.update_aliases([{"add": {"index": made.name, "alias": f"users-{made.name}"}}])
+    return indexes
+
+
+def fence(client: elastic.Client, indexes: Indexes, prefix: str) -> Fence:
+    """A fence of a process of its own."""
+    control = ControlDocument(client, f"{prefix}-control", "test")
+    control.prepare()
+    observed: list[Observation] = []
+    made = Fence(
+        control=control,
+        indexes=indexes,
+        versions=Versions(),
+        pipeline=cast(Pipeline, QuietPipeline()),
+        names=[prefix],
+        observe=observed.append,
+    )
+    made.current[0] = f"{prefix}-old"
+    return made
+
+
+class Late:
+    """Keeps the calls of one process back, as a network may."""
+
+    def __init__(self, indexes: Indexes, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[list[dict[str, Any]]] = []
+        self.deliver = indexes.update_aliases
+        monkeypatch.setattr(indexes, "update_aliases", self.calls.append)
+
+
+def test_a_late_call_does_not_bring_an_alias_back(
+    client: elastic.Client,
+    indexes: Indexes,
+    index_prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A swap that arrives when a later generation has its own aliases is refused whole."""
+    first = fence(client, indexes, index_prefix)
+    first.raise_generation()
+    first.point((index_prefix, f"{index_prefix}-old"))
+    with monkeypatch.context() as patch:
+        late = Late(indexes, patch)
+        first.current[0] = f"{index_prefix}-new"
+        first.point((index_prefix, f"{index_prefix}-new"))
+    second = fence(client, indexes, index_prefix)
+    second.raise_generation()
+    before = client.indices.get_alias(index=f"{index_prefix}-*").body
+    for actions in late.calls:
+        with pytest.raises(elasticsearch.NotFoundError):
+            late.deliver(actions)
+    assert client.indices.get_alias(index=f"{index_prefix}-*").body == before
+    assert list(indexes.aliases(f"{index_prefix}.*")) == [f"{index_prefix}.w2"]
+
+
+def test_aliases_that_change_between_the_look_and_the_call(
+    client: elastic.Client,
+    indexes: Indexes,
+    index_prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are read anew: what a late call of ours has done does not end the session."""
+    one = fence(client, indexes, index_prefix)
+    one.raise_generation()
+    deliver = indexes.update_aliases
+
+    def beaten(actions: list[dict[str, Any]]) -> None:
+        monkeypatch.setattr(indexes, "update_aliases", deliver)
+        deliver([{"remove": {"index": f"{index_prefix}-old", "alias": f"{index_prefix}.w1"}}])
+        deliver(actions)
+
+    monkeypatch.setattr(indexes, "update_aliases", beaten)
+    one.renew()
+    assert indexes.aliases(f"{index_prefix}.*") == {f"{index_prefix}.w2": [f"{index_prefix}-old"]}
