@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
+import elasticsearch
+
 from listener import elastic, postgres
 from listener.assembly import Assembly, TriggersWrong, ensure_triggers, triggers_wrong
 from listener.backoff import Backoff
@@ -192,7 +194,8 @@ class Stages:
     def _renew_fence(self) -> bool:
         try:
             self._fence.renew()
-        except FencedOut:
+        except (FencedOut, elasticsearch.NotFoundError):
+            # an index that is gone takes no alias: a new session finds out, and loads it
             self._inbox.on_fenced()
             return False
         return True

@@ -164,3 +164,19 @@ def test_blocked_index_holds_everything(scene: Scene, block: str) -> None:
     assert not daemon.found("parked")
     daemon.stop()
     scene.assert_converged()
+
+
+def test_index_deleted_while_a_request_has_no_answer(scene: Scene, proxy: TcpProxy) -> None:
+    """The next generation finds no index to point to: a new session finds out, and loads it."""
+    daemon = scene.serve()
+    [index] = scene.physical()
+    mark = daemon.mark()
+    proxy.stop()
+    scene.sql("UPDATE content.film_work SET title = title || ' unanswered'")
+    daemon.wait_for("waiting", after=mark, server="Elasticsearch")
+    scene.request("DELETE", f"/{index}")
+    proxy.start()
+    daemon.wait_for("loaded", after=mark)
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
