@@ -41,6 +41,8 @@ class Verdict:
     stored_version: int | None = None
 
 
+_DONE: Final = Verdict(Outcome.DONE)
+
 DOCUMENT_FAULTS: Final = frozenset(
     {
         "document_parsing_exception",
@@ -60,13 +62,26 @@ _NO_ROOM: Final = frozenset(
         "timeout_exception",
     }
 )
+_SHOWN: Final = 500
+"""Characters of a reason that are told: an id alone may have 512."""
 _ALIAS_GONE: Final = frozenset({"index_not_found_exception"})
 _PREVIEW: Final = re.compile(r"\.? *Preview of field's value: '.*'", re.DOTALL)
 """What users wrote does not belong into logs."""
-_STORED: Final = re.compile(r"current version \[(\d+)\]")
+_STORED: Final = re.compile(
+    r".*version conflict, current version \[([0-9]{1,19})\] is higher[^\[\]]*\[[0-9]+\]\Z",
+    re.DOTALL,
+)
+"""The id stands before it, and may say the same words."""
 _BLOCK: Final = re.compile(r"(?:index \[([^\]]+)\] )?blocked by: \[\w+/(\d+)/")
 _CLOSED: Final = re.compile(r"\Aindex_closed_exception\b")
-_NO_PIPELINE: Final = re.compile(r"pipeline with id \[[^\]]*\] does not exist")
+_NO_PIPELINE: Final = re.compile(
+    r"(?:illegal_argument_exception: )?pipeline with id \[[^\]]*\] does not exist\Z"
+)
+"""From its first character to its last: in between, what users wrote may say so, too."""
+_TOO_LARGE: Final = re.compile(
+    r"rejected execution of (?:coordinating|primary) operation \[.*"
+    r"\b(?:coordinating|primary)_operation_bytes=([0-9]{1,19}), max_\w+_bytes=([0-9]{1,19})\]"
+)
 _LIFTS: Final = {
     "4": "POST /{index}/_open",
     "5": 'PUT /{index}/_settings {{"index.blocks.read_only": null}}',
@@ -129,43 +144,57 @@ def with_mend(reason: str, index: str = "INDEX") -> str:
     elif _CLOSED.match(reason):
         lifts = _LIFTS["4"]
     else:
-        lifts = _LIFTS["pipeline"] if _NO_PIPELINE.search(reason) else None
+        lifts = _LIFTS["pipeline"] if _NO_PIPELINE.match(reason) else None
     if lifts is None:
         return reason
     return f"{reason} Mend: {lifts.format(index=(found and found[1]) or index)}"
 
 
-def judge(item: Mapping[str, Any]) -> Verdict:
-    """The verdict on one item of a bulk's reply, by error type, not by status."""
-    ((operation, result),) = item.items()
+def never_fits(reason: str) -> bool:
+    """Whether a server has no room for a request of this size, however idle it is."""
+    found = _TOO_LARGE.search(reason)
+    return found is not None and int(found[1]) > int(found[2])
+
+
+def judge(item: Any) -> Verdict:
+    """The verdict on one item of a bulk's reply, by error type, not by status.
+
+    Never raises: an item of a shape that we do not know is held.
+    """
+    result = next(iter(item.values())) if isinstance(item, Mapping) and len(item) == 1 else None
+    if not isinstance(result, Mapping):
+        return Verdict(Outcome.HOLD, "an item of a bulk reply that is none")
     status = result.get("status")
     error = result.get("error")
     if error is None:
         # a delete of what was not there is what we wanted
-        done = status == 404 if operation == "delete" else False
-        if done or (isinstance(status, int) and 200 <= status < 300):
-            return Verdict(Outcome.DONE)
-        return Verdict(Outcome.HOLD, f"status {status} without an error")
+        if _is_status(status, 200, 299) or ("delete" in item and _is_status(status, 404, 404)):
+            return _DONE
+        return Verdict(Outcome.HOLD, f"status {str(status)[:20]} without an error")
     kind, reason = _kind(error)
-    index = error.get("index", "INDEX") if isinstance(error, Mapping) else "INDEX"
+    index = str(error.get("index", "INDEX")) if isinstance(error, Mapping) else "INDEX"
     stored = None
     if kind == "version_conflict_engine_exception":
         outcome = Outcome.CONFLICT
-        found = _STORED.search(reason)
+        found = _STORED.match(reason)
         stored = int(found.group(1)) if found else None
     elif kind in _ALIAS_GONE:
         outcome = Outcome.FENCED
     elif status in (429, 503) or kind in _NO_ROOM:
         outcome = Outcome.RETRY
-    elif kind in DOCUMENT_FAULTS and status == 400 and not _NO_PIPELINE.search(reason):
+    elif kind in DOCUMENT_FAULTS and status == 400 and not _NO_PIPELINE.match(reason):
         outcome = Outcome.PARK
     else:
         outcome = Outcome.HOLD
-    return Verdict(outcome, with_mend(f"{kind}: {reason}", index), stored)
+    return Verdict(outcome, with_mend(f"{kind}: {reason[:_SHOWN]}", index), stored)
+
+
+def _is_status(status: object, least: int, most: int) -> bool:
+    return type(status) is int and least <= status <= most
 
 
 def _kind(error: Any) -> tuple[str, str]:
     if isinstance(error, Mapping):
         reason = _PREVIEW.sub("", str(error.get("reason", "")))
-        return str(error.get("type", "unknown")), reason[:500]
-    return "unknown", str(error)[:500]
+        return str(error.get("type", "unknown"))[:_SHOWN], reason
+    return "unknown", str(error)

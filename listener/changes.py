@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -35,6 +34,9 @@ in PostgreSQL and in Elasticsearch."""
 
 _INTEGER_BITS: Final = {"smallint": 16, "integer": 32, "bigint": 64}
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})\Z", re.ASCII)
+_UUID: Final = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,21 @@ class PayloadError(ValueError):
     """A payload that is not ours, or not of this version."""
 
 
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name twice")
+    return members
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+_STRICT: Final = json.JSONDecoder(object_pairs_hook=_once_each, parse_constant=_no_constant)
+"""JSON as its standard has it: Python by itself takes NaN, and the last of two equal names."""
+
+
 def decode_payload(payload: str) -> Change | Barrier:
     """Read the payload of one notification.
 
@@ -90,13 +107,13 @@ def decode_payload(payload: str) -> Change | Barrier:
     re-read rows by key. Raises PayloadError with the reason, without repeating the payload.
     """
     try:
-        value = json.loads(payload)
+        value = _STRICT.decode(payload)
     except (ValueError, RecursionError) as error:
         raise PayloadError("not JSON") from error
     if not isinstance(value, dict):
         raise PayloadError("not a JSON object")
     version = value.get("v")
-    if version != PAYLOAD_VERSION or isinstance(version, bool):
+    if type(version) is not int or version != PAYLOAD_VERSION:  # neither true nor 1.0 is ours
         raise PayloadError("another version of the format")
     match value:
         case {"v": _, "barrier": str(nonce), **rest} if not rest and len(nonce) <= 64:
@@ -144,12 +161,10 @@ def _canonical_part(text: str, kind: KeyType) -> str:
             raise PayloadError(f"a part of a key is out of range for {kind}")
         return str(number)
     if kind == "uuid":
-        if len(text) != 36:
+        small = text.lower()
+        if not _UUID.match(small):
             raise PayloadError("a part of a key is no uuid")
-        try:
-            return str(uuid.UUID(text))
-        except ValueError as error:
-            raise PayloadError("a part of a key is no uuid") from error
+        return small
     if "\0" in text:
         raise PayloadError("a part of a key has a NUL character")
     try:

@@ -176,6 +176,9 @@ class DocumentSource:
             doc_id = self._returned_id(raw_id)
             if body is None:
                 faults[doc_id] = "the query returned NULL as the document"
+            elif not body.startswith(b"{") and not body[:1000].lstrip().startswith(b"{"):
+                # the server's answer would not say whose fault it is
+                faults[doc_id] = "the query returned JSON that is no object"
             elif doc_id in found:
                 faults[doc_id] = "the query returned two rows for this id"
             else:

@@ -77,11 +77,16 @@ class Inbox:
         self.want_sweep()
 
     def on_barrier(self, nonce: str) -> None:
-        """Everything that was queued before this barrier has been handed to the pipeline."""
+        """Everything that was queued before this barrier has been handed to the pipeline.
+
+        Whoever listens sees the nonce, and may send it too; but our own barrier is queued by then,
+        behind all that it speaks for, and the second one counts no more.
+        """
         with self._changed:
-            if nonce == self._nonce:
-                self._mark = self._pipeline.mark()
-                self._changed.notify_all()
+            if nonce != self._nonce or self._mark is not None:
+                raise PayloadError("a barrier that is not awaited")
+            self._mark = self._pipeline.mark()
+            self._changed.notify_all()
 
     # -- called by others ------------------------------------------------------------------------
 

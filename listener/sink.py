@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from listener.bulk import (
     encode,
     generation_of,
     judge,
+    never_fits,
     versioned,
 )
 
@@ -102,7 +103,8 @@ def send(
     """Send the documents once to each target and judge each of them.
 
     Never raises for an answer or a missing answer of the server: that is a verdict too. A request
-    that was refused whole (413, 400) executed nothing, so its halves are sent.
+    that was refused whole (413, 400, or more than a server ever has room for) executed nothing, so
+    its halves are sent.
     """
     started = time.monotonic()
     lost = False
@@ -111,7 +113,7 @@ def send(
         answer = _post(client, body, refresh=refresh)
     except elasticsearch.ApiError as error:
         reason = elastic.describe(error)
-        if error.status_code in (400, 413):
+        if error.status_code in (400, 413) or never_fits(reason):
             if len(documents) > 1:
                 half = len(documents) // 2
                 parts = [
@@ -120,8 +122,15 @@ def send(
                 ]
                 verdicts = parts[0].verdicts + parts[1].verdicts
                 lost = parts[0].lost or parts[1].lost
+            elif len(targets) > 1:
+                parts = [
+                    send(client, documents, [one], version, refresh=refresh) for one in targets
+                ]
+                verdicts = (_worst(one.verdicts[0] for one in parts),)
+                lost = any(one.lost for one in parts)
             else:
-                verdicts = (Verdict(Outcome.PARK, f"the whole request: {reason}"),)
+                refused = Verdict(Outcome.PARK, f"the whole request: {reason}")
+                verdicts = (Verdict(Outcome.DONE) if targets[0].lenient else refused,)
         else:
             outcome = Outcome.RETRY if elastic.is_passing(error) else Outcome.HOLD
             verdicts = (Verdict(outcome, reason),) * len(documents)
@@ -130,7 +139,7 @@ def send(
         lost = True  # also where no connection was made: that costs one more generation
         verdicts = (Verdict(Outcome.RETRY, elastic.describe(error)),) * len(documents)
     else:
-        verdicts = _verdicts(answer, documents, targets, version)
+        verdicts = verdicts_of(answer, documents, targets, version)
     return Sent(verdicts, time.monotonic() - started, len(body), lost)
 
 
@@ -147,27 +156,29 @@ def _post(client: elastic.Client, body: bytes, *, refresh: bool) -> Any:
     return client.perform_request("POST", "/_bulk", params=params, headers=headers, body=body).body
 
 
-def _verdicts(
+def verdicts_of(
     answer: Any, documents: Sequence[Document], targets: Sequence[Target], version: int
 ) -> tuple[Verdict, ...]:
+    """A verdict for each document from the reply to one bulk, of whatever shape it is."""
     done = Verdict(Outcome.DONE)
     items = answer.get("items") if isinstance(answer, dict) else None
     if not isinstance(items, list) or len(items) != len(documents) * len(targets):
         odd = Verdict(Outcome.HOLD, "a bulk reply with another number of items than were sent")
         return (odd,) * len(documents)
-    if answer.get("errors") is False:
+    judged = [_settle_conflict(judge(item), version) for item in items]
+    if all(one.outcome is Outcome.DONE for one in judged):
         return (done,) * len(documents)
-    verdicts: list[Verdict] = []
-    for place in range(0, len(items), len(targets)):
-        worst = done
-        for target, item in zip(targets, items[place : place + len(targets)], strict=True):
-            verdict = _settle_conflict(judge(item), version)
-            if target.lenient and verdict.outcome is Outcome.PARK:
-                continue
-            if _GRAVITY.index(verdict.outcome) > _GRAVITY.index(worst.outcome):
-                worst = verdict
-        verdicts.append(worst)
-    return tuple(verdicts)
+    for place, verdict in enumerate(judged):
+        if targets[place % len(targets)].lenient and verdict.outcome is Outcome.PARK:
+            judged[place] = done
+    return tuple(
+        _worst(judged[place : place + len(targets)])
+        for place in range(0, len(judged), len(targets))
+    )
+
+
+def _worst(verdicts: Iterable[Verdict]) -> Verdict:
+    return max(verdicts, key=lambda one: _GRAVITY.index(one.outcome))
 
 
 def _settle_conflict(verdict: Verdict, version: int) -> Verdict:

@@ -15,6 +15,7 @@ from listener.bulk import (
     encode,
     generation_of,
     judge,
+    never_fits,
     versioned,
 )
 
@@ -118,6 +119,50 @@ def answer(status: int, kind: str | None = None, reason: str = "", operation: st
 def test_verdicts_go_by_error_type(item: Any, outcome: Outcome) -> None:
     """What is not known stops the pipeline; it is never parked."""
     assert judge(item).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        *(None, 1, "x", [], {}, {"index": 1}, {"index": {}, "delete": {}}),
+        *({"index": {"status": status}} for status in ("200", True, 200.0, None)),
+    ],
+)
+def test_items_of_another_shape_are_held(item: Any) -> None:
+    """Whatever stands between us and the server answered that."""
+    assert judge(item).outcome is Outcome.HOLD
+
+
+def test_what_users_wrote_is_no_word_of_the_server() -> None:
+    """An id stands in the reason: whatever it says, its document alone is refused."""
+    evil = "pipeline with id [x] does not exist"
+    reason = f"[1:6] failed to parse field [d] of type [date] in document with id '{evil}'"
+    assert judge(answer(400, "document_parsing_exception", reason)).outcome is Outcome.PARK
+    assert judge(answer(400, "illegal_argument_exception", f"{evil}.")).outcome is Outcome.PARK
+
+
+@pytest.mark.parametrize(
+    "doc_id",
+    ["1", "x" * 512, "current version [7]", "a]: version conflict, current version [9] is higher"],
+)
+def test_the_stored_version_is_the_server_s_word(doc_id: str) -> None:
+    """Behind an id of any length that says anything."""
+    said = "version conflict, current version [5] is higher than the one provided [4]"
+    reason = f"[{doc_id}]: {said}"
+    verdict = judge(answer(409, "version_conflict_engine_exception", reason))
+    assert verdict.stored_version == 5
+    assert len(verdict.reason) < 600
+
+
+@pytest.mark.parametrize(("size", "fits"), [(60_000_298, False), (1_000, True)])
+def test_a_request_that_no_server_has_room_for(size: int, fits: bool) -> None:
+    """Waiting does not help where the request alone is larger than all the room there is."""
+    reason = (
+        "429 es_rejected_execution_exception: rejected execution of coordinating operation "
+        "[coordinating_and_primary_bytes=51000000, replica_bytes=0, all_bytes=51000000, "
+        f"coordinating_operation_bytes={size}, max_coordinating_bytes=51897958]"
+    )
+    assert never_fits(reason) is not fits
 
 
 def test_values_of_fields_stay_out_of_reasons() -> None:

@@ -1,0 +1,91 @@
+"""Payloads by the thousand: bounded work, bounded memory, a bounded log, and edits still arrive."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.search_kit import not_before
+from tests.hostile import strangers
+from tests.hostile.conftest import Served
+from tests.hostile.test_payloads import NOT_OURS, PAIR, THING, documents
+from tests.plugins.daemon import ListenerProcess
+from tests.process.scene import Scene
+
+RATE = 5000
+GROWTH = 80_000_000
+"""Bytes that a daemon may grow by in a flood: 30,000 pending keys and their requests."""
+
+
+def resident(daemon: ListenerProcess) -> int:
+    """Bytes of memory that the daemon has."""
+    status = Path(f"/proc/{daemon.pid}/status").read_text()
+    return 1024 * int(status.split("VmRSS:")[1].split()[0])
+
+
+def arrives(scene: Scene, daemon: ListenerProcess, thing: str, tag: str, deadline: float) -> None:
+    """Edit a row, and wait until its document can be read by id."""
+    scene.sql(f"UPDATE odd.thing SET tag = '{tag}' WHERE id = '{thing}'")
+    until = time.monotonic() + deadline
+    path = f"/{scene.index}/_doc/{thing.replace(' ', '%20')}"
+    pause = threading.Event()
+    while scene.request("GET", path)["_source"]["tag"] != tag:
+        if time.monotonic() > until:
+            pytest.fail(f"an edit has not arrived in {deadline:g} s of a flood:\n{daemon.log}")
+        pause.wait(0.05)
+
+
+def mixed(number: int) -> str:
+    """A payload of the flood: garbage, keys that no row has, sweeps, barriers."""
+    choice = random.Random(number)
+    kind = number % 8
+    if kind < 2:
+        return choice.choice(list(NOT_OURS.values())) + " " * (number % 50)
+    if kind < 4:
+        return strangers.keys(THING, [f"forged {number} {n}" for n in range(20)])
+    if kind == 4:
+        return strangers.keys("odd.label(name)", [f"forged {number} {n}" for n in range(20)])
+    if kind == 5:
+        return strangers.keys(PAIR, [[str(number), "forged", str(n)] for n in range(20)])
+    if kind == 6:
+        word = choice.choice(["sweep", "reconcile"])
+        return json.dumps({"v": 1, "w": choice.choice([THING, PAIR]), word: True}) + " " * (
+            number % 97
+        )
+    return json.dumps({"v": 1, "barrier": f"{number:032x}"})
+
+
+def test_flood_beside_edits(odd: Served) -> None:
+    """5,000 a second for some seconds: each edit arrives meanwhile, and nothing grows."""
+    scene, daemon = odd
+    before = documents(scene)
+    mark = daemon.mark()
+    size = resident(daemon)
+    largest = 0
+    with strangers.Flood(scene, mixed, rate=RATE).flowing() as flood:
+        number = 0
+        while flood.sent < 5 * RATE or number < 5:
+            number += 1
+            arrives(scene, daemon, f"thing {number % 200 + 1}", f"flooded {number}", 25)
+            largest = max(largest, resident(daemon))
+        [(last,)] = scene.sql("SELECT clock_timestamp()")
+    daemon.wait_for("watermark_moved", last_processed=not_before(last), deadline=60)
+    scene.wait_converged()
+    told = [one for one in daemon.records[mark:] if one.level != "DEBUG"]
+    print(
+        f"{flood.sent} payloads, {number} edits; {(largest - size) / 1e6:.0f} MB more; "
+        f"{len(told)} lines, {len(daemon.records) - mark} with DEBUG"
+    )
+    assert largest - size < GROWTH
+    assert len(told) < 100, daemon.log
+    assert len(daemon.records) - mark < flood.sent / 10
+    daemon.wait_for("bad_payload", count=lambda count: count > flood.sent / 4)
+    assert documents(scene) == before
+    for event in ("reconcile_started", "load_started", "parked", "waiting", "held"):
+        assert not daemon.found(event, after=mark), daemon.log
+    assert not scene.admin("SELECT * FROM listener.parked")
