@@ -43,7 +43,8 @@ JSON: Final = st.recursive(
 """Any JSON value, and what Python writes besides (NaN, lone surrogates)."""
 
 
-def _part(kind: KeyType) -> st.SearchStrategy[str]:
+def key_parts(kind: KeyType) -> st.SearchStrategy[str]:
+    """Texts of values of this type, as PostgreSQL prints them."""
     bits = {"smallint": 16, "integer": 32, "bigint": 64}.get(kind)
     if bits is not None:
         edge = 1 << (bits - 1)
@@ -58,7 +59,7 @@ def typed_keys(
 ) -> tuple[tuple[KeyType, ...], tuple[Key, ...]]:
     """Types of a key, and so many keys of them, which may be equal."""
     types = tuple(draw(st.lists(st.sampled_from(TYPES), min_size=1, max_size=most)))
-    one = st.tuples(*map(_part, types))
+    one = st.tuples(*map(key_parts, types))
     first = draw(one)
     return types, (first, *(draw(st.just(first) | one) for _ in range(count - 1)))
 
