@@ -33,6 +33,10 @@ planned each time, since a generic plan expects ten ids and would loop over thou
 
 T = TypeVar("T")
 
+_PIECE: Final = 250
+"""Keys that are read again for one row that fails, at most: all of a large batch would cost as much
+as the batch itself, and the smallest pieces more in round trips."""
+_CAREFUL_FOR: Final = 20
 _ROW_FAULT: Final = ("21", "22", "54", "P0")
 """SQLSTATE classes in which one row's content makes the query fail."""
 
@@ -77,6 +81,8 @@ class DocumentSource:
         }
         self.mapping_paths = dict(mappings)
         self._watch_types = watch_types
+        self._careful = 0
+        """Reads that are made in pieces, since one of the last ones met a row that fails."""
         self.rendered_ids: str | None = None
         if config.ids_file is not None:
             self.rendered_ids = render(
@@ -105,7 +111,15 @@ class DocumentSource:
                 return Faulty(key, reason)
             return Document(key, self.id_of(key), None)
 
-        return self._bisected(connection, keys, self._read, alone)
+        size = _PIECE if self._careful else max(len(keys), 1)
+        found: list[Document | Faulty] = []
+        for start in range(0, len(keys), size):
+            found += self._bisected(connection, keys[start : start + size], self._read, alone)
+        if any(isinstance(one, Faulty) for one in found):
+            self._careful = _CAREFUL_FOR
+        elif self._careful:
+            self._careful -= 1
+        return found
 
     def existing(self, connection: Connection, keys: Sequence[Key]) -> set[Key]:
         """Those of these keys that the query returns, or that it fails on. Raises as `read`."""
@@ -135,7 +149,7 @@ class DocumentSource:
         run: Callable[[Connection, Sequence[Key]], list[T]],
         alone: Callable[[Key, str], T],
     ) -> list[T]:
-        """Run it for all keys at once, or, where a row's content makes it fail, for halves."""
+        """Run it for all keys at once, or, where a row's content makes it fail, for parts."""
         if any(len(key) != len(self.types) for key in keys):  # an id that is not of our making
             good = [key for key in keys if len(key) == len(self.types)]
             odd = [alone(key, "") for key in keys if len(key) != len(self.types)]
@@ -150,10 +164,11 @@ class DocumentSource:
             if not (cancelled or own):
                 raise
             if len(keys) > 1:
-                half = len(keys) // 2
-                return self._bisected(connection, keys[:half], run, alone) + self._bisected(
-                    connection, keys[half:], run, alone
-                )
+                size = _PIECE if len(keys) > 2 * _PIECE else (len(keys) + 1) // 2
+                found: list[T] = []
+                for start in range(0, len(keys), size):
+                    found += self._bisected(connection, keys[start : start + size], run, alone)
+                return found
             if cancelled:
                 raise
             return [alone(keys[0], f"{error.diag.message_primary or error} (SQLSTATE {state})")]

@@ -103,6 +103,23 @@ def test_a_row_that_makes_the_query_fail_is_found(connection: Connection, make: 
     assert len(found) == 100
 
 
+def test_rows_that_fail_among_many(connection: Connection, make: Make) -> None:
+    """They are found in pieces, the next reads are made in pieces, and the order stays."""
+    source = make(
+        "SELECT n AS id, json_build_object('x', 1 / (n % 977)) AS document "
+        "FROM unnest(%(ids)s) AS n"
+    )
+    asked = keys(*range(1, 2001))
+    for _ in range(2):
+        found = source.read(connection, asked)
+        assert [one.key for one in found] == asked
+        assert [one.key for one in found if isinstance(one, Faulty)] == keys(977, 1954)
+    for _ in range(30):
+        found = source.read(connection, keys(1, 2, 3))
+        assert all(isinstance(one, Document) for one in found)
+    assert source.read(connection, []) == []
+
+
 def test_a_missing_column_is_nobodys_own_fault(connection: Connection, make: Make) -> None:
     """A migration must stop the pipeline, not park every document."""
     source = make("SELECT id, nothing AS document FROM item WHERE id = ANY(%(ids)s)")
