@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-faults format compose-test requirements clean servers
+.PHONY: help demo test test-faults fuzz convergence soak format compose-test requirements clean servers
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -36,6 +36,19 @@ test: $(STAMP) servers ## formatting, lint, types, layers, then all tests with c
 # What `make test` leaves out for its time; names narrow it: make test-faults ARGS='-k failover'
 test-faults: $(STAMP) servers ## every outage, on servers that are really broken (30 minutes at most)
 	$(BIN)/python -m pytest --session-timeout=1800 tests/faults $(ARGS)
+
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+# Ten properties of 10,000 examples each (FUZZ_EXAMPLES); the seed repeats a run: make fuzz SEED=7
+fuzz: $(STAMP) servers ## 100,000 random payloads, keys, bulk bodies and replies, some guided by coverage
+	@$(BIN)/python -m pip install --quiet --group fuzz || echo 'no atheris for this Python: without it' >&2
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-10000} $(BIN)/python -m pytest --timeout=1200 \
+		--session-timeout=1800 --hypothesis-seed=$(SEED) tests/fuzz $(ARGS)
+	$(BIN)/python -m tests.fuzz.guided --seed $(SEED)
+
+# MINUTES, SEED, ARGS='--only kill_active failover'
+MINUTES ?= 60
+soak: $(STAMP) servers ## many writers under random faults for MINUTES (60), then index = query
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 
 format: $(STAMP) ## put all files into the one format
 	$(BIN)/ruff check --fix-only
