@@ -1,0 +1,41 @@
+"""The servers of the suite: a PostgreSQL of its own, since prepared transactions need a setting."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from playground.postgres import PostgresServer
+from playground.search import SearchServer
+from tests.plugins.daemon import PROJECT
+from tests.plugins.scenes import SCHEMAS
+from tests.process.scene import Template, create_roles, create_template
+
+STOCK: Final = PROJECT / "tests" / "convergence" / "stock"
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Both servers, and a template database for each schema."""
+
+    postgres: PostgresServer
+    search: SearchServer
+    templates: Mapping[str, Template]
+
+
+@contextlib.contextmanager
+def open_servers(search: SearchServer) -> Iterator[Servers]:
+    """Start PostgreSQL and fill the templates."""
+    with PostgresServer(settings={"max_prepared_transactions": 20}) as postgres:
+        create_roles(postgres)
+        movies = create_template(
+            postgres,
+            "content",
+            PROJECT / "config.yaml",
+            PROJECT / "sql" / "movies" / "schema.sql",
+            SCHEMAS / "movies" / "content.sql",
+        )
+        stock = create_template(postgres, "stock", STOCK / "documents.yaml", STOCK / "schema.sql")
+        yield Servers(postgres, search, {"movies": movies, "stock": stock})

@@ -1,0 +1,32 @@
+"""Writes and faults of all kinds: index = query at each settle point."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from playground.search import SearchServer
+from tests.convergence.machine import Run, run_examples
+from tests.convergence.servers import Servers, open_servers
+from tests.plugins.servers import revive
+
+
+@pytest.fixture(scope="module")
+def servers(search_server: SearchServer) -> Iterator[Servers]:
+    """A PostgreSQL that allows prepared transactions, and everybody's Elasticsearch."""
+    revive(search_server)
+    with open_servers(search_server) as servers:
+        yield servers
+
+
+@pytest.mark.parametrize("mode", ["rows", "doorbell", "off"])
+@pytest.mark.parametrize("kind", ["movies", "stock"])
+def test_convergence(servers: Servers, kind: str, mode: str, tmp_path: Path) -> None:
+    """Two examples of each, the same in every run."""
+    seed = zlib.crc32(f"{kind} {mode}".encode())  # each combination has examples of its own
+    run = Run(servers, kind, mode, seed, tmp_path)
+    run_examples(run, examples=3, steps=25)
+    print(f"{kind} {mode}: {run.examples} examples, {sum(run.steps.values())} steps")
