@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import json
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,21 @@ _SEEDS = (
     '{"v":1,"barrier":"00ff"}',
     '[1, "a"]',
     '[-9223372036854775808, "\\u00e9"]',
+)
+_WORDS = (
+    *('{"v":1,', '"w":"s.t(id)"', '"k":[', '"sweep":true', '"reconcile":true', '"barrier":"', "]}"),
+    *(
+        '[1, "',
+        '"]',
+        "[-1, ",
+        '", "',
+        "\\u00e9",
+        "\\ud800",
+        "\\u0000",
+        "9223372036854775808",
+        "1.0",
+        "null",
+    ),
 )
 TARGETS = ("payload", "id")
 
@@ -68,11 +84,20 @@ def main() -> int:
         print("guided by coverage: left out, atheris is not installed")
         return 0
     with tempfile.TemporaryDirectory() as folder:
+        words = Path(folder, "words")
+        words.write_text("".join(f"{json.dumps(one)}\n" for one in _WORDS))
+        seeds = Path(folder, "seeds")
+        seeds.mkdir()
         for number, text in enumerate(_SEEDS):
-            Path(folder, f"seed-{number}").write_text(text)
+            (seeds / str(number)).write_text(text)
         for target in TARGETS:
-            command = [sys.executable, "-m", "tests.fuzz.guided", "--target", target, folder]
-            command += [f"-runs={options.runs}", f"-seed={options.seed}", "-max_len=300"]
+            command = [sys.executable, "-m", "tests.fuzz.guided", "--target", target, str(seeds)]
+            command += [
+                f"-runs={options.runs}",
+                f"-seed={options.seed}",
+                "-max_len=300",
+                f"-dict={words}",
+            ]
             command += [f"-artifact_prefix={target}-", "-close_fd_mask=1"]
             done = subprocess.run(command, check=False, capture_output=True, text=True)
             if done.returncode:
