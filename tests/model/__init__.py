@@ -1,0 +1,1 @@
+"""A model of the write protocol, explored exhaustively; docs/model.md explains it."""

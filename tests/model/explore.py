@@ -1,0 +1,197 @@
+"""Breadth first over all states that can be reached; the first violation is a shortest one."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.model import daemon, fencing, servers
+from tests.model.rules import Rules, World
+from tests.model.servers import Step
+from tests.model.states import (
+    CURRENT,
+    FREE,
+    LOADING,
+    NEW,
+    NOBODY,
+    OLD,
+    PUBLIC,
+    SPAN,
+    Alias,
+    Base,
+    Daemon,
+    Index,
+    State,
+    write_alias,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What was found. `trace`: the steps to the violation, with the states after them."""
+
+    states: int
+    steps: int
+    quiet: int
+    seconds: float
+    violation: str | None
+    trace: tuple[Step, ...]
+    names: frozenset[str]
+
+
+def first(rules: Rules, world: World) -> State:
+    """The first daemon is active and has written down that all is in the index."""
+    batches = (FREE,) * rules.unanswered
+    active = Daemon(
+        generation=1,
+        counter=1,
+        alias=1,
+        feeds=CURRENT,
+        current=OLD,
+        batches=batches,
+        session=True,
+        served=1 if world.load == 1 else 2,
+        paused=False,
+        load=world.load,
+    )
+    generation = 1 if rules.fence else 0
+    aliases: tuple[Alias, ...] = ((PUBLIC, OLD), (write_alias(generation, CURRENT), OLD))
+    index = Index(1 if rules.xid_version else SPAN + 1, 1)
+    filled = Index(0, 0)
+    control = 1
+    if world.load == 3:
+        active = active._replace(feeds=CURRENT | LOADING, loading=NEW)
+        aliases, filled = (*aliases, (write_alias(generation, LOADING), NEW)), index
+    if world.adopted:
+        active = Daemon(batches=batches, session=True, load=0)
+        aliases, control = ((PUBLIC, OLD),), 0
+        index = Index(3 * SPAN + 1, 1)
+    return State(
+        base=Base(1, 1, False, 1, 0, 1, 1, 1, 1),
+        daemons=(active, Daemon(batches=batches))[: world.daemons],
+        indexes=(index, filled),
+        control=control,
+        saved=world.load,
+        aliases=tuple(sorted(aliases)),
+        net=(),
+        left=world.budget(),
+    )
+
+
+def successors(s: State, rules: Rules, world: World) -> Iterator[Step]:
+    """All that can happen next."""
+    local = daemon.draws(s, rules) or fencing.notices(s)
+    if local is not None:
+        yield local
+        return
+    yield from servers.database(s, rules, world)
+    if world.forgets:
+        yield from servers.forget(s)
+    yield from servers.late(s, rules)
+    for number, letter in enumerate("AB"[: world.daemons]):
+        for name, after in daemon.steps(s, number, rules):
+            yield f"{letter}: {name}", after
+        for name, after in fencing.steps(s, number, rules, world):
+            yield f"{letter}: {name}", after
+
+
+def quiet(s: State) -> bool:
+    """Whether the active daemon believes that there is nothing left to do."""
+    holder = s.base.lock
+    if holder == NOBODY or s.base.unheard:
+        return False
+    d = s.daemons[holder]
+    if not (d.serves and d.work is None and d.idle):
+        return False
+    return not (d.pending or d.fenced or d.page) and d.load in (0, 4)
+
+
+def differs(s: State) -> str | None:
+    """Whether what people search is not what the database says."""
+    (place,) = s.behind(PUBLIC)
+    found, right = s.indexes[place].content, s.base.content
+    if max(found, 0) == max(right, 0):
+        return None
+    return f"quiet, and the index has {found:+d} where the database has {right:+d}"
+
+
+def backwards(before: State, after: State) -> str | None:
+    """Whether older content replaced newer content."""
+    for old, new in zip(before.indexes, after.indexes, strict=True):
+        if abs(new.content) < abs(old.content):
+            return f"an index went back from {old.content:+d} to {new.content:+d}"
+    return None
+
+
+def explore(rules: Rules, world: World, most: int = 2_000_000) -> Explored:
+    """All states; stops at the first violation. Raises RuntimeError beyond `most` states."""
+    began = time.monotonic()
+    start = first(rules, world)
+    states = [start]
+    number_of = {start: 0}
+    parents = array("i", [-1])
+    names = [""]
+    edges_from, edges_to = array("i"), array("i")
+    good: list[int] = []
+    used: set[str] = set()
+    at = 0
+
+    def result(violation: str | None, last: int, more: Step | None = None) -> Explored:
+        trace = [] if more is None else [more]
+        while last > 0:
+            trace.append((names[last], states[last]))
+            last = parents[last]
+        return Explored(
+            len(states), len(edges_to), len(good), time.monotonic() - began, violation,
+            tuple(reversed(trace)), frozenset(used),
+        )  # fmt: skip
+
+    while at < len(states):
+        s = states[at]
+        if quiet(s):
+            wrong = differs(s)
+            if wrong:
+                return result(wrong, at)
+            good.append(at)
+        for name, reached in successors(s, rules, world):
+            after = fencing.plain(servers.pruned(reached, rules))
+            used.add(name)
+            number = number_of.get(after)
+            if number is None:
+                wrong = backwards(s, after) if world.backwards else None
+                if wrong:
+                    return result(wrong, at, (name, after))
+                number = len(states)
+                if number >= most:
+                    raise RuntimeError(f"more than {most} states")
+                number_of[after] = number
+                states.append(after)
+                parents.append(at)
+                names.append(name)
+            edges_from.append(at)
+            edges_to.append(number)
+        at += 1
+    stuck = _stuck(len(states), good, edges_from, edges_to)
+    if stuck is not None:
+        return result("no way leads to quiet from here", stuck)
+    return result(None, 0)
+
+
+def _stuck(count: int, good: list[int], edges_from: array[int], edges_to: array[int]) -> int | None:
+    """The first state from which no quiet one can be reached."""
+    before: list[list[int]] = [[] for _ in range(count)]
+    for source, target in zip(edges_from, edges_to, strict=True):
+        before[target].append(source)
+    reaches = bytearray(count)
+    todo = list(good)
+    for one in good:
+        reaches[one] = 1
+    while todo:
+        for one in before[todo.pop()]:
+            if not reaches[one]:
+                reaches[one] = 1
+                todo.append(one)
+    found = reaches.find(0)
+    return None if found < 0 else found

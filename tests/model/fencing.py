@@ -1,0 +1,295 @@
+"""Sessions, the fence and the load: who may write, and where to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.model import servers
+from tests.model.daemon import page_done, save_load
+from tests.model.rules import Rules, World
+from tests.model.servers import Step
+from tests.model.states import (
+    ALIASES,
+    BEGIN,
+    BULK,
+    CONFIRM,
+    CURRENT,
+    FREE,
+    LOAD,
+    LOADING,
+    NEW,
+    NOBODY,
+    POINT,
+    POINTING,
+    PUBLIC,
+    RAISE,
+    RAISING,
+    RENEW,
+    START,
+    SWAP,
+    Alias,
+    Daemon,
+    Message,
+    State,
+    Work,
+    owner_of,
+    write_alias,
+)
+
+
+def steps(s: State, number: int, rules: Rules, world: World) -> Iterator[Step]:
+    """What the coordinator, the loader and the worker at the fence may do."""
+    yield from _sessions(s, number, rules, world)
+    yield from _begins(s, number, rules)
+    yield from _work(s, number, rules)
+    yield from _watermark(s, number, rules)
+    if world.load:
+        yield from _load(s, number, rules)
+
+
+def _sessions(s: State, number: int, rules: Rules, world: World) -> Iterator[Step]:
+    d, base, left = s.daemons[number], s.base, s.left
+    holds = base.lock == number
+    if left.ends and (holds or d.session or not d.paused):
+        spent = s._replace(left=left._replace(ends=left.ends - 1))
+        free = base._replace(lock=NOBODY, unheard=False) if holds else base
+        if holds:
+            yield "the LISTEN connection is cut", spent._replace(base=free)
+        if world.kills:
+            gone = spent._replace(base=free)
+            for message in s.net:
+                if message.owner == number:
+                    gone = servers.given_up(gone, message)
+            fresh = Daemon(batches=(FREE,) * len(d.batches))
+            yield "the process is killed", gone.with_daemon(number, fresh)
+    if d.session and not holds:
+        yield "Inbox.on_lost", s.with_daemon(number, d._replace(session=False))
+    if not d.session and base.lock == NOBODY:
+        taken = s._replace(base=base._replace(lock=number))
+        yield "Notifications._lock", taken.with_daemon(number, d._replace(session=True, fresh=True))
+    if not d.session and base.lock not in (NOBODY, number) and not d.paused:
+        yield "Coordinator._step_down", s.with_daemon(number, d._replace(paused=True))
+
+
+def notices(s: State) -> Step | None:
+    """Where it can do nothing more in the belief that it is active, it notices at once."""
+    for number, d in enumerate(s.daemons):
+        if d.session and s.base.lock != number and not s.left.ends:
+            lost = s.with_daemon(number, d._replace(session=False))
+            return f"{'AB'[number]}: Inbox.on_lost", lost
+    return None
+
+
+def plain(s: State) -> State:
+    """Without what a daemon that stands by will forget when it begins a session."""
+    daemons = tuple(_standing_by(d) if d.paused else d for d in s.daemons)
+    return s if daemons == s.daemons else s._replace(daemons=daemons)
+
+
+def _standing_by(d: Daemon) -> Daemon:
+    if not d.idle or d.work is not None:
+        return d
+    return d._replace(
+        generation=0, counter=0, alias=0, feeds=0, current=NOBODY, lost=False, fenced=False,
+        page=0, riding=False, fresh=d.fresh and d.session,
+    )  # fmt: skip
+
+
+def _begins(s: State, number: int, rules: Rules) -> Iterator[Step]:
+    d = s.daemons[number]
+    if d.work is not None or not d.idle:
+        return
+    if d.session and (d.served == 0 or d.fresh or d.fenced):
+        if s.base.lock != number:  # it does not know yet that it is active no more
+            if not s.left.ends:
+                return
+            s = s._replace(left=s.left._replace(ends=s.left.ends - 1))
+        begun = _begun(s, number, rules)
+        if rules.raises:
+            yield "Coordinator._begin, ControlDocument.raise_generation", _raise(begun, number)
+        else:
+            yield "Coordinator._begin", begun
+    elif d.lost and not d.paused and not d.fenced:
+        renewing = s.with_daemon(number, d._replace(work=Work(RENEW, START)))
+        yield "Fence.renew, ControlDocument.succeed", _raise(renewing, number)
+
+
+def _begun(s: State, number: int, rules: Rules) -> State:
+    """History.begin looks at the indexes; then the generation is raised."""
+    d = s.daemons[number]
+    (current, *_) = s.behind(PUBLIC)
+    load = s.saved if d.load == NOBODY else d.load
+    if load in (2, 3) and current == NEW:
+        load = 4  # swapped, but not written down
+    d = d._replace(
+        current=current, load=load, fenced=False, fresh=False, served=0, page=0, riding=False,
+        batches=tuple(one._replace(job=False) for one in d.batches),
+        work=Work(BEGIN, START if rules.raises else CONFIRM),
+    )  # fmt: skip
+    if not rules.raises:
+        d = d._replace(generation=1, counter=d.counter if d.generation else 0)
+    if not rules.listens_first:
+        d = d._replace(pending=d.pending or s.base.content != s.base.covered)
+    return save_load(s.with_daemon(number, d), number)
+
+
+def _work(s: State, number: int, rules: Rules) -> Iterator[Step]:
+    d = s.daemons[number]
+    work = d.work
+    if work is None:
+        return
+    if work.stage == START:
+        yield "ControlDocument.raise_generation", _raise(s, number)
+    elif work.stage == POINT:
+        yield "Fence.point", _point(s, number, rules)
+    elif work.stage == CONFIRM:
+        name = "Fence.confirm"
+        if rules.confirms and rules.raises and s.control != d.generation:
+            yield name, _fenced_out(s, number)
+        else:
+            yield name, _finished(s, number, rules)
+    for message in s.net:
+        if message.owner == number and message.kind != BULK:
+            yield from _answers(s, message, rules)
+
+
+def _raise(s: State, number: int) -> State:
+    d = s.daemons[number]
+    assert d.work is not None
+    if d.work.kind == RENEW and s.control != d.generation:
+        return _fenced_out(s, number)
+    raising = s.with_daemon(number, d._replace(work=d.work._replace(stage=RAISING)))
+    owners = [owner_of(alias) for alias, _ in s.aliases]
+    generation = 1 + max(s.control, d.generation, d.above, *owners)
+    return raising.sending(Message(RAISE, number, version=generation, seen=s.control))
+
+
+def _fenced_out(s: State, number: int) -> State:
+    d = s.daemons[number]
+    assert d.work is not None
+    served = 0 if d.work.kind in (BEGIN, LOAD) else d.served
+    return s.with_daemon(number, d._replace(work=None, fenced=True, served=served))
+
+
+def _wanted(d: Daemon, rules: Rules) -> dict[int, int]:
+    generation = d.generation if rules.fence else 0
+    wanted = {}
+    if d.current != NOBODY:
+        wanted[write_alias(generation, CURRENT)] = d.current
+    if d.loading != NOBODY:
+        wanted[write_alias(generation, LOADING)] = d.loading
+    return wanted
+
+
+def _point(s: State, number: int, rules: Rules) -> State:
+    """Reads the aliases and sends the change."""
+    d = s.daemons[number]
+    assert d.work is not None
+    removes: list[Alias] = []
+    adds: list[Alias] = []
+    if d.work.kind == SWAP:
+        removes += [(PUBLIC, place) for place in s.behind(PUBLIC) if place != NEW]
+        adds.append((PUBLIC, NEW))
+    wanted = _wanted(d, rules)
+    for alias, place in s.aliases:
+        if alias == PUBLIC:
+            continue
+        if owner_of(alias) > d.generation:
+            return _fenced_out(s, number)
+        if wanted.get(alias) == place:
+            del wanted[alias]
+        else:
+            removes.append((alias, place))
+    adds += wanted.items()
+    if not removes and not adds:
+        return s.with_daemon(number, d._replace(work=d.work._replace(stage=CONFIRM)))
+    pointing = s.with_daemon(number, d._replace(work=d.work._replace(stage=POINTING)))
+    change = Message(ALIASES, number, removes=tuple(sorted(removes)), adds=tuple(sorted(adds)))
+    return pointing.sending(change)
+
+
+def _answers(s: State, message: Message, rules: Rules) -> Iterator[Step]:
+    work = s.daemons[message.owner].work
+    assert work is not None
+    if message.kind == RAISE:
+        name = "ControlDocument._write"
+        yield _raised(s, message, work)
+    else:
+        name = "Indexes.update_aliases"
+        after, done = servers.change_aliases(s.without(message), message, rules)
+        d = s.daemons[message.owner]._replace(work=Work(work.kind, CONFIRM if done else POINT))
+        yield name if done else f"{name} (404)", after.with_daemon(message.owner, d)
+    if s.left.faults:
+        spent = s._replace(left=s.left._replace(faults=s.left.faults - 1))
+        d = s.daemons[message.owner]
+        served = 0 if work.kind in (BEGIN, LOAD) else d.served
+        lost = spent.with_daemon(message.owner, d._replace(work=None, served=served))
+        yield f"{name} (no answer)", servers.given_up(lost, message)
+
+
+def _raised(s: State, message: Message, work: Work) -> Step:
+    number = message.owner
+    d, rest = s.daemons[number], s.without(message)
+    name = "ControlDocument._write"
+    if s.control == message.seen:
+        generation = message.version
+        d = d._replace(generation=generation, counter=0, above=0, work=Work(work.kind, POINT))
+        return name, rest._replace(control=generation).with_daemon(number, d)
+    if work.kind == RENEW:
+        return f"{name} (409)", _fenced_out(rest, number)
+    again = d._replace(work=Work(work.kind, START))
+    return f"{name} (409)", rest.with_daemon(number, again)
+
+
+def _finished(s: State, number: int, rules: Rules) -> State:
+    """The targets are in force; then the sweep, or the load's pages."""
+    d = s.daemons[number]
+    assert d.work is not None
+    feeds = CURRENT if d.current != NOBODY else 0
+    if d.loading != NOBODY and rules.feeds_both:
+        feeds |= LOADING
+    kind = d.work.kind
+    d = d._replace(alias=d.generation, feeds=feeds, work=None)
+    if kind in (BEGIN, RENEW):
+        d = d._replace(lost=False)
+    if kind == BEGIN:
+        d = d._replace(paused=False, served=1 if d.load in (1, 2, 3) else 2)
+    elif kind == LOAD:
+        d = d._replace(served=2)
+    elif kind == SWAP:
+        d = d._replace(load=4)
+    if kind in (BEGIN, LOAD) and d.served == 2 and rules.listens_first:
+        d = d._replace(pending=d.pending or s.base.content != s.base.covered)  # Polls.scan
+    return save_load(s.with_daemon(number, d), number)
+
+
+def _watermark(s: State, number: int, rules: Rules) -> Iterator[Step]:
+    d, base = s.daemons[number], s.base
+    if base.lock != number or not d.serves or base.unheard:
+        return
+    settled = not d.pending and d.idle
+    if (settled or not rules.settles) and base.covered != base.content and d.load in (0, 4):
+        after = s._replace(base=base._replace(covered=base.content))
+        yield "Coordinator._advance", after
+
+
+def _load(s: State, number: int, rules: Rules) -> Iterator[Step]:
+    d = s.daemons[number]
+    if d.work is not None or d.fenced or d.paused:
+        return
+    if d.served == 1 and d.idle and not d.fresh:
+        d = d._replace(loading=NEW, work=Work(LOAD, POINT))
+        yield "Loader.begin, Fence.point", _point(s.with_daemon(number, d), number, rules)
+    if d.served != 2:
+        return
+    if d.load == 1 and d.page == 0:
+        if s.base.content > 0:
+            yield "Loader.pages", s.with_daemon(number, d._replace(page=1))
+        else:
+            yield "Loader.pages", page_done(s, number)
+    elif d.load == 2 and d.idle and not d.pending and s.base.lock == number and d.serves:
+        if not s.base.unheard:
+            yield "Coordinator.catch_up", s.with_daemon(number, d._replace(load=3))
+    elif d.load == 3 and d.idle:
+        d = d._replace(current=NEW, loading=NOBODY, work=Work(SWAP, POINT))
+        yield "Loader.swap, Fence.point", _point(s.with_daemon(number, d), number, rules)

@@ -1,0 +1,92 @@
+"""A counterexample in words, one line a step."""
+
+from __future__ import annotations
+
+from tests.model.explore import Explored
+from tests.model.states import (
+    BULK,
+    FREE,
+    LOADING,
+    NEW,
+    NOBODY,
+    PUBLIC,
+    RAISE,
+    SPAN,
+    Alias,
+    Daemon,
+    Message,
+    State,
+    owner_of,
+)
+
+
+def summary(found: Explored) -> str:
+    """How much was seen, and what is wrong."""
+    verdict = found.violation or "no violation"
+    return (
+        f"{found.states:,} states, {found.steps:,} steps, {found.quiet:,} quiet states, "
+        f"{found.seconds:.1f} s: {verdict}"
+    )
+
+
+def told(found: Explored) -> str:
+    """The summary, and the way to the violation."""
+    width = max((len(name) for name, _ in found.trace), default=0)
+    lines = [f"  {name:{width}}  {state(after)}" for name, after in found.trace]
+    return "\n".join([summary(found), *lines])
+
+
+def state(s: State) -> str:
+    """What matters of a state."""
+    parts = [f"database {s.base.content:+d}"]
+    for place, index in enumerate(s.indexes):
+        if place != NEW or index.version or any(behind == NEW for _, behind in s.aliases):
+            parts.append(f"{_index(place)} {index.content:+d} at {_version(index.version)}")
+    parts.append("aliases " + ", ".join(_alias(one) for one in s.aliases))
+    parts += [_daemon(letter, one) for letter, one in zip("AB", s.daemons, strict=False)]
+    parts += [_message(one) for one in s.net]
+    return "; ".join(parts)
+
+
+def _index(place: int) -> str:
+    return "new" if place == NEW else "old"
+
+
+def _version(version: int) -> str:
+    return f"v{version // SPAN}.{version % SPAN}"
+
+
+def _alias(alias: Alias) -> str:
+    name, place = alias
+    if name == PUBLIC:
+        return f"public->{_index(place)}"
+    kind = "l" if name % 4 == LOADING else "w"
+    return f"{kind}{owner_of(name)}->{_index(place)}"
+
+
+def _daemon(letter: str, d: Daemon) -> str:
+    words = [f"{letter} generation {d.generation}"]
+    words += [
+        word
+        for word, here in (
+            ("waits", d.pending),
+            ("flies", any(one != FREE for one in d.batches)),
+            ("lost", d.lost),
+            ("fenced", d.fenced),
+            ("paused", d.paused),
+        )
+        if here
+    ]
+    return " ".join(words)
+
+
+def _message(one: Message) -> str:
+    late = "late " if one.owner == NOBODY else ""
+    if one.kind == BULK:
+        kind = "l" if one.targets == LOADING else "w"
+        return f"{late}bulk {one.content:+d} {_version(one.version)} for {kind}{one.alias}"
+    if one.kind == RAISE:
+        return f"{late}raise to {one.version}"
+    changes = [f"-{_alias(alias)}" for alias in one.removes]
+    changes += [f"+{_alias(alias)}" for alias in one.adds]
+    return f"{late}aliases {' '.join(changes)}"

@@ -1,0 +1,78 @@
+"""The rules of the protocol as built, and what else a world may be like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tests.model.states import Budget
+
+TAKE, DRAW, READ = "Gatherer._take", "Versions.draw", "Pipeline._read"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Every field's default is what is built; another value is a wrong rule, or a guard less."""
+
+    order: tuple[str, str, str] = (TAKE, DRAW, READ)
+    workers: int = 1
+    """How many batches may be between taken and read at once."""
+    unanswered: int = 1
+    """In how many unanswered requests an id may be."""
+    fence: bool = True
+    """Whether each generation writes through aliases of its own."""
+    raises: bool = True
+    """Whether a session takes a new generation."""
+    renews: bool = True
+    """Whether an unanswered request leads to a new generation before the next one."""
+    must_exist: bool = True
+    """Whether a change of aliases is refused where what it removes is gone."""
+    confirms: bool = True
+    """Whether the generation is looked at again after the aliases were changed."""
+    gives_back: bool = True
+    """Whether the id of an unanswered request is read again."""
+    sends_again: bool = False
+    """Whether the bytes of an unanswered request are sent once more."""
+    conflict_is_done: bool = False
+    """Whether any 409 counts as done."""
+    deletes_versioned: bool = True
+    xid_version: bool = False
+    """Whether the version is a transaction id."""
+    flushes: bool = True
+    """Whether what was read is durable before it is sent."""
+    listens_first: bool = True
+    """Whether LISTEN comes before the sweep."""
+    settles: bool = True
+    """Whether the watermark waits until all before it is in the index."""
+    feeds_both: bool = True
+    """Whether live changes go to an index that is being loaded, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What may happen, and how often. `forgets`: tombstones vanish at any step."""
+
+    commits: int = 3
+    faults: int = 2
+    ends: int = 1
+    crashes: int = 0
+    forgets: bool = True
+    kills: bool = True
+    daemons: int = 2
+    load: int = 0
+    """How far a full load is at first, as in Daemon.load; 0: there is none."""
+    adopted: bool = False
+    """Whether the index was written by a daemon of whom nothing else is left."""
+    backwards: bool = True
+    """Whether an index may never go back, not even for a moment."""
+
+    def budget(self) -> Budget:
+        """As a part of the first state."""
+        return Budget(self.commits, self.faults, self.ends, self.crashes)
+
+
+AS_BUILT = Rules()
+
+
+def wrong(**fields: object) -> Rules:
+    """The rules as built but for these."""
+    return replace(AS_BUILT, **fields)  # type: ignore[arg-type]

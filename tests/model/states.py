@@ -1,0 +1,186 @@
+"""What a state of the model is made of: plain tuples, so that states can be kept in a set.
+
+A *content* is the number of a commit: `+k` the document as commit k left it, `-k` deleted by commit
+k, 0 not there yet. A *version* is generation * `SPAN` + counter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+NOBODY = -1
+OLD, NEW = 0, 1
+"""The two indexes: the one in use at first, and the one that a load fills."""
+CURRENT, LOADING = 1, 2
+"""Write aliases of one generation, as bits of what a batch is sent to."""
+PUBLIC = 0
+"""The alias that people search."""
+SPAN = 32
+
+Alias = tuple[int, int]
+"""Name and index."""
+
+
+def write_alias(generation: int, kind: int) -> int:
+    """The name of a write alias; `generation_of` tells whose it is."""
+    return generation * 4 + kind
+
+
+def owner_of(alias: int) -> int:
+    """The generation that a write alias belongs to."""
+    return alias // 4
+
+
+class Base(NamedTuple):
+    """The database. `unheard`: a notification is on its way to the session that listens.
+
+    `xid` is the next one. `durable` and `durable_xid`: what a crash leaves.
+    """
+
+    content: int
+    serial: int
+    unheard: bool
+    covered: int
+    lock: int
+    xid: int
+    logged_xid: int
+    durable: int
+    durable_xid: int
+
+
+class Index(NamedTuple):
+    """The document in one index; version 0: the server knows of none (any more)."""
+
+    version: int
+    content: int
+
+
+class Batch(NamedTuple):
+    """The id on its way; `done` counts the steps that were made. `job`: a load waits for it."""
+
+    done: int = 0
+    version: int = 0
+    content: int = 0
+    alias: int = 0
+    targets: int = 0
+    job: bool = False
+
+
+FREE = Batch()
+
+BEGIN, RENEW, LOAD, SWAP = range(4)
+START, RAISING, POINT, POINTING, CONFIRM = range(5)
+
+
+class Work(NamedTuple):
+    """Work on the fence: of which kind, how far. The pipeline is quiet meanwhile."""
+
+    kind: int
+    stage: int
+
+
+class Daemon(NamedTuple):
+    """One process.
+
+    `session` is what it believes; who holds the lock is in Base. `fresh`: that session is younger
+    than the one that was begun. `served`: 0 none was begun, 1 the generation is raised, 2 swept
+    and serving. `alias` and `feeds`: the targets in force. `load`: -1 unknown, 0 none, 1 pages are
+    due, 2 loaded, 3 caught up, 4 swapped. `page`: 1 waits, 2 is in a batch or waits with `riding`.
+    """
+
+    generation: int = 0
+    counter: int = 0
+    alias: int = 0
+    feeds: int = 0
+    current: int = NOBODY
+    loading: int = NOBODY
+    pending: bool = False
+    riding: bool = False
+    batches: tuple[Batch, ...] = (FREE,)
+    above: int = 0
+    lost: bool = False
+    fenced: bool = False
+    session: bool = False
+    fresh: bool = False
+    served: int = 0
+    paused: bool = True
+    work: Work | None = None
+    load: int = NOBODY
+    page: int = 0
+
+    @property
+    def serves(self) -> bool:
+        """Whether it has swept in the session that it believes in."""
+        return self.session and not self.fresh and self.served == 2
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is read or in flight."""
+        return all(one is FREE or one == FREE for one in self.batches)
+
+
+BULK, RAISE, ALIASES = range(3)
+
+
+class Message(NamedTuple):
+    """A request on its way. `owner` waits for the answer; NOBODY: it has given up, it is late."""
+
+    kind: int
+    owner: int
+    place: int = 0
+    alias: int = 0
+    targets: int = 0
+    version: int = 0
+    content: int = 0
+    seen: int = 0
+    removes: tuple[Alias, ...] = ()
+    adds: tuple[Alias, ...] = ()
+
+
+class Budget(NamedTuple):
+    """What may still happen: commits, unanswered or refused requests, ends of sessions and
+    processes, crashes of the database."""
+
+    commits: int
+    faults: int
+    ends: int
+    crashes: int
+
+
+class State(NamedTuple):
+    """Everything."""
+
+    base: Base
+    daemons: tuple[Daemon, ...]
+    indexes: tuple[Index, ...]
+    control: int
+    saved: int
+    aliases: tuple[Alias, ...]
+    net: tuple[Message, ...]
+    left: Budget
+
+    def behind(self, name: int) -> tuple[int, ...]:
+        """The indexes behind an alias."""
+        return tuple(index for alias, index in self.aliases if alias == name)
+
+    def with_daemon(self, number: int, daemon: Daemon) -> State:
+        """The state with another daemon."""
+        both = list(self.daemons)
+        both[number] = daemon
+        return self._replace(daemons=tuple(both))
+
+    def sending(self, message: Message) -> State:
+        """The state with one more request on its way."""
+        return self._replace(net=ordered((*self.net, message)))
+
+    def without(self, message: Message) -> State:
+        """The state with this request gone."""
+        rest = list(self.net)
+        rest.remove(message)
+        return self._replace(net=tuple(rest))
+
+
+def ordered(messages: Iterable[Message]) -> tuple[Message, ...]:
+    """Which of them came first is no part of the state."""
+    return tuple(sorted(messages))

@@ -1,0 +1,115 @@
+"""The write protocol, explored exhaustively: as built it holds, and each wrong order is seen."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+
+import pytest
+
+from tests.model import report
+from tests.model.explore import Explored, explore
+from tests.model.scenarios import GOOD, WRONG
+
+PLACES = {
+    "Coordinator": "coordinator",
+    "ControlDocument": "control",
+    "Fence": "fence",
+    "Gatherer": "gather",
+    "Inbox": "inbox",
+    "Indexes": "indexes",
+    "Loader": "loader",
+    "Notifications": "notifications",
+    "Pipeline": "pipeline",
+    "Senders": "senders",
+    "Versions": "sink",
+}
+"""Modules of listener, by the class that a step's name begins with."""
+
+IN_COMMENTS = (
+    "senders:Senders._send",
+    "senders:Senders._settle",
+    "senders:Senders.dispatch",
+    "sink:send",
+    "sink:_settle_conflict",
+    "pipeline:Pipeline._failed",
+    "pipeline:Pipeline._shut_out_late_requests",
+    "pipeline:Pipeline.quiet",
+    "pipeline:Pipeline.raised",
+    "polls:Polls.scan",
+    "keeper:Keeper.save_control",
+    "batches:Shared.give_back",
+    "senders:BATCH_AGE",
+)
+"""What the model and docs/model.md speak of besides."""
+
+WORLD = {
+    "somebody commits",
+    "somebody deletes",
+    "PostgreSQL crashes",
+    "PostgreSQL flushes by itself",
+    "the LISTEN connection is cut",
+    "the process is killed",
+    "Elasticsearch forgets a tombstone",
+    "a late bulk arrives",
+    "a late raise arrives",
+    "a late change of aliases arrives",
+}
+"""Steps that are nobody's function."""
+
+
+@functools.cache
+def explored(name: str) -> Explored:
+    """One exploration for all tests."""
+    return explore(*GOOD[name])
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_as_built(name: str) -> None:
+    """Quiet means equal, nothing goes back, and from everywhere a way leads to quiet."""
+    found = explored(name)
+    print(report.summary(found))
+    assert found.violation is None, report.told(found)
+    assert found.quiet
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_rule_is_seen(name: str) -> None:
+    """A model that finds nothing wrong with them would be worth nothing."""
+    found = explore(*WRONG[name])
+    print(report.told(found))
+    assert found.violation is not None
+    assert found.trace
+
+
+def test_the_right_rules_hold_where_the_wrong_ones_do_not() -> None:
+    """What is seen is the rule's doing, not the world's: the other rules are the same."""
+    worlds = {(case.rules.workers, case.world) for case in WRONG.values()}
+    for workers, world in worlds:
+        rules = next(case.rules for case in GOOD.values() if case.rules.workers == workers)
+        found = explore(rules, world)
+        assert found.violation is None, report.told(found)
+
+
+def test_steps_bear_the_names_of_functions() -> None:
+    """Whoever renames one of them looks at the model, too; and each step was made."""
+    seen: set[str] = set()
+    for name in GOOD:
+        for label in explored(name).names:
+            bare = re.sub(r"\A[AB]: | \(.*\)", "", label)
+            seen.update(bare.split(", "))
+    functions = seen - WORLD
+    assert seen >= WORLD
+    for one in functions:
+        owner, _, function = one.partition(".")
+        module = importlib.import_module(f"listener.{PLACES[owner]}")
+        assert callable(getattr(getattr(module, owner), function)), one
+    assert {one.partition(".")[0] for one in functions} == PLACES.keys()
+
+
+@pytest.mark.parametrize("place", IN_COMMENTS)
+def test_what_is_spoken_of_is_there(place: str) -> None:
+    """In comments, docstrings and docs/model.md."""
+    module, _, path = place.partition(":")
+    functools.reduce(getattr, path.split("."), importlib.import_module(f"listener.{module}"))
