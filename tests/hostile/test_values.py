@@ -1,0 +1,137 @@
+"""Values that bite: the full load, edits, polls and `verify` agree on what was typed.
+
+What the index takes it has exactly; what it refuses is parked, that document alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from playground.postgres import PostgresServer
+from playground.search import SearchServer
+from tests.hostile.values import CONTENTS, IDS, REFUSED, TOO_LONG, Rows
+from tests.process.scene import Scene, Template, open_scene
+
+EXTREMES = (-(2**63), 2**63 - 1, 0, -1)
+
+
+@pytest.fixture
+def scene(
+    postgres_server: PostgresServer,
+    search_server: SearchServer,
+    odd_template: Template,
+    tmp_path: Path,
+) -> Iterator[Scene]:
+    """The odd schema, of which nothing is indexed yet."""
+    with open_scene(postgres_server, search_server, odd_template, tmp_path) as scene:
+        yield scene
+
+
+@pytest.fixture(scope="module")
+def elder(request: pytest.FixtureRequest) -> Iterator[SearchServer]:
+    """Elasticsearch 7.17."""
+    with SearchServer("es7", jvm_options=["-XX:TieredStopAtLevel=1"]) as server:
+        yield server
+
+
+def verified(scene: Scene, parked: int) -> None:
+    """`listener verify` finds nothing wrong, and so many documents parked."""
+    verify = scene.start("verify")
+    verify.expect_exit(0)
+    assert "0 wrong" in verify.output
+    assert (f"parked: {parked} " in verify.output) or not parked, verify.output
+
+
+def polled(scene: Scene) -> None:
+    """No notifications: polls alone bring what changes."""
+    for document in scene.options["documents"]:
+        for watch in document["watch"]:
+            watch["notify"] = "off"
+
+
+def pairs(scene: Scene, texts: list[str]) -> None:
+    """A pair and a label for each text, and the extremes of the number."""
+    connection = scene.connect()
+    for place, text in enumerate(texts):
+        high = EXTREMES[place % len(EXTREMES)]
+        connection.execute(
+            "INSERT INTO odd.pair (high, name, low) VALUES (%s, %s, %s)", [high, text, text[::-1]]
+        )
+        connection.execute(
+            "INSERT INTO odd.label (name, thing, shown) VALUES (%s, 'thing 1', %s)", [text, text]
+        )
+    connection.close()
+
+
+def live(scene: Scene, *, contents: bool) -> None:
+    """All odd ids and contents by a full load, by edits, and gone again."""
+    rows = Rows(scene)
+    ids = [*IDS.values()]
+    short = [text for text in ids if len(text.encode()) < 200]
+    for text in ids[::2]:
+        rows.put(text, tag=text[:40])
+    rows.put(TOO_LONG["nothing"], refused=True)
+    pairs(scene, short[::2])
+    if contents:
+        for name, columns in list(CONTENTS.items())[::2]:
+            rows.put(f"content {name}", **columns)
+        for name, columns in list(REFUSED.items())[::2]:
+            rows.put(f"refused {name}", refused=True, **columns)
+    daemon = scene.start()
+    daemon.wait_for("caught_up")
+    rows.settle()
+    verified(scene, len(rows.refused))
+    # edits
+    for text in [*ids[1::2], *ids[:4]]:
+        rows.put(text, tag=f"edited {text[:40]}")
+    for text in TOO_LONG.values():
+        rows.put(text, refused=True, tag="edited")
+    pairs(scene, short[1::2])
+    if contents:
+        for name, columns in list(CONTENTS.items())[1::2]:
+            rows.put(f"content {name}", **columns)
+        for name, columns in list(REFUSED.items())[1::2]:
+            rows.put(f"refused {name}", refused=True, **columns)
+            rows.put(f"content {name}")
+    rows.settle()
+    if contents:  # a document that was good is refused, and one that was refused is good
+        for name, columns in list(REFUSED.items()):
+            rows.put(f"content {name}", refused=True, **columns)
+            rows.put(f"refused {name}", tag="mended")
+    scene.sql("UPDATE odd.label SET shown = 'renamed ' || shown")
+    scene.sql("UPDATE odd.pair SET raw = json_build_object('name', name)")
+    scene.sql("UPDATE odd.pair SET high = ~high WHERE low LIKE '%x%'")
+    rows.settle()
+    verified(scene, len(rows.refused))
+    # all of it gone, the parked ones included
+    scene.sql("DELETE FROM odd.label WHERE thing = 'thing 1'")
+    scene.sql("DELETE FROM odd.pair WHERE high IN (-1, 0) OR name NOT LIKE 'name %'")
+    scene.sql("DELETE FROM odd.thing WHERE id NOT LIKE 'thing %'")
+    rows.refused.clear()
+    rows.settle()
+    assert not daemon.found("held"), daemon.log
+    assert not daemon.found("bad_payload"), daemon.log
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_by_notifications(scene: Scene) -> None:
+    """Keys come by NOTIFY."""
+    live(scene, contents=True)
+
+
+def test_by_polls(scene: Scene) -> None:
+    """Rows come by their stamps and by the journal."""
+    polled(scene)
+    live(scene, contents=True)
+
+
+def test_ids_on_an_older_server(
+    postgres_server: PostgresServer, elder: SearchServer, odd_template: Template, tmp_path: Path
+) -> None:
+    """The ids alone: contents are the mapping's matter."""
+    with open_scene(postgres_server, elder, odd_template, tmp_path) as scene:
+        live(scene, contents=False)
