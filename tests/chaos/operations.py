@@ -49,6 +49,14 @@ def repair(world: World, choice: Random) -> None:
     seat.bury(process)
 
 
+def old_dropped(world: World, choice: Random) -> None:
+    """`listener load --drop-old`, whatever the daemons are at."""
+    seat = world.follower
+    process = seat.command("load", "--drop-old")
+    world.wait(lambda: not process.running, seconds=20)
+    seat.bury(process)
+
+
 def notify_changed(world: World, choice: Random) -> None:
     """Another `notify`, of all tables or of each its own."""
     mode = choice.choice([*MODES, None])
@@ -78,5 +86,6 @@ FAULTS = (
     fault(load, "daemons", "triggers"),
     fault(load_killed, "daemons", "triggers"),
     fault(repair, "daemons"),
+    fault(old_dropped, "index"),
     fault(notify_changed, "daemons", "triggers"),
 )

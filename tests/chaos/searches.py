@@ -109,7 +109,7 @@ def index_deleted(world: World, choice: Random) -> None:
         nowhere = {"cluster.routing.allocation.enable": "none"}
         world.ask("PUT", "/_cluster/settings", {"persistent": nowhere})
     try:
-        for physical in world.scene.behind(choice.choice(world.aliases)):
+        for physical in world.answer("GET", f"/_alias/{choice.choice(world.aliases)}"):
             world.ask("DELETE", f"/{physical}")
         world.rest(choice.uniform(1, 4))
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import shutil
 import signal
 import threading
@@ -246,8 +247,16 @@ class World:
         """A request straight to Elasticsearch, which may be refused or fail. Whether it did not."""
         try:
             return self.scene.search.request(method, path, body)[0] < 300
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
+
+    def answer(self, method: str, path: str) -> dict[str, Any]:
+        """The answer to a request; empty where there is none."""
+        try:
+            status, answer = self.scene.search.request(method, path)
+        except (OSError, http.client.HTTPException):
+            return {}
+        return answer if status == 200 else {}
 
     @property
     def aliases(self) -> list[str]:
@@ -288,7 +297,8 @@ def unblock(world: World) -> None:
     """All indexes are open, and take writes."""
     prefix = world.scene.prefix
     hidden = "expand_wildcards=all"
-    world.ask("POST", f"/{prefix}-*/_open?{hidden}")
+    for name in world.answer("GET", f"/{prefix}-*?expand_wildcards=closed"):
+        world.ask("POST", f"/{name}/_open")  # by name: wildcards are refused
     names = ("write", "read_only", "read_only_allow_delete")
     blocks = {f"index.blocks.{name}": None for name in names}
     world.ask("PUT", f"/{prefix}-*/_settings?{hidden}", blocks)

@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only", nargs="+", default=[], metavar="KIND", help=f"of {', '.join(KINDS)}"
     )
     parser.add_argument("--writers", type=int, default=8, choices=range(1, 9), metavar="1-8")
-    parser.add_argument("--pace", type=float, default=0.06, help="seconds between two of a writer")
+    parser.add_argument("--pace", type=float, default=0.03, help="seconds between two of a writer")
     parser.add_argument("--keep", type=Path, help="folder that is kept whatever happens")
     return parser
 

@@ -18,7 +18,7 @@ from tests.chaos.world import Interrupted, NotInTime
 from tests.plugins.convergence import Differences
 from tests.soak.keep import keep
 from tests.soak.plan import Step, plan
-from tests.soak.settle import Broken, Diverged, Settled, settle
+from tests.soak.settle import PATIENCE, Broken, Diverged, Settled, settle
 from tests.soak.stage import Stage
 
 _FAULTS_A_MINUTE = 4
@@ -31,13 +31,22 @@ _LONGEST = 180.0
 class Run:
     """One run on a stage. `seconds` after its begin no further fault is begun."""
 
-    def __init__(self, stage: Stage, seed: int, seconds: float, kinds: Mapping[str, Fault]) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        seed: int,
+        seconds: float,
+        kinds: Mapping[str, Fault],
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
         self._stage = stage
         self._seed = seed
         self._seconds = seconds
         self._kinds = kinds
+        self._patience = patience
         self._began = time.monotonic()
-        self._log = (stage.folder / "history.txt").open("a", encoding="utf-8")
+        self._history = stage.folder / "history.txt"
         self.faults: Counter[str] = Counter()
         self.disturbed = 0
         self.settled: list[Settled] = []
@@ -149,7 +158,7 @@ class Run:
             self._note(f"{fault.name} was disturbed: {told}")
 
     def _settle(self) -> None:
-        settled = settle(self._stage)
+        settled = settle(self._stage, self._patience)
         self.settled.append(settled)
         writers = self._stage.writers
         self._say(
@@ -169,5 +178,5 @@ class Run:
         self._note(text)
 
     def _note(self, text: str) -> None:
-        self._log.write(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}\n")
-        self._log.flush()
+        with self._history.open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}\n")

@@ -50,6 +50,7 @@ def settle(stage: Stage, patience: float = PATIENCE) -> Settled:
         guarded = wait_converged(world, patience)
         seconds = time.monotonic() - began
         check(stage)
+        stage.writers.settled()
         remember_state(world)
     return Settled(seconds, guarded)
 

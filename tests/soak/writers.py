@@ -86,7 +86,7 @@ class SoakWriters(Writers):
         self.history: list[deque[tuple[str, str]]] = [deque(maxlen=_KEPT) for _ in range(count)]
         """By writer: when a transaction ended, and what it was."""
         self._seed = seed
-        self._allowed = 0
+        self._excused = False
 
     @property
     def trouble(self) -> list[str]:
@@ -95,7 +95,7 @@ class SoakWriters(Writers):
             found = list(self._failures)
             if self._error is not None:
                 found.append(f"a writer ended: {self._error!r}")
-            return found + self._blocked
+            return found if self._excused else found + self._blocked
 
     @property
     def told(self) -> str:
@@ -104,9 +104,10 @@ class SoakWriters(Writers):
             return self._told()
 
     def start(self) -> None:
-        """Begin to write."""
+        """Begin to write. A second time it does nothing."""
         for thread in (self._watcher, *self._threads):
-            thread.start()
+            if thread.ident is None:
+                thread.start()
 
     def end(self) -> None:
         """Stop without a word on how it went: that is said by `trouble`."""
@@ -118,16 +119,17 @@ class SoakWriters(Writers):
 
     @contextlib.contextmanager
     def may_wait(self) -> Iterator[None]:
-        """Triggers come and go: who waits for the daemon's locks now does so for that."""
+        """Triggers come and go: until `settled`, who waits for the daemon's locks does so for
+        that (and no longer than the daemon's lock_timeout)."""
         with self._changed:
-            self._allowed += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._allowed -= 1
-                if not self._allowed:
-                    self._blocked.clear()
+            self._excused = True
+        yield
+
+    def settled(self) -> None:
+        """All is as it should be: from now on nobody may wait."""
+        with self._changed:
+            self._excused = False
+            self._blocked.clear()
 
     def _run(self, number: int) -> None:
         choice = random.Random(f"{self._seed} writer {number}")
@@ -169,7 +171,7 @@ class SoakWriters(Writers):
 
 def _size(choice: random.Random) -> int:
     """How many writes the next transaction has."""
-    return choice.choice([1, 1, 1, 1, 1, 1, 1, 1, 2, 3])
+    return choice.choice([1] * 18 + [2, 3])
 
 
 def _draw(choice: random.Random, kinds: list[Write]) -> Write:
@@ -193,7 +195,7 @@ def _carry_out(
             write.run(connection, choice, number)
             connection.execute(b"ROLLBACK TO undone")
         write.run(connection, choice, number)
-        connection.execute(f"SELECT pg_sleep({choice.choice([0, 0.02, 0.2, 1.5])})".encode())
+        connection.execute(f"SELECT pg_sleep({choice.choice([0, 0.02, 0.2, 1])})".encode())
     end = choice.choice(["COMMIT"] * 9 + ["ROLLBACK"])
     connection.execute(end.encode())
     return "committed" if end == "COMMIT" else "rolled back"
