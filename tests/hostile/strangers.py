@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Self
 
 from tests.process.scene import Connection, Scene
 
@@ -64,3 +65,55 @@ class Flood:
         finally:
             self._stop.set()
             thread.join()
+
+
+class Parrot:
+    """Listens on our channel, and sends each barrier again and again, the former ones included."""
+
+    def __init__(self, scene: Scene, *, times: int = 5) -> None:
+        self._ear, self._mouth = scene.connect(), scene.connect()
+        self._times = times
+        self._own: set[str] = set()
+        self._seen: list[str] = []
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="parrot")
+        self.sent = 0
+
+    @property
+    def heard(self) -> int:
+        """How many barriers of the daemon it has repeated."""
+        return len(self._seen)
+
+    def wait(self, least: int, deadline: float = 20) -> None:
+        """Wait until it has repeated so many."""
+        with self._changed:
+            there = self._changed.wait_for(lambda: len(self._seen) >= least, deadline)
+        assert there, f"the daemon has sent {len(self._seen)} barriers, not {least}"
+
+    def _run(self) -> None:
+        self._ear.execute(f"LISTEN {CHANNEL}".encode())
+        while not self._stop.is_set():
+            for notify in list(self._ear.notifies(timeout=0.1, stop_after=1)):
+                if notify.payload not in self._own and "barrier" in notify.payload:
+                    self._repeat(notify.payload)
+
+    def _repeat(self, payload: str) -> None:
+        copies = [
+            one + " " * (self.sent + place)
+            for place, one in enumerate([payload] * self._times + self._seen[-self._times :])
+        ]
+        self._own.update(copies)
+        send(self._mouth, copies)
+        self.sent += len(copies)
+        with self._changed:
+            self._seen.append(payload)
+            self._changed.notify_all()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()

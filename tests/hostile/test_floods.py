@@ -13,9 +13,9 @@ import pytest
 from tests.faults.search_kit import not_before
 from tests.hostile import strangers
 from tests.hostile.conftest import Served
-from tests.hostile.test_payloads import NOT_OURS, PAIR, THING, documents
+from tests.hostile.test_payloads import NOT_OURS, PAIR, THING, documents, ignored
 from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene
+from tests.process.scene import Connection, Scene
 
 RATE = 5000
 GROWTH = 80_000_000
@@ -89,3 +89,69 @@ def test_flood_beside_edits(odd: Served) -> None:
     for event in ("reconcile_started", "load_started", "parked", "waiting", "held"):
         assert not daemon.found(event, after=mark), daemon.log
     assert not scene.admin("SELECT * FROM listener.parked")
+
+
+def read_journal(admin: Connection) -> int:
+    """How often the journal was read so far, as far as the sessions have told."""
+    row = admin.execute(
+        "SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_user_tables "
+        "WHERE schemaname = 'listener' AND relname = 'journal'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+@pytest.mark.parametrize("word", ["sweep", "reconcile"])
+def test_storm_of_sweeps(odd: Served, word: str) -> None:
+    """They are answered one at a time, and apart: no poll for each; and nothing is compared."""
+    scene, daemon = odd
+    mark = daemon.mark()
+    with scene.superuser() as admin:
+        before = read_journal(admin)
+        began = time.monotonic()
+        payload = json.dumps({"v": 1, "w": THING, word: True})
+        with strangers.Flood(
+            scene, lambda number: payload + " " * (number % 5000), rate=RATE
+        ).flowing() as flood:
+            while flood.sent < 3 * RATE:
+                arrives(scene, daemon, "thing 1", f"{word} {flood.sent}", 25)
+        lasted = time.monotonic() - began
+        read = read_journal(admin) - before
+    [(last,)] = scene.sql("SELECT clock_timestamp()")
+    daemon.wait_for("watermark_moved", last_processed=not_before(last))
+    scene.wait_converged()
+    print(f"{flood.sent} payloads, {read} reads of the journal in {lasted:.1f} s")
+    assert read <= 25 * lasted + 10, "more than one poll in 50 ms"
+    assert len(daemon.records) - mark < 60 * lasted + 100
+    for event in ("reconcile_started", "reconciled", "load_started"):
+        assert not daemon.found(event, after=mark), daemon.log
+
+
+def test_barriers_that_are_copied(odd: Served) -> None:
+    """Whoever listens sees each nonce, and may send it, and all former ones, as often as he likes.
+
+    The watermark stays below what is not yet in the index, and each copy is counted.
+    """
+    scene, daemon = odd
+    before = ignored(daemon)
+    mark = daemon.mark()
+    writer = scene.connect()
+    with strangers.Parrot(scene) as parrot:
+        for number in range(3):
+            daemon.wait_for("watermark_moved", after=daemon.mark())
+            with writer.transaction():
+                [(stamp,)] = writer.execute(
+                    "UPDATE odd.thing SET tag = %s WHERE id = 'thing 9' RETURNING updated_at",
+                    [f"late {number}"],
+                ).fetchall()
+                heard = parrot.heard
+                parrot.wait(heard + 3)
+            moved = [one["last_processed"] for one in daemon.found("watermark_moved", after=mark)]
+            arrived = daemon.wait_for("watermark_moved", last_processed=not_before(stamp))
+            assert scene.request("GET", f"/{scene.index}/_doc/thing%209")["_source"]["tag"] == (
+                f"late {number}"
+            )
+            assert not any(map(not_before(stamp), moved)), (stamp, moved, arrived)
+    assert parrot.sent > 50
+    daemon.wait_for("bad_payload", count=before + parrot.sent)
+    scene.wait_converged()
