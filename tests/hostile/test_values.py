@@ -5,6 +5,7 @@ What the index takes it has exactly; what it refuses is parked, that document al
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,9 +32,12 @@ def scene(
 
 
 @pytest.fixture(scope="module")
-def elder(request: pytest.FixtureRequest) -> Iterator[SearchServer]:
-    """Elasticsearch 7.17."""
-    with SearchServer("es7", jvm_options=["-XX:TieredStopAtLevel=1"]) as server:
+def elder() -> Iterator[SearchServer]:
+    """Elasticsearch 7.17, with room for requests of three megabytes."""
+    little = {"indexing_pressure.memory.limit": "3mb"}
+    options = ["-XX:TieredStopAtLevel=1"]
+    with SearchServer("es7", settings=little, jvm_options=options) as server:
+        server.start()
         yield server
 
 
@@ -135,3 +139,56 @@ def test_ids_on_an_older_server(
     """The ids alone: contents are the mapping's matter."""
     with open_scene(postgres_server, elder, odd_template, tmp_path) as scene:
         live(scene, contents=False)
+
+
+def test_document_larger_than_all_the_room(
+    postgres_server: PostgresServer, elder: SearchServer, odd_template: Template, tmp_path: Path
+) -> None:
+    """The server says "later" (429) for ever: parked, that document alone."""
+    with open_scene(postgres_server, elder, odd_template, tmp_path) as scene:
+        rows = Rows(scene)
+        large = json.dumps({"a": "x" * 4_000_000})
+        rows.put("large", refused=True, raw=large)
+        daemon = scene.start()
+        daemon.wait_for("caught_up")
+        rows.settle()
+        with scene.connect() as writer:  # among others, in one bulk
+            writer.execute("UPDATE odd.thing SET tag = 'beside ' || id, raw = coalesce(raw, '{}')")
+        rows.settle()
+        daemon.wait_for("watermark_moved", after=daemon.mark())
+        [(reason,)] = scene.admin("SELECT reason FROM listener.parked")
+        assert "coordinating_operation_bytes" in reason
+        rows.put("large", raw=json.dumps({"a": "x" * 2_000_000}))
+        rows.settle()
+        rows.put("thing 1", refused=True, raw=large)
+        rows.settle()
+        rows.drop("thing 1")
+        rows.settle()
+        daemon.stop()
+
+
+NO_OBJECT = ("null", "1", '"text"', "[]", '[{"tag": "x"}]', "true", " \n [1]")
+
+
+def test_documents_that_are_no_objects(scene: Scene) -> None:
+    """A query that returns a `json` column as it is: users may have written anything there."""
+    query = scene.folder / "raw.sql"
+    query.write_text(
+        "SELECT id, coalesce(raw, '{}') AS document FROM odd.thing WHERE id = ANY(%(ids)s)"
+    )
+    scene.options["documents"][0]["query_file"] = str(query)
+    rows = Rows(scene)
+    for place, text in enumerate(NO_OBJECT):
+        rows.put(f"odd {place}", refused=True, raw=text)
+    rows.put("spaced", raw=' \r\n\t {"tag":\n "x"}\n ')
+    daemon = scene.start()
+    daemon.wait_for("caught_up")
+    rows.settle()
+    rows.put("spaced", refused=True, raw="[]")
+    rows.put("odd 1", raw='{"tag": "y"}')
+    for place in range(2, len(NO_OBJECT)):
+        rows.drop(f"odd {place}")
+    rows.settle()
+    verified(scene, 2)
+    assert not daemon.found("held"), daemon.log
+    daemon.stop()
