@@ -15,6 +15,8 @@ from tests.plugins.daemon import PROJECT
 
 FOLDER: Final = PROJECT / ".playground" / "convergence"
 _SHOWN: Final = 160
+_MOST: Final = 3
+"""Statements of one write that are shown."""
 
 
 class History:
@@ -52,8 +54,11 @@ class History:
             for name, seed, saved in step.get("writes", ()):
                 yield f"      {name}, seed {seed}" + ("" if saved == "plain" else f" ({saved})")
                 kind = VOCABULARY[self.scenario["kind"]]
-                for statement in kind[name].make(random.Random(seed), step["slice"]):
+                statements = kind[name].make(random.Random(seed), step["slice"])
+                for statement in statements[:_MOST]:
                     yield f"        {_short(statement)}"
+                if len(statements) > _MOST:
+                    yield f"        ... and {len(statements) - _MOST} more"
 
     def _save(self, **more: Any) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

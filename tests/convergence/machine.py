@@ -39,7 +39,9 @@ _SMALL: Final = {"pending_limit": 20, "batch_documents": 7, "page_size": 40}
 """Everything overflows, and is done in many parts."""
 _CHAOS_LEFT_OUT: Final = {
     "failover": "no standby",
+    "big_statement": "the floods are our own",
     "notify_changed": "the mode is the example's",
+    "state_unwritable": "whoever starts meanwhile ends, and says why",
     "search_killed": "the server is everybody's",
     "index_deleted": "see below",
 }

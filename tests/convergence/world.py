@@ -15,6 +15,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from tests.chaos import operations
 from tests.chaos.vocabulary import FAULTS
 from tests.chaos.world import Seat
 from tests.chaos.world import World as Chaos
@@ -136,6 +137,9 @@ class World:
 
     def _do_chaos(self, name: str, seed: int) -> None:
         self._join()
+        if FAULTS[name] in operations.FAULTS:  # commands that end when a server is not there
+            for seat in self.chaos.seats:
+                seat.calm()
         self._rebuilt |= bool(FAULTS[name].holds & {"index", "search"}) or "load" in name
         self._background = threading.Thread(
             target=self._chaos, args=(name, seed), name=name, daemon=True
