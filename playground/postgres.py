@@ -156,7 +156,7 @@ class PostgresServer(Server):
             shutil.rmtree(self.data_directory, ignore_errors=True)  # a copy that was interrupted
             fresh = self.directory / "data.new"
             shutil.rmtree(fresh, ignore_errors=True)
-            run_as(service_account(), ["cp", "-R", str(template), str(fresh)])
+            run_as(service_account(), ["cp", "-R", str(template.resolve()), str(fresh)])
             fresh.chmod(0o700)
             fresh.rename(self.data_directory)
         give(self.data_directory, service_account())
