@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from random import Random
+
+import psycopg
 
 from playground.proxy import TcpProxy
 from playground.standby import StandbyServer
+from playground.system import PlaygroundError
 from tests.chaos.fault import fault
 from tests.chaos.world import Seat, World
 
@@ -34,12 +36,10 @@ def postgres_restarted(world: World, choice: Random) -> None:
 
 def failover(world: World, choice: Random) -> None:
     """The standby, which lags at times, becomes the primary; a new standby is made."""
-    if world.standby is None or world.replication is None or not world.standby.running:
+    old, new, replication = world.scene.postgres, world.standby, world.replication
+    if new is None or replication is None or not _follows(new):
         new_standby(world)
         return
-    old, new, replication = world.scene.postgres, world.standby, world.replication
-    with contextlib.suppress(Exception):
-        new.wait_caught_up(seconds=5)
     if choice.random() < 0.5:
         replication.stall()
         world.rest(choice.uniform(0.1, 1))
@@ -51,6 +51,17 @@ def failover(world: World, choice: Random) -> None:
     world.standby = None
     world.retire(old)
     new_standby(world)
+
+
+def _follows(standby: StandbyServer) -> bool:
+    """Whether the standby has what the primary has."""
+    if not standby.running:
+        return False
+    try:
+        standby.wait_caught_up(seconds=10)
+    except (psycopg.Error, PlaygroundError):
+        return False
+    return True
 
 
 def new_standby(world: World) -> None:

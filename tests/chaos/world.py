@@ -47,8 +47,10 @@ class Seat:
         scene: Scene,
         lock: threading.RLock,
         ended: Callable[[str, ListenerProcess], None] | None = None,
+        over: threading.Event | None = None,
     ) -> None:
-        """`lock` guards the options of the scene. `ended` is told each life that is over."""
+        """`lock` guards the options of the scene; once `over` is set, nothing is started. `ended`
+        is told each life that is over."""
         self.name = name
         self.folder = scene.folder / name
         self.state_file = self.folder / "state" / "state.yaml"
@@ -57,8 +59,11 @@ class Seat:
         self.lives = 0
         self.most_memory = 0
         """Most resident bytes of all its lives, as far as somebody looked."""
+        self.deaths: list[str] = []
+        """How it ended where nobody had ended it."""
         self._scene = scene
         self._lock = lock
+        self._over = over or threading.Event()
         self._ended = ended
         self._process: ListenerProcess | None = None
 
@@ -87,6 +92,8 @@ class Seat:
     def command(self, *arguments: str) -> ListenerProcess:
         """`listener` with these arguments, from this place."""
         with self._lock:
+            if self._over.is_set():
+                raise Interrupted
             self._scene.set(
                 postgres={"port": self.to_postgres.port},
                 elasticsearch={"urls": [f"http://127.0.0.1:{self.to_search.port}"]},
@@ -97,6 +104,9 @@ class Seat:
         """Start the daemon; when it runs, does nothing."""
         if self.running:
             return
+        if self._process is not None:
+            last = [one.message for one in self._process.records[-3:]]
+            self.deaths.append(f"status {self._process.exit_status(10)}: {last}")
         self._forget()
         self.lives += 1
         self._process = self.command()
@@ -104,6 +114,10 @@ class Seat:
     def kill(self) -> None:
         """SIGKILL. Safe when it has ended."""
         self.measure()
+        if self._process is not None and not self.running:
+            self.deaths.append(
+                f"status {self._process.exit_status(10)}: {self._process.log[-500:]}"
+            )
         self._forget()
 
     def stop(self, seconds: float = 40) -> None:

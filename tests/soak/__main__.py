@@ -24,6 +24,8 @@ KINDS = {**FAULTS, TRUNCATED.name: TRUNCATED}
 _GRACE = 300
 """Seconds beyond its time after which a run is ended by force."""
 
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: index = query at every settle point. 1: it was not, or something else broke. 2: usage."""
@@ -68,8 +70,8 @@ class _Bounded(contextlib.AbstractContextManager[None]):
         self._seconds = seconds
 
     def __enter__(self) -> None:
-        signal.signal(signal.SIGTERM, _end)
-        signal.signal(signal.SIGALRM, _end)
+        for number in _ENDS:
+            signal.signal(number, _end)
         signal.alarm(int(self._seconds))
 
     def __exit__(self, *_: object) -> None:
@@ -77,6 +79,8 @@ class _Bounded(contextlib.AbstractContextManager[None]):
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
+    for each in _ENDS:  # once: nothing interrupts the end of what was started
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 

@@ -85,8 +85,8 @@ def check(stage: Stage) -> None:
         raise Broken(f"a daemon crashed: {stage.crashes[0]}")
     for seat in world.seats:
         seat.measure()
-        if not seat.running:
-            raise Broken(f"the daemon {seat.name} ended by itself")
+        if seat.deaths or not seat.running:
+            raise Broken(f"the daemon {seat.name} ended by itself: {seat.deaths}")
         if seat.most_memory > MEMORY:
             raise Broken(f"the daemon {seat.name} took {seat.most_memory >> 20} MB")
         if seat.process.found("crashed"):

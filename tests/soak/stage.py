@@ -111,8 +111,8 @@ def open_stage(folder: Path, seed: int, *, writers: int, pace: float) -> Iterato
         scene = _scene(postgres, search, folder, processes)
         logs = _Logs(folder / "daemons")
         logs.folder.mkdir(parents=True, exist_ok=True)
-        lock = threading.RLock()
-        seats = [Seat(name, scene, lock, logs.end) for name in ("one", "two")]
+        lock, over = threading.RLock(), threading.Event()
+        seats = [Seat(name, scene, lock, logs.end, over) for name in ("one", "two")]
         for seat in seats:
             stack.callback(seat.to_postgres.stop)
             stack.callback(seat.to_search.stop)
@@ -127,6 +127,7 @@ def open_stage(folder: Path, seed: int, *, writers: int, pace: float) -> Iterato
             outage=crew.outage,
             locking=crew.may_wait,
             alone=lambda: crew.gate.closed(60),
+            over=over,
         )
 
         def retire(server: PostgresServer) -> None:
@@ -134,7 +135,7 @@ def open_stage(folder: Path, seed: int, *, writers: int, pace: float) -> Iterato
             server.close()
 
         world.retire = retire
-        stack.callback(lambda: _end(world))
+        stack.callback(_end, world, lock)
         databases.new_standby(world)
         yield Stage(world, crew, folder, logs.crashes)
 
@@ -151,9 +152,11 @@ def refill(world: World) -> None:
         session.execute(_REFILL.encode())
 
 
-def _end(world: World) -> None:
+def _end(world: World, lock: threading.RLock) -> None:
     """End all that is in the world now, whatever was there when it began."""
     world.over.set()
+    with lock:  # from here on nobody starts a daemon
+        pass
     for process in list(world.scene.processes.started):
         process.kill()
     if world.standby is not None:
@@ -192,7 +195,7 @@ def _scene(
         page_size=1000,
         pending_limit=5000,
         elasticsearch={"request_timeout": 4},
-        triggers={"install": "auto", "no_2pc": True},
+        triggers={"install": "auto", "no_2pc": True, "retention": 60},
         backoff={"start": 0.05, "limit": 0.5, "give_up_after": 60},
     )
     return scene
