@@ -22,8 +22,9 @@ from pathlib import Path
 import pytest
 
 from playground.search import SearchServer
+from tests.convergence.example import Run
 from tests.convergence.history import History
-from tests.convergence.machine import Run, run_examples
+from tests.convergence.machine import run_examples
 from tests.convergence.servers import Servers, open_servers
 from tests.convergence.world import open_world
 from tests.convergence.writes import VOCABULARY
@@ -52,7 +53,15 @@ def _run(options: argparse.Namespace) -> int:
         for number, (kind, mode) in enumerate(combinations):
             if time.monotonic() > until or (options.rounds and number >= options.rounds):
                 break
-            run = Run(servers, kind, mode, first + number, Path(folder), patient=True, until=until)
+            run = Run(
+                servers,
+                kind,
+                mode,
+                first + number,
+                Path(folder),
+                patient=not options.quick,
+                until=until,
+            )
             try:
                 run_examples(run, examples=options.examples, steps=options.steps)
             except (AssertionError, pytest.fail.Exception) as error:
@@ -105,6 +114,7 @@ def main() -> int:
     run.add_argument("--rounds", type=int, default=0, help="most combinations (0: any number)")
     run.add_argument("--schema", choices=list(VOCABULARY), action="append")
     run.add_argument("--mode", choices=MODES, action="append")
+    run.add_argument("--quick", action="store_true", help="no faults that take seconds")
     run.add_argument("--told", action="store_true", help="how often each step was done")
     run.set_defaults(work=_run)
     replay = commands.add_parser("replay", help="the steps of a history")

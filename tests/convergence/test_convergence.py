@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from playground.search import SearchServer
-from tests.convergence.machine import Run, run_examples
+from tests.convergence.example import Run
+from tests.convergence.machine import run_examples
 from tests.convergence.servers import Servers, open_servers
 from tests.plugins.servers import revive
 

@@ -72,12 +72,12 @@ class World:
         self.sessions = Sessions(scene, VOCABULARY[kind])
         self._over: list[ListenerProcess] = []
         self._stopped: set[int] = set()
-        lock = threading.RLock()
+        lock, over = threading.RLock(), threading.Event()
         seats = [
-            Seat(name, scene, lock, lambda _, process: self._over.append(process))
+            Seat(name, scene, lock, ended=lambda _, one: self._over.append(one), over=over)
             for name in "ab"[:daemons]
         ]
-        self.chaos = Chaos(scene, seats, "content.film_work", (), outage=self._outage)
+        self.chaos = Chaos(scene, seats, "content.film_work", (), outage=self._outage, over=over)
         self._rebuilt = True
         """An index was lost or is not loaded yet: not the watermark says when it is there."""
         self._background: threading.Thread | None = None
