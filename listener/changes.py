@@ -92,12 +92,8 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return members
 
 
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
-
-
-_STRICT: Final = json.JSONDecoder(object_pairs_hook=_once_each, parse_constant=_no_constant)
-"""JSON as its standard has it: Python by itself takes NaN, and the last of two equal names."""
+_STRICT: Final = json.JSONDecoder(object_pairs_hook=_once_each)
+"""Python by itself takes the last of two equal names."""
 
 
 def decode_payload(payload: str) -> Change | Barrier:

@@ -49,6 +49,15 @@ class Faulty:
     reason: str
 
 
+def row_fault(error: psycopg.Error) -> str | None:
+    """Why a statement failed, where it is for the content of a row or of a key; else None."""
+    state = error.sqlstate or ""
+    # without a state: psycopg itself could not send a value, such as a NUL character
+    if state.startswith(_ROW_FAULT) if state else isinstance(error, psycopg.DataError):
+        return f"{error.diag.message_primary or error} (SQLSTATE {state})"
+    return None
+
+
 def _qualified(name: str) -> sql.Identifier:
     return sql.Identifier(*split_name(name))
 
@@ -157,11 +166,9 @@ class DocumentSource:
         try:
             return run(connection, keys)
         except psycopg.Error as error:
-            state = error.sqlstate or ""
-            cancelled = state == "57014"
-            # without a state: psycopg itself could not send a value, such as a NUL character
-            own = state.startswith(_ROW_FAULT) if state else isinstance(error, psycopg.DataError)
-            if not (cancelled or own):
+            cancelled = error.sqlstate == "57014"
+            reason = row_fault(error)
+            if reason is None and not cancelled:
                 raise
             if len(keys) > 1:
                 size = _PIECE if len(keys) > 2 * _PIECE else (len(keys) + 1) // 2
@@ -169,9 +176,9 @@ class DocumentSource:
                 for start in range(0, len(keys), size):
                     found += self._bisected(connection, keys[start : start + size], run, alone)
                 return found
-            if cancelled:
+            if reason is None:
                 raise
-            return [alone(keys[0], f"{error.diag.message_primary or error} (SQLSTATE {state})")]
+            return [alone(keys[0], reason)]
 
     def _execute(
         self, connection: Connection, statement: sql.SQL, keys: Sequence[Key]
@@ -235,7 +242,8 @@ class DocumentSource:
     ) -> tuple[list[Key], str | None]:
         """Document keys behind `keys` of a mapped watch, in order, and where the page ends.
 
-        Pages by keyset, so that a key of ten million documents needs no memory of that size.
+        Pages by keyset, so that a key of ten million documents needs no memory of that size. Raises
+        psycopg.Error; where `row_fault` tells a reason, one of the keys may be to blame.
         `after` is the end of the page before, the id as SQL spelled it; None starts.
         """
         ident = (

@@ -165,9 +165,9 @@ def verdicts_of(
     if not isinstance(items, list) or len(items) != len(documents) * len(targets):
         odd = Verdict(Outcome.HOLD, "a bulk reply with another number of items than were sent")
         return (odd,) * len(documents)
-    judged = [_settle_conflict(judge(item), version) for item in items]
-    if all(one.outcome is Outcome.DONE for one in judged):
+    if answer.get("errors") is False:  # the server's word for all of them
         return (done,) * len(documents)
+    judged = [_settle_conflict(judge(item), version) for item in items]
     for place, verdict in enumerate(judged):
         if targets[place % len(targets)].lenient and verdict.outcome is Outcome.PARK:
             judged[place] = done

@@ -75,7 +75,9 @@ def almost_payloads(draw: st.DrawFn) -> str:
     elif kind != "barrier":
         value[kind] = True
     for _ in range(draw(st.integers(0, 2))):
-        match draw(st.sampled_from(["replace", "drop", "add"])):
+        match draw(st.sampled_from(["version", "replace", "drop", "add"])):
+            case "version":
+                value["v"] = draw(_SCALARS)
             case "replace":
                 value[draw(st.sampled_from(sorted(value)))] = draw(JSON)
             case "drop":

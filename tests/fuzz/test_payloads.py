@@ -7,7 +7,15 @@ from contextlib import suppress
 
 from hypothesis import strategies as st
 
-from listener.changes import Barrier, Change, Key, PayloadError, canonical_key, decode_payload
+from listener.changes import (
+    Barrier,
+    Change,
+    Key,
+    KeyType,
+    PayloadError,
+    canonical_key,
+    decode_payload,
+)
 from tests.fuzz.kit import TYPES, fuzz
 from tests.fuzz.shapes import ANY_TEXT, JSON, KEY_TEXT, almost_payloads
 
@@ -79,14 +87,18 @@ def test_payload_reads_back(watch: str, keys: list[str | list[str]], ascii_only:
     assert decode_payload(payload) == Change(watch, "keys", wanted)
 
 
-@fuzz(st.lists(ANY_TEXT, max_size=3), st.lists(st.sampled_from(TYPES), min_size=1, max_size=3))
-def test_any_texts_as_key(parts: list[str], types: list[str]) -> None:
+@fuzz(
+    st.lists(st.tuples(ANY_TEXT, st.sampled_from(TYPES)), min_size=1, max_size=3),
+    st.sampled_from([[], [], [], [], [], ["one too many"]]),
+)
+def test_any_texts_as_key(typed: list[tuple[str, KeyType]], more: list[str]) -> None:
     """A key of its types, spelled in one way, or a PayloadError; never one that SQL refuses."""
+    parts, types = [part for part, _ in typed] + more, [kind for _, kind in typed]
     key: Key | None = None
     with suppress(PayloadError):
-        key = canonical_key(parts, types)  # type: ignore[arg-type]
+        key = canonical_key(parts, types)
     if key is not None:
-        assert canonical_key(key, types) == key  # type: ignore[arg-type]
+        assert canonical_key(key, types) == key
         assert "\0" not in "".join(key)
         "".join(key).encode()
         for part, kind in zip(key, types, strict=True):

@@ -37,7 +37,6 @@ def elder() -> Iterator[SearchServer]:
     little = {"indexing_pressure.memory.limit": "3mb"}
     options = ["-XX:TieredStopAtLevel=1"]
     with SearchServer("es7", settings=little, jvm_options=options) as server:
-        server.start()
         yield server
 
 

@@ -1,0 +1,111 @@
+"""A mapping file that computes with a key fails on some: that key alone is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from listener.changes import Key
+from listener.config import DocumentConfig
+from listener.documents import DocumentSource
+from listener.pending import Job
+from listener.postgres import Connection
+from listener.tasks import MappedTask
+
+_MAPPING = "SELECT 100 / k::integer AS id FROM unnest(%(keys)s) AS k"
+"""Fails on 0, and on what is no number."""
+
+
+@pytest.fixture
+def connection(postgres_server: object, database: str) -> Iterator[Connection]:
+    """A session on a database without tables: the mapping needs none."""
+    dsn = postgres_server.dsn(database)  # type: ignore[attr-defined]
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        yield connection
+
+
+class Source(DocumentSource):
+    """Counts how often the mapping is run."""
+
+    asked = 0
+
+    def mapped_page(
+        self,
+        connection: Connection,
+        watch: str,
+        keys: Sequence[Key],
+        after: str | None,
+        limit: int,
+    ) -> tuple[list[Key], str | None]:
+        """As the source does."""
+        self.asked += 1
+        return super().mapped_page(connection, watch, keys, after, limit)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    """Documents of an integer key, whose mapping takes texts."""
+    (tmp_path / "index.json").write_text("{}")
+    (tmp_path / "query.sql").write_text("SELECT id, '{}' AS document FROM unnest(%(ids)s) AS id")
+    (tmp_path / "mapping.sql").write_text(_MAPPING)
+    config = DocumentConfig.model_validate(
+        {
+            "index": "test",
+            "index_config_file": tmp_path / "index.json",
+            "query_file": tmp_path / "query.sql",
+            "table": "t",
+            "key": "id",
+            "watch": [{"table": "t", "key": "id"}],
+        }
+    )
+    return Source(config, ("integer",), {"w": ("text",)}, {"w": tmp_path / "mapping.sql"})
+
+
+def run(source: Source, connection: Connection, *keys: str) -> tuple[list[Key], MappedTask]:
+    """All ids behind these keys, a few at a time."""
+    task = MappedTask(0, source, "w", [(key,) for key in keys], job=Job())
+    found: list[Key] = []
+    more = True
+    while more:
+        page, more = task.next_page(connection, 3)
+        found += page
+    return found, task
+
+
+def test_keys_that_fail_are_left_out(source: Source, connection: Connection) -> None:
+    """The others lead to their documents, each once and in order; why is said of each."""
+    found, task = run(source, connection, "1", "x", "2", "0", "50", "4", "", "100")
+    assert found == [("1",), ("2",), ("25",), ("50",), ("100",)]
+    assert {key: reason.split(":")[0] for (key,), reason in task.failed} == {
+        "x": "invalid input syntax for type integer",
+        "0": "division by zero (SQLSTATE 22012)",
+        "": "invalid input syntax for type integer",
+    }
+
+
+def test_all_keys_fail(source: Source, connection: Connection) -> None:
+    """No document; nothing that is asked again."""
+    found, task = run(source, connection, "x")
+    assert (found, [key for key, _ in task.failed]) == ([], [("x",)])
+
+
+def test_a_flood_of_keys_that_fail_costs_few_statements(
+    source: Source, connection: Connection
+) -> None:
+    """Anybody can send a thousand: beyond twenty they are not looked for one by one."""
+    keys = [f"forged {number}" for number in range(1000)]
+    found, task = run(source, connection, *keys[:500], "1", "2", *keys[500:])
+    assert {key for (key,), _ in task.failed} >= set(keys)
+    assert not found  # they are lost among the others: whoever gave them compares, or sweeps
+    assert source.asked < 200
+
+
+def test_what_is_no_key_s_fault_passes_through(source: Source, connection: Connection) -> None:
+    """A lock that is not granted in time is not to be found in a key."""
+    connection.execute("SET statement_timeout = '1ms'")
+    source.rendered_mappings["w"] = "SELECT 1 AS id FROM unnest(%(keys)s::text[]) AS k, pg_sleep(1)"
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        run(source, connection, "1", "2")
