@@ -34,6 +34,8 @@ class Rules:
     """Whether the bytes of an unanswered request are sent once more."""
     conflict_is_done: bool = False
     """Whether any 409 counts as done."""
+    refused_is_done: bool = False
+    """Whether a 404 of a write alias counts as done, as that of a deleted document does."""
     deletes_versioned: bool = True
     xid_version: bool = False
     """Whether the version is a transaction id."""
@@ -64,6 +66,17 @@ class World:
     """Whether the index was written by a daemon of whom nothing else is left."""
     backwards: bool = True
     """Whether an index may never go back, not even for a moment."""
+
+    def within(self, other: World) -> bool:
+        """Whether all that can happen here can happen there, too."""
+        most = (other.commits, other.faults, other.ends, other.crashes, other.daemons)
+        here = (self.commits, self.faults, self.ends, self.crashes, self.daemons)
+        return (
+            all(one <= limit for one, limit in zip(here, most, strict=True))
+            and (self.forgets, self.kills) <= (other.forgets, other.kills)
+            and (self.load, self.adopted) == (other.load, other.adopted)
+            and self.backwards <= other.backwards
+        )
 
     def budget(self) -> Budget:
         """As a part of the first state."""

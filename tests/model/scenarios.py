@@ -28,10 +28,12 @@ _ADOPTED: Final = World(2, faults=1, ends=0, adopted=True)
 GOOD: Final = {
     "takeover": _built(commits=2, faults=1, ends=1),
     "takeover, two lost": _built(commits=1, faults=2, ends=1),
+    "two takeovers": _built(commits=1, faults=0, ends=2),
     "two lost": _built(commits=3, faults=2, ends=0),
     "load": _built(commits=2, faults=1, ends=0, load=1),
     "load, two lost": _built(commits=1, faults=2, ends=0, load=1),
     "load, takeover": _built(commits=1, faults=0, ends=1, load=1),
+    "load, two lost, at the swap": _built(commits=2, faults=2, ends=0, load=3),
     "crash": _built(commits=2, faults=0, ends=0, crashes=1),
     "crash, one lost": _built(commits=1, faults=1, ends=0, crashes=1),
     "an index that is left of another daemon": Case(AS_BUILT, _ADOPTED),
@@ -43,11 +45,11 @@ DEEP: Final = {
     "three commits, takeover": _built(commits=3, faults=1, ends=1),
     "two lost, takeover": _built(commits=2, faults=2, ends=1),
     "three lost": _built(commits=3, faults=3, ends=0),
-    "two takeovers": _built(commits=1, faults=1, ends=2),
+    "two takeovers, one lost": _built(commits=1, faults=1, ends=2),
     "load, two commits, two lost": _built(commits=2, faults=2, ends=0, load=1),
     "load, two commits, takeover": _built(commits=2, faults=0, ends=1, load=1),
     "load, one lost, takeover": _built(commits=1, faults=1, ends=1, load=1),
-    "crash, takeover, one lost": _built(commits=2, faults=1, ends=1, crashes=1),
+    "crash, takeover, one lost": _built(commits=1, faults=1, ends=1, crashes=1),
 }
 """Minutes and gigabytes: `python -m tests.model --deep`."""
 
@@ -71,6 +73,9 @@ WRONG: Final = {
     "bytes sent again": _wrong(_ONE_LOST, sends_again=True),
     "ids not given back": _wrong(_ONE_LOST, gives_back=False),
     "any 409 is done": _wrong(_ADOPTED, conflict_is_done=True),
+    "a 404 of a write alias is done": _wrong(
+        World(1, faults=0, ends=2, kills=False), refused_is_done=True
+    ),
     "aliases changed blindly": _wrong(World(2, faults=2, ends=0, load=3), must_exist=False),
     "aliases changed blindly, not confirmed": _wrong(
         World(2, faults=1, ends=1, kills=False), must_exist=False, confirms=False

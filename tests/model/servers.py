@@ -84,7 +84,7 @@ def write(s: State, message: Message, target: int, rules: Rules) -> tuple[State,
     alias = message.alias if rules.fence else 0
     behind = s.behind(write_alias(alias, target))
     if not behind:
-        return s, FENCED  # require_alias: 404
+        return s, DONE if rules.refused_is_done else FENCED  # require_alias: 404
     (place,) = behind
     stored = s.indexes[place].version
     deletes_anything = message.content <= 0 and not rules.deletes_versioned
