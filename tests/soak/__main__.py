@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if unknown := set(options.only) - set(KINDS):
         parser.error(f"no such fault: {', '.join(sorted(unknown))}")
-    kinds = {name: KINDS[name] for name in options.only or KINDS}
+    chosen = {name: replace(KINDS[name], rare=False) for name in options.only}
     if not 0 < options.minutes <= 24 * 60:
         parser.error("--minutes: above 0, and a day at most")
     seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with _Bounded(options.minutes * 60 + _GRACE):
         try:
             with open_stage(folder, seed, writers=options.writers, pace=options.pace) as stage:
-                run = Run(stage, seed, options.minutes * 60, kinds)
+                run = Run(stage, seed, options.minutes * 60, chosen or KINDS)
                 status = run.go()
                 line = run.line
         except KeyboardInterrupt as error:

@@ -12,7 +12,7 @@ from tests.chaos.operations import MODES
 
 _ROUNDS = 3
 """A rare fault comes once in so many rounds; all others come once in each."""
-_OVERLAP = 0.25
+_OVERLAP = 0.35
 """How often two faults are made to overlap."""
 
 

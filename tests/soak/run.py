@@ -89,7 +89,7 @@ class Run:
 
     def _follow(self) -> None:
         world = self._stage.world
-        a_phase = max(3, round(self._seconds / 60 * _FAULTS_A_MINUTE / _PHASES))
+        a_phase = max(6, round(self._seconds / 60 * _FAULTS_A_MINUTE / _PHASES))
         steps = plan(self._seed, self._kinds, a_phase)
         step = next(steps)
         assert step.notify is not None
