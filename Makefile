@@ -37,7 +37,9 @@ test: $(STAMP) servers ## formatting, lint, types, layers, then all tests with c
 test-faults: $(STAMP) servers ## every outage, on servers that are really broken (30 minutes at most)
 	$(BIN)/python -m pytest --session-timeout=1800 tests/faults $(ARGS)
 
-SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+ifeq ($(origin SEED), undefined)
+SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+endif
 # Ten properties of 10,000 examples each (FUZZ_EXAMPLES); the seed repeats a run: make fuzz SEED=7
 fuzz: $(STAMP) servers ## 100,000 random payloads, keys, bulk bodies and replies, some guided by coverage
 	@$(BIN)/python -m pip install --quiet --group fuzz || echo 'no atheris for this Python: without it' >&2
@@ -45,8 +47,13 @@ fuzz: $(STAMP) servers ## 100,000 random payloads, keys, bulk bodies and replies
 		--session-timeout=1800 --hypothesis-seed=$(SEED) tests/fuzz $(ARGS)
 	$(BIN)/python -m tests.fuzz.guided --seed $(SEED)
 
+# A failure prints its history and the command that replays it
+convergence: $(STAMP) servers ## random histories of writes and faults for MINUTES (10 where not given)
+	$(BIN)/python -m tests.convergence run --minutes $(MINUTES) --seed $(SEED) $(ARGS)
+
+convergence: MINUTES ?= 10
 # MINUTES, SEED, ARGS='--only kill_active failover'
-MINUTES ?= 60
+soak: MINUTES ?= 60
 soak: $(STAMP) servers ## many writers under random faults for MINUTES (60), then index = query
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 

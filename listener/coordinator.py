@@ -301,6 +301,7 @@ class Coordinator:
         if wanted:
             self._keeper.control_soon()  # who asked may wait to read of it there
         everything = wanted or unheard or overflows != self._polls.overflows
+        swept = False
         if everything or not self._all_rows:
             since = self._polls.since()
             if since is not None:
@@ -312,6 +313,7 @@ class Coordinator:
                 except BaseException:
                     self._inbox.want_sweep()
                     raise
+                swept = everything and proven
                 if everything:
                     self._stop.wait(_SWEEP_APART)
         while not self._pipeline.wait_settled(mark, self._config.fetch_delay):
@@ -320,7 +322,8 @@ class Coordinator:
         self._turns += 1
         if not proven:
             self._name_holder()
-        elif self._pipeline.overflows == overflows:
+        elif swept or self._pipeline.overflows == overflows:
+            # what was dropped after a sweep of everything began: it had it, or it is stamped later
             self._advance(drawn)
         self._save(session, drawn)
 
@@ -328,7 +331,10 @@ class Coordinator:
         self._draw = None
         self._keeper.advance(drawn.at)
         way = "barrier" if self._all_rows else "scan"
-        self._observe(observations.WatermarkMoved(drawn.at, way))
+        if self._keeper.last_processed == drawn.at:
+            self._observe(observations.WatermarkMoved(drawn.at, way))
+        else:  # a load or a comparison is not complete
+            self._observe(observations.WatermarkWaits(drawn.at, way))
         self._polls.advanced()
 
     def _check_clock(self) -> None:

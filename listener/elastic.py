@@ -31,6 +31,20 @@ class Unreadable(elastic_transport.TransportError):
     """Elasticsearch answered for a part of what was asked that it cannot read it now."""
 
 
+AS_SENT: Final = "application/vnd.listener.as-sent"
+"""Accept this, and the body of the answer comes as bytes, unless it is an error."""
+
+
+class _AsSent(elastic_transport.Serializer):
+    mimetype = AS_SENT
+
+    def loads(self, data: bytes) -> bytes:
+        return data
+
+    def dumps(self, data: Any) -> bytes:
+        raise NotImplementedError
+
+
 class PlainNode(Urllib3HttpNode):
     """Speaks plain JSON, so that one client serves Elasticsearch 7.17 to 9 and OpenSearch.
 
@@ -52,7 +66,12 @@ class PlainNode(Urllib3HttpNode):
         for name in ("accept", "content-type"):
             if name in plain:
                 plain[name] = _COMPATIBLE.sub(r"application/\1", plain[name])
+        as_sent = plain.get("accept") == AS_SENT
+        if as_sent:
+            plain["accept"] = "application/json"
         answer = super().perform_request(method, target, body, plain, request_timeout)
+        if as_sent and answer.meta.status == 200:
+            answer.meta.headers["content-type"] = AS_SENT
         answer.meta.headers.setdefault("x-elastic-product", "Elasticsearch")
         return answer
 
@@ -82,6 +101,7 @@ def connect(config: ElasticsearchConfig) -> Client:
         retry_on_timeout=False,
         retry_on_status=(),
         connections_per_node=6,
+        serializers={AS_SENT: _AsSent()},
         **options,
     )
 

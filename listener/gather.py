@@ -8,7 +8,7 @@ a pause serves everybody who waits for it, and many small changes make few reque
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from listener.batches import Batch, Jobs, Shared
@@ -36,11 +36,19 @@ class Gatherer:
     """Makes batches for the pipeline's worker, which is the only thread that calls it."""
 
     def __init__(
-        self, shared: Shared, sources: Sequence[DocumentSource], versions: Versions
+        self,
+        shared: Shared,
+        sources: Sequence[DocumentSource],
+        versions: Versions,
+        on_unmapped: Callable[[int, str, str], None],
     ) -> None:
+        """`on_unmapped` is told document, watch and reason where a mapping file failed on keys
+        that a sweep has brought: which documents they lead to is not known.
+        """
         self._shared = shared
         self._sources = sources
         self._versions = versions
+        self._on_unmapped = on_unmapped
         self._lanes = [
             Lane(number, apart) for number in range(len(sources)) for apart in (False, True)
         ]
@@ -106,6 +114,7 @@ class Gatherer:
                 if task is None:
                     break
                 page, more = task.next_page(connection, most - len(items))
+                self._look_at_failed(task)
                 with shared.lock:
                     self._add_page(task, page, items, more=more)
                 if time.monotonic() > until and items:
@@ -142,6 +151,21 @@ class Gatherer:
                 tasks.append(task)
                 return task
         return None
+
+    def _look_at_failed(self, task: Task) -> None:
+        """Keys on which a mapping file failed were left out. Those that notifications brought,
+        which anybody may send, are as good as dropped: a sweep brings the true ones. Those that a
+        sweep brought are rows: only a comparison finds what they concern.
+        """
+        if not isinstance(task, MappedTask) or not task.failed:
+            return
+        reason = task.failed[0][1]
+        task.failed.clear()
+        if task.live:
+            with self._shared.lock:
+                self._shared.pending.overflows += 1
+        else:
+            self._on_unmapped(task.document, task.watch, reason)
 
     def _add_page(
         self, task: Task, page: Sequence[Key], items: dict[Key, Jobs], *, more: bool

@@ -27,6 +27,7 @@ class Inbox:
         self._nonce = ""
         self._mark: int | None = None
         self._sweep_wanted = False
+        self._unmapped: dict[int, str] = {}
         self.rung = False
         """Whether a doorbell has rung since `take_ring`."""
         self.session = 0
@@ -95,6 +96,20 @@ class Inbox:
         with self._changed:
             self.fenced = True
             self._changed.notify_all()
+
+    def on_unmapped(self, document: int, reason: str) -> bool:
+        """Rows may concern documents of this kind, and none can tell which; whether that is news.
+        Called by the pipeline's worker."""
+        with self._changed:
+            news = document not in self._unmapped
+            self._unmapped.setdefault(document, reason)
+            return news
+
+    def take_unmapped(self) -> dict[int, str]:
+        """Documents that must be compared for it, and why; whoever takes them does it."""
+        with self._changed:
+            taken, self._unmapped = self._unmapped, {}
+            return taken
 
     def want_sweep(self) -> None:
         """Poll soon."""

@@ -113,6 +113,10 @@ class Loads:
         """Whether any load or comparison is under way."""
         return bool(self._running or self._comparing)
 
+    def loads(self, document: int) -> bool:
+        """Whether this document is being loaded."""
+        return document in self._running
+
     @property
     def starts(self) -> list[datetime]:
         """Where sweeps must start for the sake of loads: under way, or ended before any tick."""

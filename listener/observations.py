@@ -225,6 +225,20 @@ class Parked(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class MappingFailed(Observation):
+    """A mapping file failed on the keys of some rows: which documents they concern is not known, so
+    all of this index are compared."""
+
+    index: str
+    watch: str
+    reason: str
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = (
+        "{index}: mapping_file of {watch} failed on a key, comparing all: {reason}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class BadPayload(Observation):
     """A notification on our channel that is not ours was ignored."""
 
@@ -239,8 +253,11 @@ class Overflowed(Observation):
     """More changes than fit in memory: dropped, since a sweep from the watermark brings them."""
 
     limit: int
+    count: int
     LEVEL: ClassVar[Level] = "WARNING"
-    TEXT: ClassVar[str] = "more than {limit} changes pending: dropped, sweeping instead"
+    TEXT: ClassVar[str] = (
+        "more than {limit} changes pending: dropped, sweeping instead ({count} times so far)"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +298,17 @@ class WatermarkMoved(Observation):
     way: str
     LEVEL: ClassVar[Level] = "DEBUG"
     TEXT: ClassVar[str] = "watermark {last_processed} ({way})"
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkWaits(Observation):
+    """All up to this moment is indexed, but for a load or comparison that the watermark waits
+    for; `way` is barrier or scan."""
+
+    proven: datetime
+    way: str
+    LEVEL: ClassVar[Level] = "DEBUG"
+    TEXT: ClassVar[str] = "proven up to {proven} ({way}); the watermark waits for a load"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ from typing import Final
 import psycopg
 
 from listener import elastic, observations, postgres, sqlfiles
+from listener.aside import Aside
 from listener.backoff import Backoff
 from listener.batches import Batch, Limits, Shared, Targets
 from listener.bulk import Document
-from listener.changes import Key, PayloadError, key_of_id, sendable
+from listener.changes import Key, sendable
 from listener.documents import DocumentSource, Faulty
 from listener.gather import Gatherer, Lane
 from listener.observations import Observe
@@ -34,6 +35,7 @@ from listener.pending import Job, Route
 from listener.rendering import QueryFileError
 from listener.senders import IN_FLIGHT, Senders
 from listener.sink import Versions
+from listener.tally import Tally
 from listener.tasks import KeysTask, MappedTask
 
 _NO_LANE: Final = Lane(-1, load_only=False)
@@ -59,21 +61,22 @@ class Pipeline:
         observe: Observe,
         on_fenced: Callable[[], None],
         renew_fence: Callable[[], bool],
+        on_unmapped: Callable[[int, str, str], None],
         fatal: Callable[[BaseException], None],
     ) -> None:
         """`on_fenced` is told, by a sender's thread, that our writes are refused. `renew_fence`
         raises the generation, after a request had no answer; False where it is ours no longer.
-        `fatal` is told of defects.
+        `on_unmapped`: as of Gatherer. `fatal` is told of defects.
         """
         self._sources = sources
         self._routes = routes
         self._connect = connect
-        self._parked_table = parked
         self._observe = observe
         self._renew_fence = renew_fence
         self._shared = Shared(len(sources), limits)
         self._lock = self._shared.lock
-        self._gatherer = Gatherer(self._shared, sources, versions)
+        self._aside = Aside(self._shared, sources, parked, observe)
+        self._gatherer = Gatherer(self._shared, sources, versions, on_unmapped)
         self._sink_outage = Outage("Elasticsearch", backoff(), observe)
         self._base_outage = Outage("PostgreSQL", backoff(), observe)
         self._senders = Senders(
@@ -87,6 +90,7 @@ class Pipeline:
             fatal=fatal,
         )
         self._fatal = fatal
+        self._overflowed = Tally()
         self._braked: str | None = None
         self._held: Lane | None = None
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
@@ -114,7 +118,10 @@ class Pipeline:
             kept = self._shared.pending.add(watch, keys, self._routes[watch])
             self._lock.notify_all()
         if not kept:
-            self._observe(observations.Overflowed(self._shared.limits.pending))
+            self._overflowed.add()
+            if self._overflowed.due():
+                limit = self._shared.limits.pending
+                self._observe(observations.Overflowed(limit, self._overflowed.count))
         return kept
 
     def submit(self, watch: str, keys: Sequence[Key]) -> list[Job]:
@@ -167,28 +174,18 @@ class Pipeline:
     def know_parked(self, connection: postgres.Connection) -> None:
         """Read which documents are parked: also where nothing is to be indexed they count."""
         with self.quiet():
-            self._know_parked(connection)
+            self._aside.read(connection)
 
     def parked_keys(self, document: int) -> list[Key]:
         """The keys of what is parked of one document."""
-        with self._lock:
-            ids = [doc_id for number, doc_id in self._shared.parking.known if number == document]
-        return [self._key(document, doc_id) for doc_id in ids]
+        return self._aside.keys(document)
 
     def retry(self, index: str, ids: Sequence[str]) -> list[Job]:
         """Try parked documents of this index again; none where no document here has it."""
-        for number, source in enumerate(self._sources):
-            if source.name == index and ids:
-                keys = list(dict.fromkeys(self._key(number, doc_id) for doc_id in ids))
-                return [self.submit_ids(number, keys, load_only=False)]
-        return []
-
-    def _key(self, document: int, doc_id: str) -> Key:
-        """The key of an id; one that no row can have now is of one odd part, and not found."""
-        try:
-            return key_of_id(doc_id, self._sources[document].types)
-        except PayloadError:
-            return (doc_id,)
+        number = self._aside.document(index)
+        if number is None or not ids:
+            return []
+        return [self.submit_ids(number, self._aside.keys_of(number, ids), load_only=False)]
 
     def wait_noted(self, seconds: float | None = None) -> bool:
         """Wait until our table says who is parked, and who is not any more; False at timeout."""
@@ -315,7 +312,7 @@ class Pipeline:
         try:
             if self._connection is None or self._connection is self._outdated:
                 self._connection = self._open()
-            self._keep_parked(self._connection)
+            self._aside.write(self._connection)
             if lane is not _NO_LANE:
                 batch = self._gatherer.gather(self._connection, lane)
             if batch is not None:
@@ -381,18 +378,8 @@ class Pipeline:
             self._connection.close()
             self._connection = None
         connection = self._connect()
-        self._know_parked(connection)
+        self._aside.read(connection)
         return connection
-
-    def _know_parked(self, connection: postgres.Connection) -> None:
-        """Call it where nothing is written down meanwhile. An index of an earlier configuration
-        is nobody's here."""
-        numbers = {source.name: number for number, source in enumerate(self._sources)}
-        read = self._parked_table.read(connection)
-        with self._lock:
-            self._shared.parking.known = {
-                (numbers[one.index], one.id) for one in read if one.index in numbers
-            }
 
     def _read(self, connection: postgres.Connection, batch: Batch) -> None:
         """Read the documents, make sure that what was read is durable, hand them to a sender."""
@@ -477,28 +464,3 @@ class Pipeline:
                     self._shared.give_back(batch.document, key, jobs)
         self._held = None if passing else lane
         self._base_outage.failed(reason, held=not passing)
-
-    def _keep_parked(self, connection: postgres.Connection) -> None:
-        """Write down who is put aside, and who is not any more."""
-        shared, parking = self._shared, self._shared.parking
-        with self._lock:
-            to_park = parking.to_park[:]
-            to_clear = parking.to_clear.copy()
-        for number, source in enumerate(self._sources):
-            aside = [one for one in to_park if one.document == number]
-            if aside:
-                reasons = {one.id: one.reason for one in aside}
-                self._parked_table.park(connection, source.name, reasons)
-            for one in aside:
-                self._observe(observations.Parked(source.name, one.id, one.reason))
-            cleared = {(number, doc_id) for document, doc_id in to_clear if document == number}
-            if cleared:
-                self._parked_table.clear(connection, source.name, (one[1] for one in cleared))
-            with self._lock:
-                for one in aside:
-                    parking.known.add((number, one.id))
-                    parking.to_park.remove(one)
-                    shared.finish(number, one.key, one.jobs)
-                parking.known -= cleared
-                parking.to_clear -= cleared
-                self._lock.notify_all()

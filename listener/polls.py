@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from listener import history, observations, watermark
@@ -31,6 +31,7 @@ _RINGS_APART: Final = 0.02
 _MARGIN: Final = timedelta(seconds=0.1)
 """How far the clocks of a server's processors may differ; ticks reach back further."""
 _OPEN_PAGES: Final = 4
+_NEVER_COVERED: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Polls:
@@ -121,6 +122,12 @@ class Polls:
             self._observe(observations.Swept(table, rows, seconds))
         if not silent:
             self.overflows = overflows
+        for number, reason in self._inbox.take_unmapped().items():
+            if self._loads.loads(number):  # a load that began anew each time would never end
+                self._inbox.on_unmapped(number, reason)
+            else:
+                unguarded = number in lost and lost[number][1].unguarded
+                lost[number] = _NEVER_COVERED, Wanted(reason, unguarded)
         self._reconcile(lost)
         return sum(rows for rows, _ in counts.values())
 

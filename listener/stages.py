@@ -8,7 +8,7 @@ from functools import partial
 
 import elasticsearch
 
-from listener import elastic, postgres
+from listener import elastic, observations, postgres
 from listener.assembly import Assembly, TriggersWrong, ensure_triggers, triggers_wrong
 from listener.backoff import Backoff
 from listener.batches import Limits
@@ -82,14 +82,17 @@ class Stages:
             observe=observe,
             on_fenced=self._on_fenced,
             renew_fence=self._renew_fence,
+            on_unmapped=self._on_unmapped,
             fatal=fatal,
         )
+        self._names = [kind.index for kind in parts.kinds]
+        self._observe = observe
         self._fence = fence = Fence(
             control=control,
             indexes=indexes,
             versions=versions,
             pipeline=self.pipeline,
-            names=[kind.index for kind in parts.kinds],
+            names=self._names,
             observe=observe,
         )
         loader = Loader(
@@ -190,6 +193,12 @@ class Stages:
 
     def _on_fenced(self) -> None:
         self._inbox.on_fenced()
+
+    def _on_unmapped(self, document: int, watch: str, reason: str) -> None:
+        index = self._names[document]
+        if self._inbox.on_unmapped(document, f"{watch}: its mapping_file failed: {reason}"):
+            self.keeper.want_reconcile(index, unguarded=False)  # the watermark must not pass them
+            self._observe(observations.MappingFailed(index, watch, reason))
 
     def _renew_fence(self) -> bool:
         try:

@@ -238,9 +238,9 @@ def test_comparison_killed(slow: Scene) -> None:
         other.execute("SELECT pg_current_xact_id()")
         slow.sql("TRUNCATE content.genre_film_work")
         daemon.wait_for("reconcile_started", after=mark)
-    moved = daemon.wait_for("watermark_moved", after=mark)
+    proven = daemon.wait_for("watermark_waits", after=mark)
     for _ in range(6):  # the state file is written once a second
-        moved = daemon.wait_for("watermark_moved", after=moved)
+        proven = daemon.wait_for("watermark_waits", after=proven)
     daemon.kill()
     assert not daemon.found("reconciled", after=mark), "too fast for this test"
     # as it would stand in the control document ten seconds later

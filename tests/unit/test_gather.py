@@ -31,7 +31,10 @@ class Setting:
         sources = cast(Any, [SimpleNamespace(name="a")])
         versions = Versions()
         versions.begin(1)
-        self.gatherer = Gatherer(self.shared, sources, versions)
+        self.unmapped: list[tuple[int, str, str]] = []
+        self.gatherer = Gatherer(
+            self.shared, sources, versions, lambda *told: self.unmapped.append(told)
+        )
 
     def note(self, *names: str) -> None:
         """Notifications name these."""
