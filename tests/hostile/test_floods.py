@@ -155,3 +155,57 @@ def test_barriers_that_are_copied(odd: Served) -> None:
     assert parrot.sent > 50
     daemon.wait_for("bad_payload", count=before + parrot.sent)
     scene.wait_converged()
+
+
+def test_barriers_before_an_edit(odd: Served) -> None:
+    """Thousands of forged barriers are read before an edit's notification: none of them is taken
+    for ours, which comes behind the edit. So the watermark passes the edit when it is indexed."""
+    scene, daemon = odd
+    stranger, writer = scene.connect(), scene.connect()
+    for number in range(3):
+        mark = daemon.wait_for("watermark_moved", after=daemon.mark())
+        for start in range(0, 40_000, 10_000):
+            payloads = (
+                json.dumps({"v": 1, "barrier": f"{n:032x}"}) if n % 10 == 0 else f"x {n}"
+                for n in range(start, start + 10_000)
+            )
+            strangers.send(stranger, payloads)
+        [(stamp,)] = writer.execute(
+            "UPDATE odd.thing SET tag = %s WHERE id = 'thing 5' RETURNING updated_at",
+            [f"behind {number}"],
+        ).fetchall()
+        passed = daemon.wait_for("watermark_moved", after=mark, last_processed=not_before(stamp))
+        written = daemon.wait_for("indexed", after=mark, written=1)
+        assert written.number < passed.number, daemon.log
+    scene.wait_converged()
+
+
+def test_flood_of_keys(odd: Served) -> None:
+    """300,000 keys a second that no row has: what waits is bounded, and dropped for a sweep. Edits
+    arrive, and the watermark moves, also while it lasts."""
+    scene, daemon = odd
+    before = documents(scene)
+    mark = daemon.mark()
+    size = resident(daemon)
+    largest = 0
+
+    def forged(number: int) -> str:
+        return strangers.keys(THING, [f"{number} {n}" for n in range(300)])
+
+    with strangers.Flood(scene, forged, rate=1000).flowing() as flood:
+        number = 0
+        while 300 * flood.sent < 2_000_000 or number < 5:
+            number += 1
+            arrives(scene, daemon, f"thing {number % 200 + 1}", f"among keys {number}", 30)
+            largest = max(largest, resident(daemon))
+        overflowed = daemon.wait_for("overflowed", after=mark)
+        daemon.wait_for("watermark_moved", after=overflowed)
+        largest = max(largest, resident(daemon))
+    [(last,)] = scene.sql("SELECT clock_timestamp()")
+    daemon.wait_for("watermark_moved", last_processed=not_before(last), deadline=60)
+    scene.wait_converged()
+    told = [one for one in daemon.records[mark:] if one.level != "DEBUG"]
+    print(f"{300 * flood.sent} keys; {(largest - size) / 1e6:.0f} MB more; {len(told)} lines")
+    assert largest - size < GROWTH
+    assert len(told) < 50, daemon.log
+    assert documents(scene) == before
