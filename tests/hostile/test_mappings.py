@@ -14,6 +14,11 @@ from listener.documents import DocumentSource
 from listener.pending import Job
 from listener.postgres import Connection
 from listener.tasks import MappedTask
+from playground.postgres import PostgresServer
+from playground.search import SearchServer
+from tests.faults.search_kit import not_before
+from tests.hostile import strangers
+from tests.process.scene import Template, open_scene
 
 _MAPPING = "SELECT 100 / k::integer AS id FROM unnest(%(keys)s) AS k"
 """Fails on 0, and on what is no number."""
@@ -101,6 +106,44 @@ def test_a_flood_of_keys_that_fail_costs_few_statements(
     assert {key for (key,), _ in task.failed} >= set(keys)
     assert not found  # they are lost among the others: whoever gave them compares, or sweeps
     assert source.asked < 200
+
+
+def test_stranger_s_keys_hold_nobody(
+    postgres_server: PostgresServer,
+    search_server: SearchServer,
+    odd_template: Template,
+    tmp_path: Path,
+) -> None:
+    """A mapping that computes with texts, and thousands that it fails on: edits arrive, the
+    watermark moves, nothing is compared for what a stranger says."""
+    with open_scene(postgres_server, search_server, odd_template, tmp_path) as scene:
+        mapping = scene.folder / "mapping.sql"
+        mapping.write_text(
+            "SELECT label.thing AS id FROM odd.label AS label JOIN unnest(%(keys)s) AS k "
+            "ON split_part(label.name, E'\\n', 2)::integer = split_part(k, E'\\n', 2)::integer"
+        )
+        [watch] = [one for one in scene.options["documents"][0]["watch"] if one["key"] == "name"]
+        watch["mapping_file"] = str(mapping)
+        daemon = scene.serve()
+        mark = daemon.mark()
+
+        def forged(number: int) -> str:
+            return strangers.keys("odd.label(name)", [f"{number}\n{n} or so" for n in range(20)])
+
+        with strangers.Flood(scene, forged, rate=200).flowing() as flood:
+            number = 0
+            while flood.sent < 1000 or number < 5:
+                number += 1
+                scene.sql(f"UPDATE odd.label SET shown = 'now {number}' WHERE thing = 'thing 7'")
+                scene.wait_converged()
+            [(last,)] = scene.sql("SELECT clock_timestamp()")
+        daemon.wait_for("watermark_moved", last_processed=not_before(last))
+        scene.wait_converged()
+        told = [one for one in daemon.records[mark:] if one.level != "DEBUG"]
+        assert len(told) < 100, daemon.log
+        for event in ("reconcile_started", "load_started", "parked", "held"):
+            assert not daemon.found(event, after=mark), daemon.log
+        daemon.stop()
 
 
 def test_what_is_no_key_s_fault_passes_through(source: Source, connection: Connection) -> None:

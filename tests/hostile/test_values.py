@@ -191,3 +191,33 @@ def test_documents_that_are_no_objects(scene: Scene) -> None:
     verified(scene, 2)
     assert not daemon.found("held"), daemon.log
     daemon.stop()
+
+
+def test_comparison_of_what_python_cannot_read(scene: Scene) -> None:
+    """JSON as deep as the server takes it, and numbers beyond all types: nothing is stale."""
+    rows = Rows(scene)
+    rows.put("deep", raw="[" * 997 + "]" * 997)
+    rows.put("numbers", raw='{"a": 1e400, "b": 1e401, "c": 0.1000000000000000000000000000000001}')
+    daemon = scene.start()
+    daemon.wait_for("caught_up")
+    daemon.wait_for("watermark_moved")
+    assert scene.request("GET", f"/{scene.index}/_doc/deep?_source=false")["found"]
+    verified(scene, 0)
+    mark = daemon.mark()
+    scene.sql("TRUNCATE odd.label")
+    reconciled = daemon.wait_for("reconciled", after=mark, index=scene.index)
+    assert (reconciled["missing"], reconciled["stale"], reconciled["orphaned"]) == (0, 50, 0)
+    daemon.wait_for("watermark_moved", after=reconciled)
+    verified(scene, 0)
+    # what was written behind our back is seen, however deep it lies
+    for name, raw in (("deep", "[" * 996 + "1" + "]" * 996), ("numbers", '{"a": 1e401}')):
+        body = f'{{"index":{{"_index":"{scene.index}","_id":"{name}"}}}}\n{{"raw":{raw}}}\n'
+        scene.request("POST", "/_bulk", body.encode())
+    verify = scene.start("verify")
+    verify.expect_exit(1)
+    assert "2 wrong" in verify.output, verify.output
+    scene.start("verify", "--repair").expect_exit(0)
+    rows.drop("deep")
+    rows.settle()
+    assert not daemon.found("held"), daemon.log
+    daemon.stop()

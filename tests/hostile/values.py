@@ -62,8 +62,11 @@ CONTENTS: dict[str, dict[str, Any]] = {
     "bulk lines": {"raw": '{"a":1}\n'.replace("1", '\n{"delete":{"_index":"x","_id":"1"}}\n')},
     "separators": {"raw": '{"a": "\u2028\u2029\u0085\ufeff"}', "tag": "\u2028\u0085"},
     "odd names": {"raw": '{"": 1, ".": 2, "a..b": 3, " ": 4, "_id": 5, "a.b": {"": 6}, "a": 7}'},
-    # H1
-    "large numbers": {"raw": '{"a": 1e40, "b": -1E-40, "c": ' + "9" * 900 + ', "d": -0.0}'},
+    "large numbers": {
+        "raw": '{"a": 1e400, "b": -1E-400, "e": 1.0000000000000000000001, "c": '
+        + "9" * 900
+        + ', "d": -0.0}'
+    },
     "scalars": {"raw": "[]"},
     "a megabyte": {"raw": json.dumps({"a": "x\\\n\u2028" * 150_000})},
     "20 megabytes": {"raw": json.dumps([["y" * 99] * 100] * 2000)},
