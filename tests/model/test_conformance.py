@@ -1,0 +1,151 @@
+"""The real pipeline goes the model's way: the order of each batch, and what follows a lost answer.
+
+The model shows which orders are right; this shows that the code has them, also those that are
+second guards and that no outcome would betray.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from listener.daemon import Daemon
+from listener.lifecycle import Stop
+from listener.observations import CaughtUp, Observation, StoppedAll
+from listener.settings import load
+from playground.postgres import PostgresServer
+from playground.proxy import TcpProxy
+from playground.search import SearchServer
+from tests.model.recorded import Call, Record, record
+from tests.model.rules import AS_BUILT
+from tests.process.scene import Scene, Template, open_scene
+
+LETTERS = dict(zip(AS_BUILT.order, "TDR", strict=True))
+
+
+@contextmanager
+def daemon_in_this_process(scene: Scene) -> Iterator[list[Observation]]:
+    """A daemon in a thread, up to its stop; what it tells."""
+    seen: list[Observation] = []
+    serves = threading.Event()
+
+    def observe(one: Observation) -> None:
+        seen.append(one)
+        if isinstance(one, CaughtUp | StoppedAll):
+            serves.set()
+
+    stop = Stop()
+    daemon = Daemon(load(scene.config), observe=observe, stop=stop)
+    thread = threading.Thread(target=daemon.run, name="daemon")
+    thread.start()
+    try:
+        assert serves.wait(60), seen
+        assert isinstance(seen[-1], CaughtUp), seen
+        yield seen
+    finally:
+        stop.request()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def calls(
+    postgres_server: PostgresServer,
+    search_server: SearchServer,
+    movies_template: Template,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[Call]:
+    """What a daemon did: a load, edits, and edits while Elasticsearch did not answer."""
+    folder = tmp_path_factory.mktemp("conformance")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        open_scene(postgres_server, search_server, movies_template, folder) as scene,
+        TcpProxy("127.0.0.1", search_server.port) as proxy,
+    ):
+        made = record(patch)
+        scene.set(
+            elasticsearch={"urls": [f"http://{proxy.host}:{proxy.port}"], "request_timeout": 2}
+        )
+        with daemon_in_this_process(scene):
+            scene.set(elasticsearch={"urls": [scene.search.url]})
+            scene.wait_converged()
+            edit(scene, 5)
+            scene.wait_converged()
+            for _ in range(2):
+                cut(scene, proxy, made)
+                scene.wait_converged()
+    return made.calls
+
+
+def edit(scene: Scene, rounds: int) -> None:
+    """The same few films again and again, each in a transaction."""
+    with scene.superuser() as connection:
+        for number in range(rounds):
+            connection.execute(
+                "UPDATE content.film_work SET title = title || %s WHERE id IN "
+                "(SELECT id FROM content.film_work ORDER BY id LIMIT 5)",
+                [str(number)],
+            )
+
+
+def cut(scene: Scene, proxy: TcpProxy, made: Record) -> None:
+    """A request goes unanswered, and the same films change meanwhile."""
+    before = len(made.calls)
+    proxy.stall()
+    edit(scene, 1)
+    made.wait_for(lambda call: call.name == "sink.send", before)
+    edit(scene, 3)
+    made.wait_for(lambda call: call.lost, before)
+    proxy.unstall()
+
+
+def test_take_draw_read(calls: list[Call]) -> None:
+    """Each batch of the worker: ids, then one version, then the read."""
+    order = "".join(LETTERS[call.name] for call in calls if call.name in LETTERS)
+    assert re.fullmatch(r"(T+DR)+", order), order
+    assert len(order) > 20
+
+
+def test_an_id_is_in_one_unanswered_request(calls: list[Call]) -> None:
+    """From the moment that it is taken until the answer."""
+    flying: set[object] = set()
+    for call in calls:
+        if call.name == "Gatherer._take":
+            assert not flying & call.keys, call
+            flying |= call.keys
+        elif call.name == "Senders._answered":
+            flying -= call.keys
+    assert not flying
+
+
+def test_nothing_is_sent_twice(calls: list[Call]) -> None:
+    """Each request of an id has a higher version than all before it, its batch's own."""
+    last: dict[object, int] = {}
+    drawn = {call.version for call in calls if call.name == "Versions.draw"}
+    for call in calls:
+        if call.name == "sink.send":
+            assert call.version in drawn
+            for key in call.keys:
+                assert last.get(key, 0) < call.version, call
+                last[key] = call.version
+
+
+def test_a_lost_answer_is_followed_by_a_new_generation(calls: list[Call]) -> None:
+    """Before anything is taken; and the ids of the lost request are taken again."""
+    lost: set[object] = set()
+    waits = False
+    seen = 0
+    for call in calls:
+        if call.name == "Senders._answered":
+            waits = waits or call.lost
+            seen += call.lost
+            lost = lost | call.keys if call.lost else lost - call.keys
+        elif call.name == "Versions.begin":
+            waits = False
+        elif call.name == "Gatherer._take":
+            assert not waits, call
+    assert seen >= 2
+    assert not lost
