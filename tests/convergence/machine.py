@@ -137,9 +137,10 @@ class Machine(Example):
     @rule(data=st.data(), which=_SEEDS, who=st.sampled_from(WHO))
     @precondition(lambda self: len(self._open) < SLICES - 2)
     def open_writer(self, data: Any, which: int, who: str) -> None:
-        """Somebody writes, and commits late."""
+        """Somebody begins, writes now or later, and commits late."""
         slice_ = self._free(which)
-        self.do("open", slice=slice_, who=who, writes=self._writes(data))
+        writes = data.draw(st.booleans()) and self._writes(data)
+        self.do("open", slice=slice_, who=who, writes=writes or [])
         self._open[slice_] = False
 
     @rule(data=st.data(), which=_SEEDS)
@@ -180,6 +181,21 @@ class Machine(Example):
     def let_go(self) -> None:
         """It ends."""
         self.do("let_go", number=self._holders.pop(0))
+
+    @rule(
+        name=st.one_of(_group("search"), _group("search"), _group("postgres"), _group("daemons")),
+        number=_SEEDS,
+        data=st.data(),
+        which=_SEEDS,
+    )
+    @precondition(lambda self: len(self._open) < SLICES)
+    def surprise(self, name: str, number: int, data: Any, which: int) -> None:
+        """A daemon that was at work meets a fault, and a change behind it. (Where faults come at
+        random, most of them meet one that is away already.)"""
+        self.do("ready")
+        self.do("fault", name=name, seed=number)
+        self.transaction(data, which, "application", "commit")
+        self.breathe("indexed")
 
     @rule(name=_group("daemons", STOP), number=_SEEDS)
     def break_daemon(self, name: str, number: int) -> None:

@@ -72,7 +72,7 @@ class Sessions:
     # -- open ones -------------------------------------------------------------------------------
 
     def open(self, slice_: int, who: str, parts: Sequence[Part]) -> None:
-        """Begin a transaction, and write."""
+        """Begin a transaction, and write; without a write it has a beginning, but no id yet."""
         with self._patient(who):
             one = self._open[slice_] = _Open(self._connect(who))
             one.connection.execute(b"BEGIN")

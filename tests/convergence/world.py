@@ -17,7 +17,7 @@ import yaml
 
 from tests.chaos import operations
 from tests.chaos.vocabulary import FAULTS
-from tests.chaos.world import Seat
+from tests.chaos.world import Seat, unblock
 from tests.chaos.world import World as Chaos
 from tests.convergence.faults import REBUILD, STANDING
 from tests.convergence.servers import Servers
@@ -52,6 +52,12 @@ def _holds(process: ListenerProcess) -> bool:
         len(process.found(begun)) > len(process.found(done))
         for begun, done in (("load_started", "loaded"), ("reconcile_started", "reconciled"))
     )
+
+
+def _serves(process: ListenerProcess) -> bool:
+    """Whether its present session has caught up, or loads what there is."""
+    begun = process.found("listening")
+    return bool(begun) and bool(process.found("watermark_moved", after=begun[-1]))
 
 
 def _saved(seat: Seat) -> datetime:
@@ -105,6 +111,12 @@ class World:
             seat.to_postgres.start()
             seat.to_search.start()
             seat.start()
+        # the first triggers need a moment without open writers, and after a minute they give up
+        self.chaos.wait(
+            lambda: any(seat.process.found("listening") for seat in self.chaos.seats),
+            seconds=DEADLINE,
+            what="the first daemon listens",
+        )
 
     def _do_transaction(self, slice: int, who: str, end: str, writes: list[Any]) -> None:
         self.sessions.transaction(slice, who, end, writes)
@@ -159,6 +171,17 @@ class World:
             return
         process, mark = seat.process, seat.process.mark()
         self.chaos.wait(lambda: bool(process.found(event, after=mark)), seconds=seconds)
+
+    def _do_ready(self) -> None:
+        """All daemons run, nothing is in their way, and one of them serves: a pace, no promise."""
+        self._join()
+        for name in ("mend_ways", "thaw", "start"):
+            STANDING[name].run(self.chaos, random.Random())
+        unblock(self.chaos)
+        self.chaos.wait(
+            lambda: any(seat.leads and _serves(seat.process) for seat in self.chaos.seats),
+            seconds=10,
+        )
 
     def _join(self) -> None:
         if self._background is not None:
@@ -258,7 +281,8 @@ class World:
     @property
     def logs(self) -> str:
         """The logs of all daemons, the dead ones first."""
-        lives = [*self._over, *(s.process for s in self.chaos.seats if s.running)]
+        present = [seat.process for seat in self.chaos.seats if seat._process is not None]
+        lives = [*self._over, *present]
         return "\n\n".join(one.log for one in lives)
 
     def close(self) -> None:
