@@ -74,9 +74,8 @@ def calls(
             scene.wait_converged()
             edit(scene, 5)
             scene.wait_converged()
-            for _ in range(2):
-                cut(scene, proxy, made)
-                scene.wait_converged()
+            cut(scene, proxy, made)
+            scene.wait_converged()
     return made.calls
 
 
@@ -147,5 +146,5 @@ def test_a_lost_answer_is_followed_by_a_new_generation(calls: list[Call]) -> Non
             waits = False
         elif call.name == "Gatherer._take":
             assert not waits, call
-    assert seen >= 2
+    assert seen
     assert not lost
