@@ -113,7 +113,12 @@ def test_any_item_of_a_reply(item: Any) -> None:
 
 
 @fuzz(
-    st.integers(1, 3), st.integers(1, 2), st.lists(_ITEMS, max_size=6), JSON | st.booleans(), JSON
+    st.integers(1, 3),
+    st.integers(1, 2),
+    st.lists(_ITEMS, max_size=6),
+    JSON | st.booleans(),
+    JSON,
+    share=0.5,
 )
 def test_any_reply(many: int, targets: int, items: list[Any], errors: Any, odd: Any) -> None:
     """As many verdicts as documents; done only where each of its targets took it, or where the

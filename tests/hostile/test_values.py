@@ -86,7 +86,6 @@ def live(scene: Scene, *, contents: bool) -> None:
     daemon = scene.start()
     daemon.wait_for("caught_up")
     rows.settle()
-    verified(scene, len(rows.refused))
     # edits
     for text in [*ids[1::2], *ids[:4]]:
         rows.put(text, tag=f"edited {text[:40]}")
@@ -124,6 +123,29 @@ def live(scene: Scene, *, contents: bool) -> None:
 def test_by_notifications(scene: Scene) -> None:
     """Keys come by NOTIFY."""
     live(scene, contents=True)
+
+
+def test_document_larger_than_a_bulk(scene: Scene) -> None:
+    """Twenty megabytes: four times the size of a bulk, which it fills alone, among others."""
+    rows = Rows(scene)
+    raw = json.dumps([["y" * 99] * 100] * 1000)
+    rows.put("large", raw=raw)
+    daemon = scene.start()
+    daemon.wait_for("caught_up")
+    rows.settle()
+    mark = daemon.mark()
+    with scene.connect() as writer:
+        writer.execute(
+            "UPDATE odd.thing SET tag = 'beside', raw = CASE WHEN id = 'thing 1' THEN "
+            "(SELECT json_agg(raw) FROM odd.thing CROSS JOIN generate_series(1, 2) "
+            "WHERE id = 'large') END WHERE id <> 'large'"
+        )
+    daemon.wait_for("indexed", after=mark, bytes=lambda size: size > 20_000_000)
+    rows.settle()
+    rows.drop("large")
+    rows.drop("thing 1")
+    rows.settle()
+    daemon.stop()
 
 
 def test_by_polls(scene: Scene) -> None:

@@ -69,7 +69,6 @@ CONTENTS: dict[str, dict[str, Any]] = {
     },
     "scalars": {"raw": "[]"},
     "a megabyte": {"raw": json.dumps({"a": "x\\\n\u2028" * 150_000})},
-    "20 megabytes": {"raw": json.dumps([["y" * 99] * 100] * 2000)},
     "deep": {"raw": "[" * 400 + "]" * 400},
     "a date": {"moment": "9999-12-31 23:59:59.999999+00"},
     "year one": {"moment": "0001-01-01 00:00:00+00"},
