@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 from tests.model import servers
@@ -82,10 +83,15 @@ def notices(s: State) -> Step | None:
 
 def plain(s: State) -> State:
     """Without what a daemon that stands by will forget when it begins a session."""
-    daemons = tuple(_standing_by(d) if d.paused else d for d in s.daemons)
-    return s if daemons == s.daemons else s._replace(daemons=daemons)
+    for number, d in enumerate(s.daemons):
+        if d.paused:
+            forgetful = _standing_by(d)
+            if forgetful != d:
+                s = s.with_daemon(number, forgetful)
+    return s
 
 
+@functools.lru_cache(10_000)
 def _standing_by(d: Daemon) -> Daemon:
     if not d.idle or d.work is not None:
         return d

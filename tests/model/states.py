@@ -117,7 +117,10 @@ class Daemon(NamedTuple):
     @property
     def idle(self) -> bool:
         """Whether nothing is read or in flight."""
-        return all(one is FREE or one == FREE for one in self.batches)
+        for one in self.batches:  # noqa: SIM110 - quicker than all(), and asked millions of times
+            if one.done:
+                return False
+        return True
 
 
 BULK, RAISE, ALIASES = range(3)
