@@ -79,7 +79,8 @@ class Run:
         return (
             f"soak, seed {self._seed}, {(time.monotonic() - self._began) / 60:.1f} minutes: "
             f"{writers.committed} transactions with {writers.rows} writes; "
-            f"{self.faults.total()} faults of {len(self.faults)} kinds ({kinds}); "
+            f"{self.faults.total()} faults of {len(self.faults)} kinds ({kinds}), "
+            f"{self.disturbed} of them cut short by another; "
             f"{len(self.settled)} settle points, the slowest {slowest:.1f} s, "
             f"{sum(one.guarded for one in self.settled)} with deletes to be allowed; "
             f"daemons at most {memory} MB; {self.divergences} divergences"

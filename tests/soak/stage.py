@@ -157,6 +157,10 @@ def _end(world: World, lock: threading.RLock) -> None:
     world.over.set()
     with lock:  # from here on nobody starts a daemon
         pass
+    for seat in world.seats:
+        seat.kill()  # its log is kept, too
+    for server in (world.scene.postgres, world.scene.search):
+        keep_log(server, world.scene.folder)
     for process in list(world.scene.processes.started):
         process.kill()
     if world.standby is not None:
