@@ -55,9 +55,9 @@ def _holds(process: ListenerProcess) -> bool:
 
 
 def _serves(process: ListenerProcess) -> bool:
-    """Whether its present session has caught up, or loads what there is."""
+    """Whether its present session has caught up."""
     begun = process.found("listening")
-    return bool(begun) and bool(process.found("watermark_moved", after=begun[-1]))
+    return bool(begun) and bool(process.found("caught_up", after=begun[-1]))
 
 
 def _saved(seat: Seat) -> datetime:
