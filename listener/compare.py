@@ -158,9 +158,11 @@ class Comparison:
     def _key(self, doc_id: str) -> Key:
         """The key of an id; an id that no row of ours could have is a key of one odd part."""
         try:
-            return key_of_id(doc_id, self._source.types)
+            key = key_of_id(doc_id, self._source.types)
         except PayloadError:
             return (doc_id,)
+        # `007` is no document's id, though 7 is
+        return key if self._source.id_of(key) == doc_id else (doc_id,)
 
     def _ids(self) -> Iterator[list[str]]:
         """All ids of the index. By scroll: sorting on _id is refused, and OpenSearch has its own

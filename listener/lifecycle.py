@@ -6,6 +6,7 @@ import ctypes
 import os
 import select
 import signal
+import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
@@ -95,23 +96,42 @@ def stop_on_signals(
     The second ends with status 128 + its number, as a shell reports it, and runs no clean-up: it
     is for the user who does not want to wait. Main thread only (ValueError elsewhere); the former
     handlers come back at the end.
+
+    A thread of its own listens. Python runs handlers in the main thread only, between two
+    bytecodes; but the kernel may hand a signal to any thread, as it does when a frozen process
+    goes on, and then nothing wakes up a main thread that waits.
     """
-    seen = 0
+    wanted = {int(one) for one in signals}
+    read, write = os.pipe()
+    os.set_blocking(write, False)
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal seen
-        seen += 1
-        if seen > 1:
-            os._exit(128 + number)
-        stop.request()
+    def listen() -> None:
+        seen = 0
+        while number := os.read(read, 1)[0]:
+            if number in wanted:
+                seen += 1
+                if seen > 1:
+                    os._exit(128 + number)
+                stop.request()
 
-    former = {one: signal.signal(one, handle) for one in signals}
+    former = {one: signal.signal(one, _noted_elsewhere) for one in signals}
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    thread = threading.Thread(target=listen, name="signals", daemon=True)
+    thread.start()
     try:
         yield
     finally:
+        signal.set_wakeup_fd(before)
         for one, handler in former.items():
             # None: a handler that C code had set, which Python cannot put back.
             signal.signal(one, signal.SIG_DFL if handler is None else handler)
+        os.write(write, b"\0")
+        thread.join()
+        _close(read, write)
+
+
+def _noted_elsewhere(_number: int, _frame: FrameType | None) -> None:
+    """A handler that Python knows of; without one no signal would be written to the pipe."""
 
 
 def one_heap() -> None:

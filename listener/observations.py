@@ -16,6 +16,8 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, Protocol, TextIO
 
+from listener.printable import one_line, one_line_of_json
+
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 _ORDER: dict[str, int] = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 
@@ -77,13 +79,13 @@ class Log:
                 "message": observation.sentence(),
                 **observation.values(),
             }
-            line = json.dumps(record, ensure_ascii=False, default=str)
+            line = one_line_of_json(json.dumps(record, ensure_ascii=False, default=str))
         else:
-            line = f"{at} {observation.LEVEL:<7} {observation.sentence()}"
+            line = one_line(f"{at} {observation.LEVEL:<7} {observation.sentence()}")
         stream = self._stream or sys.stderr
         with self._lock:
             try:
-                stream.write(line.replace("\n", " ") + "\n")
+                stream.write(line + "\n")
                 stream.flush()
             except (OSError, ValueError):
                 return

@@ -21,6 +21,7 @@ from listener.observations import Observe
 from listener.pending import Job
 from listener.pipeline import Pipeline
 from listener.postgres import Connection
+from listener.printable import shown
 
 DELETES: Final = 1000
 DELETES_SHARE: Final = 0.05
@@ -66,7 +67,7 @@ class Report:
         told = [f"{self.index}: {self.documents} documents compared, {self.wrong} wrong"]
         for kind in KINDS:
             if self.counts[kind]:
-                ids = ", ".join(self.examples[kind])
+                ids = ", ".join(map(shown, self.examples[kind]))
                 more = ", …" if self.counts[kind] > len(self.examples[kind]) else ""
                 told.append(f"  {kind}: {self.counts[kind]} ({ids}{more})")
         return told

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Final
 
 from listener import elastic
 from listener.config import Config
 from listener.daemon import Daemon, Status
+from listener.endings import status_of
 from listener.indexes import Indexes
 from listener.lifecycle import Stop
 from listener.observations import Observe
@@ -21,12 +21,12 @@ def run(config: Config, observe: Observe, stop: Stop, *, drop_old: bool) -> int:
     if not drop_old:
         return int(Daemon(config, observe=observe, stop=stop, once=True, force=True).run())
     indexes = Indexes(elastic.connect(config.elasticsearch), config.pipeline)
-    try:
+
+    def work() -> int:
         for document in config.documents:
             for name in indexes.old(document.index):
                 indexes.delete(name)
                 print(f"deleted {name}")
-    except elastic.Error as error:
-        print(f"listener: Elasticsearch: {elastic.describe(error)}", file=sys.stderr)
-        return int(Status.GAVE_UP)
-    return int(Status.OK)
+        return int(Status.OK)
+
+    return status_of(work)

@@ -11,17 +11,18 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final
 
-import psycopg
 from psycopg import errors
 
 from listener import assembly, postgres
 from listener.config import Config
 from listener.daemon import Daemon, Status
+from listener.endings import status_of
 from listener.lifecycle import Stop
 from listener.notifications import lock_holder, ring
 from listener.observations import Observe
 from listener.parked import ParkedDocument, ParkedTable, explain
 from listener.postgres import Connection
+from listener.printable import shown
 
 HELP: Final = "list the documents that were put aside, and why; with --retry try them again"
 SOME: Final = 1
@@ -48,7 +49,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace) -> int:
     """Print what is parked: 0 nothing, 1 something, 2 configuration, 3 a server is away."""
-    try:
+
+    def work() -> int:
         with postgres.connect(config.postgres, "listener: parked") as connection:
             chosen = _Choice(config, connection, given.index, given.ids)
             found = chosen.read()
@@ -56,20 +58,8 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
                 _tell(found, config, as_json=given.json)
                 return SOME if found else int(Status.OK)
             return _Retry(config, observe, stop, connection, chosen).run(found)
-    except (errors.UndefinedTable, errors.InvalidSchemaName):
-        schema = config.postgres.db_schema
-        print(
-            f"listener: there is no table {schema}.parked in this database: `listener triggers "
-            "install` makes it",
-            file=sys.stderr,
-        )
-        return int(Status.USAGE)
-    except psycopg.Error as error:
-        print(f"listener: PostgreSQL: {postgres.describe(error)}", file=sys.stderr)
-        return int(Status.GAVE_UP if postgres.is_passing(error) else Status.USAGE)
-    except ValueError as error:
-        print(f"listener: {error}", file=sys.stderr)
-        return int(Status.USAGE)
+
+    return status_of(work)
 
 
 class _Choice:
@@ -83,7 +73,13 @@ class _Choice:
         self._connection = connection
         self._index = index
         self._ids = frozenset(ids)
-        names = {one.index for one in self.table.read(connection)}
+        try:
+            names = {one.index for one in self.table.read(connection)}
+        except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
+            raise ValueError(
+                f"there is no table {config.postgres.db_schema}.parked in this database: "
+                "`listener triggers install` makes it"
+            ) from error
         if index is not None and index not in names.union(known):
             raise ValueError(f"no index {index!r}: the configuration has {', '.join(known)}")
 
@@ -124,9 +120,9 @@ def _tell(found: Sequence[ParkedDocument], config: Config, *, as_json: bool) -> 
         foreign = "" if index in known else " (an index of an earlier configuration)"
         print(f"{index}{foreign}: {len(group)} parked")
         for one in group:
-            print(f"  {_shown(one.id)}")
+            print(f"  {shown(one.id)}")
             print(f"    refused {_times(one)}")
-            print(f"    {_shown(one.reason)}")
+            print(f"    {shown(one.reason)}")
             text = explain(one.reason)
             if text:
                 print(f"    {text}")
@@ -141,13 +137,6 @@ def _times(one: ParkedDocument) -> str:
 
 def _moment(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _shown(text: str) -> str:
-    """On one line, and so that a terminal does nothing: ids and reasons may hold anything."""
-    if text and text.strip() == text and text.isprintable():
-        return text
-    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 class _Retry:
@@ -227,7 +216,7 @@ class _Retry:
         cleared = len(before) - len(still) - len(untried)
         print(f"{len(before)} tried again: {cleared} parked no longer, {len(still)} still refused")
         for one in still:
-            print(f"  {one.index} {_shown(one.id)}: {_shown(one.reason)}")
+            print(f"  {one.index} {shown(one.id)}: {shown(one.reason)}")
         if untried:
             print(
                 f"{len(untried)} not tried yet: the daemon has not come to them in {PATIENCE:g} s. "

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
-import psycopg
 from psycopg import sql
 
 from listener import elastic, postgres, sqlfiles
@@ -17,8 +16,9 @@ from listener.assembly import Assembly, assemble
 from listener.config import Config
 from listener.control import ControlDocument
 from listener.daemon import Daemon, Status
+from listener.endings import status_of
 from listener.history import ALLOWED, ASKED
-from listener.lifecycle import Stop, Stopped
+from listener.lifecycle import Stop
 from listener.notifications import lock_holder, ring
 from listener.observations import Observe
 from listener.parked import ParkedTable
@@ -46,20 +46,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(config: Config, observe: Observe, stop: Stop, *, repair: bool, allow_deletes: bool) -> int:
     """Print what differs: 0 nothing, 1 something, 2 configuration, 3 a server is away."""
-    try:
+
+    def work() -> int:
         with ExitStack() as stack:
             return _Verify(config, observe, stop, stack).run(repair, allow_deletes)
-    except Stopped:
-        return 130
-    except psycopg.Error as error:
-        print(f"listener: PostgreSQL: {postgres.describe(error)}", file=sys.stderr)
-        return int(Status.GAVE_UP if postgres.is_passing(error) else Status.USAGE)
-    except elastic.Error as error:
-        print(f"listener: Elasticsearch: {elastic.describe(error)}", file=sys.stderr)
-        return int(Status.GAVE_UP if elastic.is_passing(error) else Status.USAGE)
-    except ValueError as error:
-        print(f"listener: {error}", file=sys.stderr)
-        return int(Status.USAGE)
+
+    return status_of(work)
 
 
 class _Verify:

@@ -1,0 +1,29 @@
+"""How a command ends where it cannot go on: a line for people, and a status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import psycopg
+
+from listener import elastic, postgres
+from listener.daemon import Status
+from listener.lifecycle import Stopped
+
+
+def status_of(work: Callable[[], int]) -> int:
+    """What `work` returns; 2 for configuration or rights, 3: a server is away, 130: stopped."""
+    try:
+        return work()
+    except Stopped:
+        return 130
+    except psycopg.Error as error:
+        print(f"listener: PostgreSQL: {postgres.describe(error)}", file=sys.stderr)
+        return int(Status.GAVE_UP if postgres.is_passing(error) else Status.USAGE)
+    except elastic.Error as error:
+        print(f"listener: Elasticsearch: {elastic.describe(error)}", file=sys.stderr)
+        return int(Status.GAVE_UP if elastic.is_passing(error) else Status.USAGE)
+    except ValueError as error:
+        print(f"listener: {error}", file=sys.stderr)
+        return int(Status.USAGE)
