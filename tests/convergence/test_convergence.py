@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,10 @@ from playground.search import SearchServer
 from tests.convergence.example import Run
 from tests.convergence.machine import run_examples
 from tests.convergence.servers import Servers, open_servers
+from tests.convergence.world import open_world
 from tests.plugins.servers import revive
+
+HISTORIES = Path(__file__).parent / "histories"
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +35,12 @@ def test_convergence(servers: Servers, kind: str, mode: str, tmp_path: Path) -> 
     run = Run(servers, kind, mode, seed, tmp_path)
     run_examples(run, examples=3, steps=25)
     print(f"{kind} {mode}: {run.examples} examples, {sum(run.steps.values())} steps")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in HISTORIES.glob("*.json")))
+def test_history(servers: Servers, name: str, tmp_path: Path) -> None:
+    """Sequences that chance seldom draws, each of which shows a wrong rule."""
+    history = json.loads((HISTORIES / f"{name}.json").read_text("utf-8"))
+    with open_world(servers, history["scenario"], tmp_path) as world:
+        for step in history["steps"]:
+            world.do(step)
