@@ -95,6 +95,8 @@ def remember_state(world: World) -> None:
 def state_unwritable(world: World, choice: Random) -> None:
     """The folder of the active daemon's state is gone, and cannot be made; killed at times."""
     seat = world.active
+    if not world.wait(lambda: seat.leads, seconds=10):
+        return  # it has not read its state yet, without which it does not start
     folder = seat.state_file.parent
     away = folder.with_name("state.away")
     folder.rename(away)

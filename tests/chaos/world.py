@@ -129,6 +129,7 @@ class Seat:
             try:
                 status = self._process.exit_status(seconds)
             except pytest.fail.Exception as error:
+                self._forget()
                 raise NotInTime(f"{self.name} did not stop: {str(error)[-2000:]}") from error
             young = status == -signal.SIGTERM and not self._process.records
             if status and not young:  # before its first word nobody listens to signals yet
@@ -323,9 +324,12 @@ def unblock(world: World) -> None:
 def give_back(seat: Seat, away: Path) -> None:
     """The folder of the state is there again."""
     folder = seat.state_file.parent
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            folder.unlink()
-    away.rename(folder)
+    for _ in range(10):  # a daemon may make the folder anew at the same moment
+        if folder.is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            folder.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            away.rename(folder)
+            return
+    raise NotInTime(f"{folder} is not to be had")

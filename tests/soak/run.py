@@ -144,6 +144,8 @@ class Run:
                 if time.monotonic() > until:
                     raise NotInTime(f"{thread.name} has not healed within {_LONGEST:g} s")
         self._judge(step, errors)
+        if errors:  # what was cut short may be half mended
+            self._stage.world.heal()
         self._say(f"step {step.number}: {step.names}: {time.monotonic() - began:.1f} s")
 
     def _judge(self, step: Step, errors: list[tuple[Fault, BaseException]]) -> None:

@@ -94,6 +94,9 @@ def check(stage: Stage) -> None:
     trouble = stage.writers.trouble
     if trouble:
         raise Broken("writers: " + "\n  ".join(trouble[:5]))
+    # a daemon makes its schema anew where it was dropped
+    there = "SELECT to_regclass('listener.parked') IS NOT NULL"
+    world.wait(lambda: bool(world.scene.admin(there)[0][0]), seconds=30, what="schema listener")
     [(parked,)] = world.scene.admin("SELECT count(*) FROM listener.parked")
     if parked:
         raise Broken(f"{parked} documents are parked")
