@@ -36,15 +36,11 @@ _CHAOS_LEFT_OUT: Final = {
     "notify_changed": "the mode is the example's",
     "state_unwritable": "whoever starts meanwhile ends, and says why",
     "search_killed": "the server is everybody's",
-    "index_deleted": "see below",
-}
-_STANDING_LEFT_OUT: Final = {
-    "lose_index": "an index lost while a request is unanswered holds until a restart",
 }
 
 
 def _group(name: str, *more: str) -> st.SearchStrategy[str]:
-    names = {run.__name__ for run in GROUPS[name]} - {*_STANDING_LEFT_OUT}
+    names = {run.__name__ for run in GROUPS[name]}
     return st.sampled_from(sorted({*names, *more}))
 
 

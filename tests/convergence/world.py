@@ -214,7 +214,6 @@ class World:
         """SIGTERM; nobody waits for the end."""
         seat = choice.choice(self.chaos.seats)
         if seat.running:
-            seat.process.signal(signal.SIGCONT)  # else a thread that is no use may take the other
             seat.process.signal(signal.SIGTERM)
             self._stopped.add(seat.process.pid)
 
