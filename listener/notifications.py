@@ -28,6 +28,7 @@ from listener.changes import PAYLOAD_VERSION, Barrier, Change, PayloadError, dec
 from listener.config import PostgresConfig
 from listener.lifecycle import Stop
 from listener.observations import Observe
+from listener.tally import Tally
 
 _TURN: Final = 0.5
 """Seconds between two looks at the stop flag."""
@@ -39,9 +40,6 @@ _SIGN_EVERY: Final = 1.0
 """Seconds between two signs of life of the session that holds the lock."""
 _SILENT_AFTER: Final = 10.0
 """Seconds without one after which a session is ended: as many as a barrier has to come back."""
-_TELL_FIRST: Final = 0.5
-_TELL_LAST: Final = 10.0
-"""Seconds between two words about payloads that are not ours: the shortest, and the longest."""
 _UNREAD_FOR: Final = "30s"
 """The server itself gives up a session that reads nothing for so long: none may stand by."""
 
@@ -109,36 +107,6 @@ class _Silence:
         return time.monotonic() - self._since
 
 
-class _Ignored:
-    """Counts payloads that are not ours. The first one is told at once, more of them at growing
-    intervals: whoever may connect can send thousands a second.
-    """
-
-    def __init__(self, observe: Observe) -> None:
-        self._observe = observe
-        self._count = 0
-        self._told = 0
-        self._reason = ""
-        self._pause = _TELL_FIRST
-        self._next = 0.0
-
-    def add(self, reason: str) -> None:
-        """One more."""
-        self._count += 1
-        self._reason = reason
-
-    def tell(self) -> None:
-        """Say how many there were so far, where there is news and it is time."""
-        now = time.monotonic()
-        if self._count == self._told or now < self._next:
-            return
-        calm = now > self._next + _TELL_LAST
-        self._pause = _TELL_FIRST if calm else min(2 * self._pause, _TELL_LAST)
-        self._next = now + self._pause
-        self._told = self._count
-        self._observe(observations.BadPayload(self._reason, self._count))
-
-
 class Notifications:
     """Keeps one LISTEN connection alive until it is stopped."""
 
@@ -165,7 +133,8 @@ class Notifications:
         self._fatal = fatal
         self._session = 0
         self._previous_pid: int | None = None
-        self._ignored = _Ignored(observe)
+        self._ignored = Tally()
+        self._reason = ""
         self._listening: postgres.Session | None = None
         self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
 
@@ -235,7 +204,8 @@ class Notifications:
                 # a list: breaking out of the generator would lose the rest of the packet
                 for notify in list(connection.notifies(timeout=_TURN, stop_after=1)):
                     self._receive(notify.payload)
-                self._ignored.tell()
+                if self._ignored.due():
+                    self._observe(observations.BadPayload(self._reason, self._ignored.count))
                 if time.monotonic() > next_sign:
                     # what arrives meanwhile is kept for the next turn by psycopg
                     connection.execute(sqlfiles.load("watermark/sign"))
@@ -249,7 +219,8 @@ class Notifications:
             else:
                 self._receiver.on_change(value)
         except PayloadError as error:
-            self._ignored.add(str(error))
+            self._ignored.add()
+            self._reason = str(error)
 
     def _refuse_pooler(self, connection: postgres.Connection) -> None:
         row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
