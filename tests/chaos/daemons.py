@@ -95,8 +95,10 @@ def remember_state(world: World) -> None:
 def state_unwritable(world: World, choice: Random) -> None:
     """The folder of the active daemon's state is gone, and cannot be made; killed at times."""
     seat = world.active
-    if not world.wait(lambda: seat.leads, seconds=10):
-        return  # it has not read its state yet, without which it does not start
+    if not world.wait(
+        lambda: seat.leads and bool(seat.process.found("generation_raised")), seconds=10
+    ):
+        return  # it has not read its state yet, without which it is right to end
     folder = seat.state_file.parent
     away = folder.with_name("state.away")
     folder.rename(away)

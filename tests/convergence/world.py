@@ -213,7 +213,7 @@ class World:
     def _stop(self, choice: random.Random) -> None:
         """SIGTERM; nobody waits for the end."""
         seat = choice.choice(self.chaos.seats)
-        if seat.running:
+        if seat.running and seat.process.pid not in self._stopped:  # the second ends it at once
             seat.process.signal(signal.SIGTERM)
             self._stopped.add(seat.process.pid)
 
