@@ -105,8 +105,8 @@ def state_unwritable(world: World, choice: Random) -> None:
     try:
         folder.touch()
         world.rest(choice.uniform(1, 4))
-        if choice.random() < 0.5:
-            seat.kill()
+        if choice.random() < 0.5 or not seat.running:
+            seat.kill(excused=True)
     finally:
         give_back(seat, away)
     seat.start()
