@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from listener import __version__
 from listener.cli import check, health, kibana, load, parked, run, verify
@@ -16,6 +19,7 @@ from listener.observations import Log
 from listener.settings import ConfigError, config_path
 from listener.settings import load as load_config
 
+_SIGPIPE: Final = 128 + 13
 DESCRIPTION = "Keeps Elasticsearch documents in step with a PostgreSQL database."
 STATUSES = """\
 exit status of run --once and load:
@@ -75,15 +79,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         top.error("--json goes without --retry")
     if given.command == "verify" and given.allow_deletes and not given.repair:
         top.error("--allow-deletes goes with --repair")
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # an id may have what the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         path = config_path(given.config)
         config = load_config(path)
-        return _command(given, config, path)
+        status = _command(given, config, path)
+        sys.stdout.flush()
     except ConfigError as error:
         print(f"listener: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # who read has enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _SIGPIPE
     except KeyboardInterrupt:
         return 130
+    return status
 
 
 def _command(given: argparse.Namespace, config: Config, path: Path) -> int:

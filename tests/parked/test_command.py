@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.plugins.daemon import ListenerProcess
+from tests.plugins.daemon import PROJECT, ListenerProcess
 from tests.process.scene import OWNER, Scene
 
 _TAKES_ALL = (
@@ -203,5 +206,36 @@ def test_what_is_asked_for_wrongly(scored: Scene) -> None:
     process.expect_exit(2)
     assert "nobodys" in process.log + process.output
     assert scored.index in process.log + process.output
+    daemon.stop()
+    scored.assert_converged()
+
+
+def test_who_reads_little_and_who_reads_ascii(scored: Scene) -> None:
+    """A pipe that is closed early, and an encoding without the id: neither a traceback nor 2."""
+    daemon = scored.serve()
+    scored.admin(
+        f"INSERT INTO listener.parked SELECT '{scored.index}', 'ünï☃ ' || n, repeat('no ', 100), "
+        "now(), now(), 1 FROM generate_series(1, 1000) AS n"
+    )
+    command = [sys.executable, "-m", "listener", "--config", str(scored.config), "parked"]
+    with subprocess.Popen(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+    ascii_only = subprocess.run(
+        command,
+        check=False,
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+    )
+    assert (ascii_only.returncode, ascii_only.stderr) == (1, b"")
+    assert b"\\xfcn" in ascii_only.stdout
+    scored.admin("DELETE FROM listener.parked")
     daemon.stop()
     scored.assert_converged()
