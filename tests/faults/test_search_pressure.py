@@ -3,55 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pytest
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
+from tests.chaos.flood import Flood
 from tests.faults.search_kit import Back, assert_nothing_moved
 from tests.process.scene import Scene, Template, open_scene
 from tests.process.writers import Writers
-
-ROWS = b'{"index":{}}\n{"text":"somebody else is busy here, too"}\n' * 100
-
-
-class Flood:
-    """Other clients that write all the time into an index of their own."""
-
-    def __init__(self, server: SearchServer, index: str, clients: int = 2) -> None:
-        self._server = server
-        self._index = index
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._server.request("POST", f"/{self._index}/_bulk", ROWS)
-            except (OSError, http.client.HTTPException):
-                continue
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +43,7 @@ def busy(
 def test_write_queue_is_full(busy: Scene) -> None:
     """429 by es_rejected_execution_exception: said, waited for, read again; also while a load is
     under way."""
-    others = f"{busy.prefix}-others"
-    busy.request("PUT", f"/{others}", {"settings": {"number_of_shards": 4}})
-    with Flood(busy.search, others):
+    with Flood(busy.search, f"{busy.prefix}-others"):
         daemon = busy.start()
         daemon.wait_for("loaded", deadline=60)
         with Writers(busy) as writers:
