@@ -162,7 +162,7 @@ class Recovered(Observation):
 
     server: str
     seconds: float
-    TEXT: ClassVar[str] = "{server} works again after {seconds:.1f} s"
+    TEXT: ClassVar[str] = "{server}: going on after {seconds:.1f} s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,10 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
         with postgres.connect(config.postgres, "listener: parked") as connection:
             chosen = _Choice(config, connection, given.index, given.ids)
             found = chosen.read()
+            if not found and not given.json:
+                named = given.ids or given.index is not None
+                print("none of these is parked" if named else "nothing is parked")
+                return int(Status.OK)
             if not given.retry:
                 _tell(found, config, as_json=given.json)
                 return SOME if found else int(Status.OK)
@@ -111,9 +115,6 @@ def _tell(found: Sequence[ParkedDocument], config: Config, *, as_json: bool) -> 
                 )
             )
         return
-    if not found:
-        print("nothing is parked")
-        return
     known = {document.index for document in config.documents}
     for index, documents in groupby(found, key=lambda one: one.index):
         group = list(documents)
@@ -159,9 +160,6 @@ class _Retry:
 
     def run(self, found: Sequence[ParkedDocument]) -> int:
         """0: none of these is parked any more; 1: some are; 3: nobody has tried them in time."""
-        if not found:
-            print("nothing is parked")
-            return int(Status.OK)
         parts = assembly.assemble(self._config, self._connection)
         watch_of = {
             kind.index: next(
@@ -214,7 +212,8 @@ class _Retry:
         now = self._now()
         still = [now[place] for place in before if place in now and place not in untried]
         cleared = len(before) - len(still) - len(untried)
-        print(f"{len(before)} tried again: {cleared} parked no longer, {len(still)} still refused")
+        tried = len(before) - len(untried)
+        print(f"{tried} tried again: {cleared} parked no longer, {len(still)} still refused")
         for one in still:
             print(f"  {one.index} {shown(one.id)}: {shown(one.reason)}")
         if untried:

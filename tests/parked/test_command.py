@@ -75,6 +75,8 @@ def test_list_explain_and_try_again_with_a_daemon(scored: Scene) -> None:
     daemon = scored.serve()
     assert "nothing is parked" in parked(scored, expect=0)
     assert "nothing is parked" in parked(scored, "--retry", expect=0)
+    assert "none of these is parked" in parked(scored, "--retry", "mistyped", expect=0)
+    assert parked(scored, "--json", expect=0) == ""
     bad = make_bad(scored, 3)
     wait_parked(daemon, bad)
 
