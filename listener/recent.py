@@ -40,9 +40,10 @@ class Recent:
         running transactions. Without the burnt one a snapshot leaves out the youngest that run.
         """
         last, self._looked = self._looked, at
-        if last is not None and at < last:  # the clock was set back: nothing is known
-            last = None
         before, self._running = self._running, {}
+        if last is not None and at < last:  # the clock was set back: nothing is known, also of
+            last = None  # those that run still and may stamp below the moment they began at
+            before = dict.fromkeys(before)
         since = last
         for xid in running:
             # one that is new here is above the xid that was burnt at the last look

@@ -80,6 +80,16 @@ Looks.TestCase.settings = settings(max_examples=300, deadline=None)
 TestLooks = Looks.TestCase
 
 
+def test_a_transaction_over_a_clock_that_is_set_back() -> None:
+    """It may stamp below the moment at which it began."""
+    recent = Recent()
+    recent.seen(START + timedelta(minutes=5), [])
+    recent.seen(START + timedelta(minutes=6), [7])
+    assert recent.seen(START, [7]) is None
+    assert recent.seen(START + timedelta(minutes=1), []) is None
+    assert recent.seen(START + timedelta(minutes=2), []) == START + timedelta(minutes=1)
+
+
 def test_an_old_transaction_does_not_hold_it_back() -> None:
     """While it is open only what is new is read; when it ends, all since before it began."""
     recent = Recent()
