@@ -25,6 +25,13 @@ _MAPPING: Final = (
     "index_config_file: the documents are then loaded into a new index."
 )
 _EXPLANATIONS: Final = (
+    (
+        re.compile(
+            "nesting depth|depth of nested|maximum nesting|too deeply nested", re.IGNORECASE
+        ),
+        "The document is nested deeper than Elasticsearch reads JSON (1,000 levels, or "
+        "index.mapping.depth.limit for what is mapped). Make it flatter.",
+    ),
     (re.compile(r"document_parsing_exception|mapper_parsing_exception"), _MAPPING),
     (
         re.compile("strict_dynamic_mapping_exception"),
@@ -54,6 +61,11 @@ _EXPLANATIONS: Final = (
         re.compile(r"\Athe whole request: (?s:.*)413|content_too_long"),
         "The document is larger than http.max_content_length of Elasticsearch. Make it smaller, "
         "or that larger.",
+    ),
+    (
+        re.compile(r"\Athe whole request: (?s:.*)429"),
+        "The document is larger than Elasticsearch ever has room for: a tenth of its heap "
+        "(indexing_pressure.memory.limit). Make it smaller, or that larger.",
     ),
     (re.compile("of listener's making"), "Somebody else has written it with a version."),
 )

@@ -89,6 +89,8 @@ def test_accepted_by_an_index_that_is_being_loaded_only() -> None:
         ("the query returned NULL as the document", "not NULL"),
         ("division by zero (SQLSTATE 22012)", "query fails"),
         ("the whole request: 413 Request Entity Too Large", "max_content_length"),
+        ("the whole request: 429 es_rejected_execution_exception: rejected", "heap"),
+        ("document_parsing_exception: Document nesting depth (1001) exceeds", "flatter"),
     ],
 )
 def test_reasons_are_explained(reason: str, word: str) -> None:
