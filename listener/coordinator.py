@@ -429,7 +429,7 @@ class Coordinator:
         self._begin(session)
         assert self._connection is not None
         # where every table notifies, whoever commits late is heard through LISTEN
-        based = self._loads.here(self._connection) or self._all_rows
+        based = self._loads.here(self._connection, lambda: self._current(session)) or self._all_rows
         drawn = watermark.draw(self._connection)
         proven = watermark.passed(self._connection, drawn)
         mark = self._barrier(session)
@@ -438,7 +438,7 @@ class Coordinator:
             self._polls.scan(since)
         while not self._pipeline.wait_settled(mark, self._config.fetch_delay):
             self._current(session)
-        self._loads.finish_here()
+        self._loads.finish_here(lambda: self._current(session))
         while not self._pipeline.wait_noted(self._config.fetch_delay):
             self._current(session)
         if proven and based and self._pipeline.overflows == self._polls.overflows:

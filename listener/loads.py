@@ -421,11 +421,13 @@ class Loads:
 
     # -- the way of --once -----------------------------------------------------------------------
 
-    def here(self, connection: Connection) -> bool:
+    def here(self, connection: Connection, current: Callable[[], None]) -> bool:
         """All pages of all loads, and all comparisons, in this thread, waiting for no one's
-        transaction. Returns whether the start of each was proven.
+        transaction. Returns whether the start of each was proven. `current` is called while
+        servers are waited for, and raises where that is over, or took too long.
         """
         all_proven = True
+        cancelled = self._heeding(current)
         for number in list(self._comparing):
             drawn = watermark.draw(connection)
             proven = watermark.passed(connection, drawn)
@@ -435,7 +437,7 @@ class Loads:
                 self._loader.kinds[number],
                 drawn.at,
                 proven=proven,
-                cancelled=self._cancel.is_set,
+                cancelled=cancelled,
                 keep=not proven and self._comparing[number].blind,
             )
         for number, load in list(self._running.items()):
@@ -451,11 +453,18 @@ class Loads:
                 self._loader.kinds[number],
                 load,
                 proven=proven,
-                cancelled=self._cancel.is_set,
+                cancelled=cancelled,
             )
         return all_proven
 
-    def finish_here(self) -> None:
+    def finish_here(self, current: Callable[[], None]) -> None:
         """Swap the aliases of all loads, whose pages are complete."""
         for number, load in list(self._running.items()):
-            self._finish(self._loader.kinds[number], load, self._cancel.is_set)
+            self._finish(self._loader.kinds[number], load, self._heeding(current))
+
+    def _heeding(self, current: Callable[[], None]) -> Callable[[], bool]:
+        def cancelled() -> bool:
+            current()
+            return self._cancel.is_set()
+
+        return cancelled

@@ -241,3 +241,17 @@ def test_who_reads_little_and_who_reads_ascii(scored: Scene) -> None:
     scored.admin("DELETE FROM listener.parked")
     daemon.stop()
     scored.assert_converged()
+
+
+@pytest.mark.parametrize("command", [["--once"], ["load"]])
+def test_a_brake_ends_what_should_end(scored: Scene, command: list[str]) -> None:
+    """Nobody may wait for ever for --once, nor for a load: they give up, and say why."""
+    scored.set(max_parked=20, backoff={"give_up_after": 3})
+    make_bad(scored, 50)
+    process = scored.start(*command)
+    process.expect_exit(3, 60)
+    assert "too many documents are refused" in process.log
+    mend_query(scored)
+    scored.once(expect=0)
+    assert scored.admin("SELECT id FROM listener.parked") == []
+    scored.assert_converged()
