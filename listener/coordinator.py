@@ -301,6 +301,7 @@ class Coordinator:
         if wanted:
             self._keeper.control_soon()  # who asked may wait to read of it there
         everything = wanted or unheard or overflows != self._polls.overflows
+        everything = everything or self._inbox.unmapped  # put off for a load that is under way
         swept = False
         if everything or not self._all_rows:
             since = self._polls.since()

@@ -105,6 +105,11 @@ class Inbox:
             self._unmapped.setdefault(document, reason)
             return news
 
+    @property
+    def unmapped(self) -> bool:
+        """Whether documents wait to be compared for it."""
+        return bool(self._unmapped)
+
     def take_unmapped(self) -> dict[int, str]:
         """Documents that must be compared for it, and why; whoever takes them does it."""
         with self._changed:

@@ -56,6 +56,7 @@ class Keeper:
         self._state: State | None = None
         self._proven: datetime | None = None
         self._frozen: set[str] = set()
+        self._outlives_load: set[str] = set()
         self._file_due = self._control_due = 0.0
         self._changed = False
         self._failing: _Failing | None = None
@@ -168,10 +169,15 @@ class Keeper:
         """By alias, comparisons that are due, and whether they may delete any number."""
         return self._state.reconcile if self._state else {}
 
-    def want_reconcile(self, index: str, *, unguarded: bool) -> None:
-        """A comparison is due; saved at once, and the watermark stands still until it is done."""
+    def want_reconcile(self, index: str, *, unguarded: bool, outlives_load: bool = False) -> None:
+        """A comparison is due; saved at once, and the watermark stands still until it is done.
+
+        `outlives_load`: for changes that a load under way may have passed already.
+        """
         with self._lock:
             self._frozen.add(index)
+            if outlives_load:
+                self._outlives_load.add(index)
             due = {**self.reconcile, index: unguarded or self.reconcile.get(index, False)}
             self._state = self.state.model_copy(update={"reconcile": due})
             self._changed = True
@@ -180,6 +186,7 @@ class Keeper:
     def reconciled(self, index: str, proven_start: datetime | None) -> None:
         """A comparison is complete, and all that differed is mended."""
         with self._lock:
+            self._outlives_load.discard(index)
             due = {name: free for name, free in self.reconcile.items() if name != index}
             others = {name: at for name, at in self.loaded.items() if name != index}
             if proven_start is not None:
@@ -196,10 +203,12 @@ class Keeper:
             others = {name: at for name, at in self.loaded.items() if name != index}
             if proven_start is not None:
                 others[index] = proven_start
-            due = {name: free for name, free in self.reconcile.items() if name != index}
+            owed = index in self._outlives_load
+            due = {name: free for name, free in self.reconcile.items() if owed or name != index}
             self._state = self.state.model_copy(update={"loaded": others, "reconcile": due})
             self.drop_load(index)
-            self.thaw(index)
+            if not owed:
+                self.thaw(index)
             self.save(now=True)
 
     def drop_load(self, index: str) -> None:

@@ -197,7 +197,8 @@ class Stages:
     def _on_unmapped(self, document: int, watch: str, reason: str) -> None:
         index = self._names[document]
         if self._inbox.on_unmapped(document, f"{watch}: its mapping_file failed: {reason}"):
-            self.keeper.want_reconcile(index, unguarded=False)  # the watermark must not pass them
+            # the watermark must not pass them
+            self.keeper.want_reconcile(index, unguarded=False, outlives_load=True)
             self._observe(observations.MappingFailed(index, watch, reason))
 
     def _renew_fence(self) -> bool:

@@ -121,8 +121,8 @@ def test_storm_of_sweeps(odd: Served, word: str) -> None:
     daemon.wait_for("watermark_moved", last_processed=not_before(last))
     scene.wait_converged()
     print(f"{flood.sent} payloads, {read} reads of the journal in {lasted:.1f} s")
-    # thousands of payloads a second: far fewer sweeps, for each of which a scan or two is counted
-    assert read <= 45 * lasted + 10, "sweeps are not bounded"
+    # each asks the journal twice: whether anything was unheard, then for its rows
+    assert read <= 2 * 20 * lasted + 10, "more than one sweep in 50 ms"
     assert len(daemon.records) - mark < 60 * lasted + 100
     for event in ("reconcile_started", "reconciled", "load_started"):
         assert not daemon.found(event, after=mark), daemon.log
@@ -208,5 +208,5 @@ def test_flood_of_keys(odd: Served) -> None:
     told = [one for one in daemon.records[mark:] if one.level != "DEBUG"]
     print(f"{300 * flood.sent} keys; {(largest - size) / 1e6:.0f} MB more; {len(told)} lines")
     assert largest - size < GROWTH
-    assert len(told) < 150, daemon.log
+    assert len(told) < 100, daemon.log
     assert documents(scene) == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -83,3 +84,20 @@ def test_a_failing_disk_is_told_once_a_minute_and_for_each_reason(disk: Disk) ->
     assert over.seconds == pytest.approx(disk.now - 1000)
     keeper.save()
     assert disk.writes == 1, "nothing has changed"
+
+
+@pytest.mark.parametrize("outlives", [True, False])
+def test_a_comparison_for_what_a_load_has_passed(disk: Disk, outlives: bool) -> None:
+    """It is still due when the load is complete, and the watermark stands until it is done."""
+    keeper = Keeper(Path("state.yaml"), cast("ControlDocument", None), lambda: 1, lambda _: None)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    later = start + timedelta(minutes=1)
+    keeper.begin(NOTHING.model_copy(update={"last_processed": start}))
+    keeper.freeze("a")
+    keeper.want_reconcile("a", unguarded=False, outlives_load=outlives)
+    keeper.advance(later)
+    keeper.load_complete("a", "uuid", start)
+    assert keeper.reconcile == ({"a": False} if outlives else {})
+    assert keeper.last_processed == (start if outlives else later)
+    keeper.reconciled("a", None)
+    assert (keeper.reconcile, keeper.last_processed) == ({}, later)
