@@ -54,6 +54,7 @@ def test_late_is_not_wrong(scene: Scene) -> None:
             verify = scene.start("verify", folder="second")
             verify.expect_exit(0)
             assert " 0 wrong" in verify.output
+    scene.wait_converged()  # what was committed a moment before a stop is for the next start
     daemon.stop()
     scene.assert_converged()
 
@@ -72,6 +73,7 @@ def test_wrong_is_found_among_the_late(scene: Scene) -> None:
         assert "orphaned: 2 (" in verify.output, verify.output
         writer.wait(5)
     scene.start("verify", "--repair", folder="second").expect_exit(0)
+    scene.wait_converged()
     daemon.stop()
     scene.assert_converged()
 
