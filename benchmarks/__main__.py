@@ -1,0 +1,117 @@
+"""`python -m benchmarks [NAME ...]`: run scenarios on real servers and write what they show.
+
+Results go to results.json, a plot a scenario and a Markdown table; scenarios that were not run keep
+what stands there. The exit status is 0 when all that ran reached its goals, 1 when a goal was
+missed, and 2 when a scenario failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import machine, report
+from benchmarks.scenarios import SCENARIOS
+from benchmarks.stage import Stage, stage_of
+from playground.system import PlaygroundError
+
+_DOCS: Final = Path("docs", "benchmarks")
+_QUICK: Final = Path(".playground", "benchmarks")
+
+
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="scenarios:\n"
+        + "\n".join(f"  {one.name:<12} {one.title}" for one in SCENARIOS.values()),
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="scenarios to run; all where none is named"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="under three minutes; says whether it works, not more"
+    )
+    parser.add_argument("--rounds", type=int, help="alternations with the floor (5; quick: 1)")
+    parser.add_argument(
+        "--output", type=Path, help=f"folder for the results ({_DOCS}; quick: {_QUICK})"
+    )
+    given = parser.parse_args(arguments)
+    for name in given.names:
+        if name not in SCENARIOS:
+            parser.error(f"no scenario {name!r}: there are {', '.join(SCENARIOS)}")
+    if given.rounds is not None and given.rounds < 1:
+        parser.error(f"--rounds {given.rounds}: at least 1")
+    given.rounds = given.rounds or (1 if given.quick else 5)
+    given.output = given.output or (_QUICK if given.quick else _DOCS)
+    return given
+
+
+def _run(stage: Stage, name: str) -> dict[str, Any] | None:
+    """The scenario's entry of results.json; None where it failed."""
+    scenario = SCENARIOS[name]
+    print(f"{name}: {scenario.title}", flush=True)
+    began, at, load = time.monotonic(), datetime.now(UTC), machine.load()
+    try:
+        result = scenario.run(stage)
+    except Exception:
+        traceback.print_exc()
+        print(f"{name}: failed", flush=True)
+        return None
+    seconds = time.monotonic() - began
+    for figure in result.figures:
+        print(f"  {report.line(figure)}", flush=True)
+    print(f"  ({seconds:.0f} s)", flush=True)
+    return {
+        "title": scenario.title,
+        "at": at.isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "rounds": stage.rounds,
+        "quick": stage.quick,
+        "load_before": load,
+        "machine": machine.describe(stage),
+        **result.as_json(),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run them; see the module's docstring for the exit status."""
+    given = _arguments(arguments)
+    names = [name for name in SCENARIOS if not given.names or name in given.names]
+    file = given.output / "results.json"
+    given.output.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    failed, missed = [], []
+    with stage_of(quick=given.quick, rounds=given.rounds) as stage:
+        for name in names:
+            found = _run(stage, name)
+            if found is None:
+                failed.append(name)
+                continue
+            missed += [one["name"] for one in found["figures"] if one["met"] is False]
+            results[name] = found
+            ordered = {one: results[one] for one in SCENARIOS if one in results}
+            file.write_text(json.dumps(ordered, indent=1) + "\n", "utf-8")
+            SCENARIOS[name].plot(found, given.output / f"{name}.png")
+            (given.output / "README.md").write_text(report.markdown(ordered), "utf-8")
+    print(f"{file.parent}: results.json, README.md and plots")
+    for name in missed:
+        print(f"goal missed: {name}")
+    for name in failed:
+        print(f"failed: {name}")
+    return 2 if failed else 1 if missed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except PlaygroundError as error:
+        sys.exit(f"benchmarks: {error}")

@@ -1,0 +1,39 @@
+"""The scenarios by name, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import freshness, growth, idle, load, memory, storms, writers
+from benchmarks.results import Result
+from benchmarks.stage import Stage
+
+Plot = Callable[[Mapping[str, Any], Path], None]
+"""Draws the JSON of a result (`Result.as_json`) into a PNG file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Something to measure."""
+
+    name: str
+    title: str
+    run: Callable[[Stage], Result]
+    plot: Plot
+
+
+SCENARIOS: Final = {
+    one.name: one
+    for one in (
+        Scenario("freshness", "From commit to index", freshness.run, freshness.plot),
+        Scenario("storms", "Storms of changes", storms.run, storms.plot),
+        Scenario("load", "Full load", load.run, load.plot),
+        Scenario("memory", "Memory of the daemon", memory.run, memory.plot),
+        Scenario("writers", "What the writers pay", writers.run, writers.plot),
+        Scenario("idle", "A quiet database", idle.run, idle.plot),
+        Scenario("growth", "Growth of the data", growth.run, growth.plot),
+    )
+}

@@ -1,0 +1,294 @@
+"""Where every scenario plays: servers, movies at a scale, a configuration, the real daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any, Final
+
+import psycopg
+import yaml
+
+from playground.postgres import PostgresServer
+from playground.search import SearchServer
+from tests.plugins import convergence
+from tests.plugins.daemon import PROJECT, ListenerProcess, Processes, processes_of_a_test
+
+from benchmarks import processes
+
+ROLE: Final = "listener"
+PASSWORD: Final = "listener"
+Options = dict[str, Any]
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_LOADED_WITHIN: Final = 900.0
+_TEMPLATE: Final = "movies_{}x"
+_LOOK: Final = 0.02
+
+# Copies with ids of their own; persons are copied, genres are shared. The ids are made so that the
+# same copy has the same id in every run.
+_COPY: Final = """
+    INSERT INTO content.film_work (id, title, description, creation_date, rating, type)
+    SELECT md5('{n}' || id)::uuid, title, description, creation_date, rating, type
+    FROM content.film_work_origin;
+    INSERT INTO content.person (id, full_name)
+    SELECT md5('{n}' || id)::uuid, full_name FROM content.person_origin;
+    INSERT INTO content.genre_film_work (id, film_work_id, genre_id)
+    SELECT md5('{n}' || id)::uuid, md5('{n}' || film_work_id)::uuid, genre_id
+    FROM content.genre_film_work_origin;
+    INSERT INTO content.person_film_work (id, film_work_id, person_id, role)
+    SELECT md5('{n}' || id)::uuid, md5('{n}' || film_work_id)::uuid,
+        md5('{n}' || person_id)::uuid, role
+    FROM content.person_film_work_origin;
+"""
+_COPIED: Final = ("film_work", "person", "genre_film_work", "person_film_work")
+
+
+@dataclass(slots=True)
+class Stage:
+    """Both servers. `quick` asks a scenario to take seconds instead of minutes."""
+
+    postgres: PostgresServer
+    search: SearchServer
+    quick: bool
+    rounds: int
+    """How often what is measured and its floor alternate."""
+    _number: int = 0
+    _templates: set[int] = field(default_factory=set)
+
+    def say(self, text: str) -> None:
+        """Progress, on standard output."""
+        print(f"    {text}", flush=True)
+
+    @contextlib.contextmanager
+    def scene(self, scale: int = 1, **options: Any) -> Iterator[Scene]:
+        """A database of its own with the movies, `scale` times as many, and a configuration.
+
+        `options` are of config.yaml's top level and replace what stands there. Everything is gone
+        at the end: database, indexes, files, daemons.
+        """
+        self._number += 1
+        name = f"bench{self._number}"
+        template = self._template(scale)
+        with contextlib.ExitStack() as stack:
+            folder = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="listener-bench-"))
+            )
+            self.postgres.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {ROLE}")
+            stack.callback(self.postgres.drop_database, name)
+            stack.callback(self.search.delete_by_prefix, name)
+            daemons = stack.enter_context(processes_of_a_test())
+            self.postgres.execute("CHECKPOINT")
+            yield Scene(self, name, folder, daemons, options)
+
+    def _template(self, scale: int) -> str:
+        name = _TEMPLATE.format(scale)
+        if scale in self._templates:
+            return name
+        if scale == 1:
+            self._fill(name)
+        else:
+            origin = self._template(1)
+            self.say(f"making the movies {scale}x")
+            self.postgres.execute(f"CREATE DATABASE {name} TEMPLATE {origin} OWNER {ROLE}")
+            with psycopg.connect(self.postgres.dsn(name), autocommit=True) as connection:
+                connection.execute(f"SET ROLE {ROLE}".encode())
+                for table in _COPIED:
+                    connection.execute(
+                        f"CREATE TABLE content.{table}_origin AS TABLE content.{table}".encode()
+                    )
+                for number in range(1, scale):
+                    connection.execute(_COPY.format(n=number).encode())
+                for table in _COPIED:
+                    connection.execute(f"DROP TABLE content.{table}_origin".encode())
+                connection.execute(b"RESET ROLE")
+                connection.execute(b"VACUUM ANALYZE")
+        self._templates.add(scale)
+        return name
+
+    def _fill(self, name: str) -> None:
+        """Role, database and content, by the script that the compose deployment runs."""
+        environment = {
+            **os.environ,
+            "LISTENER_DB": name,
+            "LISTENER_DB_USER": ROLE,
+            "LISTENER_DB_PASSWORD": PASSWORD,
+            "PATH": f"{self.postgres.psql.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PGHOST": str(self.postgres.socket_directory),
+            "PGPORT": str(self.postgres.port),
+        }
+        subprocess.run(
+            ["bash", str(PROJECT / "sql" / "001_init_user_db.sh")],
+            check=True,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        self.postgres.execute("VACUUM ANALYZE", name)
+
+
+class Scene:
+    """One database with its configuration; `serve` starts a daemon on it."""
+
+    def __init__(
+        self, stage: Stage, name: str, folder: Path, daemons: Processes, options: Options
+    ) -> None:
+        self.stage = stage
+        self.name = name
+        self.index = f"{name}-movies"
+        self._daemons = daemons
+        self.folder = folder
+        self.config = folder / "config.yaml"
+        example: Options = yaml.safe_load((PROJECT / "config.yaml").read_text("utf-8"))
+        for document in example["documents"]:
+            document["index"] = self.index
+            for part in (document, *document["watch"]):
+                for option in list(part):
+                    if option.endswith("_file"):
+                        part[option] = str(PROJECT / part[option])
+        self.options: Options = {
+            "pipeline": name,
+            "state_file_name": "state/state.yaml",
+            "postgres": {
+                "host": "127.0.0.1",
+                "port": stage.postgres.port,
+                "dbname": name,
+                "user": ROLE,
+                "password": PASSWORD,
+            },
+            "elasticsearch": {"urls": [stage.search.url], "control_index": f"{name}-control"},
+            "logging": {"level": "INFO", "format": "json"},
+            "triggers": {"install": "auto"},
+            "documents": example["documents"],
+            **options,
+        }
+        self.write()
+
+    @property
+    def dsn(self) -> str:
+        """The database, as its owner."""
+        return self.stage.postgres.dsn(self.name, user=ROLE, password=PASSWORD)
+
+    def write(self) -> None:
+        """Write config.yaml again, after `options` were changed."""
+        self.config.write_text(yaml.safe_dump(self.options), "utf-8")
+
+    def watches(self, **options: Any) -> None:
+        """Give every watched table these options (None removes one)."""
+        for document in self.options["documents"]:
+            for watch in document["watch"]:
+                watch.update(options)
+                for name in [name for name, value in watch.items() if value is None]:
+                    del watch[name]
+        self.write()
+
+    def connect(self) -> Connection:
+        """A connection of the owner, in autocommit; close it."""
+        return psycopg.connect(self.dsn, autocommit=True)
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run statements as the owner; the last rows."""
+        with self.connect() as connection:
+            cursor = connection.execute(statement.encode())
+            while cursor.nextset():
+                pass
+            return cursor.fetchall() if cursor.description else []
+
+    def run(self, *arguments: str) -> ListenerProcess:
+        """A command of listener that must end with 0; raises where it does not."""
+        process = self._daemons.start(self.config, *arguments)
+        process.expect_exit(0, deadline=_LOADED_WITHIN)
+        return process
+
+    @contextlib.contextmanager
+    def serve(self) -> Iterator[Daemon]:
+        """A daemon that has loaded everything and caught up; it is stopped at the end."""
+        event = "caught_up" if self._has_index() else "loaded"
+        process = self._daemons.start(self.config, "run")
+        process.wait_for(event, deadline=_LOADED_WITHIN)
+        process.wait_for("caught_up", deadline=_LOADED_WITHIN)
+        yield Daemon(self, process)
+        process.stop()
+
+    def _has_index(self) -> bool:
+        return self.stage.search.request("GET", f"/{self.index}")[0] == 200
+
+    # -- the index -------------------------------------------------------------------------------
+
+    def written(self) -> int:
+        """How many index and delete operations the index has done, retries and repeats too."""
+        _, answer = self.stage.search.request("GET", f"/{self.index}/_stats/indexing")
+        total = answer["_all"]["primaries"]["indexing"]
+        return int(total["index_total"]) + int(total["delete_total"])
+
+    def wait_written(self, since: int, least: int, *, deadline: float = 300.0) -> Settled:
+        """Wait until the index has done `least` operations more than `since`, and is quiet.
+
+        It is quiet when a second has brought none; then index and query are compared, so that what
+        is timed is never something half done. The time is that of the last operation seen.
+        """
+        pause, until = Event(), time.monotonic() + deadline
+        seen, changed = since, time.monotonic()
+        while True:
+            now = time.monotonic()
+            total = self.written()
+            if total != seen:
+                seen, changed = total, now
+            elif seen - since >= least and now - changed > 1.0:
+                self.assert_converged()
+                return Settled(changed, seen - since)
+            if now > until:
+                raise TimeoutError(f"{seen - since} of {least} operations in {deadline:g} s")
+            pause.wait(_LOOK)
+
+    def assert_converged(self) -> None:
+        """Index = query, both ways, contents and ids."""
+        self.stage.search.request("POST", f"/{self.index}/_refresh")
+        convergence.assert_index_equals_query(
+            self.config, self.stage.postgres.dsn(self.name), self.stage.search.url
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """When the last operation was seen (time.monotonic()), and how many there were."""
+
+    at: float
+    operations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """The running daemon and what it costs."""
+
+    scene: Scene
+    process: ListenerProcess
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self.process.pid
+
+    def cpu(self) -> processes.Cpu:
+        """CPU seconds so far."""
+        return processes.cpu(self.pid)
+
+
+@contextlib.contextmanager
+def stage_of(*, quick: bool, rounds: int) -> Iterator[Stage]:
+    """Start both servers as `make demo` does: fsync on, one shard, 1 GB heap."""
+    with contextlib.ExitStack() as stack:
+        postgres = PostgresServer(settings={"shared_buffers": "512MB", "max_wal_size": "8GB"})
+        stack.callback(postgres.close)
+        search = SearchServer(heap="1g")
+        stack.callback(search.close)
+        postgres.start()
+        search.start()
+        yield Stage(postgres, search, quick, rounds)
