@@ -6,6 +6,7 @@ columns, so that PostgreSQL assembles the JSON and Python only passes bytes on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from listener.changes import (
 )
 from listener.config import DocumentConfig, split_name
 from listener.postgres import BytesLoader, Connection
-from listener.rendering import SQL_TYPE, QueryFileError, arrays, render
+from listener.rendering import SQL_TYPE, QueryFileError, arrays, render, single
 
 PREPARE_UP_TO: Final = 20
 """Statements for few ids are prepared (planning costs more than running); those for many are
@@ -33,12 +34,31 @@ planned each time, since a generic plan expects ten ids and would loop over thou
 
 T = TypeVar("T")
 
+_DOCUMENTS: Final = (
+    "SELECT NULL::text, CASE WHEN pg_catalog.pg_current_wal_insert_lsn() > "
+    "pg_catalog.pg_current_wal_flush_lsn() "
+    "THEN pg_catalog.pg_current_wal_insert_lsn()::text ELSE '' END\nUNION ALL\n"
+    "SELECT q.id::text, q.document::text FROM (\n{}\n) AS q"
+)
+"""The first row tells how far the log must be on disk. What a snapshot shows was logged before it
+was taken, and this is evaluated after that; but, usually, before the query looks at a page: a
+SELECT may tidy up pages that were just written, and log that."""
+
+_PLACE: Final = re.compile(rb"(?:[0-9A-F]+/[0-9A-F]+)?")
+"""A place in the log, or none: no document begins like that."""
 _PIECE: Final = 250
 """Keys that are read again for one row that fails, at most: all of a large batch would cost as much
 as the batch itself, and the smallest pieces more in round trips."""
 _CAREFUL_FOR: Final = 20
 _ROW_FAULT: Final = ("21", "22", "54", "P0")
 """SQLSTATE classes in which one row's content makes the query fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unflushed:
+    """What was read is durable as soon as the log is on disk up to this place."""
+
+    lsn: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +96,12 @@ class DocumentSource:
         self.config = config
         self.name = config.index
         self.types = tuple(types)
-        query = render(
-            config.query_file.read_text("utf-8"), "ids", types, array=True, path=config.query_file
+        text, path = config.query_file.read_text("utf-8"), config.query_file
+        query = render(text, "ids", types, array=True, path=path)
+        self._query = sql.SQL(_DOCUMENTS.format(query))
+        self._query_one = sql.SQL(
+            _DOCUMENTS.format(render(text, "ids", types, array=True, path=path, one=True))
         )
-        self._query = sql.SQL("SELECT q.id::text, q.document::text FROM (\n" + query + "\n) AS q")
         self._ids_only = sql.SQL("SELECT q.id::text FROM (\n" + query + "\n) AS q")
         self.rendered_query = query
         self.rendered_mappings = {
@@ -114,21 +136,36 @@ class DocumentSource:
         Raises psycopg.Error for everything that is not one row's fault, QueryFileError where the
         query breaks its contract.
         """
+        return self.read_through(connection, keys)[0]
 
-        def alone(key: Key, reason: str) -> Document | Faulty:
+    def read_through(
+        self, connection: Connection, keys: Sequence[Key]
+    ) -> tuple[list[Document | Faulty], Unflushed | None]:
+        """As `read`, and up to where the log must be on disk before what was read may be told to
+        others; None where it is. `connection` must have one snapshot a statement (repeatable read):
+        else a volatile function in the query may see later commits.
+        """
+
+        def alone(key: Key, reason: str) -> Document | Faulty | Unflushed:
             if self._possible(key):
                 return Faulty(key, reason)
             return Document(key, self.id_of(key), None)
 
         size = _PIECE if self._careful else max(len(keys), 1)
         found: list[Document | Faulty] = []
+        last: Unflushed | None = None
         for start in range(0, len(keys), size):
-            found += self._bisected(connection, keys[start : start + size], self._read, alone)
+            part = keys[start : start + size]
+            for one in self._bisected(connection, part, self._read, alone):
+                if isinstance(one, Unflushed):
+                    last = one  # the log only grows
+                else:
+                    found.append(one)
         if any(isinstance(one, Faulty) for one in found):
             self._careful = _CAREFUL_FOR
         elif self._careful:
             self._careful -= 1
-        return found
+        return found, last
 
     def existing(self, connection: Connection, keys: Sequence[Key]) -> set[Key]:
         """Those of these keys that the query returns, or that it fails on. Raises as `read`."""
@@ -185,16 +222,27 @@ class DocumentSource:
     ) -> list[tuple[Any, ...]]:
         cursor = connection.cursor()
         cursor.adapters.register_loader("text", BytesLoader)
-        return cursor.execute(
-            statement, arrays("ids", keys, self.types), prepare=len(keys) <= PREPARE_UP_TO
-        ).fetchall()
+        given: Mapping[str, object] = (
+            single("ids", keys[0])
+            if statement is self._query_one
+            else arrays("ids", keys, self.types)
+        )
+        return cursor.execute(statement, given, prepare=len(keys) <= PREPARE_UP_TO).fetchall()
 
-    def _read(self, connection: Connection, keys: Sequence[Key]) -> list[Document | Faulty]:
-        rows = self._execute(connection, self._query, keys)
+    def _read(
+        self, connection: Connection, keys: Sequence[Key]
+    ) -> list[Document | Faulty | Unflushed]:
+        statement = self._query_one if len(keys) == 1 else self._query
+        rows = self._execute(connection, statement, keys)
         ids = [self.id_of(key) for key in keys]
         found: dict[str, bytes] = {}
         faults: dict[str, str] = {}
+        read: list[Document | Faulty | Unflushed] = []
         for raw_id, body in rows:
+            if raw_id is None and body is not None and _PLACE.fullmatch(body):
+                if body:
+                    read.append(Unflushed(body.decode()))
+                continue
             doc_id = self._returned_id(raw_id)
             if body is None:
                 faults[doc_id] = "the query returned NULL as the document"
@@ -216,12 +264,13 @@ class DocumentSource:
                 f"{self.config.query_file}: the query returned an id that was not asked for; "
                 "it must be restricted to %(ids)s"
             )
-        return [
+        read += [
             Faulty(key, faults[doc_id])
             if doc_id in faults
             else Document(key, doc_id, found.get(doc_id))
             for key, doc_id in zip(keys, ids, strict=True)
         ]
+        return read
 
     def _returned_id(self, raw: bytes | None) -> str:
         if raw is None:

@@ -1,16 +1,19 @@
 """The full load: every document into a new index, then the swap of the alias. Resumable.
 
-Pages of ids by keyset, in short statements, each acknowledged and written down before the next
-one: a killed load goes on after its last page, in the index that it began. Live changes go to the
+Ids by keyset, in short statements. A quarter of a page is on its way to Elasticsearch while the
+next ones are read; each is written down when it and all before it are acknowledged. So a killed
+load goes on in the index that it began, and repeats a page at most. Live changes go to the
 new index from its first moment on, so nothing is left to catch up but what the sweeps bring.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from listener import observations, postgres
 from listener.documents import DocumentSource
@@ -19,8 +22,12 @@ from listener.indexes import IndexConfig, Indexes
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
 from listener.observations import Observe
+from listener.pending import Job
 from listener.pipeline import Pipeline
 from listener.state import Load
+
+_PARTS: Final = 4
+"""Of a page: while one is written the next ones are read, and a restart repeats a page at most."""
 
 
 class AliasTaken(Exception):
@@ -110,34 +117,42 @@ class Loader:
         """
         total = kind.source.estimate(connection)
         began = self._began[kind.index]
+        part = max(1, self._page_size // _PARTS)
+        most = min(_PARTS, self._page_size // part)
+        flying: deque[tuple[Job | None, Load]] = deque()
+        asked, told = load, load.documents
         while not load.done:
-            after = load.after
-            keys = kind.source.id_page(connection, after, self._page_size)
-            if keys:
-                job = self._pipeline.submit_ids(kind.number, keys, load_only=True)
-                while not self._pipeline.wait(job, 1.0):
-                    if self._stop.requested or cancelled() or self._pipeline.crashed:
-                        raise Stopped("the load was stopped")
-            load = load.model_copy(
-                update={
-                    "after": keys[-1] if keys else after,
-                    "documents": load.documents + len(keys),
-                    "done": len(keys) == 0,
-                }
-            )
+            while not asked.done and len(flying) < most:
+                job, asked = self._next_part(connection, kind, asked, part)
+                flying.append((job, asked))
+            job, reached = flying.popleft()
+            while job is not None and not self._pipeline.wait(job, 1.0):
+                if self._stop.requested or cancelled() or self._pipeline.crashed:
+                    raise Stopped("the load was stopped")
+            load = reached
             save(load)
-            if keys:
+            if load.documents - told >= self._page_size or (load.done and load.documents > told):
+                told = load.documents
+                seconds = time.monotonic() - began
                 self._observe(
                     observations.LoadProgress(
-                        kind.index,
-                        load.documents,
-                        max(total, load.documents),
-                        time.monotonic() - began,
+                        kind.index, load.documents, max(total, load.documents), seconds
                     )
                 )
             if self._stop.requested or cancelled():
                 raise Stopped("the load was stopped")
         return load
+
+    def _next_part(
+        self, connection: postgres.Connection, kind: Kind, load: Load, part: int
+    ) -> tuple[Job | None, Load]:
+        """Hand on the next ids; the load as it is when their job is finished. None: no ids left."""
+        keys = kind.source.id_page(connection, load.after, part)
+        if not keys:
+            return None, load.model_copy(update={"done": True})
+        job = self._pipeline.submit_ids(kind.number, keys, load_only=True)
+        reached = {"after": keys[-1], "documents": load.documents + len(keys)}
+        return job, load.model_copy(update=reached)
 
     def swap(self, kind: Kind, load: Load, *, proven: bool, cancelled: Callable[[], bool]) -> None:
         """Refresh, bring the replicas back, wait for them, then swap the alias in one call.

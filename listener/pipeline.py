@@ -378,6 +378,7 @@ class Pipeline:
             self._connection.close()
             self._connection = None
         connection = self._connect()
+        connection.execute(sqlfiles.load("documents/one_snapshot"))
         self._aside.read(connection)
         return connection
 
@@ -385,10 +386,13 @@ class Pipeline:
         """Read the documents, make sure that what was read is durable, hand them to a sender."""
         source = self._sources[batch.document]
         batch.read_at = time.monotonic()
-        read = source.read(connection, list(batch.items))
-        row = connection.execute(sqlfiles.load("documents/flushed")).fetchone()
-        if not (row and row[0]):
-            connection.execute(sqlfiles.load("documents/flush"))
+        read, unflushed = source.read_through(connection, list(batch.items))
+        if unflushed is not None:
+            row = connection.execute(
+                sqlfiles.load("documents/flushed"), {"lsn": unflushed.lsn}
+            ).fetchone()
+            if not (row and row[0]):
+                connection.execute(sqlfiles.load("documents/flush"))
         good: list[Document] = []
         parking = self._shared.parking
         with self._lock:

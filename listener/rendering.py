@@ -27,9 +27,13 @@ class QueryFileError(ValueError):
     """A query, mapping or ids file breaks its contract. The message says what and where."""
 
 
-def render(text: str, name: str, types: Sequence[KeyType], *, array: bool, path: Path) -> str:
+def render(
+    text: str, name: str, types: Sequence[KeyType], *, array: bool, path: Path, one: bool = False
+) -> str:
     """The user's SQL with our casts: `%(ids)s` becomes `%(ids)s::text[]::uuid[]`.
 
+    `one`: an array of one element, as an expression that shows its length to the planner, which
+    takes any other array for ten elements when it plans a prepared statement once and for all.
     `name` is ids, keys or after; a composite key has one placeholder a column, numbered from 1
     (`%(ids_1)s`). Raises QueryFileError for placeholders that nobody fills.
     """
@@ -50,7 +54,8 @@ def render(text: str, name: str, types: Sequence[KeyType], *, array: bool, path:
                 + ", ".join(f"%({one})s" for one in known)
             )
         seen.add(found)
-        return f"%({found})s::text{suffix}::{SQL_TYPE[known[found]]}{suffix}"
+        given = f"ARRAY[%({found})s::text]" if one else f"%({found})s::text{suffix}"
+        return f"{given}::{SQL_TYPE[known[found]]}{suffix}"
 
     rendered = _PLACEHOLDER.sub(cast, _END.sub("", text)).strip()
     missing = [one for one in known if one not in seen]
@@ -64,3 +69,10 @@ def arrays(name: str, keys: Sequence[Key], types: Sequence[KeyType]) -> dict[str
     if len(types) == 1:
         return {name: [key[0] for key in keys]}
     return {f"{name}_{n}": [key[n - 1] for key in keys] for n in range(1, len(types) + 1)}
+
+
+def single(name: str, key: Key) -> dict[str, str]:
+    """Parameters of a statement that was rendered for one key."""
+    if len(key) == 1:
+        return {name: key[0]}
+    return {f"{name}_{n}": part for n, part in enumerate(key, 1)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from listener import sqlfiles
 from listener.bulk import Document
 from listener.changes import Key, KeyType
 from listener.config import DocumentConfig
@@ -237,3 +240,87 @@ def test_ids_may_come_from_a_file(connection: Connection, make: Make) -> None:
     assert source.id_page(connection, None, 6) == keys(1, 2, 3, 4, 5, 6)
     assert source.id_page(connection, ("6",), 6) == keys(7, 8, 9, 10)
     assert source.id_page(connection, ("10",), 6) == []
+
+
+LATE = """
+    CREATE FUNCTION late(integer) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
+    BEGIN
+        PERFORM pg_advisory_lock_shared(7);
+        PERFORM pg_advisory_unlock_shared(7);
+        RETURN (SELECT divisor FROM item WHERE id = $1);
+    END $$"""
+WAITING = """
+    SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+
+
+def test_functions_see_no_later_commit(
+    postgres_server: object, database: str, connection: Connection, make: Make
+) -> None:
+    """What a volatile function returns was logged before the place that the read tells, too."""
+    connection.execute(LATE.encode())
+    source = make(
+        "SELECT id, json_build_object('late', late(id)) AS document FROM item "
+        "WHERE id = ANY(%(ids)s)"
+    )
+    connection.execute(sqlfiles.load("documents/one_snapshot"))
+    dsn = postgres_server.dsn(database)  # type: ignore[attr-defined]
+    with psycopg.connect(dsn, autocommit=True) as other, ThreadPoolExecutor(1) as threads:
+        other.execute("SET synchronous_commit = off")
+        other.execute("SELECT pg_advisory_lock(7)")
+        reading = threads.submit(source.read_through, connection, keys(1))
+        try:
+            until = time.monotonic() + 30
+            while other.execute(WAITING).fetchone() == (0,):
+                assert time.monotonic() < until, "the query does not call its function"
+            other.execute("UPDATE item SET divisor = 99 WHERE id = 1")
+        finally:
+            other.execute("SELECT pg_advisory_unlock(7)")
+        [found], _ = reading.result(30)
+    assert isinstance(found, Document)
+    assert found.body == b'{"late" : 1}'
+
+
+def test_where_the_log_must_be(connection: Connection, make: Make) -> None:
+    """Behind the commit that was read; nothing where all of that is on disk, though the read itself
+    may log something."""
+    source = make(PLAIN)
+    connection.execute(sqlfiles.load("documents/one_snapshot"))
+    for commit in ("off", "on"):
+        connection.execute(f"SET synchronous_commit = {commit}".encode())
+        until = time.monotonic() + 30
+        while True:  # the server itself may write or flush at any moment
+            connection.execute("UPDATE item SET divisor = divisor + 1 WHERE id = 1")
+            row = connection.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+            _, unflushed = source.read_through(connection, keys(1))
+            if unflushed is not None:
+                assert row is not None
+                behind = connection.execute(
+                    "SELECT %s::pg_lsn >= %s::pg_lsn", (unflushed.lsn, row[0])
+                ).fetchone()
+                assert behind == (True,)
+            if (unflushed is not None) == (commit == "off"):
+                break
+            assert time.monotonic() < until, f"{commit}: {unflushed}"
+
+
+def test_one_key_or_many(connection: Connection, make: Make) -> None:
+    """A statement of its own for one key, single or composite, returns the same."""
+    single, composite = (
+        make(PLAIN),
+        make(
+            """
+            SELECT json_build_array("A", "b c") AS id, json_build_object('b', "b c") AS document
+            FROM "Part Of" WHERE ("A", "b c") IN (SELECT * FROM unnest(%(ids_1)s, %(ids_2)s))
+            """,
+            types=("smallint", "text"),
+            table="Part Of",
+            key=("A", "b c"),
+        ),
+    )
+    both = single.read(connection, keys(1, 999))
+    assert both == [*single.read(connection, keys(1)), *single.read(connection, keys(999))]
+    pair: list[Key] = [("1", 'x"1'), ("2", "nobody")]
+    found = composite.read(connection, pair)
+    assert [one.body is None for one in found if isinstance(one, Document)] == [False, True]
+    assert found == [one for key in pair for one in composite.read(connection, [key])]

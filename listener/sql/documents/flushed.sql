@@ -1,2 +1,3 @@
--- Whether all that a read just saw is on disk: a commit with synchronous_commit=off is visible first.
-SELECT pg_catalog.pg_current_wal_flush_lsn() >= pg_catalog.pg_current_wal_insert_lsn()
+-- Whether the log is on disk up to where it was when a read took its snapshot: a commit with
+-- synchronous_commit=off is visible first.
+SELECT pg_catalog.pg_current_wal_flush_lsn() >= %(lsn)s::text::pg_lsn

@@ -1,0 +1,60 @@
+"""`python -m benchmarks`: what it takes, and what it says when that is wrong. No server starts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("matplotlib", reason="only the benchmark draws")
+
+from benchmarks.__main__ import main
+from benchmarks.scenarios import SCENARIOS
+
+PAGE = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text("utf-8")
+
+
+def ended(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
+    """Exit status and what was printed, of arguments that start nothing."""
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    printed = capsys.readouterr()
+    return end.value.code, printed.out + printed.err
+
+
+def test_help_names_options_statuses_and_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each scenario with its title."""
+    status, text = ended(capsys, "--help")
+    assert status == 0
+    assert {"--quick", "--rounds", "--output"} <= set(re.findall(r"--[a-z]+", text))
+    assert "exit status" in text
+    for one in SCENARIOS.values():
+        assert re.search(rf"^ +{one.name} +{one.title}$", text, re.MULTILINE)
+
+
+def test_an_unknown_scenario_is_refused_with_the_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also beside one that exists; before any server is started."""
+    status, text = ended(capsys, "load", "lod")
+    assert status == 2
+    assert f"no scenario 'lod': there are {', '.join(SCENARIOS)}" in text
+
+
+@pytest.mark.parametrize("rounds", ["0", "-1", "many"])
+def test_rounds_are_at_least_one(rounds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else there would be no figure."""
+    status, text = ended(capsys, "--rounds", rounds, "load")
+    assert status == 2
+    assert "--rounds" in text
+
+
+def test_each_scenario_has_a_section_in_the_documentation() -> None:
+    """And no section is of one that is gone."""
+    assert re.findall(r"^### `(\w+)`", PAGE, re.MULTILINE) == list(SCENARIOS)
+
+
+def test_each_option_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    """As code."""
+    _, text = ended(capsys, "--help")
+    for option in set(re.findall(r"--[a-z]+", text)) - {"--help"}:
+        assert re.search(rf"`[^`\n]*{option}[^`\n]*`", PAGE), option
