@@ -1,13 +1,233 @@
-from benchmarks.results import Result
-from benchmarks.stage import Stage
-from collections.abc import Mapping
+"""What a daemon costs while nothing changes: CPU, WAL, transactions, Elasticsearch requests.
+
+The movies are loaded, a daemon has caught up, and nobody writes for a minute, `fetch_delay` as in
+config.yaml. The floor is the same server without a daemon. Read from outside: /proc, the server's
+log position and counters, and a relay before Elasticsearch (a process of its own) that counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+from matplotlib import pyplot as plt
+
+from benchmarks.results import Figure, Goal, Result
+from benchmarks.stage import Daemon, Scene, Stage
+from benchmarks.writers_variants import without_autovacuum
+
+_MINUTE: Final = 60.0
+_SECONDS: Final = 60.0
+_FLOOR_SECONDS: Final = 15.0
+_QUICK_FLOOR: Final = 2.0
+_QUICK: Final = 6.0
+_SETTLE: Final = 5.0
+_CPU: Final = 0.5  # % of one core
+
+_NOTES: Final = (
+    "The heartbeat: each fetch_delay (1 s) the daemon draws the time, burns a transaction id (the"
+    " proof that the watermark may move) and sends itself a NOTIFY (the barrier): both are a commit record in"
+    " the log. It writes the watermark to state.yaml and, every 8 s, to its control document. Each"
+    " minute it audits triggers, aliases and mappings.",
+    "WAL, transactions and requests are what is counted in a quiet time of a round, as a minute's."
+    " Floor: no daemon, the same server. Transactions are those of the database (the daemon's"
+    " statements are one each, but for few); autovacuum is off.",
+)
+
+_KINDS: Final = """
+    SELECT "resource_manager/record_type", count, combined_size
+    FROM pg_get_wal_stats(%(since)s, %(until)s, true)
+    WHERE count > 0
+    ORDER BY count DESC
+"""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """Where the counters stand."""
+
+    at: float
+    wal: str
+    transactions: int
+    requests: Counter[str]
+
+
+class _Relay:
+    """The process that counts requests."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.port = int(self._line())
+
+    def counts(self) -> Counter[str]:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return Counter(json.loads(self._line()))
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+
+@contextlib.contextmanager
+def _relay(stage: Stage) -> Iterator[_Relay]:
+    target = urlsplit(stage.search.url)
+    command = [sys.executable, "-m", "benchmarks.idle_relay", str(target.hostname)]
+    with subprocess.Popen(  # noqa: S603 -- a module of ours
+        [*command, str(target.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield _Relay(process)
+        finally:
+            process.terminate()
 
 
 def run(stage: Stage) -> Result:
-    raise NotImplementedError
+    """Rounds of a quiet time without and with a daemon."""
+    seconds = _QUICK if stage.quick else _SECONDS
+    rounds = min(stage.rounds, 3)
+    cpu: list[float] = []
+    mine: list[Mapping[str, float]] = []
+    floor: list[Mapping[str, float]] = []
+    kinds: Counter[str] = Counter()
+    requests: Counter[str] = Counter()
+    with without_autovacuum(stage), _relay(stage) as relay, stage.scene() as scene:
+        url = f"http://127.0.0.1:{relay.port}"
+        scene.options["elasticsearch"] = {**scene.options["elasticsearch"], "urls": [url]}
+        scene.write()
+        stage.postgres.execute("CREATE EXTENSION IF NOT EXISTS pg_walinspect")
+        with scene.serve():
+            pass  # the load, and the first audit
+        for turn in range(rounds):
+            stage.say(f"round {turn + 1} of {rounds}")
+            since, until = _quiet(scene, relay, _QUICK_FLOOR if stage.quick else _FLOOR_SECONDS)
+            floor.append(_a_minute(scene, since, until))
+            with scene.serve() as daemon:
+                percent, since, until = _watched(scene, relay, daemon, seconds)
+                scene.assert_converged()
+            cpu.append(percent)
+            mine.append(_a_minute(scene, since, until))
+            kinds += _records(scene, since, until)
+            requests += until.requests - since.requests
+    minutes = rounds * seconds / _MINUTE
+    result = _result(cpu, mine, floor)
+    result.notes += [
+        f"WAL records a minute: {_listed(kinds, minutes)}.",
+        f"Elasticsearch requests a minute: {_listed(requests, minutes)}.",
+    ]
+    return result
+
+
+def _watched(
+    scene: Scene, relay: _Relay, daemon: Daemon, seconds: float
+) -> tuple[float, _Reading, _Reading]:
+    Event().wait(
+        1.0 if scene.stage.quick else _SETTLE
+    )  # quiet, too: what follows a start is no heartbeat
+    before = daemon.cpu()
+    since, until = _quiet(scene, relay, seconds)
+    used = daemon.cpu() - before
+    return 100 * used.total / (until.at - since.at), since, until
+
+
+def _quiet(scene: Scene, relay: _Relay, seconds: float) -> tuple[_Reading, _Reading]:
+    since = _read(scene, relay)
+    Event().wait(seconds)  # nothing: that is the load
+    return since, _read(scene, relay)
+
+
+def _read(scene: Scene, relay: _Relay) -> _Reading:
+    found = scene.stage.postgres.execute(
+        "SELECT pg_current_wal_insert_lsn()::text, xact_commit + xact_rollback"
+        f" FROM pg_stat_database WHERE datname = '{scene.name}'"
+    )
+    return _Reading(time.monotonic(), found[0][0], int(found[0][1]), relay.counts())
+
+
+def _a_minute(scene: Scene, since: _Reading, until: _Reading) -> dict[str, float]:
+    minutes = (until.at - since.at) / _MINUTE
+    moved = scene.stage.postgres.execute(f"SELECT '{until.wal}'::pg_lsn - '{since.wal}'::pg_lsn")
+    return {
+        "wal": float(moved[0][0]) / minutes,
+        "transactions": (until.transactions - since.transactions) / minutes,
+        "requests": (until.requests - since.requests).total() / minutes,
+        "writes": sum(
+            count for kind, count in (until.requests - since.requests).items() if _writes(kind)
+        )
+        / minutes,
+    }
+
+
+def _writes(kind: str) -> bool:
+    """Bulks and refreshes: what a change would bring, and a heartbeat does not."""
+    return kind.endswith(("/_bulk", "/_refresh"))
+
+
+def _records(scene: Scene, since: _Reading, until: _Reading) -> Counter[str]:
+    if since.wal == until.wal:
+        return Counter()
+    found = scene.stage.postgres.execute(_KINDS, params={"since": since.wal, "until": until.wal})
+    return Counter({str(kind): int(count) for kind, count, _ in found})
+
+
+def _result(
+    cpu: list[float], mine: list[Mapping[str, float]], floor: list[Mapping[str, float]]
+) -> Result:
+    def figure(name: str, unit: str, key: str, goal: Goal | None = None) -> Figure:
+        return Figure(name, unit, [one[key] for one in mine], goal=goal)
+
+    without = ", ".join(
+        f"{round(max(one[key] for one in floor))} {name}"
+        for key, name in (("wal", "bytes of WAL"), ("transactions", "transactions"))
+    )
+    return Result(
+        figures=[
+            Figure("daemon CPU, idle", "% of a core", cpu, goal=Goal("value", "<=", _CPU)),
+            figure("WAL, idle", "bytes a minute", "wal"),
+            figure("database transactions, idle", "a minute", "transactions"),
+            figure("Elasticsearch requests, idle", "a minute", "requests"),
+            figure("bulks and refreshes, idle", "a minute", "writes", Goal("value", "<=", 0)),
+        ],
+        notes=[*_NOTES, f"Without a daemon, at most: {without} a minute."],
+    )
+
+
+def _listed(counts: Counter[str], minutes: float) -> str:
+    found = [f"{kind} {count / minutes:.3g}" for kind, count in counts.most_common(12)]
+    return ", ".join(found) or "none"
 
 
 def plot(result: Mapping[str, Any], path: Path) -> None:
-    raise NotImplementedError
+    """A small bar a figure, each on its own scale."""
+    shown = result["figures"][:4]
+    figure, axes = plt.subplots(1, len(shown), figsize=(9, 3.2), dpi=100, layout="constrained")
+    for axis, one in zip(axes, shown, strict=True):
+        values = one["values"]
+        axis.bar([0], [one["value"]], width=0.5, color="#4c72b0")
+        axis.plot([0] * len(values), values, "k.", markersize=4)
+        axis.annotate(f"{one['value']:,.3g}", (0, one["value"]), ha="center", va="bottom")
+        if one["goal"] is not None:
+            axis.axhline(one["goal"]["bound"], color="k", linestyle="--", linewidth=1.2)
+        axis.set_title(one["name"].removesuffix(", idle"), fontsize=9)
+        axis.set_ylabel(one["unit"])
+        axis.set_xticks([])
+        axis.set_xlim(-0.6, 0.6)
+        axis.margins(y=0.2)
+    figure.suptitle("A quiet database (dashed: goal; dots: rounds)", fontsize=11)
+    figure.savefig(path)
+    plt.close(figure)

@@ -1,13 +1,356 @@
-from benchmarks.results import Result
-from benchmarks.stage import Stage
-from collections.abc import Mapping
+"""Storms: many changes at once, until the last document is right.
+
+- One statement updates all films; the floor `bulk` writes all films again into another index that
+  has them already, in alternation, while the daemon has nothing to do.
+- Many commits of one row each, by clients in a process of their own (`clients`).
+- A genre of a third of all films is renamed 20 times in a row.
+
+The moment of the last write is seen in the index's own counters of operations; from these follows
+how often a document was written. After each storm, outside of the timing, index and query are
+compared, so the last operation is the one that made the last document right.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from benchmarks.bulks import LOOK, Ask, Floor, Seen, make_index, run_floor, settle
+from benchmarks.results import Figure, Goal, Result
+from benchmarks.stage import Daemon, Scene, Stage
+from tests.plugins.daemon import PROJECT
+
+FINE: Final = 0.004
+"""Seconds between two looks where some hundredths are what is measured."""
+_GENRE: Final = "00000000-0000-4000-8000-000000000003"
+_RENAMES: Final = 20
+_LONG_ENOUGH: Final = 200.0
+"""Seconds after which no further storm of 8 clients begins: the disk decides how long one lasts."""
+_WATCHED: Final = 40
+"""Documents of the genre whose versions are followed."""
+_LINKS: Final = f"""
+    INSERT INTO content.genre (id, name) VALUES ('{_GENRE}', 'Third');
+    INSERT INTO content.genre_film_work (film_work_id, genre_id)
+    SELECT one.id, '{_GENRE}' FROM
+        (SELECT id, row_number() OVER (ORDER BY id) AS n FROM content.film_work) AS one
+    WHERE one.n % 3 = 0
+"""
+
+Values = dict[str, list[float]]
+
+
+@dataclass(slots=True)
+class _Storms:
+    """The scene's daemon, what is asked of Elasticsearch, and the values of all rounds by name."""
+
+    scene: Scene
+    daemon: Daemon
+    ask: Ask
+    films: int
+    values: Values = field(default_factory=dict)
+    commits: int = 0
+    spent: float = 0.0
+    """Seconds that the storms of 8 clients have taken."""
+
+    def add(self, **values: float) -> None:
+        """One round's."""
+        for name, value in values.items():
+            self.values.setdefault(name, []).append(value)
+
+    def total(self) -> int:
+        """Operations of the index so far."""
+        return self.ask.total(self.scene.index)
+
+    def settle(
+        self, since: int, least: int, look: float = LOOK, at_look: Callable[[], None] | None = None
+    ) -> Seen:
+        """See `bulks.settle`."""
+        return settle(self.ask, self.scene.index, since, least, look=look, at_look=at_look)
 
 
 def run(stage: Stage) -> Result:
-    raise NotImplementedError
+    """All storms on one scene, round by round."""
+    with stage.scene() as scene:
+        scene.sql(_LINKS)
+        scene.sql("ANALYZE content.genre_film_work")
+        films = int(scene.sql("SELECT count(*) FROM content.film_work")[0][0])
+        third = [
+            str(row[0])
+            for row in scene.sql(
+                "SELECT film_work_id FROM content.genre_film_work "
+                f"WHERE genre_id = '{_GENRE}' ORDER BY 1"
+            )
+        ]
+        many, few = (2_000, 1_000) if stage.quick else (100_000, 10_000)
+        with scene.serve() as daemon:
+            ask = Ask(scene)
+            storms = _Storms(scene, daemon, ask, films)
+            floors: list[Floor] = []
+            index = make_index(scene, "floor", "1s")
+            run_floor(scene, ask, index, 1, films)  # what follows writes over it
+            for number in range(1, stage.rounds + 1):
+                _statement(storms, number)
+                floors.append(run_floor(scene, ask, index, number + 1, films))
+                _compare(storms)
+                _commits(storms, "few", few, 4)
+                _compare(storms)
+                if storms.spent < _LONG_ENOUGH:
+                    began = time.monotonic()
+                    _commits(storms, "many", many, 8)
+                    _compare(storms)
+                    storms.spent += time.monotonic() - began
+                _renames(storms, third, number)
+                _compare(storms)
+                _say(stage, storms, floors, number)
+            scene.assert_converged()
+            ask.close()
+    return _result(storms, floors, third, many, few)
+
+
+def _compare(storms: _Storms) -> None:
+    """Index = query after each storm; a quick run compares once, at its end."""
+    if not storms.scene.stage.quick:
+        storms.scene.assert_converged()
+
+
+def _statement(storms: _Storms, number: int) -> None:
+    """One statement that updates all films."""
+    scene = storms.scene
+    with scene.connect() as connection:
+        connection.execute(b"SELECT 1")
+        since, before = storms.total(), storms.daemon.cpu()
+        connection.execute(f"UPDATE content.film_work SET rating = {-number}".encode())
+        committed = time.monotonic()
+    seen = storms.settle(since, storms.films)
+    cpu = storms.daemon.cpu() - before
+    storms.add(
+        all_seconds=seen.last - committed,
+        all_rate=storms.films / (seen.last - committed),
+        all_first=seen.first - committed,
+        all_written=seen.operations / storms.films,
+        all_cpu=cpu.total * 1e6 / storms.films,
+        all_kernel=cpu.system * 1e6 / storms.films,
+    )
+
+
+def _commits(storms: _Storms, name: str, commits: int, clients: int) -> None:
+    """Commits of one row each, by clients at once."""
+    # Elasticsearch keeps what it needs to answer by id before a refresh from the first time on that
+    # it is asked
+    _ratings(storms, ["none"])
+    since = storms.total()
+    found = subprocess.run(
+        [
+            *(sys.executable, "-m", "benchmarks.clients", "--dsn", storms.scene.dsn),
+            *("--clients", str(clients), "--commits", str(commits)),
+            *("--first", str(storms.commits + 1)),
+        ],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    # the process still has to end after its last commit: looks begin some hundredths late
+    looking = time.monotonic()
+    told = json.loads(found.stdout)
+    storms.commits += commits
+    wanted: dict[str, int] = dict(told["last"])
+    right: list[float] = []
+
+    def look_at_last() -> None:
+        if not right and _ratings(storms, list(wanted)) == wanted:
+            right.append(time.monotonic())
+
+    look_at_last()
+    seen = storms.settle(since, 0, FINE, look_at_last)
+    if not right:
+        raise RuntimeError("the documents of the last commits are not right")
+    ended = told["ended"]
+    last = seen.last if seen.operations > seen.by_first else looking
+    storms.add(
+        **{
+            f"{name}_pace": commits / (ended - told["began"]),
+            f"{name}_late": last - ended,
+            f"{name}_last": right[0] - ended,
+            f"{name}_looking": looking - ended,
+            f"{name}_rate": seen.operations / (last - told["began"]),
+            f"{name}_a_commit": seen.operations / commits,
+            f"{name}_written": seen.operations / told["films"],
+        }
+    )
+
+
+def _ratings(storms: _Storms, ids: list[str]) -> dict[str, int]:
+    """What documents show by id, before a refresh."""
+    path = f"/{storms.scene.index}/_mget?_source_includes=rating&filter_path=docs._id,docs._source"
+    _, answer = storms.ask("POST", path, {"ids": ids})
+    return {
+        one["_id"]: int(one["_source"]["rating"] or 0) for one in answer["docs"] if "_source" in one
+    }
+
+
+def _renames(storms: _Storms, third: list[str], number: int) -> None:
+    """A genre of a third of all films gets 20 names in a row."""
+    versions: dict[str, set[int]] = {}
+    watched = third[:: max(1, len(third) // _WATCHED)]
+    path = f"/{storms.scene.index}/_mget?_source=false&filter_path=docs._id,docs._version"
+
+    def follow() -> None:
+        _, answer = storms.ask("POST", path, {"ids": watched})
+        for one in answer["docs"]:
+            versions.setdefault(one["_id"], set()).add(one["_version"])
+
+    follow()
+    since = storms.total()
+    with storms.scene.connect() as connection:
+        connection.execute(b"SELECT 1")
+        began = time.monotonic()
+        for turn in range(_RENAMES):
+            connection.execute(
+                f"UPDATE content.genre SET name = 'Third {number} {turn}' "
+                f"WHERE id = '{_GENRE}'".encode()
+            )
+        committed = time.monotonic()
+    seen = storms.settle(since, len(third), LOOK, follow)
+    storms.add(
+        renames_seconds=committed - began,
+        renames_late=seen.last - committed,
+        renames_rate=seen.operations / (seen.last - began),
+        renames_written=seen.operations / len(third),
+        renames_most=max(len(one) for one in versions.values()) - 1,
+    )
+
+
+def _say(stage: Stage, storms: _Storms, floors: list[Floor], number: int) -> None:
+    last = {name: values[-1] for name, values in storms.values.items()}
+    stage.say(
+        f"round {number}: all films {last['all_rate']:,.0f} documents/s (floor "
+        f"{floors[-1].rate:,.0f}), {last['all_cpu']:.1f} us each; commits {last['few_late']:.2f} s "
+        f"and {last['many_late']:.2f} s after the last; renames {last['renames_written']:.2f} times"
+    )
+
+
+def _result(storms: _Storms, floors: list[Floor], third: list[str], many: int, few: int) -> Result:
+    values = storms.values
+    of_floor = [one.rate for one in floors]
+    of_all = "one statement over all films"
+    figures = [
+        Figure(of_all, "documents/s", values["all_rate"], of_floor, Goal("ratio", ">=", 0.8)),
+        Figure(
+            f"{of_all}: commit → last document right",
+            "s",
+            values["all_seconds"],
+            [one.seen.last - one.began for one in floors],
+        ),
+        Figure(f"{of_all}: commit → first documents", "s", values["all_first"]),
+        Figure(f"{of_all}: a document written", "times", values["all_written"]),
+        Figure(
+            "daemon CPU a document in a storm",
+            "us",
+            values["all_cpu"],
+            [one.cpu * 1e6 / one.documents for one in floors],
+            Goal("value", "<=", 25),
+        ),
+        Figure("of that in the kernel", "us", values["all_kernel"]),
+    ]
+    for name, count, clients, goal in (
+        ("few", few, 4, Goal("value", "<=", 0.3)),
+        ("many", many, 8, None),
+    ):
+        of = f"{count:,} commits by {clients} clients"
+        figures += [
+            Figure(f"{of}: last commit → all right", "s", values[f"{name}_late"], (), goal),
+            Figure(f"{of}: last commit → its document right", "s", values[f"{name}_last"]),
+            Figure(f"{of}: pace", "commits/s", values[f"{name}_pace"]),
+            Figure(f"{of}: written", "documents/s", values[f"{name}_rate"]),
+            Figure(f"{of}: writes a commit", "times", values[f"{name}_a_commit"]),
+            Figure(f"{of}: a document written", "times", values[f"{name}_written"]),
+        ]
+    of = f"genre of {len(third):,} films renamed {_RENAMES} times"
+    figures += [
+        Figure(
+            f"{of}: a document written",
+            "times",
+            values["renames_written"],
+            (),
+            Goal("value", "<=", 3),
+        ),
+        Figure(f"{of}: the most often written", "times", values["renames_most"]),
+        Figure(f"{of}: last commit → all right", "s", values["renames_late"]),
+        Figure(f"{of}: all of the renames", "s", values["renames_seconds"]),
+        Figure(f"{of}: written", "documents/s", values["renames_rate"]),
+    ]
+    late = max(values["few_looking"]) * 1000
+    return Result(
+        figures,
+        {name: list(found) for name, found in values.items()},
+        [
+            f"{storms.films:,} films. The last write is seen in the index's counters, read "
+            f"every {LOOK * 1000:.0f} ms (after small commits {FINE * 1000:.0f} ms), when they "
+            "answer; floor and listener are watched alike. The floor's time begins with its "
+            "first read, listener's with the end of the commit.",
+            "The floor writes over an index that has all films already, as listener does, with the "
+            "same mapping and settings.",
+            "CPU: user and system of all threads of the daemon, from before the statement until a "
+            "second after the last write, idling included; the floor's from first read to last "
+            "answer.",
+            "`all right` is the last operation of the index: index and query were equal after it. "
+            "`its document right` is when the last commit of every client could be read by id. "
+            f"Looks began up to {late:.0f} ms after the last commit; where all was done by then, "
+            "the moment of the first look counts.",
+            f"{many:,} commits by 8 clients take long where a commit does: no further round "
+            f"of them began after {_LONG_ENOUGH:.0f} s.",
+            f"`the most often written`: of {_WATCHED} documents of the genre, each version that "
+            f"could be seen by id every {LOOK * 1000:.0f} ms.",
+        ],
+    )
 
 
 def plot(result: Mapping[str, Any], path: Path) -> None:
-    raise NotImplementedError
+    """Documents a second, seconds after the last commit, and writes of a document, by round."""
+    import matplotlib as mpl  # noqa: PLC0415
+
+    mpl.use("Agg")
+    from matplotlib import pyplot  # noqa: PLC0415
+
+    samples = result["samples"]
+    rounds = list(range(1, len(samples["all_rate"]) + 1))
+    figure, (first, second, third) = pyplot.subplots(1, 3, figsize=(9, 3.6), dpi=100)
+    floor = result["figures"][0]["floor"]
+    first.bar([n - 0.2 for n in rounds], samples["all_rate"], 0.4, label="listener")
+    first.bar([n + 0.2 for n in rounds], floor, 0.4, label="floor", color="0.7")
+    first.axhline(
+        0.8 * sorted(floor)[len(floor) // 2], color="tab:red", linestyle="--", linewidth=1,
+        label="goal",
+    )  # fmt: skip
+    first.set_title("all films in one statement", fontsize=9)
+    first.set_ylabel("documents/s")
+    names = {"few": "small commits, 4 clients", "many": "small commits, 8 clients"}
+    for name, label in names.items():
+        late = samples[f"{name}_late"]
+        second.plot(rounds[: len(late)], late, "o-", label=label)
+    second.plot(rounds, samples["renames_late"], "o-", label="genre renamed 20 times")
+    second.axhline(0.3, color="tab:red", linestyle="--", linewidth=1, label="goal, 4 clients")
+    second.set_title("last commit → all right", fontsize=9)
+    second.set_ylabel("seconds")
+    written = {"all": "one statement", **names, "renames": "genre renamed 20 times"}
+    for name, label in written.items():
+        times = samples[f"{name}_written"]
+        third.plot(rounds[: len(times)], times, "o-", label=label)
+    third.axhline(3, color="tab:red", linestyle="--", linewidth=1, label="goal, genre")
+    third.set_title("a document written", fontsize=9)
+    third.set_ylabel("times")
+    for axis in (first, second, third):
+        axis.set_xticks(rounds)
+        axis.set_xlabel("round")
+        axis.set_ylim(bottom=0)
+        axis.legend(fontsize=7, loc="lower right")
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)

@@ -1,13 +1,170 @@
-from benchmarks.results import Result
-from benchmarks.stage import Stage
+"""What our triggers cost those who write: the same table and indexes without them, and with each.
+
+Seven databases of one table of 100,000 rows: without triggers, and with those that `listener
+triggers install` makes for each way of polling and each `notify`. In alternation: small commits by
+8 clients (pgbench), and one UPDATE, one COPY and one DELETE of 100,000 rows.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from benchmarks import writers_plot
+from benchmarks.results import Figure, Goal, Result
+from benchmarks.stage import Scene, Stage
+from benchmarks.writers_variants import (
+    POLLS,
+    VARIANTS,
+    Poll,
+    Variant,
+    databases,
+    heard,
+    tidy,
+    without_autovacuum,
+)
+from benchmarks.writers_work import CLIENTS, COMMITS, Commit, copied, copy, delete, small, update
+
+_ROWS: Final = 100_000
+_QUICK_ROWS: Final = 12_000  # more than a NOTIFY may tell, so that the same paths are taken
+_SECONDS: Final = 4
+_STATEMENT: Final[dict[Poll, float]] = {"updated_at": 1.6, "journal": 1.35}
+_OFF: Final[dict[Commit, float]] = {"CPU-bound": 0.7, "commit of 1 ms": 0.9}
+_DOORBELL: Final = 0.95
+
+# What an application does: it maintains updated_at where there is one to poll, and where there is
+# none the journal is polled. The table is the same.
+_SETS: Final[dict[Poll, bool]] = {"updated_at": True, "journal": False}
+
+_NOTES: Final = (
+    "Ratios are against the same statement on the same table with the same indexes (one on"
+    " updated_at) without our triggers. Polled by updated_at, the application sets that column"
+    " itself, as it does where there is one; polled by the journal, it does not.",
+    f"Small commits: UPDATE of one random row, prepared, by pgbench with {CLIENTS} clients on the"
+    " socket; pgbench's own CPU counts on both sides.",
+    "CPU-bound: synchronous_commit off, so that no commit waits for the disk. Commit of 1 ms:"
+    " commit_delay 1000, commit_siblings 0, fsync on: whoever writes the log for a group of commits"
+    " waits 1 ms first. The large statements run with synchronous_commit off.",
+    "One session listens and reads all notifications, and no daemon runs (it would take one of two"
+    " cores, which is not the triggers' cost), but for the figures that say so.",
+    "Between two measurements the table is vacuumed, the journal emptied and a checkpoint made;"
+    " autovacuum is off.",
+)
+
+Samples = dict[tuple[str, Variant | None, bool], list[float]]
+"""By what was done, where, and whether the statement sets updated_at."""
 
 
 def run(stage: Stage) -> Result:
-    raise NotImplementedError
+    """All of it."""
+    rows, seconds = (_QUICK_ROWS, 1) if stage.quick else (_ROWS, _SECONDS)
+    samples: Samples = defaultdict(list)
+    daemon: tuple[list[float], list[float]] = ([], [])
+    with without_autovacuum(stage), databases(stage, rows) as scenes:
+        data = copied(rows)
+        for variant, scene in scenes.items():
+            if not stage.quick:  # the first round starts with tables that are like the later ones
+                _large(scene, variant, data, defaultdict(list))
+        for turn in range(stage.rounds):
+            stage.say(f"round {turn + 1} of {stage.rounds}")
+            order = list(scenes.items())
+            for variant, scene in order if turn % 2 == 0 else reversed(order):
+                with heard(scene):
+                    _large(scene, variant, data, samples)
+                    _small(scene, variant, rows, seconds, samples)
+        latency = [
+            1000 / small(scenes[None], rows, min(seconds, 2), commit, sets=False, clients=1)
+            for commit in COMMITS
+        ]
+        if latency[1] < 1:
+            raise RuntimeError(f"a commit takes {latency[1]:.2f} ms: commit_delay does nothing")
+        stage.say("beside a daemon")
+        watched = Variant("updated_at", "rows")
+        daemon = _beside_daemon(stage, scenes[None], scenes[watched], rows, seconds)
+    return _result(rows, samples, latency, daemon)
+
+
+def _large(scene: Scene, variant: Variant | None, data: bytes, samples: Samples) -> None:
+    # Polled by updated_at also where the application leaves it alone: then the stamp is what ends
+    # HOT updates. That is a figure without a goal.
+    for sets in (True, False) if variant is None or variant.poll == "updated_at" else (False,):
+        tidy(scene)
+        samples["UPDATE", variant, sets].append(update(scene, sets=sets))
+    tidy(scene)
+    samples["COPY", variant, False].append(copy(scene, data))
+    tidy(scene)
+    samples["DELETE", variant, False].append(delete(scene))
+
+
+def _small(
+    scene: Scene, variant: Variant | None, rows: int, seconds: int, samples: Samples
+) -> None:
+    for sets in (True, False) if variant is None else (_SETS[variant.poll],):
+        tidy(scene)
+        for commit in COMMITS:
+            tps = small(scene, rows, seconds, commit, sets=sets)
+            samples[commit, variant, sets].append(tps)
+
+
+def _beside_daemon(
+    stage: Stage, bare: Scene, watched: Scene, rows: int, seconds: int
+) -> tuple[list[float], list[float]]:
+    """Small commits, CPU-bound, while a real daemon indexes them; and without triggers."""
+    mine: list[float] = []
+    floor: list[float] = []
+    tidy(watched)
+    with watched.serve():
+        for _ in range(stage.rounds):
+            floor.append(small(bare, rows, seconds, "CPU-bound", sets=True))
+            before = watched.written()
+            mine.append(small(watched, rows, seconds, "CPU-bound", sets=True))
+            watched.wait_written(before, 1)  # and index = query
+    return mine, floor
+
+
+def _result(
+    rows: int,
+    samples: Samples,
+    latency: list[float],
+    daemon: tuple[list[float], list[float]],
+) -> Result:
+    result = Result(notes=list(_NOTES))
+    add = result.figures.append
+    for work in ("UPDATE", "COPY", "DELETE"):
+        for variant in VARIANTS:
+            sets = work == "UPDATE" and _SETS[variant.poll]
+            goal = None
+            if variant.notify == "rows" and work != "DELETE":
+                goal = Goal("ratio", "<=", _STATEMENT[variant.poll])
+            mine, floor = samples[work, variant, sets], samples[work, None, sets]
+            add(Figure(f"{work} of {rows:,} rows, {variant.label}", "s", mine, floor, goal))
+    for variant in VARIANTS:
+        if variant.poll == "updated_at":
+            mine, floor = samples["UPDATE", variant, False], samples["UPDATE", None, False]
+            name = f"UPDATE of {rows:,} rows that leaves updated_at alone, {variant.label}"
+            add(Figure(name, "s", mine, floor))
+    for commit in COMMITS:
+        for variant in VARIANTS:
+            sets = _SETS[variant.poll]
+            goal = Goal("ratio", ">=", _OFF[commit]) if variant.notify == "off" else None
+            mine, floor = samples[commit, variant, sets], samples[commit, None, sets]
+            add(Figure(f"small commits, {commit}, {variant.label}", "tps", mine, floor, goal))
+        for poll in POLLS:
+            mine, floor = (
+                samples[commit, Variant(poll, notify), _SETS[poll]]
+                for notify in ("doorbell", "off")
+            )
+            goal = Goal("ratio", ">=", _DOORBELL)
+            name = f"small commits, {commit}, {poll}, doorbell against off"
+            add(Figure(name, "tps", mine, floor, goal))
+    add(Figure("small commits, CPU-bound, updated_at, rows, beside a daemon", "tps", *daemon))
+    for commit, milliseconds in zip(COMMITS, latency, strict=True):
+        add(Figure(f"one client, {commit}, a transaction takes", "ms", [milliseconds]))
+    return result
 
 
 def plot(result: Mapping[str, Any], path: Path) -> None:
-    raise NotImplementedError
+    """Bars of ratios to no triggers, with the goals as lines."""
+    writers_plot.draw(result, path)

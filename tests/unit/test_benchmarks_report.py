@@ -172,6 +172,12 @@ def test_when_and_on_what_it_ran() -> None:
     assert "uncommitted" not in text
 
 
+def test_rounds_are_those_that_there_were() -> None:
+    """Not those that were asked for: the largest data may be measured once."""
+    lines = page(growth=entry(Figure("a", "s", [1.0, 2.0]), Figure("b", "s", [9.0])))
+    assert any("| 1 min 15 s | 1 to 2 |" in line for line in lines)
+
+
 def test_a_quick_run_is_visible_everywhere() -> None:
     """Above, in its row, at its goals, at its scenario; the other one is left alone."""
     figure = Figure("memory", "MB", [80.0], goal=Goal("value", "<=", 120.0))

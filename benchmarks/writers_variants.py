@@ -1,0 +1,153 @@
+"""The databases of the scenario `writers`: one table, with each set of our triggers and without."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import psycopg
+
+from benchmarks.stage import Scene, Stage
+
+Poll = Literal["updated_at", "journal"]
+Notify = Literal["rows", "doorbell", "off"]
+POLLS: Final[tuple[Poll, ...]] = ("updated_at", "journal")
+NOTIFIES: Final[tuple[Notify, ...]] = ("rows", "doorbell", "off")
+
+_CHANNEL: Final = "listener"
+_LOOK: Final = 0.2
+
+# As content.film_work, without foreign keys: their triggers would pay a part of ours in the ratios.
+# The index on updated_at is there in all variants.
+_TABLE: Final = """
+    CREATE SCHEMA shop;
+    CREATE TABLE shop.item (
+        id uuid PRIMARY KEY,
+        title text NOT NULL,
+        description text,
+        rating double precision,
+        created_at timestamptz NOT NULL DEFAULT now(),
+        updated_at timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE INDEX ON shop.item (updated_at);
+    INSERT INTO shop.item (id, title, description, rating)
+    SELECT md5(n::text)::uuid, 'Item number ' || n, repeat('a description ', 5), n % 100 / 10.0
+    FROM generate_series(1, {rows}) AS n;
+"""
+_QUERY: Final = """
+    SELECT i.id, json_build_object('title', i.title, 'rating', i.rating) AS document
+    FROM shop.item AS i
+    WHERE i.id = ANY(%(ids)s)
+"""
+_INDEX: Final = {
+    "settings": {"number_of_shards": 1, "number_of_replicas": 0},
+    "mappings": {
+        "dynamic": "strict",
+        "properties": {"title": {"type": "text"}, "rating": {"type": "double"}},
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """How the table is watched."""
+
+    poll: Poll
+    notify: Notify
+
+    @property
+    def label(self) -> str:
+        """For names of figures."""
+        return f"{self.poll}, {self.notify}"
+
+
+VARIANTS: Final = tuple(Variant(poll, notify) for poll in POLLS for notify in NOTIFIES)
+
+
+@contextlib.contextmanager
+def databases(stage: Stage, rows: int) -> Iterator[dict[Variant | None, Scene]]:
+    """One database a variant, and one without triggers (None)."""
+    with contextlib.ExitStack() as stack:
+        found: dict[Variant | None, Scene] = {}
+        for variant in (None, *VARIANTS):
+            scene = stack.enter_context(stage.scene())
+            scene.sql(_TABLE.format(rows=rows))
+            if variant is not None:
+                _install(scene, variant)
+            found[variant] = scene
+        yield found
+
+
+def _install(scene: Scene, variant: Variant) -> None:
+    """Our triggers, by the command that everybody uses."""
+    query, index = scene.folder / "item.sql", scene.folder / "item.json"
+    query.write_text(_QUERY, "utf-8")
+    index.write_text(json.dumps(_INDEX), "utf-8")
+    watch = {"table": "shop.item", "key": "id", "notify": variant.notify}
+    if variant.poll == "updated_at":
+        watch["updated_at"] = "updated_at"
+    scene.options["documents"] = [
+        {
+            "index": scene.index,
+            "index_config_file": str(index),
+            "query_file": str(query),
+            "table": "shop.item",
+            "key": "id",
+            "watch": [watch],
+        }
+    ]
+    scene.write()
+    scene.run("triggers", "install")
+
+
+def tidy(scene: Scene) -> None:
+    """What autovacuum and the daemon's pruning do in life, between the measurements."""
+    with superuser(scene) as connection:
+        if connection.execute("SELECT to_regclass('listener.journal')").fetchone() != (None,):
+            connection.execute("TRUNCATE listener.journal")
+        connection.execute("VACUUM ANALYZE shop.item")
+        if not scene.stage.quick:
+            connection.execute("CHECKPOINT")
+
+
+def superuser(scene: Scene) -> psycopg.Connection[tuple[object, ...]]:
+    """Over the socket, in autocommit."""
+    dsn = scene.stage.postgres.socket_dsn(scene.name)
+    return psycopg.connect(dsn, autocommit=True)
+
+
+@contextlib.contextmanager
+def heard(scene: Scene) -> Iterator[None]:
+    """One session listens and reads it all: without any, NOTIFY is cheaper than in life."""
+    over = threading.Event()
+    with superuser(scene) as connection:
+        connection.execute(f"LISTEN {_CHANNEL}".encode())
+
+        def read() -> None:
+            while not over.is_set():
+                for _ in connection.notifies(timeout=_LOOK):
+                    pass
+
+        reader = threading.Thread(target=read, name="heard")
+        reader.start()
+        try:
+            yield
+        finally:
+            over.set()
+            reader.join()
+
+
+@contextlib.contextmanager
+def without_autovacuum(stage: Stage) -> Iterator[None]:
+    """It would run into some of the measurements."""
+    stage.postgres.execute("ALTER SYSTEM SET autovacuum = off")
+    stage.postgres.execute("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        stage.postgres.execute("ALTER SYSTEM RESET autovacuum")
+        stage.postgres.execute("SELECT pg_reload_conf()")
