@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-faults fuzz convergence soak model format compose-test requirements clean servers
+.PHONY: help demo test test-faults bench fuzz convergence soak model format compose-test requirements clean servers
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -46,6 +46,10 @@ fuzz: $(STAMP) servers ## 100,000 random payloads, keys, bulk bodies and replies
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-10000} $(BIN)/python -m pytest --timeout=1200 \
 		--session-timeout=1800 --hypothesis-seed=$(SEED) tests/fuzz $(ARGS)
 	$(BIN)/python -m tests.fuzz.guided --seed $(SEED)
+
+# Names of scenarios, --quick, --rounds N: make bench ARGS='freshness --rounds 3'
+bench: $(STAMP) servers ## every figure of docs/benchmarks, each beside its floor
+	$(BIN)/python -m benchmarks $(ARGS)
 
 model: $(STAMP) ## the write protocol, explored exhaustively (ARGS='--wrong all')
 	@$(BIN)/python -m tests.model $(ARGS)

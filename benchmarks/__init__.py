@@ -1,1 +1,1 @@
-"""`make bench`: how fast listener is, each figure beside a floor that was measured in the same run."""
+"""`make bench`: how fast listener is, each figure beside a floor measured in the same run."""

@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from benchmarks import machine, report
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.stage import Stage, stage_of
@@ -62,7 +64,7 @@ def _run(stage: Stage, name: str) -> dict[str, Any] | None:
     began, at, load = time.monotonic(), datetime.now(UTC), machine.load()
     try:
         result = scenario.run(stage)
-    except Exception:
+    except (Exception, pytest.fail.Exception):  # the second one is what a comparison raises
         traceback.print_exc()
         print(f"{name}: failed", flush=True)
         return None

@@ -156,7 +156,7 @@ def _notify_put(floor: Scene, editor: Editor, channel: str, *, refresh: bool) ->
 @contextlib.contextmanager
 def process(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A module of ours as a process of its own; it must end with 0 once its input has ended."""
-    running = subprocess.Popen(  # noqa: S603
+    running = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

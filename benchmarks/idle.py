@@ -40,9 +40,9 @@ _CPU: Final = 0.5  # % of one core
 
 _NOTES: Final = (
     "The heartbeat: each fetch_delay (1 s) the daemon draws the time, burns a transaction id (the"
-    " proof that the watermark may move) and sends itself a NOTIFY (the barrier): both are a commit record in"
-    " the log. It writes the watermark to state.yaml and, every 8 s, to its control document. Each"
-    " minute it audits triggers, aliases and mappings.",
+    " proof that the watermark may move) and sends itself a NOTIFY (the barrier): two commit"
+    " records in the log. It writes the watermark to state.yaml and, more seldom, to its control"
+    " document (a GET and a PUT). Each minute it audits triggers, aliases and mappings.",
     "WAL, transactions and requests are what is counted in a quiet time of a round, as a minute's."
     " Floor: no daemon, the same server. Transactions are those of the database (the daemon's"
     " statements are one each, but for few); autovacuum is off.",
@@ -88,7 +88,7 @@ class _Relay:
 def _relay(stage: Stage) -> Iterator[_Relay]:
     target = urlsplit(stage.search.url)
     command = [sys.executable, "-m", "benchmarks.idle_relay", str(target.hostname)]
-    with subprocess.Popen(  # noqa: S603 -- a module of ours
+    with subprocess.Popen(
         [*command, str(target.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
@@ -212,6 +212,10 @@ def _listed(counts: Counter[str], minutes: float) -> str:
     return ", ".join(found) or "none"
 
 
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def plot(result: Mapping[str, Any], path: Path) -> None:
     """A small bar a figure, each on its own scale."""
     shown = result["figures"][:4]
@@ -220,7 +224,7 @@ def plot(result: Mapping[str, Any], path: Path) -> None:
         values = one["values"]
         axis.bar([0], [one["value"]], width=0.5, color="#4c72b0")
         axis.plot([0] * len(values), values, "k.", markersize=4)
-        axis.annotate(f"{one['value']:,.3g}", (0, one["value"]), ha="center", va="bottom")
+        axis.annotate(_short(one["value"]), (0, one["value"]), ha="center", va="bottom")
         if one["goal"] is not None:
             axis.axhline(one["goal"]["bound"], color="k", linestyle="--", linewidth=1.2)
         axis.set_title(one["name"].removesuffix(", idle"), fontsize=9)

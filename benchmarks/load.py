@@ -160,10 +160,11 @@ def _result(loads: list[_Load], floors: list[Floor]) -> Result:
             "Documents a second count from the first operation that was seen in the index's "
             f"counters to the last one, looked at every {LOOK * 1000:.0f} ms, for listener and "
             "the floor alike; the documents of the first look are left out.",
-            "The floor's index has the same mapping and settings, refresh_interval -1 included. The "
-            "floor's time until the last document counts from its first read.",
+            "The floor's index has the same mapping and settings, refresh_interval -1 included; "
+            "the time until its last document counts from its first read.",
             "CPU: all threads, user and system, from the moment the new index was seen until the "
-            "alias was swapped: refresh, swap and ticks included, the start of the process not. The floor's is that of its script, from its first read to its last answer.",
+            "alias was swapped: refresh, swap and ticks included, the start of the process not. "
+            "The floor's is that of its script, from its first read to its last answer.",
         ],
     )
 

@@ -164,7 +164,7 @@ def _storms(scene: Scene, curve: Curve, changes: int) -> dict[str, float]:
             settle(ask, scene.index, since, films if name == "storm" else 1)
             found[name] = processes.peak(daemon.pid)
         ask.close()
-        curve.part("Elasticsearch away")
+        curve.part("search away")
         processes.forget_peak(daemon.pid)
         scene.stage.search.stop()
         try:
@@ -242,7 +242,7 @@ def plot(result: Mapping[str, Any], path: Path) -> None:
         if name.startswith("part: ")
     ):
         axis.axvline(second, color="0.8", linewidth=1)
-        axis.text(second, 2, f" {name}", rotation=90, fontsize=8, va="bottom", color="0.3")
+        axis.text(second, 2, name, rotation=90, fontsize=7, va="bottom", ha="left", color="0.3")
     axis.set_ylim(0, max(130.0, *samples["megabytes"]) + 5)
     axis.set_xlim(left=0)
     axis.set_xlabel("seconds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -88,8 +89,8 @@ def percentile(samples: Sequence[float], share: float) -> float:
     ordered = sorted(samples)
     if not ordered:
         raise ValueError("no samples")
-    rank = -(-share * len(ordered) // 1)  # rounded up
-    return ordered[min(len(ordered), max(1, int(rank))) - 1]
+    rank = math.ceil(round(share * len(ordered), 9))  # 0.07 * 100 is a little more than 7
+    return ordered[min(len(ordered), max(1, rank)) - 1]
 
 
 def percentiles(samples: Sequence[float]) -> Mapping[str, float]:

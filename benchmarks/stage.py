@@ -16,12 +16,11 @@ from typing import Any, Final
 import psycopg
 import yaml
 
+from benchmarks import processes
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 from tests.plugins import convergence
 from tests.plugins.daemon import PROJECT, ListenerProcess, Processes, processes_of_a_test
-
-from benchmarks import processes
 
 ROLE: Final = "listener"
 PASSWORD: Final = "listener"

@@ -16,14 +16,14 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.bulks import LOOK, Ask, Floor, Seen, make_index, run_floor, settle
 from benchmarks.results import Figure, Goal, Result
 from benchmarks.stage import Daemon, Scene, Stage
+from benchmarks.storms_plot import plot
 from tests.plugins.daemon import PROJECT
 
 FINE: Final = 0.004
@@ -41,6 +41,8 @@ _LINKS: Final = f"""
         (SELECT id, row_number() OVER (ORDER BY id) AS n FROM content.film_work) AS one
     WHERE one.n % 3 = 0
 """
+
+__all__ = ["plot", "run"]
 
 Values = dict[str, list[float]]
 
@@ -310,47 +312,3 @@ def _result(storms: _Storms, floors: list[Floor], third: list[str], many: int, f
             f"could be seen by id every {LOOK * 1000:.0f} ms.",
         ],
     )
-
-
-def plot(result: Mapping[str, Any], path: Path) -> None:
-    """Documents a second, seconds after the last commit, and writes of a document, by round."""
-    import matplotlib as mpl  # noqa: PLC0415
-
-    mpl.use("Agg")
-    from matplotlib import pyplot  # noqa: PLC0415
-
-    samples = result["samples"]
-    rounds = list(range(1, len(samples["all_rate"]) + 1))
-    figure, (first, second, third) = pyplot.subplots(1, 3, figsize=(9, 3.6), dpi=100)
-    floor = result["figures"][0]["floor"]
-    first.bar([n - 0.2 for n in rounds], samples["all_rate"], 0.4, label="listener")
-    first.bar([n + 0.2 for n in rounds], floor, 0.4, label="floor", color="0.7")
-    first.axhline(
-        0.8 * sorted(floor)[len(floor) // 2], color="tab:red", linestyle="--", linewidth=1,
-        label="goal",
-    )  # fmt: skip
-    first.set_title("all films in one statement", fontsize=9)
-    first.set_ylabel("documents/s")
-    names = {"few": "small commits, 4 clients", "many": "small commits, 8 clients"}
-    for name, label in names.items():
-        late = samples[f"{name}_late"]
-        second.plot(rounds[: len(late)], late, "o-", label=label)
-    second.plot(rounds, samples["renames_late"], "o-", label="genre renamed 20 times")
-    second.axhline(0.3, color="tab:red", linestyle="--", linewidth=1, label="goal, 4 clients")
-    second.set_title("last commit → all right", fontsize=9)
-    second.set_ylabel("seconds")
-    written = {"all": "one statement", **names, "renames": "genre renamed 20 times"}
-    for name, label in written.items():
-        times = samples[f"{name}_written"]
-        third.plot(rounds[: len(times)], times, "o-", label=label)
-    third.axhline(3, color="tab:red", linestyle="--", linewidth=1, label="goal, genre")
-    third.set_title("a document written", fontsize=9)
-    third.set_ylabel("times")
-    for axis in (first, second, third):
-        axis.set_xticks(rounds)
-        axis.set_xlabel("round")
-        axis.set_ylim(bottom=0)
-        axis.legend(fontsize=7, loc="lower right")
-    figure.tight_layout()
-    figure.savefig(path)
-    pyplot.close(figure)

@@ -45,7 +45,7 @@ def small(
     command += [f"--host={postgres.socket_directory}", f"--port={postgres.port}"]
     command += ["--username=postgres", scene.name]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    done = subprocess.run(  # noqa: S603 -- a program and arguments of ours
+    done = subprocess.run(
         command,
         env={**inherited, "PGOPTIONS": COMMITS[commit]},
         capture_output=True,

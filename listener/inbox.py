@@ -28,8 +28,8 @@ class Inbox:
         self._mark: int | None = None
         self._sweep_wanted = False
         self._unmapped: dict[int, str] = {}
-        self.rung = False
-        """Whether a doorbell has rung since `take_ring`."""
+        self.rung = 0
+        """How often a doorbell has rung since `take_rings`."""
         self.session = 0
         """Number of the LISTEN connection; 0: there is none."""
         self.standing_by = False
@@ -72,7 +72,7 @@ class Inbox:
                 return
         if change.kind == "sweep" and change.watch in self._doorbells:
             with self._changed:
-                self.rung = True
+                self.rung += 1
                 self._changed.notify_all()
             return
         self.want_sweep()
@@ -128,10 +128,10 @@ class Inbox:
             wanted, self._sweep_wanted = self._sweep_wanted, False
             return wanted
 
-    def take_ring(self) -> bool:
-        """Whether a doorbell rang; the poll that follows answers it."""
+    def take_rings(self) -> int:
+        """How often a doorbell rang; the poll that follows answers it."""
         with self._changed:
-            rung, self.rung = self.rung, False
+            rung, self.rung = self.rung, 0
             return rung
 
     def wake(self) -> None:
@@ -155,7 +155,7 @@ class Inbox:
         def work() -> bool:
             return stopped() or self._sweep_wanted or self.fenced or self.session != session
 
-        self.wait(lambda: work() or (rings and self.rung), seconds)
+        self.wait(lambda: work() or (rings and self.rung > 0), seconds)
         return work()
 
     def new_nonce(self) -> str:

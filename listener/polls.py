@@ -3,6 +3,8 @@
 A doorbell's NOTIFY says that something changed, not what. Who found it ringing does not ring, and
 may commit later: so polls follow, at growing intervals, until one began when every transaction
 that was open at the ring had ended.
+
+Where it rings very often we poll without a pause, and keep the bell meanwhile (`bell`).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from listener import history, observations, watermark
+from listener.bell import Lease
 from listener.config import Config
 from listener.inbox import Inbox
 from listener.keeper import Keeper
@@ -28,6 +31,9 @@ _FIRST: Final = 0.005
 """Seconds between a ring's first poll and its second; each further wait is twice as long."""
 _RINGS_APART: Final = 0.02
 """Seconds between polls that rings ask for: they may come by the thousand."""
+_OFTEN: Final = 5
+"""Rings within that time, or rows that a poll brings, that make it worth to keep the bell: 250 a
+second. Below that NOTIFY costs little, and is sooner than the next poll."""
 _MARGIN: Final = timedelta(seconds=0.1)
 """How far the clocks of a server's processors may differ; ticks reach back further."""
 _OPEN_PAGES: Final = 4
@@ -64,6 +70,7 @@ class Polls:
         self._current: Callable[[], None] = lambda: None
         self._thread = True
         self._ring: Draw | None = None
+        self._lease: Lease | None = None
         self._wait = _FIRST
         self._polled = 0.0
 
@@ -76,6 +83,7 @@ class Polls:
         self._thread = thread
         self._sweep = self._new_sweep()
         self._ring = None
+        self._lease = Lease(connection, self._config.postgres.db_schema)
 
     def since(self) -> datetime | None:
         """Where a sweep starts: the watermark, or the start of a load, minus the overlap."""
@@ -134,6 +142,8 @@ class Polls:
     def _wait_job(self, job: Job) -> None:
         while not self._pipeline.wait(job, self._config.fetch_delay):
             self._current()
+            if self._lease is not None and self._lease.held:
+                self._lease.keep()
 
     def _note_lost(
         self, lost: dict[int, tuple[datetime, Wanted]], watch: str, at: datetime, reason: str
@@ -164,7 +174,7 @@ class Polls:
 
     def due(self) -> float | None:
         """Seconds until a poll is due because the doorbell rang; None: it did not."""
-        if self._inbox.rung:
+        if self._inbox.rung or (self._lease is not None and self._lease.held):
             return max(0.0, self._polled + _RINGS_APART - time.monotonic())
         if self._ring is None:
             return None
@@ -173,13 +183,25 @@ class Polls:
     def answer(self) -> None:
         """One poll for the doorbell: of the tables that do not send their keys."""
         assert self._connection is not None
+        assert self._lease is not None
         since = self.since()
-        if self._inbox.take_ring():
-            self._ring = watermark.draw(self._connection)
-            self._wait = _FIRST
+        rings = self._inbox.take_rings()
+        if rings >= _OFTEN or self._lease.held:
+            self._lease.keep()
+        elif rings:
+            self._begin_ring(self._connection)
         elif self._ring is not None:
             self._wait = min(self._wait * 2, self._config.fetch_delay)
         if self._ring is not None and watermark.passed(self._connection, self._ring):
             self._ring = None  # this poll is the last one
+        rows = 0
         if since is not None:
-            self.scan(since, silent=True, recent=_MARGIN)
+            rows = self.scan(since, silent=True, recent=_MARGIN)
+        if self._lease.held and rows < _OFTEN:
+            # whoever found the bell ringing has its id before we draw ours
+            self._lease.end()
+            self._begin_ring(self._connection)
+
+    def _begin_ring(self, connection: Connection) -> None:
+        self._ring = watermark.draw(connection)
+        self._wait = _FIRST

@@ -6,8 +6,8 @@ sql/movies, and sends them as bulks whose bytes are those that listener sends. T
 flight, the next page is read meanwhile. It checks nothing but the server's word that there were no
 errors, and it keeps nothing, so it could not go on after any fault.
 
-Prints JSON: documents, bytes, `began` and `ended` (the monotonic clock, the same for all processes),
-seconds, and the CPU seconds of this process in that time, its start left out.
+Prints JSON: documents, bytes, `began` and `ended` (the monotonic clock, the same for all
+processes), seconds, and the CPU seconds of this process in that time, its start left out.
 """
 
 from __future__ import annotations

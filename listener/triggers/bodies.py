@@ -88,13 +88,16 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         room=sql.Literal(room),
         chunk=keys.chunk(one, room),
         piece=keys.piece(one),
+        one=keys.only(one, event),
+        everything=sql.Literal(one.stamp is None or event == "delete"),
+        quiet=sql.Literal(keys.quiet(one, event)),
         moved=keys.moved(one, event),
         changed=keys.changed(one, event),
         most=sql.Literal(keys.MOST),
         head=sql.Literal(head),
         sweep=sql.Literal(_json(watch, sweep=True)),
         rung=sql.Literal(f"listener.rung_{names.digest(schema)}"),
-        bell=sql.Literal(int(names.digest(schema)[:7], 16)),
+        bell=sql.Literal(names.bell(schema)),
         **parts,
     )
     compares = event == "update" and watch.columns is not None

@@ -39,6 +39,8 @@ def fields(alias: str, columns: Sequence[str]) -> sql.Composable:
 def piece(one: Watched) -> sql.Composable:
     """The JSON text of one key."""
     parts = len(one.watch.key)
+    if parts == 1 and one.types[0] in _WIDTHS:  # nothing to escape
+        return sql.SQL("'\"' || c.k1::text || '\"'")
     if parts == 1:
         return sql.SQL("to_json(c.k1::text)::text")
     texts = ", ".join(f"c.k{i}::text" for i in range(1, parts + 1))
@@ -82,6 +84,45 @@ def _side(one: Watched, event: Event, side: Literal["old", "new"], *more: str) -
     if event == "update" and one.watch.columns is not None:
         columns.append(sql.SQL("ROW({})::text AS content").format(fields("r", compared(one))))
     return sql.SQL("SELECT {} FROM " + source).format(sql.SQL(", ").join(columns))
+
+
+def only(one: Watched, event: Event) -> sql.Composable:
+    """Into v_same: whether the statement changed one row, which keeps its key; into v_keys: that
+    key as a payload's list, NULL where it belongs to no document or nothing listed changed.
+
+    No row is found where the statement changed none.
+    """
+    side: Literal["old", "new"] = "old" if event == "delete" else "new"
+    numbers = range(1, len(one.watch.key) + 1)
+    present = " AND ".join(f"c.k{i} IS NOT NULL" for i in numbers)
+    same = "true" if one.row_level else f"NOT EXISTS (SELECT FROM {side}_rows OFFSET 1)"
+    # of an INSERT or DELETE with itself: where a new type has no equality it must not go unnoticed
+    other = "o" if event == "update" else "c"
+    same += "".join(f" AND {other}.k{i} IS NOT DISTINCT FROM c.k{i}" for i in numbers)
+    sources = [sql.SQL("({}) AS c").format(_side(one, event, side))]
+    if event == "update":
+        sources.append(sql.SQL("({}) AS o").format(_side(one, event, "old")))
+        if one.watch.columns is not None:
+            present += " AND o.content IS DISTINCT FROM c.content"
+    told: sql.Composable = sql.SQL(f"CASE WHEN {present} THEN '[' || {{}} || ']' END").format(
+        piece(one)
+    )
+    if quiet(one, event):
+        told = sql.SQL("NULL")
+    # a session may forbid to leave rows over
+    return sql.SQL(f"SELECT {same}, {{}} INTO v_same, v_keys FROM {{}} LIMIT 1;").format(
+        told, sql.SQL(", ").join(sources)
+    )
+
+
+def quiet(one: Watched, event: Event) -> bool:
+    """Whether there is nothing to do where no key moved: polling sees it, and nobody is told."""
+    return (
+        event == "update"
+        and one.stamp is not None
+        and one.watch.notify == "off"
+        and one.watch.columns is None
+    )
 
 
 def moved(one: Watched, event: Event) -> sql.Composable:

@@ -13,6 +13,11 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
+def bell(schema: str) -> int:
+    """First key of the advisory locks by which triggers know whether the bell of a schema rings."""
+    return int(digest(schema)[:7], 16)
+
+
 def change_function(schema: str, one: Watched, event: str) -> str:
     """Name of the function, and of the triggers, of one watch and event.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from playground.system import wait_until
 from tests.plugins.daemon import ListenerProcess
 from tests.process.scene import Scene
 
@@ -128,6 +130,64 @@ def test_who_did_not_ring_is_found(rare: Scene) -> None:
     rare.sql("UPDATE content.film_work SET rating = 2 WHERE id = md5('film 6')::uuid")
     daemon.wait_for("indexed", after=mark)
     silent.execute("COMMIT")
+    rare.wait_converged()
+    assert not daemon.found("watermark_moved", after=mark)
+    daemon.stop()
+    rare.assert_converged()
+
+
+STORM = """
+    CREATE PROCEDURE public.storm() LANGUAGE plpgsql AS $$
+    BEGIN
+        FOR i IN 1..1000000 LOOP
+            UPDATE content.film_work SET rating = i % 90
+            WHERE id = md5('film ' || i * 7 % 299 + 2)::uuid;
+            COMMIT;
+            EXIT WHEN to_regclass('public.enough') IS NOT NULL;
+        END LOOP;
+    END $$"""
+IDS = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text"
+KEPT = """
+    SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+    WHERE l.locktype = 'advisory' AND a.application_name = 'listener: watermark'
+    AND a.datname = current_database()"""
+
+
+def test_a_hot_bell_is_kept(rare: Scene) -> None:
+    """Thousands of commits ring a few times. Who wrote meanwhile, and commits when all is quiet
+    and the bell is let go, is found without a ring or a tick."""
+    daemon = rare.start()
+    daemon.wait_for("loaded")
+    rare.wait_converged()
+    mark = daemon.mark()
+    rare.admin(STORM)
+
+    def number(query: str) -> int:
+        return int(rare.admin(query)[0][0])
+
+    with (
+        rare.superuser() as storm,
+        rare.superuser() as heard,
+        rare.superuser() as late,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        heard.execute("LISTEN listener")
+        storming = threads.submit(storm.execute, "CALL public.storm()")
+        try:
+            wait_until(lambda: number(KEPT) > 20, seconds=30, what="the daemon keeps the bell")
+            list(heard.notifies(timeout=0))
+            late.execute("BEGIN")
+            late.execute("UPDATE content.film_work SET rating = -1 WHERE id = md5('film 1')::uuid")
+            before = number(IDS)
+            wait_until(lambda: number(IDS) > before + 2000, seconds=30, what="2,000 commits more")
+            rings, commits = len(list(heard.notifies(timeout=0))), number(IDS) - before
+        finally:
+            rare.admin("CREATE TABLE public.enough ()")
+            storming.result(30)
+        print(f"{rings} rings in {commits} commits")
+        assert rings < commits / 20
+        wait_until(lambda: number(KEPT) == 0, seconds=30, what="the bell is let go")
+        late.execute("COMMIT")
     rare.wait_converged()
     assert not daemon.found("watermark_moved", after=mark)
     daemon.stop()
