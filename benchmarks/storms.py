@@ -96,9 +96,15 @@ def run(stage: Stage) -> Result:
             floors: list[Floor] = []
             index = make_index(scene, "floor", "1s")
             run_floor(scene, ask, index, 1, films)  # what follows writes over it
+            _statement(storms, 0)  # both have been over their index once
+            storms.values.clear()
             for number in range(1, stage.rounds + 1):
-                _statement(storms, number)
-                floors.append(run_floor(scene, ask, index, number + 1, films))
+                # whoever comes second finds the servers warmer, and what the storm before left
+                for kind in ("storm", "floor") if number % 2 else ("floor", "storm"):
+                    if kind == "storm":
+                        _statement(storms, number)
+                    else:
+                        floors.append(run_floor(scene, ask, index, number + 1, films))
                 _compare(storms)
                 _commits(storms, "few", few, 4)
                 _compare(storms)
@@ -127,7 +133,7 @@ def _statement(storms: _Storms, number: int) -> None:
     with scene.connect() as connection:
         connection.execute(b"SELECT 1")
         since, before = storms.total(), storms.daemon.cpu()
-        connection.execute(f"UPDATE content.film_work SET rating = {-number}".encode())
+        connection.execute(f"UPDATE content.film_work SET rating = {-number - 1}".encode())
         committed = time.monotonic()
     seen = storms.settle(since, storms.films)
     cpu = storms.daemon.cpu() - before

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +19,7 @@ from listener.tasks import Task
 Jobs = tuple[Job, ...]
 
 _LEAST_ROOM: Final = 1000
+_PLENTY: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,11 @@ class Shared:
         return self.requests == 0 and not self.reading
 
     @property
+    def plenty(self) -> bool:
+        """Whether enough waits for a bulk that is worth to be read ahead of its turn."""
+        return bool(self.tasks) or len(self.pending) >= _PLENTY
+
+    @property
     def over(self) -> bool:
         """Whether nothing more will be done."""
         return self.stopping or self.crashed is not None
@@ -113,6 +119,13 @@ class Shared:
         self.flying[document].discard(key)
         for job in jobs:
             job.done()
+
+    def finish_all(self, document: int, items: Mapping[Key, Jobs]) -> None:
+        """All of these are."""
+        self.flying[document].difference_update(items)
+        for jobs, parts in Counter(items.values()).items():
+            for job in jobs:
+                job.done(parts)
 
     def give_back(self, document: int, key: Key, jobs: Jobs) -> None:
         """It is not: it will be read again, under a newer version."""

@@ -34,6 +34,9 @@ in PostgreSQL and in Elasticsearch."""
 
 _INTEGER_BITS: Final = {"smallint": 16, "integer": 32, "bigint": 64}
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})\Z", re.ASCII)
+_UUIDS: Final = re.compile(
+    r"(?:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:\n|\Z))*", re.ASCII
+)
 _UUID: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.ASCII
 )
@@ -145,6 +148,19 @@ def canonical_key(key: Sequence[str], types: Sequence[KeyType]) -> Key:
     if len(key) != len(types):
         raise PayloadError(f"a key of {len(key)} parts where {len(types)} are expected")
     return tuple(_canonical_part(part, kind) for part, kind in zip(key, types, strict=True))
+
+
+def canonical_keys(keys: Sequence[Sequence[str]], types: Sequence[KeyType]) -> list[Key]:
+    """The same for many keys; quick where they are what PostgreSQL has printed."""
+    if list(types) == ["uuid"]:
+        try:
+            parts = [part for (part,) in keys]
+        except ValueError:
+            return [canonical_key(key, types) for key in keys]
+        text = "\n".join(parts)  # as many lines as parts: none of them holds a line break
+        if len(text) == 37 * len(parts) - 1 and _UUIDS.fullmatch(text):
+            return [(part,) for part in parts]
+    return [canonical_key(key, types) for key in keys]
 
 
 def _canonical_part(text: str, kind: KeyType) -> str:

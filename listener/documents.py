@@ -21,11 +21,12 @@ from listener.changes import (
     KeyType,
     PayloadError,
     canonical_key,
+    canonical_keys,
     document_id,
     key_of_id,
 )
 from listener.config import DocumentConfig, split_name
-from listener.postgres import BytesLoader, Connection
+from listener.postgres import Connection
 from listener.rendering import SQL_TYPE, QueryFileError, arrays, render, single
 
 PREPARE_UP_TO: Final = 20
@@ -35,10 +36,10 @@ planned each time, since a generic plan expects ten ids and would loop over thou
 T = TypeVar("T")
 
 _DOCUMENTS: Final = (
-    "SELECT NULL::text, CASE WHEN pg_catalog.pg_current_wal_insert_lsn() > "
-    "pg_catalog.pg_current_wal_flush_lsn() "
-    "THEN pg_catalog.pg_current_wal_insert_lsn()::text ELSE '' END\nUNION ALL\n"
-    "SELECT q.id::text, q.document::text FROM (\n{}\n) AS q"
+    "SELECT NULL::text, pg_catalog.convert_to("
+    "CASE WHEN pg_catalog.pg_current_wal_insert_lsn() > pg_catalog.pg_current_wal_flush_lsn() "
+    "THEN pg_catalog.pg_current_wal_insert_lsn()::text ELSE '' END, 'UTF8')\nUNION ALL\n"
+    "SELECT q.id::text, pg_catalog.convert_to(q.document::text, 'UTF8') FROM (\n{}\n) AS q"
 )
 """The first row tells how far the log must be on disk. What a snapshot shows was logged before it
 was taken, and this is evaluated after that; but, usually, before the query looks at a page: a
@@ -220,8 +221,7 @@ class DocumentSource:
     def _execute(
         self, connection: Connection, statement: sql.SQL, keys: Sequence[Key]
     ) -> list[tuple[Any, ...]]:
-        cursor = connection.cursor()
-        cursor.adapters.register_loader("text", BytesLoader)
+        cursor = connection.cursor(binary=True)  # bytea as bytes, with no call a value
         given: Mapping[str, object] = (
             single("ids", keys[0])
             if statement is self._query_one
@@ -234,7 +234,8 @@ class DocumentSource:
     ) -> list[Document | Faulty | Unflushed]:
         statement = self._query_one if len(keys) == 1 else self._query
         rows = self._execute(connection, statement, keys)
-        ids = [self.id_of(key) for key in keys]
+        single = len(self.types) == 1
+        ids = [key[0] for key in keys] if single else [self.id_of(key) for key in keys]
         found: dict[str, bytes] = {}
         faults: dict[str, str] = {}
         read: list[Document | Faulty | Unflushed] = []
@@ -243,7 +244,7 @@ class DocumentSource:
                 if body:
                     read.append(Unflushed(body.decode()))
                 continue
-            doc_id = self._returned_id(raw_id)
+            doc_id = raw_id if single and raw_id is not None else self._returned_id(raw_id)
             if body is None:
                 faults[doc_id] = "the query returned NULL as the document"
             elif not body.startswith(b"{") and not body[:1000].lstrip().startswith(b"{"):
@@ -272,10 +273,9 @@ class DocumentSource:
         ]
         return read
 
-    def _returned_id(self, raw: bytes | None) -> str:
-        if raw is None:
+    def _returned_id(self, text: str | None) -> str:
+        if text is None:
             raise QueryFileError(f"{self.config.query_file}: the query returned NULL as id")
-        text = raw.decode()
         if len(self.types) == 1:
             return text
         try:
@@ -327,6 +327,8 @@ class DocumentSource:
 
     def _keys(self, ids: Iterable[str], place: str) -> list[Key]:
         try:
+            if len(self.types) == 1:
+                return canonical_keys([(text,) for text in ids], self.types)
             return [key_of_id(text, self.types) for text in ids]
         except PayloadError as error:
             raise QueryFileError(f"{self.name}: ids of {place}: {error}") from error
@@ -369,7 +371,7 @@ class DocumentSource:
             limit=sql.Literal(limit),
         )
         rows = connection.execute(statement, prepare=False).fetchall()
-        return list(dict.fromkeys(canonical_key(row, self.types) for row in rows))
+        return list(dict.fromkeys(canonical_keys(rows, self.types)))
 
     def estimate(self, connection: Connection) -> int:
         """About how many documents there are (the planner's figure), for progress."""

@@ -6,7 +6,7 @@ import secrets
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from listener.changes import Change, KeyType, PayloadError, canonical_key
+from listener.changes import Change, KeyType, PayloadError, canonical_keys
 from listener.pipeline import Pipeline
 
 
@@ -67,7 +67,7 @@ class Inbox:
         if kinds is None:
             raise PayloadError("a table that this pipeline does not watch")
         if change.kind == "keys":
-            keys = [canonical_key(key, kinds) for key in change.keys]
+            keys = canonical_keys(change.keys, kinds)
             if self._pipeline.add(change.watch, keys):
                 return
         if change.kind == "sweep" and change.watch in self._doorbells:

@@ -22,15 +22,17 @@ class Marks:
     def __contains__(self, mark: int) -> bool:
         return self._slots[self._place(_sound(mark))] != 0
 
-    def add(self, mark: int) -> None:
-        """Add a number; it may be there already."""
+    def add(self, mark: int) -> bool:
+        """Add a number; whether it is new."""
         mark = _sound(mark)
         place = self._place(mark)
-        if self._slots[place] == 0:
-            self._slots[place] = mark
-            self._count += 1
-            if self._count * 3 > len(self._slots) * 2:
-                self._grow()
+        if self._slots[place]:
+            return False
+        self._slots[place] = mark
+        self._count += 1
+        if self._count * 3 > len(self._slots) * 2:
+            self._grow()
+        return True
 
     def _place(self, mark: int) -> int:
         """Where it is, or would be."""

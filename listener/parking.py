@@ -7,6 +7,7 @@ into the table.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,6 +84,12 @@ class Parking:
     def readable(self) -> None:
         """The query made a document: the row of those that it could not make is broken."""
         self._rows[True].end()
+
+    def all_accepted(self, document: int, ids: Iterable[str], *, everywhere: bool) -> None:
+        """The same for many."""
+        self._rows[False].end()
+        if everywhere and self.known:
+            self.to_clear |= self.known & {(document, one) for one in ids}
 
     def accepted(self, document: int, doc_id: str, *, everywhere: bool) -> None:
         """It is in the index: the row of refusals is broken, and it is parked no longer.

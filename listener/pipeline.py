@@ -368,7 +368,11 @@ class Pipeline:
 
     def _may_read(self) -> bool:
         shared = self._shared
-        if shared.stopping or shared.paused or shared.requests >= IN_FLIGHT:
+        if shared.stopping or shared.paused or shared.requests > IN_FLIGHT:
+            return False
+        # while as many as may be are in flight, the next one is read where it will be a large one;
+        # small ones gather instead
+        if shared.requests == IN_FLIGHT and not shared.plenty:
             return False
         # one request at a time finds out whether a server is back
         return self._sink_outage.lasts is None or not shared.requests

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import sql
 from psycopg.abc import PQGen
-from psycopg.adapt import Loader
 
 from listener.config import PostgresConfig
 from listener.settings import secret
@@ -45,14 +44,6 @@ SESSION: Final[Mapping[str, str]] = {
 _PASSING: Final = ("08", "53", "57P", "40", "55P03", "25006", "58")
 """SQLSTATE prefixes of faults that are the server's state, not the statement's: connection, no
 resources, shutdown, rollback, lock not available, read-only (a demoted primary), system error."""
-
-
-class BytesLoader(Loader):
-    """Hands out text columns as the bytes that came over the wire: nothing is decoded."""
-
-    def load(self, data: Any) -> bytes:
-        """Copy the value out of libpq's buffer."""
-        return bytes(data)
 
 
 class Session(psycopg.Connection[tuple[Any, ...]]):

@@ -47,11 +47,13 @@ class Senders:
         self._on_fenced = on_fenced
         self._fatal = fatal
         self.pace = RefreshPace()
-        self._threads = ThreadPoolExecutor(IN_FLIGHT + 1, thread_name_prefix="sender")
+        self._threads = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="sender")
+        self._refresher = ThreadPoolExecutor(1, thread_name_prefix="refresh")
 
     def stop(self) -> None:
         """Wait until all requests are answered."""
         self._threads.shutdown()
+        self._refresher.shutdown()
 
     def dispatch(self, batch: Batch) -> None:
         """Hand one request to a thread. Call it with the lock held."""
@@ -90,7 +92,9 @@ class Senders:
         worst: Verdict | None = None
         fenced = braked = False
         with self._shared.lock:
-            for place, verdict in enumerate(sent.verdicts):
+            if sent.taken:
+                counts = self._settle_all(batch)
+            for place, verdict in enumerate(() if sent.taken else sent.verdicts):
                 settled = self._settle(batch, place, verdict)
                 if settled is Outcome.DONE:
                     body = batch.documents[place].body
@@ -131,6 +135,16 @@ class Senders:
             self._outage.failed(reason, held=worst.outcome is Outcome.HOLD, braked=braked)
         # else: an earlier generation of our own; it is read again under the one in force
 
+    def _settle_all(self, batch: Batch) -> dict[str, int]:
+        """As `_settle`, where each one is done."""
+        shared = self._shared
+        loading = shared.targets[batch.document].loading is not None
+        ids = [one.id for one in batch.documents]
+        shared.parking.all_accepted(batch.document, ids, everywhere=not loading)
+        shared.finish_all(batch.document, batch.items)
+        deleted = sum(one.body is None for one in batch.documents)
+        return {"written": len(ids) - deleted, "deleted": deleted, "retried": 0}
+
     def _settle(self, batch: Batch, place: int, verdict: Verdict) -> Outcome:
         """Do what the verdict on one document says; the outcome, after the brake."""
         shared = self._shared
@@ -158,7 +172,7 @@ class Senders:
             return wait
         self.pace.dirty = False
         self.pace.begun(time.monotonic())
-        self._threads.submit(self._refresh)
+        self._refresher.submit(self._refresh)
         return None
 
     def _refresh(self) -> None:

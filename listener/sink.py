@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import elastic_transport
 import elasticsearch
 
 from listener import elastic
@@ -22,6 +24,8 @@ from listener.bulk import (
     versioned,
 )
 
+_DONE: Final = Verdict(Outcome.DONE)
+_NO_ERRORS: Final = b'{"errors":false,'
 _GRAVITY: Final = [
     Outcome.DONE,
     Outcome.CONFLICT,
@@ -54,6 +58,8 @@ class Sent:
     verdicts: tuple[Verdict, ...]
     seconds: float
     bytes: int
+    taken: bool = False
+    """Whether each verdict is DONE, as the server said of all at once."""
     lost: bool = False
     """Whether the request may have left without an answer: it may yet arrive, however late."""
 
@@ -107,10 +113,12 @@ def send(
     its halves are sent.
     """
     started = time.monotonic()
-    lost = False
+    lost = taken = False
     body = encode(documents, [target.alias for target in targets], version)
     try:
-        answer = _post(client, body, refresh=refresh)
+        raw = _post(client, body, refresh=refresh)
+        taken = all_taken(raw, len(documents) * len(targets))
+        answer = None if taken else _parsed(raw)
     except elasticsearch.ApiError as error:
         reason = elastic.describe(error)
         if error.status_code in (400, 413) or never_fits(reason):
@@ -139,11 +147,31 @@ def send(
         lost = True  # also where no connection was made: that costs one more generation
         verdicts = (Verdict(Outcome.RETRY, elastic.describe(error)),) * len(documents)
     else:
-        verdicts = verdicts_of(answer, documents, targets, version)
-    return Sent(verdicts, time.monotonic() - started, len(body), lost)
+        if taken:
+            verdicts = (_DONE,) * len(documents)
+        else:
+            verdicts = verdicts_of(answer, documents, targets, version)
+    return Sent(verdicts, time.monotonic() - started, len(body), taken=taken, lost=lost)
 
 
-def _post(client: elastic.Client, body: bytes, *, refresh: bool) -> Any:
+def all_taken(raw: bytes, items: int) -> bool:
+    """Whether a reply says, before anything else, that so many items met no error.
+
+    Most replies do, and reading one as JSON costs more than making the request. What does not look
+    like that is read in full.
+    """
+    return raw.startswith(_NO_ERRORS) and raw.count(b'"status":') == items
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError as error:
+        message = f"a bulk reply that is no JSON: {error}"
+        raise elastic_transport.SerializationError(message, errors=(error,)) from error
+
+
+def _post(client: elastic.Client, body: bytes, *, refresh: bool) -> bytes:
     params: dict[str, Any] = {
         "require_alias": "true",
         "timeout": "10s",
@@ -152,25 +180,27 @@ def _post(client: elastic.Client, body: bytes, *, refresh: bool) -> Any:
     }
     if refresh:
         params["refresh"] = "true"
-    headers = {"accept": "application/json", "content-type": "application/x-ndjson"}
-    return client.perform_request("POST", "/_bulk", params=params, headers=headers, body=body).body
+    headers = {"accept": elastic.AS_SENT, "content-type": "application/x-ndjson"}
+    raw: bytes = client.perform_request(
+        "POST", "/_bulk", params=params, headers=headers, body=body
+    ).body
+    return raw
 
 
 def verdicts_of(
     answer: Any, documents: Sequence[Document], targets: Sequence[Target], version: int
 ) -> tuple[Verdict, ...]:
     """A verdict for each document from the reply to one bulk, of whatever shape it is."""
-    done = Verdict(Outcome.DONE)
     items = answer.get("items") if isinstance(answer, dict) else None
     if not isinstance(items, list) or len(items) != len(documents) * len(targets):
         odd = Verdict(Outcome.HOLD, "a bulk reply with another number of items than were sent")
         return (odd,) * len(documents)
     if answer.get("errors") is False:  # the server's word for all of them
-        return (done,) * len(documents)
+        return (_DONE,) * len(documents)
     judged = [_settle_conflict(judge(item), version) for item in items]
     for place, verdict in enumerate(judged):
         if targets[place % len(targets)].lenient and verdict.outcome is Outcome.PARK:
-            judged[place] = done
+            judged[place] = _DONE
     return tuple(
         _worst(judged[place : place + len(targets)])
         for place in range(0, len(judged), len(targets))

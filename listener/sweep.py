@@ -18,7 +18,7 @@ from typing import Any, Final
 from psycopg import sql
 
 from listener import sqlfiles
-from listener.changes import Change, Key, KeyType, Watch, canonical_key, decode_keys
+from listener.changes import Change, Key, KeyType, Watch, canonical_keys, decode_keys
 from listener.marks import Marks
 from listener.parked import RETRIED, read_request
 from listener.postgres import Connection
@@ -141,10 +141,15 @@ class Sweep:
                 prepare=False,
             ).fetchall()
             keys: dict[Key, None] = {}
-            for at, xmin, *parts in rows:
-                key = canonical_key(parts, kinds)
+            seconds: dict[str, int] = {}
+            printed = canonical_keys([row[2:] for row in rows], kinds)
+            for key, (at, xmin, *_) in zip(printed, rows, strict=True):
+                whole = at.partition(".")[0]
+                second = seconds.get(whole)
+                if second is None:
+                    second = seconds[whole] = _second(_moment(at))
                 # xmin: two transactions may stamp one key with the same microsecond
-                if self._first_time((watch.id, key, at, xmin), _moment(at)):
+                if self._first_time((watch.id, key, at, xmin), second):
                     keys[key] = None
             if keys:
                 change = Change(watch.id, "keys", tuple(keys))
@@ -162,15 +167,17 @@ class Sweep:
             ]
             bound = sql.SQL("({}) > ({})").format(keyset, sql.SQL(", ").join(values))
 
-    def _first_time(self, row: tuple[Any, ...], at: datetime) -> bool:
-        known = self._handed.setdefault(_second(at), Marks())
+    def _first_time(self, row: tuple[Any, ...], second: int) -> bool:
+        known = self._handed.get(second)
+        if known is None:
+            known = self._handed[second] = Marks()
         mark = hash(row)  # 64 bits, of a kind that nobody can foresee: no two rows will share one
-        if mark in known:
-            return False
-        if self._count < MEMORY:
-            known.add(mark)
+        if self._count >= MEMORY:
+            return mark not in known
+        if known.add(mark):
             self._count += 1
-        return True
+            return True
+        return False
 
     def _read_journal(
         self, connection: Connection, since: datetime, *, silent: bool
@@ -191,7 +198,7 @@ class Sweep:
                 one = self._watches.get(watch)
                 if one is None or (silent and one.notify == "rows"):
                     continue
-                if self._first_time(("journal", row_id), at):
+                if self._first_time(("journal", row_id), _second(at)):
                     asked = read_request(keys) if reason == RETRIED else None
                     change = self._journalled(watch, kind, keys)
                     if asked is not None:
@@ -218,7 +225,7 @@ class Sweep:
         kinds = self._types[watch]
         try:
             decoded = decode_keys(json.loads(keys or ""))
-            return Change(watch, "keys", tuple(canonical_key(key, kinds) for key in decoded))
+            return Change(watch, "keys", tuple(canonical_keys(decoded, kinds)))
         except ValueError:
             return None
 
