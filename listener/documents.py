@@ -111,6 +111,17 @@ class DocumentSource:
             )
             for watch, path in mappings.items()
         }
+        self._mappings_of_one = {
+            watch: render(
+                path.read_text("utf-8"),
+                "keys",
+                watch_types[watch],
+                array=True,
+                path=path,
+                one=True,
+            )
+            for watch, path in mappings.items()
+        }
         self.mapping_paths = dict(mappings)
         self._watch_types = watch_types
         self._careful = 0
@@ -305,7 +316,12 @@ class DocumentSource:
             if len(self.types) == 1
             else sql.SQL('q.id::text COLLATE "C"')
         )
-        parameters: dict[str, Any] = dict(arrays("keys", keys, self._watch_types[watch]))
+        parameters: dict[str, Any]
+        if len(keys) == 1:
+            mapping, parameters = self._mappings_of_one[watch], {**single("keys", keys[0])}
+        else:
+            mapping = self.rendered_mappings[watch]
+            parameters = {**arrays("keys", keys, self._watch_types[watch])}
         bound: sql.Composable = sql.SQL("")
         if after is not None:
             parameters["listener_after"] = after
@@ -316,7 +332,7 @@ class DocumentSource:
             "ORDER BY 1 LIMIT {limit}"
         ).format(
             ident=ident,
-            mapping=sql.SQL(self.rendered_mappings[watch]),
+            mapping=sql.SQL(mapping),
             bound=bound,
             limit=sql.Literal(limit),
         )

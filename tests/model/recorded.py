@@ -52,7 +52,7 @@ def record(patch: pytest.MonkeyPatch) -> Record:
     made = Record()
     _taking(made, patch, "_take", items=1)
     _taking(made, patch, "_add_page", items=2)
-    draw, begin, read = Versions.draw, Versions.begin, DocumentSource.read
+    draw, begin, read = Versions.draw, Versions.begin, DocumentSource.read_through
     answered = Senders._answered
 
     def drawing(self: Versions) -> int:
@@ -82,7 +82,7 @@ def record(patch: pytest.MonkeyPatch) -> Record:
 
     patch.setattr(Versions, "draw", drawing)
     patch.setattr(Versions, "begin", beginning)
-    patch.setattr(DocumentSource, "read", reading)
+    patch.setattr(DocumentSource, "read_through", reading)
     patch.setattr("listener.senders.send", sending)
     patch.setattr(Senders, "_answered", answering)
     return made
