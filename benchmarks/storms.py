@@ -21,19 +21,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from benchmarks.bulks import LOOK, Ask, Floor, Seen, make_index, run_floor, settle
-from benchmarks.results import Figure, Goal, Result
+from benchmarks.results import Result
 from benchmarks.stage import Daemon, Scene, Stage
+from benchmarks.storms_figures import FINE, LONG_ENOUGH, RENAMES, WATCHED, result
 from benchmarks.storms_plot import plot
 from tests.plugins.daemon import PROJECT
 
-FINE: Final = 0.004
-"""Seconds between two looks where some hundredths are what is measured."""
 _GENRE: Final = "00000000-0000-4000-8000-000000000003"
-_RENAMES: Final = 20
-_LONG_ENOUGH: Final = 200.0
-"""Seconds after which no further storm of 8 clients begins: the disk decides how long one lasts."""
-_WATCHED: Final = 40
-"""Documents of the genre whose versions are followed."""
 _LINKS: Final = f"""
     INSERT INTO content.genre (id, name) VALUES ('{_GENRE}', 'Third');
     INSERT INTO content.genre_film_work (film_work_id, genre_id)
@@ -108,7 +102,7 @@ def run(stage: Stage) -> Result:
                 _compare(storms)
                 _commits(storms, "few", few, 4)
                 _compare(storms)
-                if storms.spent < _LONG_ENOUGH:
+                if storms.spent < LONG_ENOUGH:
                     began = time.monotonic()
                     _commits(storms, "many", many, 8)
                     _compare(storms)
@@ -118,7 +112,7 @@ def run(stage: Stage) -> Result:
                 _say(stage, storms, floors, number)
             scene.assert_converged()
             ask.close()
-    return _result(storms, floors, third, many, few)
+    return result(storms.values, floors, films=storms.films, third=len(third), many=many, few=few)
 
 
 def _compare(storms: _Storms) -> None:
@@ -206,7 +200,7 @@ def _ratings(storms: _Storms, ids: list[str]) -> dict[str, int]:
 def _renames(storms: _Storms, third: list[str], number: int) -> None:
     """A genre of a third of all films gets 20 names in a row."""
     versions: dict[str, set[int]] = {}
-    watched = third[:: max(1, len(third) // _WATCHED)]
+    watched = third[:: max(1, len(third) // WATCHED)]
     path = f"/{storms.scene.index}/_mget?_source=false&filter_path=docs._id,docs._version"
 
     def follow() -> None:
@@ -219,7 +213,7 @@ def _renames(storms: _Storms, third: list[str], number: int) -> None:
     with storms.scene.connect() as connection:
         connection.execute(b"SELECT 1")
         began = time.monotonic()
-        for turn in range(_RENAMES):
+        for turn in range(RENAMES):
             connection.execute(
                 f"UPDATE content.genre SET name = 'Third {number} {turn}' "
                 f"WHERE id = '{_GENRE}'".encode()
@@ -241,80 +235,4 @@ def _say(stage: Stage, storms: _Storms, floors: list[Floor], number: int) -> Non
         f"round {number}: all films {last['all_rate']:,.0f} documents/s (floor "
         f"{floors[-1].rate:,.0f}), {last['all_cpu']:.1f} us each; commits {last['few_late']:.2f} s "
         f"and {last['many_late']:.2f} s after the last; renames {last['renames_written']:.2f} times"
-    )
-
-
-def _result(storms: _Storms, floors: list[Floor], third: list[str], many: int, few: int) -> Result:
-    values = storms.values
-    of_floor = [one.rate for one in floors]
-    of_all = "one statement over all films"
-    figures = [
-        Figure(of_all, "documents/s", values["all_rate"], of_floor, Goal("ratio", ">=", 0.8)),
-        Figure(
-            f"{of_all}: commit → last document right",
-            "s",
-            values["all_seconds"],
-            [one.seen.last - one.began for one in floors],
-        ),
-        Figure(f"{of_all}: commit → first documents", "s", values["all_first"]),
-        Figure(f"{of_all}: a document written", "times", values["all_written"]),
-        Figure(
-            "daemon CPU a document in a storm",
-            "us",
-            values["all_cpu"],
-            [one.cpu * 1e6 / one.documents for one in floors],
-            Goal("value", "<=", 25),
-        ),
-        Figure("of that in the kernel", "us", values["all_kernel"]),
-    ]
-    for name, count, clients, goal in (
-        ("few", few, 4, Goal("value", "<=", 0.3)),
-        ("many", many, 8, None),
-    ):
-        of = f"{count:,} commits by {clients} clients"
-        figures += [
-            Figure(f"{of}: last commit → all right", "s", values[f"{name}_late"], (), goal),
-            Figure(f"{of}: last commit → its document right", "s", values[f"{name}_last"]),
-            Figure(f"{of}: pace", "commits/s", values[f"{name}_pace"]),
-            Figure(f"{of}: written", "documents/s", values[f"{name}_rate"]),
-            Figure(f"{of}: writes a commit", "times", values[f"{name}_a_commit"]),
-            Figure(f"{of}: a document written", "times", values[f"{name}_written"]),
-        ]
-    of = f"genre of {len(third):,} films renamed {_RENAMES} times"
-    figures += [
-        Figure(
-            f"{of}: a document written",
-            "times",
-            values["renames_written"],
-            (),
-            Goal("value", "<=", 3),
-        ),
-        Figure(f"{of}: the most often written", "times", values["renames_most"]),
-        Figure(f"{of}: last commit → all right", "s", values["renames_late"]),
-        Figure(f"{of}: all of the renames", "s", values["renames_seconds"]),
-        Figure(f"{of}: written", "documents/s", values["renames_rate"]),
-    ]
-    late = max(values["few_looking"]) * 1000
-    return Result(
-        figures,
-        {name: list(found) for name, found in values.items()},
-        [
-            f"{storms.films:,} films. The last write is seen in the index's counters, read "
-            f"every {LOOK * 1000:.0f} ms (after small commits {FINE * 1000:.0f} ms), when they "
-            "answer; floor and listener are watched alike. The floor's time begins with its "
-            "first read, listener's with the end of the commit.",
-            "The floor writes over an index that has all films already, as listener does, with the "
-            "same mapping and settings.",
-            "CPU: user and system of all threads of the daemon, from before the statement until a "
-            "second after the last write, idling included; the floor's from first read to last "
-            "answer.",
-            "`all right` is the last operation of the index: index and query were equal after it. "
-            "`its document right` is when the last commit of every client could be read by id. "
-            f"Looks began up to {late:.0f} ms after the last commit; where all was done by then, "
-            "the moment of the first look counts.",
-            f"{many:,} commits by 8 clients take long where a commit does: no further round "
-            f"of them began after {_LONG_ENOUGH:.0f} s.",
-            f"`the most often written`: of {_WATCHED} documents of the genre, each version that "
-            f"could be seen by id every {LOOK * 1000:.0f} ms.",
-        ],
     )
