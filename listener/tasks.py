@@ -53,7 +53,7 @@ class MappedTask:
     anybody can send one, and it must not hold the others. Whoever gave the keys sees to it.
     """
 
-    FETCH = 20_000  # ids held at once: each further page runs the mapping query again
+    FETCH = 5_000  # ids held at once: each further page runs the mapping query again
 
     def __init__(
         self,
