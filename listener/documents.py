@@ -245,8 +245,8 @@ class DocumentSource:
     ) -> list[Document | Faulty | Unflushed]:
         statement = self._query_one if len(keys) == 1 else self._query
         rows = self._execute(connection, statement, keys)
-        single = len(self.types) == 1
-        ids = [key[0] for key in keys] if single else [self.id_of(key) for key in keys]
+        plain = len(self.types) == 1
+        ids = [key[0] for key in keys] if plain else [self.id_of(key) for key in keys]
         found: dict[str, bytes] = {}
         faults: dict[str, str] = {}
         read: list[Document | Faulty | Unflushed] = []
@@ -255,7 +255,7 @@ class DocumentSource:
                 if body:
                     read.append(Unflushed(body.decode()))
                 continue
-            doc_id = raw_id if single and raw_id is not None else self._returned_id(raw_id)
+            doc_id = raw_id if plain and raw_id is not None else self._returned_id(raw_id)
             if body is None:
                 faults[doc_id] = "the query returned NULL as the document"
             elif not body.startswith(b"{") and not body[:1000].lstrip().startswith(b"{"):

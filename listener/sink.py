@@ -118,7 +118,7 @@ def send(
     try:
         raw = _post(client, body, refresh=refresh)
         taken = all_taken(raw, len(documents) * len(targets))
-        answer = None if taken else _parsed(raw)
+        answer = None if taken else parsed(raw)
     except elasticsearch.ApiError as error:
         reason = elastic.describe(error)
         if error.status_code in (400, 413) or never_fits(reason):
@@ -163,10 +163,16 @@ def all_taken(raw: bytes, items: int) -> bool:
     return raw.startswith(_NO_ERRORS) and raw.count(b'"status":') == items
 
 
-def _parsed(raw: bytes) -> Any:
+def parsed(raw: bytes) -> Any:
+    """The reply, read in full; None where it is empty.
+
+    Raises SerializationError, a TransportError, where it is no JSON: then nothing is known of it.
+    """
+    if not raw:
+        return None
     try:
         return json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"a bulk reply that is no JSON: {error}"
         raise elastic_transport.SerializationError(message, errors=(error,)) from error
 
