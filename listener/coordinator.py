@@ -12,7 +12,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from listener import elastic, history, observations, postgres, sqlfiles, watermark
@@ -286,15 +286,13 @@ class Coordinator:
         """One tick: proof, barrier, polls, and the watermark if all of it holds."""
         session = self._served
         assert self._connection is not None
-        self._check_clock()
+        now = self._check_clock()
         if self._draw is None:
-            self._draw = watermark.draw(self._connection)
+            self._draw = watermark.burn(self._connection, *now)
             self._drawn_at = time.monotonic()
         drawn = self._draw
-        proven = watermark.passed(self._connection, drawn)  # before any rows are read
-        self._queue.look(self._connection)
-        reach = self._polls.since()
-        unheard = reach is not None and self._queue.unheard(self._connection, reach)
+        # before any rows are read, and before the barrier
+        proven, unheard = self._queue.passed(self._connection, drawn, self._polls.since())
         mark = self._barrier(session)
         overflows = self._pipeline.overflows
         wanted = self._inbox.take_sweep()
@@ -338,19 +336,21 @@ class Coordinator:
             self._observe(observations.WatermarkWaits(drawn.at, way))
         self._polls.advanced()
 
-    def _check_clock(self) -> None:
-        """The watermark goes back with the server's clock, and no draw of before counts."""
+    def _check_clock(self) -> tuple[datetime, str]:
+        """The server's time and WAL. The watermark goes back with its clock, and no draw of before
+        counts.
+        """
         assert self._connection is not None
         asked = time.monotonic()
-        row = self._connection.execute(sqlfiles.load("watermark/clock")).fetchone()
-        assert row is not None
-        back = self._clock.went_back(asked, row[0], time.monotonic())
+        at, lsn = watermark.now(self._connection)
+        back = self._clock.went_back(asked, at, time.monotonic())
         if back is not None:
             self._observe(observations.ClockSteppedBack(back))
             self._loads.end()
             self._keeper.step_back(timedelta(seconds=back + self._config.overlap))
             self._served = 0  # no draw of before counts, nor what is remembered by its stamp
             raise SessionLost
+        return at, lsn
 
     def _barrier(self, session: int) -> int:
         """Send a notification to ourselves; all that was queued before it is then received."""

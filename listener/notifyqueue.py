@@ -16,40 +16,41 @@ from psycopg import sql
 from listener import observations, sqlfiles
 from listener.observations import Observe
 from listener.postgres import Connection
+from listener.watermark import Draw
 
 TOLD_FROM: Final = 0.25
 """How full the queue must be to be told: half of where the triggers stop sending."""
-_LOOK_EVERY: Final = 1.0
 _TELL_EVERY: Final = 60.0
 
 
 class NotifyQueue:
-    """Looks at the queue, once a second at most, and tells when it fills and when it is over."""
+    """Looks at the queue at each tick, and tells when it fills and when it is over."""
 
     def __init__(self, schema: str, observe: Observe) -> None:
-        self._unheard = sql.SQL(sqlfiles.load("watermark/unheard")).format(
+        self._tick = sql.SQL(sqlfiles.load("watermark/tick")).format(
             journal=sql.Identifier(schema, "journal")
         )
         self._observe = observe
-        self._looked_at = self._told_at = float("-inf")
+        self._told_at = float("-inf")
         self._told: float | None = None
 
-    def unheard(self, connection: Connection, since: datetime) -> bool:
-        """Whether changes since then were not notified: only a sweep of everything finds them.
+    def passed(
+        self, connection: Connection, drawn: Draw, since: datetime | None
+    ) -> tuple[bool, bool]:
+        """As `watermark.passed`; and whether changes since then were not notified: only a sweep of
+        everything finds them. One statement for the two, for there is a tick each second.
 
-        Ask after the proof of a tick, and before its barrier. Raises psycopg.Error.
+        Ask before the barrier. Tells how full the queue is, where that is worth telling. Raises
+        psycopg.Error.
         """
-        row = connection.execute(self._unheard, {"since": since}).fetchone()
-        return bool(row and row[0])
+        row = connection.execute(self._tick, {"xid": str(drawn.xid), "since": since}).fetchone()
+        assert row is not None
+        passed, unheard, full = row
+        self._look(connection, float(full))
+        return bool(passed), bool(unheard)
 
-    def look(self, connection: Connection) -> None:
-        """Tell how full the queue is, where that is worth telling. Raises psycopg.Error."""
+    def _look(self, connection: Connection, full: float) -> None:
         now = time.monotonic()
-        if now - self._looked_at < _LOOK_EVERY:
-            return
-        self._looked_at = now
-        row = connection.execute(sqlfiles.load("watermark/queue")).fetchone()
-        full = float(row[0]) if row else 0.0
         if full < TOLD_FROM:
             if self._told is not None:
                 self._told = None

@@ -45,6 +45,9 @@ _PASSING: Final = ("08", "53", "57P", "40", "55P03", "25006", "58")
 """SQLSTATE prefixes of faults that are the server's state, not the statement's: connection, no
 resources, shutdown, rollback, lock not available, read-only (a demoted primary), system error."""
 
+_INTERVAL: Final = 10.0
+"""Seconds between two wakings of a thread that waits for a server."""
+
 
 class Session(psycopg.Connection[tuple[Any, ...]]):
     """A connection that shows since when it waits for the server, and that can be cut."""
@@ -59,6 +62,9 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for the server, as psycopg does."""
         self.busy_since = time.monotonic()
+        if threading.current_thread() is not threading.main_thread():
+            # psycopg wakes at each interval to see a Ctrl-C, which only the main thread is told of
+            interval = _INTERVAL
         try:
             return super().wait(gen, interval, timeout)
         finally:

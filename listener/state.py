@@ -185,7 +185,11 @@ def _parse(text: str, path: Path) -> State:
         raise StateError(f"{path} is damaged: {place}: {reason}. {_WAY_OUT}") from None
 
 
-class _Dumper(yaml.SafeDumper):
+# libyaml's emitter, where PyYAML has it: the file is written each second
+_Base = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
+
+
+class _Dumper(_Base):  # type: ignore[misc, valid-type]
     """Writes moments in UTC, with all six digits, in the form of RFC 3339."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - an anchor is no help to people

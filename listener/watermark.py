@@ -27,11 +27,21 @@ class Draw:
 
 def draw(connection: Connection) -> Draw:
     """Draw t, then burn L: two statements, in this order, each committed by itself."""
+    return burn(connection, *now(connection))
+
+
+def now(connection: Connection) -> tuple[datetime, str]:
+    """t, and how far the WAL is on disk."""
     row = connection.execute(sqlfiles.load("watermark/draw")).fetchone()
-    burnt = connection.execute(sqlfiles.load("watermark/burn")).fetchone()
     assert row is not None
-    assert burnt is not None
-    return Draw(row[0], int(burnt[0]), row[1])
+    return row[0], row[1]
+
+
+def burn(connection: Connection, at: datetime, lsn: str) -> Draw:
+    """Burn L for a t that was drawn before."""
+    row = connection.execute(sqlfiles.load("watermark/burn")).fetchone()
+    assert row is not None
+    return Draw(at, int(row[0]), lsn)
 
 
 def passed(connection: Connection, drawn: Draw) -> bool:

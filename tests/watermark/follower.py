@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from listener import sqlfiles, watermark
+from listener import watermark
 from listener.changes import Watch
 from listener.clock import ServerClock
 from listener.postgres import Connection
@@ -143,9 +143,8 @@ class Follower:
     def _look_at_the_clock(self) -> None:
         """As Coordinator._check_clock."""
         asked = time.monotonic()
-        row = self._connection.execute(sqlfiles.load("watermark/clock")).fetchone()
-        assert row is not None
-        back = self._clock.went_back(asked, row[0], time.monotonic())
+        at, _ = watermark.now(self._connection)
+        back = self._clock.went_back(asked, at, time.monotonic())
         if back is not None and self._rule.watches_clock:
             self.watermark -= timedelta(seconds=back) + self._rule.overlap
             self._draw = None
