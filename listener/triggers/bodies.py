@@ -83,13 +83,20 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
     name = names.change_function(schema, one, event)
     if event == "truncate":
         return Function(name, _sealed(_fill("truncate", **parts)), definer=True, settings=_PATH)
+    parts["unheard"] = (
+        sql.SQL("false")
+        if watch.notify == "off"
+        else sql.SQL("pg_notification_queue_usage() >= 0.5")
+    )
+    everything = keys.everything(one, event)
+    short = _fill("one_journaled" if everything else "one", only=keys.only(one, event), **parts)
+    parts["one"] = sql.SQL(short.partition("\n")[2].rstrip())
     body = _fill(
         "changed",
         room=sql.Literal(room),
         chunk=keys.chunk(one, room),
         piece=keys.piece(one),
-        one=keys.only(one, event),
-        everything=sql.Literal(one.stamp is None or event == "delete"),
+        everything=sql.Literal(everything),
         quiet=sql.Literal(keys.quiet(one, event)),
         moved=keys.moved(one, event),
         changed=keys.changed(one, event),

@@ -87,10 +87,10 @@ def _side(one: Watched, event: Event, side: Literal["old", "new"], *more: str) -
 
 
 def only(one: Watched, event: Event) -> sql.Composable:
-    """Into v_same: whether the statement changed one row, which keeps its key; into v_keys: that
+    """Selects `same`: whether the statement changed one row, which keeps its key; and `keys`: that
     key as a payload's list, NULL where it belongs to no document or nothing listed changed.
 
-    No row is found where the statement changed none.
+    There is no row where the statement changed none.
     """
     side: Literal["old", "new"] = "old" if event == "delete" else "new"
     numbers = range(1, len(one.watch.key) + 1)
@@ -110,9 +110,14 @@ def only(one: Watched, event: Event) -> sql.Composable:
     if quiet(one, event):
         told = sql.SQL("NULL")
     # a session may forbid to leave rows over
-    return sql.SQL(f"SELECT {same}, {{}} INTO v_same, v_keys FROM {{}} LIMIT 1;").format(
+    return sql.SQL(f"SELECT {same} AS same, {{}} AS keys FROM {{}} LIMIT 1").format(
         told, sql.SQL(", ").join(sources)
     )
+
+
+def everything(one: Watched, event: Event) -> bool:
+    """Whether the journal takes all keys: polling does not see them."""
+    return one.stamp is None or event == "delete"
 
 
 def quiet(one: Watched, event: Event) -> bool:
@@ -148,15 +153,15 @@ def changed(one: Watched, event: Event) -> sql.Composable:
     that no stamped NEW row carries. Keys come once each; where the key holds the primary key they
     do so by themselves.
     """
-    everything = one.stamp is None or event == "delete"
+    all_of_them = everything(one, event)
     if event == "update" and one.watch.columns is not None:
-        return _changed_content(one, everything)
+        return _changed_content(one, all_of_them)
     keys = _keys(one)
     side: Literal["old", "new"] = "old" if event == "delete" else "new"
-    now = f"SELECT {keys}, {str(everything).lower()} AS journaled FROM ({{}}) AS s {_present(one)}"
+    now = f"SELECT {keys}, {str(all_of_them).lower()} AS journaled FROM ({{}}) AS s {_present(one)}"
     if not one.identity or not set(one.identity) <= set(one.watch.key):
         now += f" GROUP BY {keys}"
-    if not everything:
+    if not all_of_them:
         now += f" LIMIT {_limit(one)}"
     told = sql.SQL(now).format(_side(one, event, side))
     if event != "update":
@@ -165,25 +170,25 @@ def changed(one: Watched, event: Event) -> sql.Composable:
         f"SELECT {keys}, true AS journaled FROM (SELECT {keys} FROM ({{}}) AS s "
         f"EXCEPT SELECT {keys} FROM ({{}}) AS s) AS s {_present(one)} AND v_moved"
     ).format(_side(one, event, "old"), _side(one, event, "new"))
-    if not everything and one.watch.notify == "off":
+    if not all_of_them and one.watch.notify == "off":
         return gone
     return sql.SQL("({}) UNION ALL ({})").format(gone, told)
 
 
-def _changed_content(one: Watched, everything: bool) -> sql.Composable:
+def _changed_content(one: Watched, all_of_them: bool) -> sql.Composable:
     """The same for an UPDATE with `columns`: EXCEPT ALL both ways, in one pass."""
     keys = _keys(one)
     differing = sql.SQL(
         f"SELECT {keys}, sum(s.side) AS side FROM ({{}} UNION ALL {{}}) AS s "
         f"GROUP BY {keys}, s.content HAVING sum(s.side) <> 0"
     ).format(_side(one, "update", "old", "-1 AS side"), _side(one, "update", "new", "1 AS side"))
-    journaled = "true" if everything else "max(s.side) < 0"
+    journaled = "true" if all_of_them else "max(s.side) < 0"
     inner = (
         f"SELECT {keys}, {journaled} AS journaled, row_number() OVER () AS nth "
         f"FROM ({{}}) AS s {_present(one)} GROUP BY {keys}"
     )
     outer = f"SELECT {keys}, s.journaled FROM ({inner}) AS s"
-    if not everything:
+    if not all_of_them:
         outer += f" WHERE s.journaled OR s.nth <= {_limit(one)}"
     return sql.SQL(outer).format(differing)
 

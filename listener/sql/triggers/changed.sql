@@ -2,18 +2,15 @@
 DECLARE
   v_same boolean;
   v_keys text;
+  -- A full queue fails the COMMIT: rather let the daemon's polls find it. They ask for this reason.
+  v_unheard boolean;
 BEGIN
   -- Most statements change one row. Theirs is a short way: one query, since each costs about as
   -- much as all the rest; and the variables of the longer way wait until they are needed.
-  {one}
-  IF v_same AND v_keys IS NULL OR NOT FOUND THEN
-    RETURN NULL;
-  END IF;
+{one}
   DECLARE
     v_notify CONSTANT text := {notify};
     v_room CONSTANT integer := {room};
-    -- A full queue fails the COMMIT: rather let the daemon's polls find it. They ask for this reason.
-    v_unheard CONSTANT boolean := v_notify <> 'off' AND pg_notification_queue_usage() >= 0.5;
     v_at timestamptz;
     v_chunk record;
     v_count bigint := 0;
@@ -21,11 +18,14 @@ BEGIN
     v_sweep boolean := false;
     v_payloads text[];
   BEGIN
+    IF v_unheard IS NULL THEN -- else it is known: the journal has it
+      v_unheard := {unheard};
+    END IF;
     IF v_same THEN
-      IF {everything} OR v_unheard THEN
+      IF v_unheard AND NOT {everything} THEN
         -- First the transaction's id, then the clock: what the watermark's proof needs.
         INSERT INTO {schema}.journal (updated_at, watch, kind, keys, reason)
-        VALUES ({now}, {watch}, 'keys', v_keys, CASE WHEN v_unheard THEN 'unheard' END);
+        VALUES ({now}, {watch}, 'keys', v_keys, 'unheard');
       END IF;
       v_count := 1;
       v_sweep := octet_length(v_keys) > v_room;
