@@ -92,6 +92,7 @@ def run(stage: Stage) -> Result:
             run_floor(scene, ask, index, 1, films)  # what follows writes over it
             _statement(storms, 0)  # both have been over their index once
             storms.values.clear()
+            # first, while both indexes have the same past: the other storms scatter one of them
             for number in range(1, stage.rounds + 1):
                 # whoever comes second finds the servers warmer, and what the storm before left
                 for kind in ("storm", "floor") if number % 2 else ("floor", "storm"):
@@ -100,6 +101,8 @@ def run(stage: Stage) -> Result:
                     else:
                         floors.append(run_floor(scene, ask, index, number + 1, films))
                 _compare(storms)
+                _say_statement(stage, storms, floors, number)
+            for number in range(1, stage.rounds + 1):
                 _commits(storms, "few", few, 4)
                 _compare(storms)
                 if storms.spent < LONG_ENOUGH:
@@ -109,7 +112,7 @@ def run(stage: Stage) -> Result:
                     storms.spent += time.monotonic() - began
                 _renames(storms, third, number)
                 _compare(storms)
-                _say(stage, storms, floors, number)
+                _say(stage, storms, number)
             scene.assert_converged()
             ask.close()
     return result(storms.values, floors, films=storms.films, third=len(third), many=many, few=few)
@@ -229,10 +232,17 @@ def _renames(storms: _Storms, third: list[str], number: int) -> None:
     )
 
 
-def _say(stage: Stage, storms: _Storms, floors: list[Floor], number: int) -> None:
+def _say_statement(stage: Stage, storms: _Storms, floors: list[Floor], number: int) -> None:
     last = {name: values[-1] for name, values in storms.values.items()}
     stage.say(
         f"round {number}: all films {last['all_rate']:,.0f} documents/s (floor "
-        f"{floors[-1].rate:,.0f}), {last['all_cpu']:.1f} us each; commits {last['few_late']:.2f} s "
-        f"and {last['many_late']:.2f} s after the last; renames {last['renames_written']:.2f} times"
+        f"{floors[-1].rate:,.0f}), {last['all_cpu']:.1f} us each"
+    )
+
+
+def _say(stage: Stage, storms: _Storms, number: int) -> None:
+    last = {name: values[-1] for name, values in storms.values.items()}
+    stage.say(
+        f"round {number}: commits {last['few_late']:.2f} s and {last['many_late']:.2f} s after the "
+        f"last; renames {last['renames_written']:.2f} times"
     )

@@ -21,6 +21,9 @@ from listener.tasks import MappedTask, Task
 
 MAPPED_KEYS: Final = 1000
 """Keys of a mapped watch that are looked up at once."""
+_FIRST: Final = 500
+"""Documents of the first batch after a rest; each further one may have twice as many: the first
+large one would be read while Elasticsearch has nothing to do."""
 _PATIENCE: Final = 0.01
 """Seconds in which a batch gathers further pages: the ids it has already should not wait long."""
 
@@ -54,6 +57,7 @@ class Gatherer:
         ]
         self._turn = 0
         self._means = [2000.0 for _ in sources]
+        self._step = _FIRST
 
     def measured(self, document: int, mean: float) -> None:
         """The mean size of documents just read, in bytes."""
@@ -68,6 +72,8 @@ class Gatherer:
             if self._ready(self._lanes[turn]):
                 self._turn = turn
                 return self._lanes[turn]
+        if not self._shared.requests:
+            self._step = _FIRST
         return None
 
     def _ready(self, lane: Lane) -> bool:
@@ -90,7 +96,7 @@ class Gatherer:
     def _most(self, document: int) -> int:
         """How many documents fit a bulk, by their mean size so far."""
         room = int(self._shared.room / self._means[document])
-        return max(1, min(self._shared.limits.documents, room))
+        return max(1, min(self._shared.limits.documents, room, self._step))
 
     def gather(self, connection: Connection, lane: Lane) -> Batch | None:
         """Take ids and mark them as flying, then draw the version; None where all are flying.
@@ -128,6 +134,8 @@ class Gatherer:
             if not lane.load_only:
                 self._take(document, items, most)
                 self._take_again(document, items)
+            if len(items) >= most:
+                self._step = min(2 * self._step, self._shared.limits.documents)
             return self._begin(lane, items) if items else None
 
     def _take(self, document: int, items: dict[Key, Jobs], most: int) -> None:

@@ -28,6 +28,12 @@ _NOW: Final = sql.SQL(
 """First the transaction's id, then the clock, in one expression that PL/pgSQL evaluates without a
 query."""
 
+_SLOT: Final = sql.SQL(
+    "((extract(epoch FROM pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 20)::bigint "
+    "OPERATOR(pg_catalog.%) 2147483647)::integer"
+)
+"""Which 50 ms of the server's clock these are: the bell is rung once in them."""
+
 _SEAL: Final = re.compile(r"-- Written by listener, do not edit \(([0-9a-f]{12})\)\n", re.ASCII)
 
 
@@ -49,6 +55,7 @@ def stamp(group: Sequence[Watched], schema: str) -> Function:
         "table": _comment(group[0].label),
         "column": sql.Identifier(watch.updated_at),
         "now": _NOW if kind == "timestamptz" else _NOW + sql.SQL(" AT TIME ZONE 'UTC'"),
+        **_with_stamp([one for one in group if keys.stamped_only(one)], schema),
     }
     compared: dict[str, None] = {}
     for one in group:
@@ -63,6 +70,36 @@ def stamp(group: Sequence[Watched], schema: str) -> Function:
     return Function(names.stamp_function(schema, watch), body, definer=False)
 
 
+def _with_stamp(group: Sequence[Watched], schema: str) -> dict[str, sql.Composable]:
+    """What the stamp does besides, for watches of one table that need no more than it."""
+    if not group:
+        return dict.fromkeys(("moved", "failed", "ring"), sql.SQL(""))
+    watch = group[0].watch
+    columns = tuple(dict.fromkeys(name for one in group for name in one.watch.key))
+    parts: dict[str, sql.Composable] = {
+        "flag": sql.Literal(names.moved(schema, watch)),
+        # no type of a key has equal values that are printed differently
+        "same": sql.SQL(" AND ").join(
+            sql.SQL("OLD.{0} OPERATOR(pg_catalog.=) NEW.{0}").format(sql.Identifier(name))
+            for name in columns
+        ),
+    }
+    ringing = [one.watch for one in group if one.watch.notify == "doorbell"]
+    found = {"moved": _part("stamp_moved", **parts), "failed": _part("stamp_failed", **parts)}
+    found["ring"] = _part("stamp_ring", **_bell(ringing[0], schema)) if ringing else sql.SQL("")
+    return found
+
+
+def _bell(watch: Watch, schema: str) -> dict[str, sql.Composable]:
+    return {
+        "channel": sql.Literal(schema),
+        "sweep": sql.Literal(_json(watch, sweep=True)),
+        "rung": sql.Literal(names.rung(schema)),
+        "bell": sql.Literal(names.bell(schema)),
+        "slot": _SLOT,
+    }
+
+
 def change(one: Watched, event: keys.Event, schema: str) -> Function:
     """The function that records and tells what one event changed."""
     watch = one.watch
@@ -74,12 +111,12 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         "schema": sql.Identifier(schema),
         "watch": sql.Literal(watch.id),
         "notify": sql.Literal(watch.notify),
-        "channel": sql.Literal(schema),
+        **_bell(watch, schema),
         "reconcile": sql.Literal(_json(watch, reconcile=True)),
         "now": _NOW,
         "count": sql.Literal(sql.Identifier(schema, "lost").as_string(None)),
     }
-    parts["lost"] = sql.SQL(_fill("lost", **parts).partition("\n")[2].rstrip())
+    parts["lost"] = _part("lost", **parts)
     name = names.change_function(schema, one, event)
     if event == "truncate":
         return Function(name, _sealed(_fill("truncate", **parts)), definer=True, settings=_PATH)
@@ -89,26 +126,34 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         else sql.SQL("pg_notification_queue_usage() >= 0.5")
     )
     everything = keys.everything(one, event)
-    short = _fill("one_journaled" if everything else "one", only=keys.only(one, event), **parts)
-    parts["one"] = sql.SQL(short.partition("\n")[2].rstrip())
+    short = "one_journaled" if everything else "one"
+    parts["one"] = _part(short, only=keys.only(one, event), **parts)
     body = _fill(
         "changed",
         room=sql.Literal(room),
         chunk=keys.chunk(one, room),
         piece=keys.piece(one),
         everything=sql.Literal(everything),
+        unmoved=_unmoved(one, event, schema),
         quiet=sql.Literal(keys.quiet(one, event)),
         moved=keys.moved(one, event),
         changed=keys.changed(one, event),
         most=sql.Literal(keys.MOST),
         head=sql.Literal(head),
-        sweep=sql.Literal(_json(watch, sweep=True)),
-        rung=sql.Literal(f"listener.rung_{names.digest(schema)}"),
-        bell=sql.Literal(names.bell(schema)),
         **parts,
     )
     compares = event == "update" and watch.columns is not None
     return Function(name, _sealed(body), definer=True, settings=_EXACT if compares else _PATH)
+
+
+def _unmoved(one: Watched, event: keys.Event, schema: str) -> sql.Composable:
+    """Where a stamp says it all there is something to do only if a key moved, or a column is gone.
+
+    Asked here, for a WHEN of the trigger costs three times as much: it is parsed at each statement.
+    """
+    if event == "delete" or not keys.stamped_only(one):
+        return sql.SQL("")
+    return _part("unmoved", flag=sql.Literal(names.moved(schema, one.watch)))
 
 
 def authentic(body: str) -> bool:
@@ -126,6 +171,11 @@ def _sealed(body: str) -> str:
 
 def _fill(name: str, **parts: sql.Composable) -> str:
     return sql.SQL(sqlfiles.load(f"triggers/{name}")).format(**parts).as_string(None)
+
+
+def _part(name: str, **parts: sql.Composable) -> sql.Composable:
+    """A fragment, on lines of its own; the comment that begins its file stays there."""
+    return sql.SQL("\n" + _fill(name, **parts).partition("\n")[2].rstrip())
 
 
 def _comment(text: str) -> sql.Composable:

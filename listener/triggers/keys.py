@@ -120,14 +120,16 @@ def everything(one: Watched, event: Event) -> bool:
     return one.stamp is None or event == "delete"
 
 
+def stamped_only(one: Watched) -> bool:
+    """Whether the stamp says it all, but for keys that move: polling sees every row that was
+    inserted or updated, and nobody is told which. The bell is then rung with the stamp.
+    """
+    return one.stamp is not None and one.watch.notify != "rows" and one.watch.columns is None
+
+
 def quiet(one: Watched, event: Event) -> bool:
-    """Whether there is nothing to do where no key moved: polling sees it, and nobody is told."""
-    return (
-        event == "update"
-        and one.stamp is not None
-        and one.watch.notify == "off"
-        and one.watch.columns is None
-    )
+    """Whether there is nothing to do where no key moved."""
+    return event == "update" and stamped_only(one)
 
 
 def moved(one: Watched, event: Event) -> sql.Composable:
@@ -170,7 +172,7 @@ def changed(one: Watched, event: Event) -> sql.Composable:
         f"SELECT {keys}, true AS journaled FROM (SELECT {keys} FROM ({{}}) AS s "
         f"EXCEPT SELECT {keys} FROM ({{}}) AS s) AS s {_present(one)} AND v_moved"
     ).format(_side(one, event, "old"), _side(one, event, "new"))
-    if not all_of_them and one.watch.notify == "off":
+    if quiet(one, event):
         return gone
     return sql.SQL("({}) UNION ALL ({})").format(gone, told)
 

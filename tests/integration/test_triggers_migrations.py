@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from listener.changes import Watch
+from listener.config import Notify
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import Bench, Told, change_of
 
@@ -87,6 +88,24 @@ def test_the_stamp_column_renamed(bench: Bench) -> None:
     bench.install(Watch("public", "t", ("id",), "changed"))
     assert bench.told("INSERT INTO t VALUES (1, '2000-01-01')").sent() == {("1",)}
     assert bench.value("SELECT changed > '2001-01-01' FROM t")
+
+
+@pytest.mark.parametrize("notify", ["off", "doorbell"])
+@pytest.mark.parametrize("column", ["id", "updated_at"])
+def test_a_column_is_gone_where_the_stamp_says_it_all(
+    bench: Bench, notify: Notify, column: str
+) -> None:
+    """No trigger looks at a statement there unless the stamp of a row says so: it does."""
+    bench.run("CREATE TABLE t (id integer PRIMARY KEY, updated_at timestamptz)")
+    bench.install(Watch("public", "t", ("id",), "updated_at", None, notify))
+    bench.told("INSERT INTO t VALUES (1, '2000-01-01')")
+    assert bench.told("UPDATE t SET id = id").journal == ()
+    bench.run(f"ALTER TABLE t RENAME {column} TO other")
+    changes = ["UPDATE t SET other = other", "BEGIN; UPDATE t SET other = other; COMMIT"]
+    if notify == "doorbell":
+        changes.append("INSERT INTO t VALUES (2, '2000-01-01')")
+    for statement in changes:
+        assert [one.kind for one in bench.told(statement).journal] == ["reconcile"], statement
 
 
 @pytest.mark.parametrize("columns", [None, ("a",)])

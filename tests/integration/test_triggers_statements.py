@@ -381,7 +381,9 @@ def test_a_doorbell_rings_for_those_who_do_not_wait(bench: Bench) -> None:
     # the bell's fifty milliseconds, kept by somebody else for as long as the test lasts
     ringing = bench.connect()
     assert bench.told("INSERT INTO a VALUES (0)").kinds() == ["sweep"]
-    body = bench.value("SELECT prosrc FROM pg_proc WHERE prosrc LIKE '%pg_try_advisory%' LIMIT 1")
+    body = bench.value(
+        "SELECT prosrc FROM pg_proc WHERE prosrc LIKE '%pg_try_advisory_xact_lock(%' LIMIT 1"
+    )
     bell = int(re.findall(r"pg_try_advisory_xact_lock\(\s*(\d+)", body)[0])
     ringing.execute(
         "SELECT count(pg_advisory_lock(%s, ((extract(epoch FROM now()) * 20)::bigint "

@@ -22,8 +22,9 @@ CONNECTION = cast(Any, None)
 class Setting:
     """A gatherer for one document, of which four fit a batch."""
 
-    def __init__(self, *, current: bool = True, loading: bool = False) -> None:
-        self.shared = Shared(1, Limits(documents=4, bytes=1_000_000, pending=100, parked=10))
+    def __init__(self, *, current: bool = True, loading: bool = False, documents: int = 4) -> None:
+        limits = Limits(documents=documents, bytes=10_000_000, pending=100, parked=10)
+        self.shared = Shared(1, limits)
         self.shared.targets[0] = Targets(
             current=Target("a.w1") if current else None,
             loading=Target("a.l1") if loading else None,
@@ -74,6 +75,22 @@ def test_one_batch_takes_from_everybody() -> None:
     assert setting.names() == ["e"]
     assert not setting.shared.tasks
     assert setting.gatherer.choose() is None
+
+
+def test_the_first_batches_after_a_rest_are_small() -> None:
+    """Elasticsearch should not wait for a large one to be read; one in flight is no rest."""
+    setting = Setting(documents=2000)
+    setting.page(*map(str, range(6000)))
+    assert [len(setting.names()) for _ in range(5)] == [500, 1000, 2000, 2000, 500]
+    setting.shared.requests = 1
+    assert setting.gatherer.choose() is None
+    setting.page(*map(str, range(6000, 9000)))
+    assert len(setting.names()) == 2000
+    assert len(setting.names()) == 1000
+    setting.shared.requests = 0
+    assert setting.gatherer.choose() is None
+    setting.page(*map(str, range(9000, 10_000)))
+    assert len(setting.names()) == 500
 
 
 def test_pages_are_not_starved_by_changes() -> None:

@@ -4,81 +4,79 @@ DECLARE
   v_keys text;
   -- A full queue fails the COMMIT: rather let the daemon's polls find it. They ask for this reason.
   v_unheard boolean;
-BEGIN
-  -- Most statements change one row. Theirs is a short way: one query, since each costs about as
-  -- much as all the rest; and the variables of the longer way wait until they are needed.
-{one}
-  DECLARE
-    v_notify CONSTANT text := {notify};
-    v_room CONSTANT integer := {room};
-    v_at timestamptz;
-    v_chunk record;
-    v_count bigint := 0;
-    v_moved boolean;
-    v_sweep boolean := false;
-    v_payloads text[];
+BEGIN{unmoved}
   BEGIN
-    IF v_unheard IS NULL THEN -- else it is known: the journal has it
-      v_unheard := {unheard};
-    END IF;
-    IF v_same THEN
-      IF v_unheard AND NOT {everything} THEN
-        -- First the transaction's id, then the clock: what the watermark's proof needs.
-        INSERT INTO {schema}.journal (updated_at, watch, kind, keys, reason)
-        VALUES ({now}, {watch}, 'keys', v_keys, 'unheard');
+    -- Most statements change one row. Theirs is a short way: one query, since each costs about as
+    -- much as all the rest; and the variables of the longer way wait until they are needed.{one}
+    DECLARE
+      v_notify CONSTANT text := {notify};
+      v_room CONSTANT integer := {room};
+      v_at timestamptz;
+      v_chunk record;
+      v_count bigint := 0;
+      v_moved boolean;
+      v_sweep boolean := false;
+      v_payloads text[];
+    BEGIN
+      IF v_unheard IS NULL THEN -- else it is known: the journal has it
+        v_unheard := {unheard};
       END IF;
-      v_count := 1;
-      v_sweep := octet_length(v_keys) > v_room;
-    ELSE
-      v_moved := {moved};
-      IF {quiet} AND NOT v_moved THEN
-        RETURN NULL;
-      END IF;
-      FOR v_chunk IN
-        SELECT '[' || string_agg(p.piece, ',') || ']' AS keys, count(*) AS n, p.journaled
-        FROM (
-          SELECT k.piece, k.journaled, {chunk} AS chunk
-          FROM (SELECT {piece} AS piece, c.journaled FROM ({changed}) AS c) AS k
-        ) AS p
-        GROUP BY p.journaled, p.chunk
-      LOOP
-        IF v_chunk.journaled OR v_unheard THEN
-          IF v_at IS NULL THEN
-            v_at := {now};
-          END IF;
+      IF v_same THEN
+        IF v_unheard AND NOT {everything} THEN
+          -- First the transaction's id, then the clock: what the watermark's proof needs.
           INSERT INTO {schema}.journal (updated_at, watch, kind, keys, reason)
-          VALUES (v_at, {watch}, 'keys', v_chunk.keys, CASE WHEN v_unheard THEN 'unheard' END);
+          VALUES ({now}, {watch}, 'keys', v_keys, 'unheard');
         END IF;
-        v_count := v_count + v_chunk.n;
-        IF v_notify = 'rows' AND NOT v_sweep THEN
-          IF v_count <= {most} AND octet_length(v_chunk.keys) <= v_room THEN
-            v_payloads := v_payloads || v_chunk.keys;
-          ELSE
-            v_sweep := true;
-          END IF;
-        END IF;
-      END LOOP;
-    END IF;
-    IF v_unheard THEN
-      NULL;
-    ELSIF v_count > 0 AND v_notify = 'rows' THEN
-      IF v_sweep THEN
-        PERFORM pg_notify({channel}, {sweep});
-      ELSIF v_same THEN
-        PERFORM pg_notify({channel}, {head} || v_keys || '}}');
+        v_count := 1;
+        v_sweep := octet_length(v_keys) > v_room;
       ELSE
-        PERFORM pg_notify({channel}, {head} || p.keys || '}}') FROM unnest(v_payloads) AS p (keys);
+        v_moved := {moved};
+        IF {quiet} AND NOT v_moved THEN
+          RETURN NULL;
+        END IF;
+        FOR v_chunk IN
+          SELECT '[' || string_agg(p.piece, ',') || ']' AS keys, count(*) AS n, p.journaled
+          FROM (
+            SELECT k.piece, k.journaled, {chunk} AS chunk
+            FROM (SELECT {piece} AS piece, c.journaled FROM ({changed}) AS c) AS k
+          ) AS p
+          GROUP BY p.journaled, p.chunk
+        LOOP
+          IF v_chunk.journaled OR v_unheard THEN
+            IF v_at IS NULL THEN
+              v_at := {now};
+            END IF;
+            INSERT INTO {schema}.journal (updated_at, watch, kind, keys, reason)
+            VALUES (v_at, {watch}, 'keys', v_chunk.keys, CASE WHEN v_unheard THEN 'unheard' END);
+          END IF;
+          v_count := v_count + v_chunk.n;
+          IF v_notify = 'rows' AND NOT v_sweep THEN
+            IF v_count <= {most} AND octet_length(v_chunk.keys) <= v_room THEN
+              v_payloads := v_payloads || v_chunk.keys;
+            ELSE
+              v_sweep := true;
+            END IF;
+          END IF;
+        END LOOP;
       END IF;
-    ELSIF v_count > 0 AND v_notify = 'doorbell' AND current_setting({rung}, true) IS DISTINCT FROM 'yes' THEN
-      -- Only if nobody else rings in these 50 ms: NOTIFY takes one lock of the cluster at commit. The
-      -- lock is never waited for; a transaction rings once, so that it holds one lock at most.
-      IF pg_try_advisory_xact_lock(
-        {bell}, ((extract(epoch FROM clock_timestamp()) * 20)::bigint % 2147483647)::integer
-      ) THEN
-        PERFORM set_config({rung}, 'yes', true), pg_notify({channel}, {sweep});
+      IF v_unheard THEN
+        NULL;
+      ELSIF v_count > 0 AND v_notify = 'rows' THEN
+        IF v_sweep THEN
+          PERFORM pg_notify({channel}, {sweep});
+        ELSIF v_same THEN
+          PERFORM pg_notify({channel}, {head} || v_keys || '}}');
+        ELSE
+          PERFORM pg_notify({channel}, {head} || p.keys || '}}') FROM unnest(v_payloads) AS p (keys);
+        END IF;
+      ELSIF v_count > 0 AND v_notify = 'doorbell' AND current_setting({rung}, true) IS DISTINCT FROM 'yes' THEN
+        -- Only if nobody else rings in these 50 ms: NOTIFY takes one lock of the cluster at commit. The
+        -- lock is never waited for; a transaction rings once, so that it holds one lock at most.
+        IF pg_try_advisory_xact_lock({bell}, {slot}) THEN
+          PERFORM set_config({rung}, 'yes', true), pg_notify({channel}, {sweep});
+        END IF;
       END IF;
-    END IF;
+    END;
+    RETURN NULL;{lost}
   END;
-  RETURN NULL;
-{lost}
 END

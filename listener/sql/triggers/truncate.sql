@@ -10,6 +10,5 @@ BEGIN
     INSERT INTO {schema}.journal (updated_at, watch, kind, keys, reason)
     VALUES ({now}, {watch}, 'keys', '[]', 'unheard');
   END IF;
-  RETURN NULL;
-{lost}
+  RETURN NULL;{lost}
 END
