@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from listener import elastic, observations
+from listener import elastic, heap, observations
 from listener.batches import Batch, Shared
 from listener.bulk import Outcome, Verdict, generation_of
 from listener.documents import DocumentSource
@@ -21,6 +21,10 @@ IN_FLIGHT: Final = 2
 BATCH_AGE: Final = 15.0
 """Seconds between read and send after which a batch is read again: a quarter of Elasticsearch's
 default gc_deletes, so that no write comes later than the tombstone that should stop it."""
+
+
+_STORM: Final = 8_000_000
+"""Bytes sent after which memory is given back at the next rest."""
 
 
 class Senders:
@@ -47,6 +51,7 @@ class Senders:
         self._on_fenced = on_fenced
         self._fatal = fatal
         self.pace = RefreshPace()
+        self._sent = 0
         self._threads = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="sender")
         self._refresher = ThreadPoolExecutor(1, thread_name_prefix="refresh")
 
@@ -116,6 +121,7 @@ class Senders:
             self._shared.requests -= 1
             if batch.refresh:
                 self.pace.done(time.monotonic(), sent.seconds, ok=worst is None)
+            self._give_back_memory(sent.bytes)
             self._shared.lock.notify_all()
         self._observe(
             observations.Indexed(
@@ -134,6 +140,13 @@ class Senders:
             reason = f"{TOO_MANY}: {worst.reason}" if braked else worst.reason
             self._outage.failed(reason, held=worst.outcome is Outcome.HOLD, braked=braked)
         # else: an earlier generation of our own; it is read again under the one in force
+
+    def _give_back_memory(self, size: int) -> None:
+        """What a storm took, when it is over. Call it with the lock held."""
+        self._sent += size
+        if self._sent > _STORM and self._shared.idle and not self._shared.plenty:
+            self._sent = 0
+            self._refresher.submit(heap.give_back)
 
     def _settle_all(self, batch: Batch) -> dict[str, int]:
         """As `_settle`, where each one is done."""
