@@ -114,7 +114,7 @@ def test_who_did_not_ring_is_found(rare: Scene) -> None:
     daemon.wait_for("loaded")
     rare.wait_converged()
     [(body,)] = rare.admin(
-        "SELECT prosrc FROM pg_proc WHERE prosrc LIKE '%pg_try_advisory_xact_lock%' LIMIT 1"
+        "SELECT prosrc FROM pg_proc WHERE prosrc LIKE '%pg_try_advisory_xact_lock(%' LIMIT 1"
     )
     [bell] = re.findall(r"pg_try_advisory_xact_lock\(\s*(\d+)", body)
     silent = rare.connect()
