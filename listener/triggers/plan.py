@@ -138,11 +138,12 @@ def _table(group: Sequence[Watched], goal: Wanted, present: Present, schema: str
         add = "ALTER TABLE {} ADD COLUMN {} timestamptz DEFAULT pg_catalog.now()"
         statements.append(text(add, name_of(root), sql.Identifier(stamp)))
         reasons.append(f"{root.label} has no column {stamp}")
-    forged = False
+    forged = replaced = False
     for function in goal.functions:
         here = present.functions.get(function.name)
         if here is not None and here.is_as(function):
             continue
+        replaced = replaced or here is not None
         forged = forged or (here is not None and _altered(here, function))
         state = "is missing" if here is None else "is not as this version makes it"
         reasons.append(f"{root.label}: function {schema}.{function.name} {state}")
@@ -154,10 +155,12 @@ def _table(group: Sequence[Watched], goal: Wanted, present: Present, schema: str
             reasons.append(f"{trigger.member.label}: trigger {trigger.name} {reason}")
             lost[trigger.member.oid] = trigger.member
             statements.extend(todo)
-    if forged:
-        # statements that still run the other body must end before `pruned_below` is drawn
+    if replaced:
+        # A statement runs its row trigger first, then its other one: both of one version. And those
+        # that still run another body must end before `pruned_below` is drawn.
         lock = text("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", name_of(root))
         statements.insert(0, lock)
+    if forged:
         lost[root.oid] = root
     if lost:
         statements.append(_reconcile(lost, root, present, schema))

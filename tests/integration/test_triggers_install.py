@@ -20,6 +20,7 @@ from listener.observations import (
     TriggersInstalled,
     Waiting,
 )
+from listener.triggers import names
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import SCHEMA, Bench
 
@@ -203,6 +204,28 @@ def test_a_lost_journal_makes_older_watermarks_reconcile(tables: Bench) -> None:
     tables.run("DROP TABLE listener.journal")
     tables.install()
     assert pruned_below(tables) > former
+
+
+def test_statements_of_another_version_must_end_first(tables: Bench) -> None:
+    """A statement whose rows one version has stamped must not end in a trigger of the next one."""
+    tables.install(FILM)
+    name = tables.value("SELECT proname FROM pg_proc WHERE proname LIKE 'listener%_stamp'")
+    body = tables.value(f"SELECT prosrc FROM pg_proc WHERE proname = '{name}'")
+    text = body.partition("\n")[2] + "-- of another version\n"
+    other = f"-- Written by listener, do not edit ({names.digest(text)})\n{text}"
+    tables.run(
+        f"CREATE OR REPLACE FUNCTION listener.{name}() RETURNS trigger LANGUAGE plpgsql "
+        f"AS $x${other}$x$"
+    )
+    former = pruned_below(tables)
+    writer = tables.connect()
+    writer.execute("BEGIN; UPDATE film SET id = 2")
+    with pytest.raises(triggers.TriggerError, match="end what is in the way"):
+        tables.install(FILM, patience=0)
+    writer.execute("COMMIT")
+    tables.install(FILM)
+    assert tables.status() == ()
+    assert pruned_below(tables) == former, "the other version has recorded all"
 
 
 def test_writers_that_ran_an_altered_function_must_end_first(tables: Bench) -> None:
