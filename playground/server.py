@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 from playground.account import service_account
 from playground.leftovers import end_leftover, forget, remember
 from playground.places import lock_of, permanent_place, temporary_place
-from playground.system import PlaygroundError, free_port, kill_family, wait_gone
+from playground.system import PlaygroundError, free_port, freeze, kill_family, wait_gone
 
 _LOG_TAIL = 4_000
 
@@ -120,7 +120,7 @@ class Server(ABC):
 
     def pause(self) -> None:
         """Freezes the process (SIGSTOP): connections stay open, nothing is answered."""
-        os.kill(self.pid, signal.SIGSTOP)
+        freeze(self.pid)
 
     def resume(self) -> None:
         """Lets a paused process go on."""

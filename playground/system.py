@@ -6,6 +6,7 @@ not polled; elsewhere ps and pgrep stand in.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -97,6 +98,26 @@ def send(pid: int, number: signal.Signals) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _states(pid: int) -> set[str]:
+    """The states of a process's threads, as proc(5) and ps(1) name them."""
+    if not _PROC.joinpath("self").exists():
+        return set(_output(["ps", "-p", str(pid), "-o", "stat="]).strip()[:1])
+    states = set()
+    for thread in _PROC.joinpath(str(pid), "task").glob("*/stat"):
+        with contextlib.suppress(OSError):  # a thread that has ended meanwhile
+            states.add(thread.read_text(errors="replace").rpartition(")")[2].split()[0])
+    return states
+
+
+def freeze(pid: int) -> None:
+    """SIGSTOP; returns when every thread has stopped, which a busy machine takes its time for.
+
+    Raises ProcessLookupError for a process that is not there, PlaygroundError after 30 s.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: _states(pid) <= set("TtZX"), seconds=30, what=f"stop of process {pid}")
 
 
 def wait_gone(pid: int, seconds: float) -> bool:

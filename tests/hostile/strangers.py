@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,11 +30,18 @@ def keys(watch: str, found: Sequence[object]) -> str:
 class Flood:
     """Sends payloads in the block, so many a second, until its end."""
 
-    def __init__(self, scene: Scene, make: Callable[[int], str], *, rate: int) -> None:
-        """`make` is given the number of the payload."""
+    def __init__(
+        self, scene: Scene, make: Callable[[int], str], *, rate: int, ahead: float = math.inf
+    ) -> None:
+        """`make` is given the number of the payload. `ahead`: seconds of it that are sent at most
+        since `arrived`: so a slow machine is flooded as fast as it reads, and not faster: a barrier
+        that is read ten seconds late ends the session.
+        """
         self._scene = scene
         self._make = make
         self._size = max(1, rate // 20)
+        self._ahead = ahead * rate
+        self._most = self._ahead
         self._stop = threading.Event()
         self._error: BaseException | None = None
         self._sent = 0
@@ -45,10 +53,16 @@ class Flood:
             raise self._error
         return self._sent
 
+    def arrived(self, sent: int) -> None:
+        """Something that came behind so many payloads has been read: they were, too."""
+        self._most = sent + self._ahead
+
     def _run(self) -> None:
         try:
             connection = self._scene.connect()
             while not self._stop.wait(0.05):
+                if self._sent >= self._most:
+                    continue
                 numbers = range(self._sent, self._sent + self._size)
                 send(connection, map(self._make, numbers))
                 self._sent += self._size
