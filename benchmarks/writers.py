@@ -33,6 +33,9 @@ _SECONDS: Final = 4
 _STATEMENT: Final[dict[Poll, float]] = {"updated_at": 1.6, "journal": 1.35}
 _OFF: Final[dict[Commit, float]] = {"CPU-bound": 0.7, "commit of 1 ms": 0.9}
 _DOORBELL: Final = 0.95
+_UNKEPT: Final = ", nobody keeps the bell"
+_AS_FRESH: Final = 0.05
+"""Seconds between the polls of a daemon that is about as fresh under such a load as by the bell."""
 
 # What an application does: it maintains updated_at where there is one to poll, and where there is
 # none the journal is polled. The table is the same.
@@ -48,8 +51,12 @@ _NOTES: Final = (
     " commit_delay 1000, commit_siblings 0, fsync on: whoever writes the log for a group of commits"
     " waits 1 ms first. The large statements run with synchronous_commit off.",
     "One session listens and reads all notifications, and no daemon runs (it would take one of two"
-    " cores, which is not the triggers' cost), but for the figures that say so. Nobody keeps the"
-    " doorbell then: with its daemon beside it, which does, it is compared with `off` beside one.",
+    " cores, which is not the triggers' cost), but for the figures that say so. It keeps the"
+    " doorbell while the commits are small, by the daemon's own code and as that does when it rings"
+    " so often; `nobody keeps the bell` is how it is while no daemon runs.",
+    "Doorbell against off, beside daemons: both index within some hundredths of a second, `off` by"
+    f" a fetch_delay of {_AS_FRESH} s. What is compared is the whole, Elasticsearch's work"
+    " included.",
     "Between two measurements the table is vacuumed, the journal emptied and a checkpoint made;"
     " autovacuum is off.",
 )
@@ -74,8 +81,12 @@ def run(stage: Stage) -> Result:
             stage.say(f"round {turn + 1} of {stage.rounds}")
             order = list(scenes.items())
             for variant, scene in order if turn % 2 == 0 else reversed(order):
+                rings = variant is not None and variant.notify == "doorbell"
                 with heard(scene):
                     _large(scene, variant, data, samples)
+                    if rings and not stage.quick:
+                        _small(scene, variant, rows, seconds, samples, how=_UNKEPT)
+                with heard(scene, keep=rings):
                     _small(scene, variant, rows, seconds, samples)
         latency = [
             1000 / small(scenes[None], rows, min(seconds, 2), commit, sets=False, clients=1)
@@ -103,13 +114,19 @@ def _large(scene: Scene, variant: Variant | None, data: bytes, samples: Samples)
 
 
 def _small(
-    scene: Scene, variant: Variant | None, rows: int, seconds: int, samples: Samples
+    scene: Scene,
+    variant: Variant | None,
+    rows: int,
+    seconds: int,
+    samples: Samples,
+    *,
+    how: str = "",
 ) -> None:
     for sets in (True, False) if variant is None else (_SETS[variant.poll],):
         tidy(scene)
         for commit in COMMITS:
             tps = small(scene, rows, seconds, commit, sets=sets)
-            samples[commit, variant, sets].append(tps)
+            samples[commit + how, variant, sets].append(tps)
 
 
 def _beside_daemon(
@@ -133,10 +150,13 @@ def _bells(
 ) -> Bells:
     """Small commits by `doorbell` and by `off`, each beside a daemon of its own.
 
-    It answers the bell and, where that rings often, keeps it: then nobody rings.
+    It answers the bell and, where that rings often, keeps it: then nobody rings. By `off` it polls
+    about as often: else it would leave its work until the commits are counted.
     """
     found: Bells = {commit: ([], []) for commit in COMMITS}
     doorbell, off = (scenes[Variant(poll, notify)] for notify in ("doorbell", "off"))
+    off.options["fetch_delay"] = _AS_FRESH
+    off.write()
     tidy(doorbell)
     tidy(off)
     with doorbell.serve(), off.serve():
@@ -187,12 +207,15 @@ def _result(
                 for notify in ("doorbell", "off")
             )
             name = f"small commits, {commit}, {poll}, doorbell against off"
-            add(Figure(name, "tps", mine, floor))
+            add(Figure(name, "tps", mine, floor, Goal("ratio", ">=", _DOORBELL)))
+            unkept = samples.get((commit + _UNKEPT, Variant(poll, "doorbell"), _SETS[poll]))
+            if unkept:
+                add(Figure(name + _UNKEPT, "tps", unkept, floor))
     add(Figure("small commits, CPU-bound, updated_at, rows, beside a daemon", "tps", *daemon))
     for poll, found in bells.items():
         for commit, (mine, floor) in found.items():
             name = f"small commits, {commit}, {poll}, doorbell against off, beside daemons"
-            add(Figure(name, "tps", mine, floor, Goal("ratio", ">=", _DOORBELL)))
+            add(Figure(name, "tps", mine, floor))
     for commit, milliseconds in zip(COMMITS, latency, strict=True):
         add(Figure(f"one client, {commit}, a transaction takes", "ms", [milliseconds]))
     return result

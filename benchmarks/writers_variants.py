@@ -12,6 +12,7 @@ from typing import Final, Literal
 import psycopg
 
 from benchmarks.stage import Scene, Stage
+from listener.bell import Lease
 
 Poll = Literal["updated_at", "journal"]
 Notify = Literal["rows", "doorbell", "off"]
@@ -121,16 +122,24 @@ def superuser(scene: Scene) -> psycopg.Connection[tuple[object, ...]]:
 
 
 @contextlib.contextmanager
-def heard(scene: Scene) -> Iterator[None]:
-    """One session listens and reads it all: without any, NOTIFY is cheaper than in life."""
+def heard(scene: Scene, *, keep: bool = False) -> Iterator[None]:
+    """One session listens and reads it all: without any, NOTIFY is cheaper than in life.
+
+    `keep`: it keeps the doorbell, too, as a daemon does under such a load.
+    """
     over = threading.Event()
     with superuser(scene) as connection:
         connection.execute(f"LISTEN {_CHANNEL}".encode())
+        lease = Lease(connection, _CHANNEL)
+        if keep:
+            lease.keep()
 
         def read() -> None:
             while not over.is_set():
                 for _ in connection.notifies(timeout=_LOOK):
                     pass
+                if keep:
+                    lease.keep()
 
         reader = threading.Thread(target=read, name="heard")
         reader.start()

@@ -69,12 +69,7 @@ BEGIN{unmoved}
         ELSE
           PERFORM pg_notify({channel}, {head} || p.keys || '}}') FROM unnest(v_payloads) AS p (keys);
         END IF;
-      ELSIF v_count > 0 AND v_notify = 'doorbell' AND current_setting({rung}, true) IS DISTINCT FROM 'yes' THEN
-        -- Only if nobody else rings in these 50 ms: NOTIFY takes one lock of the cluster at commit. The
-        -- lock is never waited for; a transaction rings once, so that it holds one lock at most.
-        IF pg_try_advisory_xact_lock({bell}, {slot}) THEN
-          PERFORM set_config({rung}, 'yes', true), pg_notify({channel}, {sweep});
-        END IF;
+      ELSIF v_count > 0 THEN{ring}
       END IF;
     END;
     RETURN NULL;{lost}

@@ -9,6 +9,6 @@
     IF v_same OR NOT FOUND THEN
       RETURN NULL;
     END IF;
-  ELSIF {notify} = 'off' THEN
+  ELSIF {notify} <> 'rows' THEN{ring}
     RETURN NULL;
   END IF;
