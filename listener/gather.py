@@ -151,12 +151,15 @@ class Gatherer:
             items[key] = joined(items[key], ids.pop(key))
 
     def _next_task(self, lane: Lane) -> Task | None:
-        """The next task of this lane; it moves to the end, so that they take turns."""
+        """The next task of this lane. Those that may be long take turns, and move to the end; a
+        page is brought to its end first, for somebody waits for the pages in their order.
+        """
         tasks = self._shared.tasks
         for task in tasks:
             if self._belongs(task, lane):
-                tasks.remove(task)
-                tasks.append(task)
+                if isinstance(task, MappedTask):
+                    tasks.remove(task)
+                    tasks.append(task)
                 return task
         return None
 
@@ -206,7 +209,7 @@ class Gatherer:
                 shared.mapping.add((document, watch))
                 job = Job([(epoch, 1) for epoch in taken.values()])
                 source = self._sources[document]
-                shared.tasks.append(
+                shared.tasks.appendleft(  # news: before the pages of sweeps and loads
                     MappedTask(document, source, watch, tuple(taken), job=job, live=True)
                 )
 

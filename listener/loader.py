@@ -1,6 +1,6 @@
 """The full load: every document into a new index, then the swap of the alias. Resumable.
 
-Ids by keyset, in short statements. A quarter of a page is on its way to Elasticsearch while the
+Ids by keyset, in short statements. A part of a page is on its way to Elasticsearch while the
 next ones are read; each is written down when it and all before it are acknowledged. So a killed
 load goes on in the index that it began, and repeats a page at most. Live changes go to the
 new index from its first moment on, so nothing is left to catch up but what the sweeps bring.
@@ -26,8 +26,8 @@ from listener.pending import Job
 from listener.pipeline import Pipeline
 from listener.state import Load
 
-_PARTS: Final = 4
-"""Of a page: while one is written the next ones are read, and a restart repeats a page at most."""
+_PARTS: Final = 8
+"""Of a page: while some are written the next are read, and a restart repeats a page at most."""
 
 
 class AliasTaken(Exception):
@@ -118,19 +118,24 @@ class Loader:
         total = kind.source.estimate(connection)
         began = self._began[kind.index]
         part = max(1, self._page_size // _PARTS)
-        most = min(_PARTS, self._page_size // part)
+        most = max(1, min(_PARTS, self._page_size // part) - 1)  # one that is not written down yet
         flying: deque[tuple[Job | None, Load]] = deque()
         asked, told = load, load.documents
         while not load.done:
+            reached = load
+            while flying and (flying[0][0] is None or flying[0][0].finished):
+                _, reached = flying.popleft()
+            # first of all: the pipeline should not wait for a disk
             while not asked.done and len(flying) < most:
                 job, asked = self._next_part(connection, kind, asked, part)
                 flying.append((job, asked))
-            job, reached = flying.popleft()
-            while job is not None and not self._pipeline.wait(job, 1.0):
-                if self._stop.requested or cancelled() or self._pipeline.crashed:
+            if reached is load:
+                job = flying[0][0]
+                if job is not None and not self._pipeline.wait(job, 1.0) and self._pipeline.crashed:
                     raise Stopped("the load was stopped")
-            load = reached
-            save(load)
+            else:
+                load = reached
+                save(load)
             if load.documents - told >= self._page_size or (load.done and load.documents > told):
                 told = load.documents
                 seconds = time.monotonic() - began

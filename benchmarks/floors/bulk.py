@@ -38,6 +38,9 @@ _PAGE: Final = (
     b"ORDER BY t.id LIMIT %d" % DOCUMENTS
 )
 _FIRST: Final = b"00000000-0000-0000-0000-000000000000"
+_NO_ROOM: Final = 429
+_TRIES: Final = 100
+_PAUSE: Final = 0.02
 _HEADERS: Final = {"accept": "application/json", "content-type": "application/x-ndjson"}
 _PATH: Final = "/_bulk?timeout=10s&filter_path=errors"
 
@@ -107,9 +110,13 @@ class Senders:
     def _send(self, host: str, port: int) -> None:
         connection = http.client.HTTPConnection(host, port, timeout=60)
         while (body := self._bodies.get()) is not None:
-            connection.request("POST", _PATH, body, _HEADERS)
-            answer = connection.getresponse()
-            text = answer.read()
+            for _ in range(_TRIES):
+                connection.request("POST", _PATH, body, _HEADERS)
+                answer = connection.getresponse()
+                text = answer.read()
+                if answer.status != _NO_ROOM:
+                    break
+                time.sleep(_PAUSE)  # the heap is full of what the scenario before has left
             if answer.status != 200 or text != b'{"errors":false}':
                 self._errors.append(f"a bulk was answered with {answer.status}: {text[:500]!r}")
             self._free.release()

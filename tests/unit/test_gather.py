@@ -93,6 +93,36 @@ def test_the_first_batches_after_a_rest_are_small() -> None:
     assert len(setting.names()) == 500
 
 
+def test_a_page_is_finished_before_the_next_is_begun() -> None:
+    """Whoever hands pages on waits for them in their order: a remainder at the end of the queue
+    would let the pipeline run dry."""
+    setting = Setting()
+    setting.page(*"abcdef")
+    setting.page(*"ghijkl")
+    assert setting.names() == [*"abcd"]
+    assert setting.names() == [*"efgh"]
+    assert setting.names() == [*"ijkl"]
+
+
+def test_news_go_before_pages() -> None:
+    """Keys of a mapped watch that were just told are looked up before the pages that wait; one
+    that leads to many ids takes turns with them."""
+    setting = Setting()
+    many = [(str(number),) for number in range(6)]
+
+    def mapped_page(*_: object) -> tuple[list[Key], str | None]:
+        return cast(list[Key], many), None
+
+    setting.gatherer._sources[0].mapped_page = mapped_page
+    setting.page(*"abcd")
+    setting.page(*"efgh")
+    setting.shared.pending.add("m", [("genre",)], (Route(0, mapped=True),))
+    assert setting.names() == ["0", "1", "2", "3"]
+    assert setting.names() == [*"abcd"]
+    assert setting.names() == [*"efgh"]
+    assert setting.names() == ["4", "5"]
+
+
 def test_pages_are_not_starved_by_changes() -> None:
     """More changes than a batch holds, again and again: half of each batch is the pages'."""
     setting = Setting()
