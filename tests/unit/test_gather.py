@@ -29,7 +29,8 @@ class Setting:
             current=Target("a.w1") if current else None,
             loading=Target("a.l1") if loading else None,
         )
-        sources = cast(Any, [SimpleNamespace(name="a")])
+        self.source = SimpleNamespace(name="a")
+        sources = cast(Any, [self.source])
         versions = Versions()
         versions.begin(1)
         self.unmapped: list[tuple[int, str, str]] = []
@@ -113,7 +114,7 @@ def test_news_go_before_pages() -> None:
     def mapped_page(*_: object) -> tuple[list[Key], str | None]:
         return cast(list[Key], many), None
 
-    setting.gatherer._sources[0].mapped_page = mapped_page
+    setting.source.mapped_page = mapped_page
     setting.page(*"abcd")
     setting.page(*"efgh")
     setting.shared.pending.add("m", [("genre",)], (Route(0, mapped=True),))
