@@ -23,6 +23,9 @@ SQL_TYPE: Final[dict[KeyType, str]] = {
 }
 
 
+_PLAIN: Final = re.compile(r"[0-9a-f-]+(?:,[0-9a-f-]+)*")
+
+
 class QueryFileError(ValueError):
     """A query, mapping or ids file breaks its contract. The message says what and where."""
 
@@ -64,11 +67,23 @@ def render(
     return rendered
 
 
-def arrays(name: str, keys: Sequence[Key], types: Sequence[KeyType]) -> dict[str, list[str]]:
+def arrays(
+    name: str, keys: Sequence[Key], types: Sequence[KeyType]
+) -> dict[str, str | Sequence[str]]:
     """Parameters of a rendered statement: one array of texts for each column of the key."""
     if len(types) == 1:
-        return {name: [key[0] for key in keys]}
-    return {f"{name}_{n}": [key[n - 1] for key in keys] for n in range(1, len(types) + 1)}
+        return {name: _array([key[0] for key in keys])}
+    return {f"{name}_{n}": _array([key[n - 1] for key in keys]) for n in range(1, len(types) + 1)}
+
+
+def _array(texts: Sequence[str]) -> str | Sequence[str]:
+    """An array as PostgreSQL writes it where nothing needs quotes, as in numbers and uuids: psycopg
+    would look at each text, which takes an eighth of what the daemon does for a document.
+    """
+    joined = ",".join(texts)
+    if _PLAIN.fullmatch(joined) and joined.count(",") == len(texts) - 1:
+        return f"{{{joined}}}"
+    return texts
 
 
 def single(name: str, key: Key) -> dict[str, str]:

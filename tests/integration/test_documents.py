@@ -16,7 +16,7 @@ from listener.changes import Key, KeyType
 from listener.config import DocumentConfig
 from listener.documents import DocumentSource, Faulty
 from listener.postgres import Connection
-from listener.rendering import QueryFileError
+from listener.rendering import QueryFileError, arrays
 
 Make = Callable[..., DocumentSource]
 
@@ -324,3 +324,29 @@ def test_one_key_or_many(connection: Connection, make: Make) -> None:
     found = composite.read(connection, pair)
     assert [one.body is None for one in found if isinstance(one, Document)] == [False, True]
     assert found == [one for key in pair for one in composite.read(connection, [key])]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["1", "-2", "0"],
+        ["120a21cf-9097-479e-904a-13dd7198c1dd"],
+        ["a,b", "c"],
+        ["a", "", "b"],
+        [""],
+        [],
+        ["null", "NULL"],
+        ["{a}", "1"],
+        ['"', "\\"],
+        ["1", " 2 "],
+        ["a\n"],
+        ["a\n", "b"],
+        ["\u0660", "é"],
+    ],
+)
+def test_keys_reach_the_query_as_they_are(connection: Connection, texts: list[str]) -> None:
+    """Whatever is in them: short cuts for plain ones must not read others as their syntax."""
+    given = arrays("ids", [(text,) for text in texts], ["text"])
+    for prepare in (False, True):
+        row = connection.execute("SELECT %(ids)s::text[]", given, prepare=prepare).fetchone()
+        assert row == (texts,)
