@@ -34,6 +34,9 @@ _RINGS_APART: Final = 0.02
 _OFTEN: Final = 5
 """Rings within that time, or rows that a poll brings, that make it worth to keep the bell: 250 a
 second. Below that NOTIFY costs little, and is sooner than the next poll."""
+_SELDOM: Final = 10
+"""Polls in a row that bring less, after which it is let go: on a busy machine writers pause for a
+moment, and then thousands of transactions would ring until it is kept again."""
 _MARGIN: Final = timedelta(seconds=0.1)
 """How far the clocks of a server's processors may differ; ticks reach back further."""
 _OPEN_PAGES: Final = 4
@@ -71,6 +74,7 @@ class Polls:
         self._thread = True
         self._ring: Draw | None = None
         self._lease: Lease | None = None
+        self._seldom = 0
         self._wait = _FIRST
         self._polled = 0.0
 
@@ -84,6 +88,7 @@ class Polls:
         self._sweep = self._new_sweep()
         self._ring = None
         self._lease = Lease(connection, self._config.postgres.db_schema)
+        self._seldom = 0
 
     def since(self) -> datetime | None:
         """Where a sweep starts: the watermark, or the start of a load, minus the overlap."""
@@ -197,7 +202,8 @@ class Polls:
         rows = 0
         if since is not None:
             rows = self.scan(since, silent=True, recent=_MARGIN)
-        if self._lease.held and rows < _OFTEN:
+        self._seldom = self._seldom + 1 if rows < _OFTEN else 0
+        if self._lease.held and self._seldom >= _SELDOM:
             # whoever found the bell ringing has its id before we draw ours
             self._lease.end()
             self._begin_ring(self._connection)
