@@ -2,14 +2,17 @@
 
 Results go to results.json, a plot a scenario and a Markdown table; scenarios that were not run keep
 what stands there. The exit status is 0 when all that ran reached its goals, 1 when a goal was
-missed, and 2 when a scenario failed.
+missed (in a quick run none counts), 2 when a scenario failed or nothing could be run, 130 and 143
+when it was stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Sequence
@@ -84,13 +87,47 @@ def _run(stage: Stage, name: str) -> dict[str, Any] | None:
     }
 
 
+class OutputError(Exception):
+    """The results cannot be kept; the message says where and why."""
+
+
+def _earlier(output: Path) -> dict[str, Any]:
+    """The results that stand there, after a look whether new ones can be written, since an hour
+    later would be too late. Raises OutputError.
+    """
+    file = output / "results.json"
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=output):
+            pass
+        found = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    except OSError as error:
+        raise OutputError(
+            f"{error.filename or output}: {error.strerror}: name a folder that may "
+            "be written with --output"
+        ) from error
+    except ValueError as error:
+        raise OutputError(
+            f"{file} is no JSON ({error}): remove it, or name another folder with --output"
+        ) from error
+    if not isinstance(found, dict):
+        raise OutputError(f"{file} is not of this program: remove it, or use --output")
+    return found
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write it whole or not at all."""
+    temporary = file.with_suffix(".part")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(file)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run them; see the module's docstring for the exit status."""
+    """Run them; see the module's docstring for the exit status. Raises OutputError."""
     given = _arguments(arguments)
     names = [name for name in SCENARIOS if not given.names or name in given.names]
     file = given.output / "results.json"
-    given.output.mkdir(parents=True, exist_ok=True)
-    results: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    results = _earlier(given.output)
     failed, missed = [], []
     with stage_of(quick=given.quick, rounds=given.rounds) as stage:
         for name in names:
@@ -101,19 +138,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
             missed += [one["name"] for one in found["figures"] if one["met"] is False]
             results[name] = found
             ordered = {one: results[one] for one in SCENARIOS if one in results}
-            file.write_text(json.dumps(ordered, indent=1) + "\n", "utf-8")
+            _replace(file, json.dumps(ordered, indent=1) + "\n")
             SCENARIOS[name].plot(found, given.output / f"{name}.png")
-            (given.output / "README.md").write_text(report.markdown(ordered), "utf-8")
+            _replace(given.output / "README.md", report.markdown(ordered))
     print(f"{file.parent}: results.json, README.md and plots")
+    counts = " (a quick run: it does not count)" if given.quick else ""
     for name in missed:
-        print(f"goal missed: {name}")
+        print(f"goal missed: {name}{counts}")
     for name in failed:
         print(f"failed: {name}")
-    return 2 if failed else 1 if missed else 0
+    if failed:
+        return 2
+    return 1 if missed and not given.quick else 0
+
+
+def _terminated(number: int, _frame: object) -> None:
+    """Servers, daemons and their folders go as at any other end."""
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         sys.exit(main())
-    except PlaygroundError as error:
-        sys.exit(f"benchmarks: {error}")
+    except (PlaygroundError, OutputError) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("benchmarks: stopped; scenarios that had ended are kept", file=sys.stderr)
+        sys.exit(130)

@@ -87,10 +87,15 @@ class Stage:
             )
             self.postgres.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {ROLE}")
             stack.callback(self.postgres.drop_database, name)
-            stack.callback(self.search.delete_by_prefix, name)
+            stack.callback(self._drop_indexes, name)
             daemons = stack.enter_context(processes_of_a_test())
             self.postgres.execute("CHECKPOINT")
             yield Scene(self, name, folder, daemons, options)
+
+    def _drop_indexes(self, prefix: str) -> None:
+        """Where the server is stopped they go with it: a scenario that is cut short ends so."""
+        with contextlib.suppress(OSError):
+            self.search.delete_by_prefix(prefix)
 
     def _template(self, scale: int) -> str:
         name = _TEMPLATE.format(scale)

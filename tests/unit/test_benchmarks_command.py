@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="only the benchmark draws")
 
-from benchmarks.__main__ import main
+from benchmarks.__main__ import OutputError, main
 from benchmarks.scenarios import SCENARIOS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text("utf-8")
@@ -58,3 +58,16 @@ def test_each_option_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
     _, text = ended(capsys, "--help")
     for option in set(re.findall(r"--[a-z]+", text)) - {"--help"}:
         assert re.search(rf"`[^`\n]*{option}[^`\n]*`", PAGE), option
+
+
+def test_an_output_that_cannot_be_kept_is_refused_at_once(tmp_path: Path) -> None:
+    """Before any server is started: an hour later the results would be lost."""
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"file.*--output"):
+        main(["idle", "--output", str(tmp_path / "file" / "below")])
+    (tmp_path / "results.json").write_text('{"idle": ', "utf-8")
+    with pytest.raises(OutputError, match=r"results\.json is no JSON"):
+        main(["idle", "--output", str(tmp_path)])
+    (tmp_path / "results.json").write_text("[]", "utf-8")
+    with pytest.raises(OutputError, match=r"results\.json is not of this program"):
+        main(["idle", "--output", str(tmp_path)])
