@@ -215,7 +215,7 @@ def _result(
     for poll, found in bells.items():
         for commit, (mine, floor) in found.items():
             name = f"small commits, {commit}, {poll}, doorbell against off, beside daemons"
-            add(Figure(name, "tps", mine, floor))
+            add(Figure(name, "tps", mine, floor, Goal("ratio", ">=", _DOORBELL)))
     for commit, milliseconds in zip(COMMITS, latency, strict=True):
         add(Figure(f"one client, {commit}, a transaction takes", "ms", [milliseconds]))
     return result

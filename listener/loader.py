@@ -118,24 +118,21 @@ class Loader:
         total = kind.source.estimate(connection)
         began = self._began[kind.index]
         part = max(1, self._page_size // _PARTS)
-        most = max(1, min(_PARTS, self._page_size // part) - 1)  # one that is not written down yet
+        most = min(_PARTS, self._page_size // part)
         flying: deque[tuple[Job | None, Load]] = deque()
         asked, told = load, load.documents
         while not load.done:
-            reached = load
-            while flying and (flying[0][0] is None or flying[0][0].finished):
-                _, reached = flying.popleft()
-            # first of all: the pipeline should not wait for a disk
             while not asked.done and len(flying) < most:
                 job, asked = self._next_part(connection, kind, asked, part)
                 flying.append((job, asked))
-            if reached is load:
-                job = flying[0][0]
-                if job is not None and not self._pipeline.wait(job, 1.0) and self._pipeline.crashed:
+            job, reached = flying.popleft()
+            while job is not None and not self._pipeline.wait(job, 1.0):
+                if self._stop.requested or cancelled() or self._pipeline.crashed:
                     raise Stopped("the load was stopped")
-            else:
-                load = reached
-                save(load)
+            while flying and (flying[0][0] is None or flying[0][0].finished):
+                _, reached = flying.popleft()  # one bulk may have answered several
+            load = reached
+            save(load)
             if load.documents - told >= self._page_size or (load.done and load.documents > told):
                 told = load.documents
                 seconds = time.monotonic() - began
