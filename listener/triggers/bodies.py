@@ -129,7 +129,9 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         "pg_notification_queue_usage() >= 0.5" if watch.notify == "rows" else "false"
     )
     everything = keys.everything(one, event)
-    short = "one_journaled" if everything else "one"
+    short = "one"
+    if everything:
+        short = "one_journaled" if watch.notify == "rows" else "one_kept"
     parts["one"] = _part(short, only=keys.only(one, event), **parts)
     body = _fill(
         "changed",

@@ -118,6 +118,7 @@ def test_the_journal(
     rows = [
         (LINK.id, "keys", '[["1","a\\"b"],["2","c"]]'),
         (LINK.id, "reconcile", None),
+        (LINK.id, "of a later version", '[["3","c"]]'),
         (LINK.id, "keys", "not JSON"),
         (LINK.id, "keys", '[["x","y"]]'),
         ("gone.table(id)", "keys", '["1"]'),
@@ -131,7 +132,7 @@ def test_the_journal(
     pages = list(sweep.pages(connection, START))
     keys = [key for one in pages for change in one.changes for key in change.keys]
     assert keys == [("1", 'a"b'), ("2", "c"), ("7",)]
-    assert [lost[0] for one in pages for lost in one.reconcile] == [LINK.id] * 3
+    assert [lost[0] for one in pages for lost in one.reconcile] == [LINK.id] * 4
     assert list(sweep.pages(connection, START)) == []
 
 

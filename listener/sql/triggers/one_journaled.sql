@@ -1,4 +1,4 @@
--- The same, where the journal takes every key: it does so in the query that finds the key.
+-- The same, where the journal takes every key and NOTIFY too: in the query that finds the key.
   INSERT INTO {schema}.journal (updated_at, watch, kind, keys, reason)
   -- First the transaction's id, then the clock: what the watermark's proof needs.
   SELECT {now}, {watch}, 'keys', c.keys, CASE WHEN {unheard} THEN 'unheard' END
@@ -9,6 +9,4 @@
     IF v_same OR NOT FOUND THEN
       RETURN NULL;
     END IF;
-  ELSIF {notify} <> 'rows' THEN{ring}
-    RETURN NULL;
   END IF;
