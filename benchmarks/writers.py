@@ -22,6 +22,7 @@ from benchmarks.writers_variants import (
     Variant,
     databases,
     heard,
+    least,
     tidy,
     without_autovacuum,
 )
@@ -34,6 +35,7 @@ _STATEMENT: Final[dict[Poll, float]] = {"updated_at": 1.6, "journal": 1.35}
 _OFF: Final[dict[Commit, float]] = {"CPU-bound": 0.7, "commit of 1 ms": 0.9}
 _DOORBELL: Final = 0.95
 _UNKEPT: Final = ", nobody keeps the bell"
+_LEAST: Final = ", a trigger that is one INSERT"
 _AS_FRESH: Final = 0.05
 """Seconds between the polls of a daemon that is about as fresh under such a load as by the bell."""
 
@@ -54,6 +56,8 @@ _NOTES: Final = (
     " cores, which is not the triggers' cost), but for the figures that say so. It keeps the"
     " doorbell while the commits are small, by the daemon's own code and as that does when it rings"
     " so often; `nobody keeps the bell` is how it is while no daemon runs.",
+    "A trigger that is one INSERT: into a table like the journal, and nothing more. It has no goal:"
+    " no journal can be cheaper.",
     "Doorbell against off, beside daemons: both index within some hundredths of a second, `off` by"
     f" a fetch_delay of {_AS_FRESH} s. What is compared is the whole, Elasticsearch's work"
     " included.",
@@ -72,7 +76,11 @@ def run(stage: Stage) -> Result:
     rows, seconds = (_QUICK_ROWS, 1) if stage.quick else (_ROWS, _SECONDS)
     samples: Samples = defaultdict(list)
     daemon: tuple[list[float], list[float]] = ([], [])
-    with without_autovacuum(stage), databases(stage, rows) as scenes:
+    with (
+        without_autovacuum(stage),
+        least(stage, rows) as one_insert,
+        databases(stage, rows) as scenes,
+    ):
         data = copied(rows)
         for variant, scene in scenes.items():
             if not stage.quick:  # the first round starts with tables that are like the later ones
@@ -88,6 +96,11 @@ def run(stage: Stage) -> Result:
                         _small(scene, variant, rows, seconds, samples, how=_UNKEPT)
                 with heard(scene, keep=rings):
                     _small(scene, variant, rows, seconds, samples)
+                if variant is None:
+                    tidy(one_insert)
+                    for commit in COMMITS:
+                        tps = small(one_insert, rows, seconds, commit, sets=False)
+                        samples[commit + _LEAST, None, False].append(tps)
         latency = [
             1000 / small(scenes[None], rows, min(seconds, 2), commit, sets=False, clients=1)
             for commit in COMMITS
@@ -201,6 +214,8 @@ def _result(
             goal = Goal("ratio", ">=", _OFF[commit]) if variant.notify == "off" else None
             mine, floor = samples[commit, variant, sets], samples[commit, None, sets]
             add(Figure(f"small commits, {commit}, {variant.label}", "tps", mine, floor, goal))
+        mine, floor = samples[commit + _LEAST, None, False], samples[commit, None, False]
+        add(Figure(f"small commits, {commit}{_LEAST}", "tps", mine, floor))
         for poll in POLLS:
             mine, floor = (
                 samples[commit, Variant(poll, notify), _SETS[poll]]

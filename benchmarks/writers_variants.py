@@ -39,6 +39,26 @@ _TABLE: Final = """
     SELECT md5(n::text)::uuid, 'Item number ' || n, repeat('a description ', 5), n % 100 / 10.0
     FROM generate_series(1, {rows}) AS n;
 """
+# The least that a journal of changes costs: one INSERT, without regard to faults or moved keys.
+_LEAST: Final = """
+    CREATE SCHEMA listener;
+    CREATE TABLE listener.journal (
+        id bigint GENERATED ALWAYS AS IDENTITY (CACHE 100),
+        updated_at timestamptz NOT NULL,
+        watch text NOT NULL,
+        keys text,
+        PRIMARY KEY (updated_at, id)
+    );
+    CREATE FUNCTION listener.note() RETURNS trigger LANGUAGE plpgsql AS $note$
+        BEGIN
+            INSERT INTO listener.journal (updated_at, watch, keys)
+            SELECT clock_timestamp(), 'shop.item(id)', n.id::text FROM new_rows AS n;
+            RETURN NULL;
+        END
+    $note$;
+    CREATE TRIGGER note AFTER UPDATE ON shop.item REFERENCING NEW TABLE AS new_rows
+        FOR EACH STATEMENT EXECUTE FUNCTION listener.note();
+"""
 _QUERY: Final = """
     SELECT i.id, json_build_object('title', i.title, 'rating', i.rating) AS document
     FROM shop.item AS i
@@ -81,6 +101,15 @@ def databases(stage: Stage, rows: int) -> Iterator[dict[Variant | None, Scene]]:
                 _install(scene, variant)
             found[variant] = scene
         yield found
+
+
+@contextlib.contextmanager
+def least(stage: Stage, rows: int) -> Iterator[Scene]:
+    """One more database, where a trigger does one INSERT and no more."""
+    with stage.scene() as scene:
+        scene.sql(_TABLE.format(rows=rows))
+        scene.sql(_LEAST)
+        yield scene
 
 
 def _install(scene: Scene, variant: Variant) -> None:
