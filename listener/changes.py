@@ -217,7 +217,7 @@ def key_of_id(text: str, types: Sequence[KeyType]) -> Key:
 
 def sendable(doc_id: str) -> bool:
     """Whether Elasticsearch takes this `_id`: not empty, at most 512 bytes."""
-    return 0 < len(doc_id.encode()) <= MAX_ID_BYTES
+    return 0 < len(doc_id) <= MAX_ID_BYTES // 4 or 0 < len(doc_id.encode()) <= MAX_ID_BYTES
 
 
 def merge_watches(watches: Iterable[Watch]) -> tuple[Watch, ...]:

@@ -399,7 +399,11 @@ class Pipeline:
                 connection.execute(sqlfiles.load("documents/flush"))
         good: list[Document] = []
         parking = self._shared.parking
+        documents = [one for one in read if isinstance(one, Document) and sendable(one.id)]
         with self._lock:
+            if documents and len(documents) == len(read):
+                parking.readable()
+                good, read = documents, []
             for one in read:
                 if isinstance(one, Faulty):
                     self._put_aside(batch, one)
@@ -433,6 +437,9 @@ class Pipeline:
         self._gatherer.measured(batch.document, sum(sizes) / len(sizes))
         part: list[Document] = []
         room = self._shared.room
+        if sum(sizes) <= room:
+            self._dispatch(batch, documents)
+            return
         for one, size in zip(documents, sizes, strict=True):
             if part and size > room:
                 self._dispatch(batch, part)
@@ -442,7 +449,9 @@ class Pipeline:
         self._dispatch(batch, part)
 
     def _dispatch(self, batch: Batch, documents: list[Document]) -> None:
-        items = {one.key: batch.items[one.key] for one in documents}
+        items = batch.items
+        if len(documents) < len(items):
+            items = {one.key: items[one.key] for one in documents}
         self._senders.dispatch(
             Batch(
                 batch.document,

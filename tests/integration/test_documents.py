@@ -143,6 +143,38 @@ def test_null_and_double_documents_are_faults(connection: Connection, make: Make
     assert "two rows" in second.reason
 
 
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        ("(2, NULL)", "NULL as the document"),
+        ("(2, '{}'), (2, '{\"a\":1}')", "two rows"),
+        ("(2, '[1]')", "no object"),
+        ("(2, '\"{}\"')", "no object"),
+    ],
+)
+def test_one_odd_row_among_good_ones(
+    connection: Connection, make: Make, odd: str, reason: str
+) -> None:
+    """It alone is put aside; a row that is not there is deleted."""
+    source = make(
+        f"SELECT n AS id, t::json AS document FROM (VALUES (1, '{{}}'), {odd}, (3, '{{}}'), "
+        "(4, '{}')) AS v(n, t) WHERE n = ANY(%(ids)s)"
+    )
+    found = source.read(connection, keys(1, 2, 3, 4, 5))
+    assert [one.key for one in found] == keys(1, 2, 3, 4, 5)
+    bodies = [one.body for one in found if isinstance(one, Document)]
+    assert bodies == [b"{}", b"{}", b"{}", None]
+    [faulty] = [one for one in found if isinstance(one, Faulty)]
+    assert reason in faulty.reason
+    assert faulty.key == keys(2)[0]
+
+
+def test_space_before_a_document_is_no_fault(connection: Connection, make: Make) -> None:
+    """`json` keeps what the query wrote."""
+    source = make("SELECT n AS id, ' {}'::json AS document FROM unnest(%(ids)s) AS n")
+    assert source.read(connection, keys(7)) == [Document(("7",), "7", b" {}")]
+
+
 def test_a_query_that_forgets_its_ids_is_refused(connection: Connection, make: Make) -> None:
     """It would return, and delete, what nobody asked for."""
     with pytest.raises(QueryFileError, match=r"does not use %\(ids\)s"):
