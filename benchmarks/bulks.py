@@ -174,7 +174,9 @@ def run_floor(scene: Scene, ask: Ask, index: str, version: int, documents: int) 
         # its last answer follows its last operation, so little silence is enough
         seen = settle(ask, index, since, documents, quiet=0.1, at_look=alive)
         told = json.loads(process.communicate(timeout=60)[0])
-        ask("POST", f"/{index}/_refresh")
+        status, answer = ask("POST", f"/{index}/_refresh")
+        if status != 200:
+            raise RuntimeError(f"{index} was not refreshed: {answer}")
     finally:
         process.kill()
         process.wait()

@@ -45,7 +45,7 @@ class _Size:
     cascade_apart: float
 
 
-_FULL: Final = _Size(40, single=500, near=200, stream=800, busy=100, cascades=20, cascade_apart=1.0)
+_FULL: Final = _Size(40, single=500, near=500, stream=800, busy=100, cascades=20, cascade_apart=1.0)
 _QUICK: Final = _Size(2, single=5, near=8, stream=20, busy=2, cascades=2, cascade_apart=0.2)
 
 

@@ -161,6 +161,8 @@ def _result(loads: list[_Load], floors: list[Floor]) -> Result:
             ),
         ],
         notes=[
+            f"The first {_UNCOUNTED} rounds do not count (a quick run has none): Elasticsearch's "
+            "virtual machine compiles in them.",
             f"{floors[0].documents:,} documents of {size:.0f} bytes with their action lines. "
             "Documents a second count from the first operation that was seen in the index's "
             f"counters to the last one, looked at every {LOOK * 1000:.0f} ms, for listener and "

@@ -22,7 +22,7 @@ _HEAD: Final = """\
 # Results
 
 Written by `make bench`. [The page about the benchmark](../benchmarks.md) says how it is run and how
-these tables are read; `results.json` has every round, and the samples.
+these tables are read; `results.json` has every round.
 """
 
 

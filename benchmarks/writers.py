@@ -85,6 +85,8 @@ def run(stage: Stage) -> Result:
         for variant, scene in scenes.items():
             if not stage.quick:  # the first round starts with tables that are like the later ones
                 _large(scene, variant, data, defaultdict(list))
+        if not stage.quick:
+            _large(one_insert, None, data, defaultdict(list))
         for turn in range(stage.rounds):
             stage.say(f"round {turn + 1} of {stage.rounds}")
             order = list(scenes.items())
@@ -97,10 +99,9 @@ def run(stage: Stage) -> Result:
                 with heard(scene, keep=rings):
                     _small(scene, variant, rows, seconds, samples)
                 if variant is None:
-                    tidy(one_insert)
-                    for commit in COMMITS:
-                        tps = small(one_insert, rows, seconds, commit, sets=False)
-                        samples[commit + _LEAST, None, False].append(tps)
+                    with heard(one_insert):
+                        _large(one_insert, None, data, defaultdict(list))
+                        _small(one_insert, None, rows, seconds, samples, how=_LEAST)
         latency = [
             1000 / small(scenes[None], rows, min(seconds, 2), commit, sets=False, clients=1)
             for commit in COMMITS

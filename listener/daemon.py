@@ -32,7 +32,7 @@ from listener.control import ControlDocument
 from listener.guard import GaveUp
 from listener.history import ForeignState, refuse_foreign
 from listener.indexes import IndexError_
-from listener.lifecycle import Stop, Stopped, rare_collections, wait_any
+from listener.lifecycle import Stop, Stopped, wait_any
 from listener.loader import AliasTaken
 from listener.notifications import AlreadyActive, Pooled
 from listener.observations import Observe
@@ -110,7 +110,6 @@ class Daemon:
 
     def run(self) -> Status:
         """Work until done or stopped. Returns when everything has stopped."""
-        rare_collections()
         mode = "full load" if self._force else "once" if self._once else "daemon"
         self._observe(observations.Started(__version__, self._config.pipeline, mode))
         status = self._outcome(self._work)

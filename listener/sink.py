@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 import time
@@ -151,6 +152,10 @@ def send(
             verdicts = (_DONE,) * len(documents)
         else:
             verdicts = verdicts_of(answer, documents, targets, version)
+    if not taken:
+        # an error of the client and the frame it comes from refer to each other, and the frame to
+        # the body: an outage would keep one for each try (measured: 170 MB after 60 tries of 1 MB)
+        gc.collect(1)
     return Sent(verdicts, time.monotonic() - started, len(body), taken=taken, lost=lost)
 
 

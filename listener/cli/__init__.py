@@ -14,7 +14,7 @@ from listener import __version__
 from listener.cli import check, health, kibana, load, parked, run, verify
 from listener.cli import triggers as triggers_command
 from listener.config import Config
-from listener.lifecycle import Stop, one_heap, stop_on_signals
+from listener.lifecycle import Stop, one_heap, rare_collections, stop_on_signals
 from listener.observations import Log
 from listener.settings import ConfigError, config_path
 from listener.settings import load as load_config
@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     one_heap()
+    rare_collections()
     top = parser()
     given = top.parse_args(arguments)
     if given.once and given.command not in (None, "run"):

@@ -62,7 +62,7 @@ def install(
 
     Raises TriggerError (what is wrong, or who held a lock for longer than `patience` seconds) and
     Stopped. Steps that were carried out stay: the next call goes on from there. `hurry`: what is
-    for speed alone is only told of where somebody's transaction is in its way.
+    for speed alone, indexes, is only told of where somebody's transaction is in its way.
     """
     work = _Work(conn, observe, stop, patience, hurry=hurry)
     postponed: list[str] = []
@@ -80,7 +80,7 @@ def install(
     if postponed and not hurry:
         raise TriggerError(*postponed)
     for one in postponed:
-        observe(CheckWarning(one, "slower without it: `listener triggers install`"))
+        observe(CheckWarning(one, "polls are slow without it: `listener triggers install`"))
     return work.statements
 
 

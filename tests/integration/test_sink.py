@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from listener.control import ControlDocument
 from listener.indexes import IndexError_, Indexes, content_hash, read_config
 from listener.sink import Sent, Target, Versions, send, write_alias
 from playground.search import SearchServer
+from playground.system import free_port
 
 MAPPING = {"mappings": {"dynamic": "strict", "properties": {"n": {"type": "integer"}}}}
 
@@ -249,3 +252,26 @@ def test_a_file_that_is_no_index_config(file: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(IndexError_, match=r"index_config\.json"):
         read_config(file)
+
+
+class Traced(list[Document]):
+    """A list that tells when it is gone."""
+
+
+def test_a_failed_try_is_not_kept_in_memory() -> None:
+    """An outage of hours has thousands of them, and no cycle is looked for that often."""
+    client = elastic.connect(
+        ElasticsearchConfig.model_validate({"urls": [f"http://127.0.0.1:{free_port()}"]})
+    )
+    gc.collect()
+    gc.disable()
+    try:
+        documents = Traced([document("1", {"n": 1})])
+        gone = weakref.ref(documents)
+        sent = send(client, documents, [Target("nowhere.w1")], 1)
+        del documents
+        assert sent.verdicts[0].outcome is Outcome.RETRY
+        assert gone() is None
+    finally:
+        gc.enable()
+        client.close()

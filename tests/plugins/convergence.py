@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -138,10 +138,6 @@ def _id(text: str, *, composite: bool) -> Id:
 # -- the index -------------------------------------------------------------------------------------
 
 
-_NO_ROOM: Final = 429
-_ROOM_WITHIN: Final = 20.0
-
-
 class _Refused(Exception):
     """An answer that is none."""
 
@@ -167,19 +163,6 @@ def _indexed(url: str, alias: str, *, composite: bool) -> Iterator[tuple[Id, Any
 
 
 def _ask(url: str, method: str, path: str, body: object = None) -> Any:
-    """The answer. Where the server has no room (429: its heap is full of garbage), ask again."""
-    until, pause = time.monotonic() + _ROOM_WITHIN, Event()
-    while True:
-        status, raw = _asked(url, method, path, body)
-        if status != _NO_ROOM or time.monotonic() > until:
-            break
-        pause.wait(0.2)
-    if status >= 300:
-        raise _Refused(f"{method} {path}: {status} {raw[:200]!r}")
-    return json.loads(raw)
-
-
-def _asked(url: str, method: str, path: str, body: object) -> tuple[int, bytes]:
     place = urlsplit(url)
     connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=20)
     try:
@@ -189,4 +172,6 @@ def _asked(url: str, method: str, path: str, body: object) -> tuple[int, bytes]:
         raw = answer.read()
     finally:
         connection.close()
-    return answer.status, raw
+    if answer.status >= 300:
+        raise _Refused(f"{method} {path}: {answer.status} {raw[:200]!r}")
+    return json.loads(raw)

@@ -9,7 +9,6 @@ SELECT c.relname, c.relpersistence::pg_catalog.text,
            AND coalesce(pg_catalog.has_table_privilege(c.oid, 'SELECT'), false)
 FROM pg_catalog.pg_namespace AS n
 LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid
-    AND (c.relkind IN ('r', 'p', 'v', 'm', 'f')
-         OR c.relname IN ('journal_updated_at_id', 'journal_pkey', 'lost'))
+    AND (c.relkind IN ('r', 'p', 'v', 'm', 'f') OR c.relname IN ('journal_updated_at_id', 'lost'))
 WHERE n.nspname = %(schema)s
 ORDER BY c.relname
