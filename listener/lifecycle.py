@@ -147,8 +147,7 @@ def one_heap() -> None:
 
 def rare_collections() -> None:
     """Collect cycles seldom, and never look at what the start has made: a load makes hundreds of
-    thousands of tuples, none in a cycle (measured: a tenth of the daemon's CPU for each document).
+    thousands of tuples, none of them in a cycle. What makes large cycles collects them (`sink`).
     """
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # without a collection before it: that takes longer than `health` should
     gc.set_threshold(_COLLECT_AFTER, 20, 10)

@@ -5,8 +5,8 @@ CREATE TABLE IF NOT EXISTS {schema}.meta (
     nonce uuid NOT NULL,
     pruned_below timestamptz NOT NULL
 );
--- Every writer pays for its one row here: one index, and no CHECK, which costs a statement of one row
--- a sixth of the trigger's time; who reads a kind that is neither 'keys' nor 'reconcile' reconciles.
+-- Every writer pays for its one row here: one index, and no CHECK, whose text PostgreSQL parses at
+-- each statement; who reads a kind that is neither 'keys' nor 'reconcile' reconciles.
 -- The key is there for publications of all tables too: without one, they would refuse to prune.
 CREATE TABLE IF NOT EXISTS {schema}.journal (
     id bigint GENERATED ALWAYS AS IDENTITY (CACHE 100),
