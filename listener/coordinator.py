@@ -258,6 +258,7 @@ class Coordinator:
             for number, current in enumerate(plan.current):
                 self._fence.current[number] = current.name if current else None
                 self._fence.lenient[number] = current.lenient if current else False
+            self._fence.resumed = {one.resume.physical for one in plan.plans if one.resume}
             self._pipeline.renew()
             self._fence.raise_generation()
             self._inbox.fenced = False  # verdicts on the generation before

@@ -60,6 +60,8 @@ class Fence:
         self.current: list[str | None] = [None for _ in names]
         self.loading: list[str | None] = [None for _ in names]
         self.lenient: list[bool] = [False for _ in names]
+        self.resumed: set[str] = set()
+        """Indexes of loads that this session goes on with; those of others are given up."""
 
     def raise_generation(self) -> None:
         """Take the next generation and swap the write aliases, before its first write."""
@@ -105,13 +107,23 @@ class Fence:
         return max(found)
 
     def _clear_away(self) -> None:
-        """What is left of indexes that were deleted behind our back, or made unheard."""
+        """What is left of indexes that were deleted behind our back or made unheard, and of loads
+        that were given up: with the write alias goes what tells their index from a former one."""
         for number, name in enumerate(self._names):
+            self._drop_given_up(name)
             self._indexes.drop_strays(name)
             self._indexes.drop_unborn(name)
             place = self.loading[number]
             if place is not None and self._indexes.get(place) is None:
                 self.loading[number] = None  # it takes no alias; its load begins anew
+
+    def _drop_given_up(self, name: str) -> None:
+        ours = _owned(name)
+        for alias, places in self._indexes.aliases(f"{name}.l*").items():
+            match = ours.match(alias)
+            if match and int(match.group(1)) < self._versions.generation:
+                for place in set(places) - self.resumed:
+                    self._indexes.drop_if_unused(place, name)
 
     def point(self, swap: tuple[str, str] | None = None) -> None:
         """Point the write aliases to current and loading indexes, in one call.

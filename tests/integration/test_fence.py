@@ -14,7 +14,7 @@ import pytest
 from listener import elastic
 from listener.config import ElasticsearchConfig
 from listener.control import ControlDocument
-from listener.fence import Fence
+from listener.fence import Fence, FencedOut
 from listener.indexes import Indexes, read_config
 from listener.observations import Observation
 from listener.pipeline import Pipeline
@@ -129,3 +129,35 @@ def test_aliases_that_change_between_the_look_and_the_call(
     monkeypatch.setattr(indexes, "update_aliases", beaten)
     one.renew()
     assert indexes.aliases(f"{index_prefix}.*") == {f"{index_prefix}.w2": [f"{index_prefix}-old"]}
+
+
+def test_a_load_that_was_given_up_and_one_of_a_higher_generation(
+    client: elastic.Client,
+    indexes: Indexes,
+    index_prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The index of the one goes with its write alias, that of the other and a resumed one stay."""
+    config = read_config(tmp_path / "index_config.json")
+    given_up, resumed, others = (f"{index_prefix}-{name}" for name in ("up", "resumed", "others"))
+    one = fence(client, indexes, index_prefix)
+    one.raise_generation()
+    one.resumed = {resumed}
+    raise_generation = ControlDocument.raise_generation
+
+    def overtaken(control: ControlDocument, above: int) -> Any:
+        raised = raise_generation(control, above)
+        for name, generation in ((given_up, 1), (resumed, 1), (others, raised.generation + 1)):
+            indexes.create(name, config, "abcd")
+            alias = f"{index_prefix}.l{generation}"
+            indexes.update_aliases([{"add": {"index": name, "alias": alias}}])
+            client.index(index=name, document={}, refresh=True)
+        return raised
+
+    monkeypatch.setattr(ControlDocument, "raise_generation", overtaken)
+    with pytest.raises(FencedOut):
+        one.raise_generation()
+    assert indexes.get(given_up) is None
+    assert indexes.get(resumed) is not None
+    assert indexes.get(others) is not None

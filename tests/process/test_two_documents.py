@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from playground.proxy import TcpProxy
 from tests.process.scene import Scene
 
 INDEX = """{"mappings": {"dynamic": "strict", "properties": {
@@ -58,4 +59,28 @@ def test_a_query_that_fails_holds_its_own_document(scene: Scene, tmp_path: Path)
     daemon.wait_for("recovered", after=held)
     scene.wait_converged()
     daemon.stop()
+    scene.assert_converged()
+
+
+def test_a_load_that_is_killed_before_the_first_page_of_the_second(
+    scene: Scene, tmp_path: Path
+) -> None:
+    """Its index has live changes by then and no page: nothing is left of it beside the next one."""
+    persons = add_persons(scene, tmp_path)
+    with TcpProxy("127.0.0.1", scene.search.port) as proxy:
+        scene.set(elasticsearch={"urls": [f"http://127.0.0.1:{proxy.port}"]}, page_size=8)
+        proxy.delay = 0.05
+        daemon = scene.start()
+        daemon.wait_for("load_progress", index=scene.index)
+        scene.sql("UPDATE content.person SET full_name = 'Live' WHERE id = md5('person 1')::uuid")
+        daemon.wait_for("indexed", index=persons, written=1)
+        daemon.kill()
+        [begun] = [one["physical"] for one in daemon.found("load_started", index=persons)]
+        assert not daemon.found("load_progress", index=persons), "too fast for this test"
+        assert persons not in [load["index"] for load in scene.state["loads"]]
+        proxy.delay = 0
+        again = scene.serve()
+        assert scene.behind(persons) != [begun]
+        assert sorted(scene.request("GET", f"/{persons}-*")) == scene.behind(persons)
+        again.stop()
     scene.assert_converged()
