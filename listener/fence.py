@@ -6,7 +6,6 @@ write through an alias that is gone: every write of it is refused.
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,17 +14,13 @@ import elasticsearch
 
 from listener import observations
 from listener.control import ControlDocument
-from listener.indexes import Indexes
+from listener.indexes import Indexes, owned
 from listener.observations import Observe
 from listener.pipeline import Pipeline
 from listener.sink import Target, Versions, write_alias
 
 _TRIES: Final = 5
 """How often aliases are read anew where a call found others than it had read."""
-
-
-def _owned(name: str) -> re.Pattern[str]:
-    return re.compile(re.escape(name) + r"\.[wl](\d+)\Z")
 
 
 def _removal(index: str, alias: str) -> dict[str, Any]:
@@ -99,7 +94,7 @@ class Fence:
         """The highest generation that owns a write alias of ours."""
         found = [0]
         for name in self._names:
-            ours = _owned(name)
+            ours = owned(name)
             for alias in self._indexes.aliases(f"{name}.*"):
                 match = ours.match(alias)
                 if match:
@@ -118,12 +113,13 @@ class Fence:
                 self.loading[number] = None  # it takes no alias; its load begins anew
 
     def _drop_given_up(self, name: str) -> None:
-        ours = _owned(name)
+        ours = owned(name)
         for alias, places in self._indexes.aliases(f"{name}.l*").items():
             match = ours.match(alias)
             if match and int(match.group(1)) < self._versions.generation:
                 for place in set(places) - self.resumed:
-                    self._indexes.drop_if_unused(place, name)
+                    if not self._indexes.drop_if_unused(place, name):
+                        self._observe(observations.OldIndexKept(name, place))
 
     def point(self, swap: tuple[str, str] | None = None) -> None:
         """Point the write aliases to current and loading indexes, in one call.
@@ -172,7 +168,7 @@ class Fence:
                 write_alias(name, generation): self.current[number],
                 write_alias(name, generation, loading=True): self.loading[number],
             }
-            ours = _owned(name)
+            ours = owned(name)
             for alias, places in self._indexes.aliases(f"{name}.*").items():
                 match = ours.match(alias)
                 if not match:

@@ -89,6 +89,11 @@ def read_config(path: Path) -> IndexConfig:
     return IndexConfig(flat, mappings, replicas, refresh)
 
 
+def owned(alias: str) -> re.Pattern[str]:
+    """The names of our write aliases of this alias; the group is the generation."""
+    return re.compile(re.escape(alias) + r"\.[wl](\d+)\Z")
+
+
 def content_hash(config: IndexConfig, *texts: str) -> str:
     """Eight hex digits that change whenever the mapping, the settings or a query file does."""
     whole = json.dumps(
@@ -235,22 +240,31 @@ class Indexes:
         """Whether this name is an index, not an alias."""
         return self.get(name) is not None
 
-    def drop_if_unused(self, name: str, alias: str) -> None:
-        """Delete an index of ours that only write aliases point to."""
+    def drop_if_unused(self, name: str, alias: str) -> bool:
+        """Delete an index of ours that only write aliases point to; whether it may be deleted.
+
+        Where the server refuses that (a snapshot is under way, a right is missing) it stays.
+        """
         found = self.get(name)
         if found is None or found.pipeline != self._pipeline:
-            return
+            return True
         answer = self._client.indices.get_alias(index=name).body
-        aliases = answer.get(name, {}).get("aliases", {})
-        if all(one.startswith((f"{alias}.w", f"{alias}.l")) for one in aliases):
-            self._client.indices.delete(index=name)
+        ours = owned(alias)
+        if all(ours.match(one) for one in answer.get(name, {}).get("aliases", {})):
+            try:
+                self._client.indices.delete(index=name)
+            except elasticsearch.NotFoundError:
+                return True
+            except (elasticsearch.BadRequestError, elasticsearch.AuthorizationException):
+                return False
+        return True
 
     def drop_strays(self, alias: str) -> None:
         """Delete empty indexes that bear the name of a write alias.
 
         OpenSearch makes one for a delete that comes after our index and its aliases are gone.
         """
-        ours = re.compile(re.escape(alias) + r"\.[wl]\d+\Z")
+        ours = owned(alias)
         for name in self._client.indices.get(index=f"{alias}.*", expand_wildcards="all").body:
             if ours.match(name):
                 self._drop_if_empty(name)

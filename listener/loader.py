@@ -18,7 +18,7 @@ from typing import Final
 from listener import observations, postgres
 from listener.documents import DocumentSource
 from listener.fence import Fence
-from listener.indexes import IndexConfig, Indexes
+from listener.indexes import IndexConfig, Indexes, owned
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
 from listener.observations import Observe
@@ -96,9 +96,11 @@ class Loader:
     def _drop_unfinished(self, kind: Kind) -> None:
         """Remove indexes of loads that were given up: ours, fed by us, behind no alias of users."""
         aliases = self._indexes.aliases(f"{kind.index}.l*")
-        for names in aliases.values():
-            for name in names:
-                self._indexes.drop_if_unused(name, kind.index)
+        ours = owned(kind.index)
+        for alias, names in aliases.items():
+            for name in names if ours.match(alias) else ():
+                if not self._indexes.drop_if_unused(name, kind.index):
+                    self._observe(observations.OldIndexKept(kind.index, name))
         if self._fence.loading[kind.number] is not None:
             self._fence.loading[kind.number] = None
 

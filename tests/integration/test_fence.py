@@ -141,6 +141,10 @@ def test_a_load_that_was_given_up_and_one_of_a_higher_generation(
     """The index of the one goes with its write alias, that of the other and a resumed one stay."""
     config = read_config(tmp_path / "index_config.json")
     given_up, resumed, others = (f"{index_prefix}-{name}" for name in ("up", "resumed", "others"))
+    former = f"{index_prefix}-new"  # a person keeps it
+    indexes.update_aliases([{"add": {"index": former, "alias": f"{index_prefix}.last"}}])
+    indexes.update_aliases([{"remove": {"index": former, "alias": f"users-{former}"}}])
+    client.index(index=former, document={}, refresh=True)
     one = fence(client, indexes, index_prefix)
     one.raise_generation()
     one.resumed = {resumed}
@@ -161,3 +165,4 @@ def test_a_load_that_was_given_up_and_one_of_a_higher_generation(
     assert indexes.get(given_up) is None
     assert indexes.get(resumed) is not None
     assert indexes.get(others) is not None
+    assert indexes.get(former) is not None

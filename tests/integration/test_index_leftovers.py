@@ -85,3 +85,29 @@ def test_an_index_by_the_name_of_a_write_alias(leftovers: Leftovers) -> None:
         leftovers.client.indices.create(index=name)
     leftovers.client.index(index=full, document={"n": 1})
     assert leftovers.clear() == {full, f"{alias}.w7a", f"{alias}.x7"}
+
+
+def test_an_index_that_somebody_else_has_an_alias_for(leftovers: Leftovers) -> None:
+    """His may begin as a write alias does; only ours do not count."""
+    indexes = Indexes(leftovers.client, "ours")
+    alias = leftovers.alias
+    his, ours = leftovers.made("his"), leftovers.made("ours")
+    for index, name in ((his, "live"), (his, "w7a"), (his, "l7"), (ours, "l7"), (ours, "w6")):
+        leftovers.client.indices.put_alias(index=index, name=f"{alias}.{name}")
+    assert indexes.drop_if_unused(his, alias)
+    assert indexes.drop_if_unused(ours, alias)
+    assert indexes.get(his) is not None
+    assert indexes.get(ours) is None
+    assert indexes.drop_if_unused(ours, alias)
+
+
+def test_a_deletion_that_is_refused(leftovers: Leftovers) -> None:
+    """As while a snapshot is made: it is said, and the index stays."""
+    name = leftovers.made("kept")
+    cluster = leftovers.client.cluster
+    cluster.put_settings(persistent={"cluster.blocks.read_only": True})
+    try:
+        assert not Indexes(leftovers.client, "ours").drop_if_unused(name, leftovers.alias)
+    finally:
+        cluster.put_settings(persistent={"cluster.blocks.read_only": None})
+    assert Indexes(leftovers.client, "ours").drop_if_unused(name, leftovers.alias)
