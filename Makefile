@@ -28,7 +28,7 @@ test: $(STAMP) servers ## formatting, lint, types, layers, then all tests with c
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile
 	$(BIN)/coverage combine --quiet
 	@rm -f .coverage.* # of a daemon that a test killed while it was writing
 	$(BIN)/coverage report

@@ -98,7 +98,8 @@ def test_payloads_that_are_not_ours(odd: Served) -> None:
     assert ignored(daemon) == before + len(NOT_OURS)
     watermark_passes(scene, daemon)
     told = {one.event for one in daemon.records[mark:]}
-    assert told <= {"bad_payload", "watermark_moved"}, daemon.log
+    # a refresh may be left from what came before
+    assert told <= {"bad_payload", "watermark_moved", "refreshed"}, daemon.log
     scene.sql("UPDATE odd.thing SET tag = 'after all' WHERE id = 'thing 1'")
     scene.wait_converged()
     assert daemon.running

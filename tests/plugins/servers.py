@@ -45,8 +45,9 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def search_server() -> Iterator[SearchServer]:
     """A running Elasticsearch, shared by all tests."""
-    # the quick compiler only: half the time of a start, and no benchmark runs here
-    server = SearchServer(_SEARCH, jvm_options=["-XX:TieredStopAtLevel=1"])
+    # the quick compiler only: half the time of a start, and no benchmark runs here. With half of
+    # this heap some hundred tests leave so much in it that requests are answered with 429
+    server = SearchServer(_SEARCH, heap="1g", jvm_options=["-XX:TieredStopAtLevel=1"])
     try:
         server.start()
         yield server
