@@ -9,13 +9,16 @@ when it was stopped by Ctrl-C or SIGTERM.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import hashlib
 import json
+import os
 import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +28,8 @@ import pytest
 from benchmarks import machine, report
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.stage import Stage, stage_of
-from playground.system import PlaygroundError
+from playground.system import FileLock, PlaygroundError
+from tests.plugins.daemon import PROJECT
 
 _DOCS: Final = Path("docs", "benchmarks")
 _QUICK: Final = Path(".playground", "benchmarks")
@@ -56,7 +60,7 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     if given.rounds is not None and given.rounds < 1:
         parser.error(f"--rounds {given.rounds}: at least 1")
     given.rounds = given.rounds or (1 if given.quick else 5)
-    given.output = given.output or (_QUICK if given.quick else _DOCS)
+    given.output = given.output or PROJECT / (_QUICK if given.quick else _DOCS)
     return given
 
 
@@ -91,27 +95,54 @@ class OutputError(Exception):
     """The results cannot be kept; the message says where and why."""
 
 
-def _earlier(output: Path) -> dict[str, Any]:
-    """The results that stand there, after a look whether new ones can be written, since an hour
-    later would be too late. Raises OutputError.
+@contextlib.contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """Look whether results can be written there, since an hour later would be too late, and keep
+    other benchmarks from it. Raises OutputError.
     """
-    file = output / "results.json"
     try:
         output.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=output):
             pass
-        found = json.loads(file.read_text("utf-8")) if file.exists() else {}
     except OSError as error:
         raise OutputError(
             f"{error.filename or output}: {error.strerror}: name a folder that may "
             "be written with --output"
         ) from error
+    key = hashlib.sha256(os.fsencode(output.resolve())).hexdigest()[:12]
+    lock = FileLock(Path(tempfile.gettempdir(), f"listener-bench-{key}.lock"))
+    if not lock.acquire(wait=False):
+        raise OutputError(
+            f"another benchmark writes to {output}: wait for its end, since each would also "
+            "measure the other"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _earlier(output: Path) -> dict[str, Any]:
+    """The results that stand there. Raises OutputError where they are none of this version."""
+    file = output / "results.json"
+    try:
+        found = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    except OSError as error:
+        raise OutputError(f"{file}: {error.strerror}: name another folder with --output") from error
     except ValueError as error:
         raise OutputError(
             f"{file} is no JSON ({error}): remove it, or name another folder with --output"
         ) from error
     if not isinstance(found, dict):
         raise OutputError(f"{file} is not of this program: remove it, or use --output")
+    for name, entry in found.items():
+        try:
+            report.markdown({name: entry})
+        except Exception as error:
+            raise OutputError(
+                f"{file}: {name!r} is no result of this version ({type(error).__name__}: {error}): "
+                "remove it there, or name another folder with --output"
+            ) from error
     return found
 
 
@@ -127,9 +158,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _arguments(arguments)
     names = [name for name in SCENARIOS if not given.names or name in given.names]
     file = given.output / "results.json"
-    results = _earlier(given.output)
     failed, missed = [], []
-    with stage_of(quick=given.quick, rounds=given.rounds) as stage:
+    machine.commit()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_alone(given.output))
+        results = _earlier(given.output)
+        stage = stack.enter_context(stage_of(quick=given.quick, rounds=given.rounds))
         for name in names:
             found = _run(stage, name)
             if found is None:

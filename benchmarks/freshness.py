@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from benchmarks import freshness_plot
-from benchmarks.freshness_edits import cascades
+from benchmarks.freshness_edits import cascades, told
 from benchmarks.freshness_targets import Target, Targets, answer_of, pipes, process, targets_of
 from benchmarks.freshness_watch import Watcher
 from benchmarks.results import Figure, Goal, Result, percentile, percentiles
@@ -40,13 +40,35 @@ class _Size:
     single: int
     near: int
     stream: int
+    searched: int
     busy: int
+    busy_apart: float
     cascades: int
     cascade_apart: float
 
 
-_FULL: Final = _Size(40, single=500, near=500, stream=800, busy=100, cascades=20, cascade_apart=1.0)
-_QUICK: Final = _Size(2, single=5, near=8, stream=20, busy=2, cascades=2, cascade_apart=0.2)
+_FULL: Final = _Size(
+    40,
+    single=500,
+    near=500,
+    stream=800,
+    searched=400,
+    busy=500,
+    busy_apart=0.4,
+    cascades=20,
+    cascade_apart=2.0,
+)
+_QUICK: Final = _Size(
+    2,
+    single=5,
+    near=8,
+    stream=20,
+    searched=4,
+    busy=2,
+    busy_apart=0.4,
+    cascades=2,
+    cascade_apart=0.3,
+)
 
 
 @dataclass(slots=True)
@@ -74,17 +96,20 @@ def run(stage: Stage) -> Result:
             ):
                 stage.say(f"{count} changes, {1000 * apart:.0f} ms apart")
                 _steady(result, stage, targets, name, count=count, apart=apart, goals=goals)
+            name = f"{_for_seconds(size.searched, 0.05)}, searched too"
+            stage.say(name)
+            _steady(result, stage, targets, name, count=size.searched, apart=0.05, goals={})
             stage.say("edits of other tables")
-            _cascades(result, targets.listener, size)
-            stage.say(f"{size.busy} changes, 1 s apart, beside {_OTHERS} other commits/s")
+            _cascades(result, everyone, size)
+            stage.say(f"{size.busy} changes, beside {_OTHERS} other commits/s")
             with process("benchmarks.freshness_writer", scene.dsn, str(_OTHERS)) as writer:
                 answer_of(writer)
-                busy = _singles(everyone, size.busy, 1.0, stage.rounds)
+                busy = _singles(everyone, size.busy, size.busy_apart, stage.rounds)
                 pipes(writer)[0].close()
-                told = answer_of(writer)
+                other = answer_of(writer)
             name = f"beside {_OTHERS} other commits/s"
             _report(result, name, targets, busy, {})
-            rate = float(told["commits"]) / float(told["seconds"])
+            rate = float(other["commits"]) / float(other["seconds"])
             result.figures.append(Figure(f"{name}: commits of the other client", "1/s", [rate]))
         # compares index and query; of the floor's documents each one has been compared above
         scene.wait_written(scene.written(), 0)
@@ -129,7 +154,7 @@ def _steady(
 ) -> None:
     """Without a pause of listener's, so the floors come half before it and half after it.
 
-    Searches are left out where only reads by id have a goal: they would load the servers.
+    Searches are left out where reads by id have a goal: they would load the servers.
     """
     floors = [targets.put] if goals else [targets.put, targets.refresh]
     found = {target.name: _Series([[]], [[]]) for target in (targets.listener, *floors)}
@@ -158,19 +183,33 @@ def _steady(
     result.figures.append(Figure(f"commit → by id, {name}: arrived", "%", [share_in], goal=every))
 
 
-def _cascades(result: Result, listener: Target, size: _Size) -> None:
-    """One of each kind in turn; the last document of an edit counts."""
-    kinds = cascades(listener.editor, size.cascades)
-    found: dict[str, list[float]] = {kind.name: [] for kind in kinds}
-    pace = _paced(size.cascades * len(kinds), size.cascade_apart)
+def _cascades(result: Result, targets: Sequence[Target], size: _Size) -> None:
+    """One of each kind in turn, by each target in turn; the last document of an edit counts."""
+    plans = [
+        cascades(target.editor, size.cascades, max(0, place - 1))
+        for place, target in enumerate(targets)
+    ]
+    names = [kind.name for kind in plans[0]]
+    found = {name: {target.name: _Series([[]], [[]]) for target in targets} for name in names}
+    pace = _paced(size.cascades * len(names) * len(targets), size.cascade_apart / len(targets))
     for number in range(size.cascades):
-        for kind in kinds:
-            next(pace)
-            found[kind.name].append(listener.by_id(listener.commit(kind.edits[number])))
-    for name, samples in found.items():
+        for kind, name in enumerate(names):
+            for target, plan in zip(targets, plans, strict=True):
+                next(pace)
+                committed = target.commit(told(plan[kind].edits[number], target.channel))
+                series = found[name][target.name]
+                series.by_id[0].append(target.by_id(committed))
+                if target.searching is not None:
+                    series.search[0].append(target.searchable(committed))
+    for name, of_all in found.items():
         goals = _GENRE if name.startswith("genre") else {}
-        result.figures += _figures(f"commit → by id, {name}", [samples], [], goals)
-        result.samples[f"{name}, by id: listener"] = samples
+        mine, put, refresh = of_all.values()
+        result.figures += _figures(f"commit → by id, {name}", mine.by_id, put.by_id, goals)
+        result.figures += _figures(f"commit → searchable, {name}", mine.search, refresh.search, {})
+        for target_name, series in of_all.items():
+            result.samples[f"{name}, by id: {target_name}"] = series.by_id[0]
+            if series.search[0]:
+                result.samples[f"{name}, searchable: {target_name}"] = series.search[0]
 
 
 def _paced(count: int, apart: float) -> Iterator[int]:
@@ -258,9 +297,12 @@ def _notes(size: _Size) -> list[str]:
         "a process of its own, on a copy of the database without triggers, into an index with the "
         "same settings and documents. Without versions, polls, or any care for failures.",
         f"{size.single} changes a second apart of listener and of each floor, in turns a third of "
-        "a second apart. Series at 100 ms and 20 a second: floors half before, half after.",
+        "a second apart. Series at 100 ms and 20 a second: floors half before, half after. "
+        "`searched too`: searches for each film load the servers as well.",
         "p50 is the median of the rounds' medians; p95, p99 and max are of all samples.",
         "Where edits follow each other, listener keeps refreshes apart by ten times their "
         "duration, on purpose: the floor refreshes for each document, so searches see it sooner.",
+        "Edits that touch several films: until the last of them. The floor is told of each film by "
+        "a notification of its own, and PUTs one after the other.",
         f"The other client changes {_OTHERS} films a second that listener has to index too.",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Iterator
 from typing import Any, Final, LiteralString
@@ -33,18 +34,31 @@ def title(film: str, channel: str | None) -> Edit:
     return Edit(((change, (film,)), (tell, (channel, film))), (film,))
 
 
-def cascades(editor: Editor, times: int) -> list[Kind]:
-    """What comes from other tables than the film's own; `times` of each."""
+def told(edit: Edit, channel: str | None) -> Edit:
+    """The same edit; with a channel, the transaction notifies of each film by itself."""
+    if channel is None:
+        return edit
+    tell: LiteralString = "SELECT pg_notify(%s, film) FROM unnest(%s::text[]) AS film"
+    return Edit((*edit.statements, (tell, (channel, list(edit.films)))), edit.films)
+
+
+def cascades(editor: Editor, times: int, turn: int = 0) -> list[Kind]:
+    """What comes from other tables than the film's own; `times` of each.
+
+    `turn`: who edits the same database after others have makes edits of his own.
+    """
     chosen = films(editor)
+    first = turn * times
+    mine = list(itertools.islice(chosen, first, first + times))
     return [
-        _genre(editor, times),
+        _genre(editor, times, turn),
         _persons(editor, times),
-        _links_in(editor, [next(chosen) for _ in range(times)]),
-        _links_out(editor, times),
+        _links_in(editor, mine, first),
+        _links_out(editor, times, first),
     ]
 
 
-def _genre(editor: Editor, times: int) -> Kind:
+def _genre(editor: Editor, times: int, turn: int) -> Kind:
     genre, name = _rows(
         editor,
         "SELECT genre.id, genre.name FROM content.genre AS genre "
@@ -56,7 +70,7 @@ def _genre(editor: Editor, times: int) -> Kind:
         editor, "SELECT film_work_id FROM content.genre_film_work WHERE genre_id = %s", genre
     )
     change: LiteralString = "UPDATE content.genre SET name = %s WHERE id = %s"
-    edits = [Edit(((change, (f"{name} {n}", genre)),), touched) for n in range(1, times + 1)]
+    edits = [Edit(((change, (f"{name} {turn} {n}", genre)),), touched) for n in range(1, times + 1)]
     return Kind(f"genre rename of {len(touched)} films, last of them", tuple(edits))
 
 
@@ -82,13 +96,18 @@ def _persons(editor: Editor, times: int) -> Kind:
     return Kind(f"person rename of {FILMS_OF_A_PERSON} films, last of them", tuple(edits))
 
 
-def _links_in(editor: Editor, chosen: list[str]) -> Kind:
+def _links_in(editor: Editor, chosen: list[str], first: int) -> Kind:
     change: LiteralString = (
         "INSERT INTO content.person_film_work (film_work_id, person_id, role) "
         "VALUES (%s, %s, 'director')"
     )
     # nobody directs in this data, so none of these links is there already
-    persons = _rows(editor, "SELECT id FROM content.person ORDER BY id LIMIT %s", len(chosen))
+    persons = _rows(
+        editor,
+        "SELECT id FROM content.person ORDER BY id LIMIT %s OFFSET %s",
+        len(chosen),
+        first,
+    )
     return Kind(
         "link inserted",
         tuple(
@@ -98,12 +117,14 @@ def _links_in(editor: Editor, chosen: list[str]) -> Kind:
     )
 
 
-def _links_out(editor: Editor, times: int) -> Kind:
+def _links_out(editor: Editor, times: int, first: int) -> Kind:
     change: LiteralString = "DELETE FROM content.person_film_work WHERE id = %s"
     links = _rows(
         editor,
-        "SELECT id, film_work_id FROM content.person_film_work ORDER BY md5(id::text) LIMIT %s",
+        "SELECT id, film_work_id FROM content.person_film_work "
+        "ORDER BY md5(id::text) LIMIT %s OFFSET %s",
         times,
+        first,
     )
     return Kind(
         "link deleted",

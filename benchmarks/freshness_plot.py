@@ -28,7 +28,8 @@ def plot(result: Mapping[str, Any], path: Path) -> None:
     for name, samples in result["samples"].items():
         series, _, target = name.rpartition(": ")
         if series.startswith(("genre", "person", "link")):
-            cascades[series.partition(", ")[0]] = samples
+            if target == "listener" and series.endswith("by id"):
+                cascades[series.partition(", ")[0]] = samples
         else:
             panels.setdefault(series, {})[target] = samples
     rows = (len(panels) + 2) // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.stage import Stage
+from tests.plugins.daemon import PROJECT
 
 
 def load() -> float:
@@ -31,7 +33,7 @@ def describe(stage: Stage) -> dict[str, Any]:
         "heap": stage.search.heap,
         "psycopg": version("psycopg"),
         "elasticsearch_py": version("elasticsearch"),
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -42,14 +44,18 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _commit() -> str:
-    """Of this checkout, with a + where files were changed since."""
+@functools.cache  # what a run measures is what stood there when it began, not its own results
+def commit() -> str:
+    """Of this checkout, with a + where files were changed since. Call it before results are
+    written.
+    """
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=9"],
             capture_output=True,
             text=True,
             check=True,
+            cwd=PROJECT,
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

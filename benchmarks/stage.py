@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ import psycopg
 import yaml
 
 from benchmarks import processes
+from playground import leftovers
+from playground.places import temporary_place
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 from tests.plugins import convergence
@@ -83,9 +86,10 @@ class Stage:
         name = f"bench{self._number}"
         template = self._template(scale)
         with contextlib.ExitStack() as stack:
-            folder = Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="listener-bench-"))
-            )
+            # should this process be killed, the next one clears it away, with its daemon
+            folder, lock = temporary_place("bench")
+            stack.callback(lock.release)
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
             self.postgres.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {ROLE}")
             stack.callback(self.postgres.drop_database, name)
             stack.callback(self._drop_indexes, name)
@@ -221,13 +225,18 @@ class Scene:
 
     def start(self, *arguments: str) -> Daemon:
         """A command of listener that was just started; it ends with the scene at the latest."""
-        return Daemon(self, self._daemons.start(self.config, *arguments))
+        return Daemon(self, self._start(*arguments))
+
+    def _start(self, *arguments: str) -> ListenerProcess:
+        process = self._daemons.start(self.config, *arguments)
+        leftovers.remember(self.folder, process.pid, signal.SIGTERM)
+        return process
 
     @contextlib.contextmanager
     def serve(self) -> Iterator[Daemon]:
         """A daemon that has loaded everything and caught up; it is stopped at the end."""
         event = "caught_up" if self._has_index() else "loaded"
-        process = self._daemons.start(self.config, "run")
+        process = self._start("run")
         process.wait_for(event, deadline=_LOADED_WITHIN)
         process.wait_for("caught_up", deadline=_LOADED_WITHIN)
         yield Daemon(self, process)

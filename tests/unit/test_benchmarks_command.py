@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("matplotlib", reason="only the benchmark draws")
 
-from benchmarks.__main__ import OutputError, main
+from benchmarks.__main__ import OutputError, _alone, main
 from benchmarks.scenarios import SCENARIOS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text("utf-8")
@@ -71,3 +72,20 @@ def test_an_output_that_cannot_be_kept_is_refused_at_once(tmp_path: Path) -> Non
     (tmp_path / "results.json").write_text("[]", "utf-8")
     with pytest.raises(OutputError, match=r"results\.json is not of this program"):
         main(["idle", "--output", str(tmp_path)])
+    (tmp_path / "results.json").write_text('{"idle": 5}', "utf-8")
+    with pytest.raises(OutputError, match=r"results\.json: 'idle' is no result of this version"):
+        main(["load", "--output", str(tmp_path)])
+
+
+def test_two_benchmarks_do_not_write_to_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that comes second would drop what the first has written, and disturbs it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with _alone(tmp_path / "one"):
+        with pytest.raises(OutputError, match="another benchmark writes to"):
+            main(["load", "--output", str(tmp_path / "one")])
+        with _alone(tmp_path / "two"):
+            pass
+    with _alone(tmp_path / "one"):
+        pass
