@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [name for name in SCENARIOS if not given.names or name in given.names]
     file = given.output / "results.json"
     failed, missed = [], []
-    machine.commit()
+    machine.commit()  # kept, before our own results make the checkout dirty
     with contextlib.ExitStack() as stack:
         stack.enter_context(_alone(given.output))
         results = _earlier(given.output)

@@ -105,21 +105,14 @@ class Fence:
         """What is left of indexes that were deleted behind our back or made unheard, and of loads
         that were given up: with the write alias goes what tells their index from a former one."""
         for number, name in enumerate(self._names):
-            self._drop_given_up(name)
+            below = self._versions.generation
+            for kept in self._indexes.drop_loads(name, below=below, spare=self.resumed):
+                self._observe(observations.OldIndexKept(name, kept))
             self._indexes.drop_strays(name)
             self._indexes.drop_unborn(name)
             place = self.loading[number]
             if place is not None and self._indexes.get(place) is None:
                 self.loading[number] = None  # it takes no alias; its load begins anew
-
-    def _drop_given_up(self, name: str) -> None:
-        ours = owned(name)
-        for alias, places in self._indexes.aliases(f"{name}.l*").items():
-            match = ours.match(alias)
-            if match and int(match.group(1)) < self._versions.generation:
-                for place in set(places) - self.resumed:
-                    if not self._indexes.drop_if_unused(place, name):
-                        self._observe(observations.OldIndexKept(name, place))
 
     def point(self, swap: tuple[str, str] | None = None) -> None:
         """Point the write aliases to current and loading indexes, in one call.

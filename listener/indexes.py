@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -240,10 +240,26 @@ class Indexes:
         """Whether this name is an index, not an alias."""
         return self.get(name) is not None
 
-    def drop_if_unused(self, name: str, alias: str) -> bool:
-        """Delete an index of ours that only write aliases point to; whether it may be deleted.
+    def drop_loads(
+        self, alias: str, *, below: int | None = None, spare: Collection[str] = ()
+    ) -> list[str]:
+        """Delete the indexes that loads feed and that users have no alias for, but for `spare`.
 
-        Where the server refuses that (a snapshot is under way, a right is missing) it stays.
+        `below`: only what belongs to generations below this one. Returns those that are kept
+        because the server refuses to delete them.
+        """
+        ours = owned(alias)
+        return [
+            name
+            for write_alias, names in self.aliases(f"{alias}.l*").items()
+            if (match := ours.match(write_alias)) and (below is None or int(match.group(1)) < below)
+            for name in names
+            if name not in spare and not self.drop_if_unused(name, alias)
+        ]
+
+    def drop_if_unused(self, name: str, alias: str) -> bool:
+        """Delete an index of ours that only write aliases point to. False: the server refuses it
+        (a snapshot is under way, a right is missing), and it stays.
         """
         found = self.get(name)
         if found is None or found.pipeline != self._pipeline:

@@ -18,7 +18,7 @@ from typing import Final
 from listener import observations, postgres
 from listener.documents import DocumentSource
 from listener.fence import Fence
-from listener.indexes import IndexConfig, Indexes, owned
+from listener.indexes import IndexConfig, Indexes
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
 from listener.observations import Observe
@@ -95,12 +95,8 @@ class Loader:
 
     def _drop_unfinished(self, kind: Kind) -> None:
         """Remove indexes of loads that were given up: ours, fed by us, behind no alias of users."""
-        aliases = self._indexes.aliases(f"{kind.index}.l*")
-        ours = owned(kind.index)
-        for alias, names in aliases.items():
-            for name in names if ours.match(alias) else ():
-                if not self._indexes.drop_if_unused(name, kind.index):
-                    self._observe(observations.OldIndexKept(kind.index, name))
+        for kept in self._indexes.drop_loads(kind.index):
+            self._observe(observations.OldIndexKept(kind.index, kept))
         if self._fence.loading[kind.number] is not None:
             self._fence.loading[kind.number] = None
 

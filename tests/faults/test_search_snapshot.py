@@ -7,8 +7,8 @@ from pathlib import Path
 from playground.postgres import PostgresServer
 from playground.proxy import TcpProxy
 from playground.search import SearchServer
+from tests.process.persons import add_persons, give_up_load
 from tests.process.scene import Template, open_scene
-from tests.process.test_two_documents import add_persons
 
 
 def test_start_while_a_snapshot_is_made(
@@ -24,12 +24,7 @@ def test_start_while_a_snapshot_is_made(
         urls = [f"http://127.0.0.1:{proxy.port}"]
         scene.set(elasticsearch={"urls": urls}, page_size=8)
         proxy.delay = 0.05
-        daemon = scene.start()
-        daemon.wait_for("load_progress", index=scene.index)
-        scene.sql("UPDATE content.person SET full_name = 'L' WHERE id = md5('person 1')::uuid")
-        daemon.wait_for("indexed", index=persons, written=1)
-        daemon.kill()
-        [begun] = [one["physical"] for one in daemon.found("load_started", index=persons)]
+        begun = give_up_load(scene, persons)
         proxy.delay = 0
         settings = {"location": "films", "max_snapshot_bytes_per_sec": "100b"}
         scene.request("PUT", "/_snapshot/slow", {"type": "fs", "settings": settings})

@@ -5,34 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from playground.proxy import TcpProxy
+from tests.process.persons import add_persons, give_up_load
 from tests.process.scene import Scene
-
-INDEX = """{"mappings": {"dynamic": "strict", "properties": {
-    "name": {"type": "text"}, "born": {"type": "date"}}}}"""
-QUERY = """
-    SELECT id, json_build_object('name', full_name, 'born', birth_date) AS document
-    FROM content.person WHERE id = ANY(%(ids)s)"""
-
-
-def add_persons(scene: Scene, folder: Path) -> str:
-    """A second document, of a table that the first one reads too; its index."""
-    (folder / "persons.json").write_text(INDEX, "utf-8")
-    (folder / "persons.sql").write_text(QUERY, "utf-8")
-    films = scene.options["documents"][0]
-    [watch] = [dict(one) for one in films["watch"] if one["table"] == "content.person"]
-    del watch["mapping_file"]
-    index = f"{scene.prefix}-persons"
-    scene.options["documents"].append(
-        {
-            "index": index,
-            "index_config_file": str(folder / "persons.json"),
-            "query_file": str(folder / "persons.sql"),
-            "table": "content.person",
-            "key": "id",
-            "watch": [watch],
-        }
-    )
-    return index
 
 
 def test_a_query_that_fails_holds_its_own_document(scene: Scene, tmp_path: Path) -> None:
@@ -70,14 +44,7 @@ def test_a_load_that_is_killed_before_the_first_page_of_the_second(
     with TcpProxy("127.0.0.1", scene.search.port) as proxy:
         scene.set(elasticsearch={"urls": [f"http://127.0.0.1:{proxy.port}"]}, page_size=8)
         proxy.delay = 0.05
-        daemon = scene.start()
-        daemon.wait_for("load_progress", index=scene.index)
-        scene.sql("UPDATE content.person SET full_name = 'Live' WHERE id = md5('person 1')::uuid")
-        daemon.wait_for("indexed", index=persons, written=1)
-        daemon.kill()
-        [begun] = [one["physical"] for one in daemon.found("load_started", index=persons)]
-        assert not daemon.found("load_progress", index=persons), "too fast for this test"
-        assert persons not in [load["index"] for load in scene.state["loads"]]
+        begun = give_up_load(scene, persons)
         proxy.delay = 0
         again = scene.serve()
         assert scene.behind(persons) != [begun]
