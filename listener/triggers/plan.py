@@ -19,15 +19,18 @@ from listener.triggers.resolve import resolve
 from listener.triggers.steps import Step, name_of, text
 from listener.triggers.wanted import BEFORE, ROW, Trigger, Wanted, wanted
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 _TABLES: Final = {
     "meta": "singleton boolean, schema_version integer, nonce uuid, "
-    "pruned_below timestamp with time zone",
+    "pruned_below timestamp with time zone, pipeline text",
     "journal": "id bigint, updated_at timestamp with time zone, watch text, kind text, keys text, "
     "reason text",
     "parked": "document text, id text, reason text, first_at timestamp with time zone, "
     "last_at timestamp with time zone, count bigint",
 }
+_META_1: Final = (
+    "singleton boolean, schema_version integer, nonce uuid, pruned_below timestamp with time zone"
+)
 _JOURNAL_INDEX: Final = "journal_updated_at_id"
 _LOST: Final = "lost"
 
@@ -80,18 +83,22 @@ def _own_schema(
             f"the schema {schema} holds {', '.join(sorted(relations))} and is not listener's: "
             "name another one (postgres.schema)"
         )
-    for name, columns in _TABLES.items():
-        if name in relations and relations[name] != ("p", columns):
-            raise TriggerError(
-                f"{schema}.{name} is not as this version made it ({relations[name][1]}): "
-                "`listener triggers remove`, then install"
-            )
-    if present.version is not None and present.version != SCHEMA_VERSION:
+    former = present.version == 1
+    if present.version not in (None, 1, SCHEMA_VERSION):
         raise TriggerError(
             f"the schema {schema} is of version {present.version}, this program's is "
             f"{SCHEMA_VERSION}: use the listener of that version, or `listener triggers remove` "
             "and install"
         )
+    for name, columns in _TABLES.items():
+        fitting = [("p", columns), *([("p", _META_1)] if former and name == "meta" else [])]
+        if name in relations and relations[name] not in fitting:
+            raise TriggerError(
+                f"{schema}.{name} is not as this version made it ({relations[name][1]}): "
+                "`listener triggers remove`, then install"
+            )
+    if former:
+        yield _migrated(own, present, schema)
     if lacks := _lacking(present):
         statements.extend(_tables(own, lacks, relations))
         if present.relations is not None:
@@ -105,6 +112,24 @@ def _own_schema(
             reasons.append(f"role {role} lacks privileges in the schema {schema}")
     if statements:
         yield Step(f"our own schema, {schema}", tuple(statements), tuple(reasons))
+
+
+def _migrated(own: sql.Identifier, present: Present, schema: str) -> Step:
+    """From version 1. In a step of its own, since it locks what every writer writes into: and only
+    what is there, for what is lacking is made anew as it should be."""
+    lines = sqlfiles.load("schema/from_1").splitlines()
+    template = "\n".join(line for line in lines if not line.startswith("--"))
+    statements = [
+        text(one.strip().replace("{schema}", "{0}"), own)
+        for one in template.split(";\n")
+        if one.strip(" \n;") and ("journal" in present.oids or ".journal" not in one)
+    ]
+    return Step(
+        f"our own schema, {schema}",
+        tuple(statements),
+        (f"the schema {schema} is of version 1, this program's is {SCHEMA_VERSION}",),
+        tables=tuple(present.oids[name] for name in ("journal", "meta") if name in present.oids),
+    )
 
 
 def _lacking(present: Present) -> list[str]:

@@ -63,10 +63,15 @@ class PresentIndex:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """All of ours. `relations`: name -> (persistence, columns), None without the schema."""
+    """All of ours. `relations`: name -> (persistence, columns), None without the schema.
+
+    `pipeline`: whose schema it is, None: nobody's yet. `oids`: of the relations.
+    """
 
     relations: dict[str, tuple[str, str]] | None
+    oids: dict[str, int]
     version: int | None
+    pipeline: str | None
     triggers: dict[tuple[int, str], PresentTrigger]
     functions: dict[str, PresentFunction]
     indexes: tuple[PresentIndex, ...]
@@ -76,7 +81,7 @@ def look(conn: Connection, schema: str) -> Present:
     """Read the catalog. Raises TriggerError where this role may not; psycopg's errors pass."""
     own = rows(conn, "own", schema=schema)
     relations = {row[0]: (row[1], row[2]) for row in own if row[0] is not None} if own else None
-    version = None
+    version = pipeline = None
     if relations and "schema_version integer" in relations.get("meta", ("", ""))[1]:
         if not any(row[0] == "meta" and row[3] for row in own):
             raise TriggerError(
@@ -86,7 +91,7 @@ def look(conn: Connection, schema: str) -> Present:
         statement = sql.SQL(sqlfiles.load("triggers/version")).format(schema=sql.Identifier(schema))
         with conn.cursor(row_factory=tuple_row) as cursor:
             found = cursor.execute(statement).fetchone()
-        version = found[0] if found else None
+        version, pipeline = found or (None, None)
     triggers = [PresentTrigger(*row) for row in rows(conn, "ours", schema=schema)]
     functions = [
         PresentFunction(name, body, definer, tuple(settings), volatile)
@@ -95,7 +100,9 @@ def look(conn: Connection, schema: str) -> Present:
     indexes = rows(conn, "our_indexes", prefix=names.index_prefix(schema))
     return Present(
         relations,
+        {row[0]: row[4] for row in own if row[0] is not None},
         version,
+        pipeline,
         {(one.table, one.name): one for one in triggers},
         {one.name: one for one in functions},
         tuple(PresentIndex(*row) for row in indexes),

@@ -633,8 +633,8 @@ def test_an_owner_without_superuser_rights(tables: Bench) -> None:
 def test_another_version_is_refused(tables: Bench) -> None:
     """With the way out; nothing is touched."""
     tables.install()
-    tables.run("UPDATE listener.meta SET schema_version = 2")
-    assert "is of version 2, this program's is 1" in tables.status()[0]
+    tables.run("UPDATE listener.meta SET schema_version = 3")
+    assert "is of version 3, this program's is 2" in tables.status()[0]
     with pytest.raises(triggers.TriggerError, match="listener triggers remove"):
         tables.install()
     tables.remove()

@@ -3,13 +3,16 @@ CREATE TABLE IF NOT EXISTS {schema}.meta (
     singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     schema_version integer NOT NULL,
     nonce uuid NOT NULL,
-    pruned_below timestamptz NOT NULL
+    pruned_below timestamptz NOT NULL,
+    pipeline text
 );
 -- Every writer pays for its one row here: one index, and no CHECK, whose text PostgreSQL parses at
 -- each statement; who reads a kind that is neither 'keys' nor 'reconcile' reconciles.
+-- The id only tells rows of one moment apart. A sequence would be seen by the application: a trigger
+-- runs in its session, and lastval() there is the last sequence of anybody.
 -- The key is there for publications of all tables too: without one, they would refuse to prune.
 CREATE TABLE IF NOT EXISTS {schema}.journal (
-    id bigint GENERATED ALWAYS AS IDENTITY (CACHE 100),
+    id bigint NOT NULL DEFAULT pg_catalog.uuid_hash_extended(pg_catalog.gen_random_uuid(), 0),
     updated_at timestamptz NOT NULL,
     watch text NOT NULL,
     kind text NOT NULL,

@@ -1,0 +1,5 @@
+-- From version 1 to 2: nothing is rewritten, and what is in the journal stays.
+ALTER TABLE {schema}.journal ALTER COLUMN id DROP IDENTITY IF EXISTS,
+    ALTER COLUMN id SET DEFAULT pg_catalog.uuid_hash_extended(pg_catalog.gen_random_uuid(), 0);
+ALTER TABLE {schema}.meta ADD COLUMN IF NOT EXISTS pipeline text;
+UPDATE {schema}.meta SET schema_version = 2;
