@@ -14,7 +14,7 @@ from listener.postgres import Connection
 from listener.triggers import names
 from listener.triggers.catalog import Catalog, Watched, rows
 from listener.triggers.present import Present, PresentIndex
-from listener.triggers.steps import Step, name_of, text
+from listener.triggers.steps import Step, name_of, place_of, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,7 @@ def _parents(one: Watched, column: str, ours: dict[int, _Index], schema: str) ->
                     ),
                 ),
                 (f"{member.label} has no index that leads with {column}",),
+                tables=(place_of(member),),
                 optional=True,
             )
 
@@ -117,6 +118,7 @@ def _attach(one: Watched, ours: dict[int, _Index], schema: str) -> Iterator[Step
                 ),
             ),
             (),
+            tables=(place_of(member),),
             optional=True,
         )
 
@@ -142,6 +144,7 @@ def drop(index: PresentIndex) -> Step:
         f"index on {index.table}",
         (text("DROP INDEX {}", sql.Identifier(index.schema, index.name)),),
         (f"{index.table}: an index no longer wanted",),
+        tables=index.tables,
         optional=True,
     )
 

@@ -11,16 +11,17 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+from listener.backoff import Backoff
 from listener.changes import Watch
 from listener.config import TriggersConfig
 from listener.lifecycle import Stop, Stopped
 from listener.observations import CheckWarning, MakingIndex, Observe, TriggersInstalled, Waiting
 from listener.postgres import Connection, describe
-from listener.triggers import indexes
+from listener.triggers import indexes, locks
 from listener.triggers.catalog import TriggerError, rows
 from listener.triggers.plan import drop_triggers, plan
-from listener.triggers.present import PresentTrigger, look
-from listener.triggers.steps import LOCK_TIMEOUT, Step, text
+from listener.triggers.present import Present, PresentTrigger, look
+from listener.triggers.steps import Step, text
 
 PATIENCE: Final = 60.0
 """Seconds of waiting for locks before installing is given up."""
@@ -33,15 +34,10 @@ _LOCKED: Final = (
     psycopg.errors.DeadlockDetected,
     psycopg.errors.QueryCanceled,
 )
-_FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
-_TOGETHER: Final = "400ms"
-"""How long the locks of a table's parts are waited for while others are held already.
-
-A writer that holds one of them may wait for another one of ours: after its `deadlock_timeout` (1 s)
-PostgreSQL would end its transaction instead of ours.
-"""
-_STRONG: Final = ("DROP TRIGGER ", "ALTER TABLE ")
-_WEAK: Final = ("CREATE TRIGGER ", "LOCK TABLE ")
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 1.0
+"""Seconds between two tries: many times as long as a try lasts, so that others hardly notice."""
+_HURRY: Final = "2s"
+"""For an index in a hurry. It is made CONCURRENTLY: no writer waits behind it."""
 _ROUNDS: Final = 3
 """Partitions may be added while we install: look again."""
 
@@ -120,29 +116,30 @@ def remove(
                 ] = None
             if not one.clone:
                 by_table.setdefault(one.table, []).append(one)
-        for step in drop_triggers(by_table):
+        for step in drop_triggers(by_table, present):
             work.run(step)
         for index in present.indexes:
             work.run(indexes.drop(index))
         if present.relations is not None:
-            work.run(_drop_schema(schema, tuple(present.functions), present.relations))
+            work.run(_drop_schema(schema, present))
     return tuple(left)
 
 
-def _drop_schema(
-    schema: str, functions: Sequence[str], relations: dict[str, tuple[str, str]]
-) -> Step:
-    own = sql.Identifier(schema)
-    statements = [text("DROP FUNCTION {}()", sql.Identifier(schema, name)) for name in functions]
-    statements += [
-        text("DROP TABLE {}", sql.Identifier(schema, name))
+def _drop_schema(schema: str, present: Present) -> Step:
+    relations = present.relations or {}
+    tables = [
+        (present.oids[name], text("{}", sql.Identifier(schema, name)))
         for name in ("journal", "parked", "meta")
         if name in relations
     ]
+    statements = [
+        text("DROP FUNCTION {}()", sql.Identifier(schema, name)) for name in present.functions
+    ]
+    statements += [f"DROP TABLE {name}" for _, name in tables]
     if "lost" in relations:
         statements.append(text("DROP SEQUENCE {}", sql.Identifier(schema, "lost")))
-    statements.append(text("DROP SCHEMA {}", own))
-    return Step(f"our own schema, {schema}", tuple(statements), ())
+    statements.append(text("DROP SCHEMA {}", sql.Identifier(schema)))
+    return Step(f"our own schema, {schema}", tuple(statements), (), tables=tuple(tables))
 
 
 class _Work:
@@ -164,6 +161,7 @@ class _Work:
         self._stop = stop
         self._patience = patience
         self._hurry = hurry
+        self._longest = locks.FIRST
         self.statements = 0
 
     @contextlib.contextmanager
@@ -184,6 +182,7 @@ class _Work:
                 assert row is not None
                 former.append((name, row[0]))
                 self._set(name, "0")
+            self._longest = locks.bound(conn)
             yield
         finally:
             if not conn.closed:
@@ -196,7 +195,7 @@ class _Work:
         tries = _Tries(self, step.title)
         while True:
             try:
-                self._once(step)
+                self._once(step, tries.attempt)
             except _LOCKED as error:
                 if not step.transaction:
                     self._undo(step)
@@ -219,10 +218,10 @@ class _Work:
                 self.statements += len(step.statements)
                 return
 
-    def _once(self, step: Step) -> None:
+    def _once(self, step: Step, attempt: int) -> None:
         if not step.transaction:
             # it waits for every transaction that is older than itself, one after the other
-            limit = LOCK_TIMEOUT if self._hurry else f"{self._patience:g}s"
+            limit = _HURRY if self._hurry else f"{self._patience:g}s"
             self._observe(MakingIndex(step.title))
             self._set("lock_timeout", limit)
             try:
@@ -232,9 +231,10 @@ class _Work:
                 if not self._conn.closed:
                     self._set("lock_timeout", "0")
             return
+        short = locks.lasts(attempt, self._longest)
         with self._conn.transaction():
-            self._conn.execute(sql.SQL(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
-            self._lock(step)
+            self._conn.execute(sql.SQL(f"SET LOCAL lock_timeout = {short}"))
+            self._lock(step, short)
             for statement in step.statements:
                 self._conn.execute(sql.SQL(statement))
 
@@ -245,7 +245,7 @@ class _Work:
         """Take back what was cut short, if that can be done at once; else the next call does."""
         if step.undo is not None:
             with contextlib.suppress(*_LOCKED), self._conn.transaction():
-                self._conn.execute(sql.SQL(f"SET LOCAL lock_timeout = '{_TOGETHER}'"))
+                self._conn.execute(sql.SQL(f"SET LOCAL lock_timeout = {self._longest}"))
                 self._conn.execute(sql.SQL(step.undo))
 
     def _older(self) -> str:
@@ -256,28 +256,22 @@ class _Work:
         ]
         return f"; open for longer: {'; '.join(found)}" if found else ""
 
-    def _lock(self, step: Step) -> None:
+    def _lock(self, step: Step, short: int) -> None:
         """All tables of a step at once, and as strongly as any of its statements needs it.
 
         Taken one by one, or weakly first, the locks could be in the way of a transaction that is in
-        the way of the next one.
+        the way of the next one. The limit is one for all of them together.
         """
-        if not step.tables or not any(one.startswith(_STRONG + _WEAK) for one in step.statements):
+        mode = step.lock_mode
+        if mode is None:
             return
-        strong = any(
-            one.startswith(_STRONG) and " ENABLE ALWAYS TRIGGER " not in one
-            for one in step.statements
-        )
-        mode = "ACCESS EXCLUSIVE" if strong else "SHARE ROW EXCLUSIVE"
-        names = [row[0] for row in rows(self._conn, "names", oids=list(step.tables))]
+        statement = locks.lock([name for _, name in step.tables], mode)
         try:
             with self._conn.transaction():
-                for number, some in enumerate((names[:1], names[1:])):
-                    if number and some:
-                        self._conn.execute(sql.SQL(f"SET LOCAL statement_timeout = '{_TOGETHER}'"))
-                    if some:
-                        tables = ", ".join(f"ONLY {name}" for name in some)
-                        self._conn.execute(sql.SQL(f"LOCK TABLE {tables} IN {mode} MODE"))
+                self._conn.execute(
+                    sql.SQL(f"SET LOCAL statement_timeout = {short + short // 4 + 1}")
+                )
+                self._conn.execute(sql.SQL(statement))
                 self._conn.execute("SET LOCAL statement_timeout = 0")
         except psycopg.errors.InsufficientPrivilege:
             return  # an owner may have revoked his own rights: then without
@@ -289,13 +283,17 @@ class _Work:
             + (f", since {since:%H:%M:%S}" if since is not None else "")
             if pid is not None
             else "a prepared transaction"
-            for pid, who, state, since in rows(self._conn, "holders", oids=list(step.tables))
+            for pid, who, state, since in rows(
+                self._conn, "holders", oids=[oid for oid, _ in step.tables]
+            )
         ]
         return f"; locks are held by {'; '.join(found)}" if found else ""
 
     def pause(self, seconds: float, attempt: int, reason: str) -> None:
-        """Tell, and wait. Raises Stopped."""
-        self._observe(Waiting("PostgreSQL", attempt, seconds, reason))
+        """Wait, and tell of it at the first try, the second, the fourth and so on. Raises
+        Stopped."""
+        if attempt & (attempt - 1) == 0:
+            self._observe(Waiting("PostgreSQL", attempt, seconds, reason))
         if self._stop.wait(seconds):
             raise Stopped
 
@@ -311,15 +309,19 @@ class _Tries:
         self._work = work
         self._what = what
         self._deadline = work.deadline()
-        self._attempt = 0
+        self._backoff = Backoff(_FIRST_WAIT, 1.5, _LONGEST_WAIT)
+
+    @property
+    def attempt(self) -> int:
+        """How many tries failed."""
+        return self._backoff.attempt
 
     def wait(self, reason: str) -> None:
         """Wait before the next try. Raises TriggerError at the deadline, Stopped."""
-        self._attempt += 1
-        seconds = min(_FIRST_WAIT * 2 ** (self._attempt - 1), _LONGEST_WAIT)
+        seconds = self._backoff.next_wait()
         if time.monotonic() + seconds > self._deadline:
             raise TriggerError(
-                f"{self._what}: {reason}, after {self._attempt} tries: end what is in the way, "
+                f"{self._what}: {reason}, after {self.attempt} tries: end what is in the way, "
                 "then install again"
             )
-        self._work.pause(seconds, self._attempt, f"{self._what}: {reason}")
+        self._work.pause(seconds, self.attempt, f"{self._what}: {reason}")

@@ -16,7 +16,7 @@ from listener.triggers.bodies import Function, authentic
 from listener.triggers.catalog import Catalog, Member, TriggerError, Watched, rows
 from listener.triggers.present import Present, PresentFunction, PresentTrigger, look
 from listener.triggers.resolve import resolve
-from listener.triggers.steps import Step, name_of, text
+from listener.triggers.steps import Step, name_of, place_of, text
 from listener.triggers.wanted import BEFORE, ROW, Trigger, Wanted, wanted
 
 SCHEMA_VERSION: Final = 2
@@ -128,7 +128,11 @@ def _migrated(own: sql.Identifier, present: Present, schema: str) -> Step:
         f"our own schema, {schema}",
         tuple(statements),
         (f"the schema {schema} is of version 1, this program's is {SCHEMA_VERSION}",),
-        tables=tuple(present.oids[name] for name in ("journal", "meta") if name in present.oids),
+        tables=tuple(
+            (present.oids[name], text("{}", sql.Identifier(schema, name)))
+            for name in ("journal", "meta")
+            if name in present.oids
+        ),
     )
 
 
@@ -207,7 +211,7 @@ def _table(group: Sequence[Watched], goal: Wanted, present: Present, schema: str
     if lost:
         statements.append(_reconcile(lost, root, present, schema))
     if statements:
-        tables = tuple(member.oid for member in group[0].members)
+        tables = tuple(place_of(member) for member in group[0].members)
         title = f"triggers of {root.label}"
         yield Step(title, tuple(statements), tuple(reasons), tables=tables)
 
@@ -314,7 +318,7 @@ def _stale(goals: Sequence[Wanted], present: Present, schema: str) -> Iterator[S
     for key, here in present.triggers.items():
         if key not in triggers and not here.clone:
             by_table.setdefault(here.table, []).append(here)
-    yield from drop_triggers(by_table)
+    yield from drop_triggers(by_table, present)
     old = [name for name in present.functions if name not in functions]
     if old:
         yield Step(
@@ -324,10 +328,16 @@ def _stale(goals: Sequence[Wanted], present: Present, schema: str) -> Iterator[S
         )
 
 
-def drop_triggers(by_table: dict[int, list[PresentTrigger]]) -> Iterator[Step]:
-    """One step a table."""
+def drop_triggers(by_table: dict[int, list[PresentTrigger]], present: Present) -> Iterator[Step]:
+    """One step a table. Its row triggers take their clones along: those tables are locked too."""
+    clones: dict[str, list[PresentTrigger]] = {}
+    for one in present.triggers.values():
+        if one.clone:
+            clones.setdefault(one.name, []).append(one)
     for group in by_table.values():
         label = f"{group[0].schema}.{group[0].relation}"
+        touched = {one.table: one for one in group}
+        touched |= {clone.table: clone for one in group for clone in clones.get(one.name, ())}
         yield Step(
             f"triggers of {label} that are no longer wanted",
             tuple(
@@ -339,5 +349,8 @@ def drop_triggers(by_table: dict[int, list[PresentTrigger]]) -> Iterator[Step]:
                 for one in group
             ),
             tuple(f"{label}: trigger {one.name} is no longer wanted" for one in group),
-            tables=(group[0].table,),
+            tables=tuple(
+                (oid, text("{}", sql.Identifier(one.schema, one.relation)))
+                for oid, one in touched.items()
+            ),
         )

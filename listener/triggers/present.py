@@ -53,12 +53,16 @@ class PresentFunction:
 
 @dataclass(frozen=True, slots=True)
 class PresentIndex:
-    """An index that is ours by its name, and not a partition's part of another one."""
+    """An index that is ours by its name, and not a partition's part of another one.
+
+    `tables`: OID and quoted name of each table of a partitioned one.
+    """
 
     schema: str
     name: str
     kind: str
     table: str
+    tables: tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,5 +109,8 @@ def look(conn: Connection, schema: str) -> Present:
         pipeline,
         {(one.table, one.name): one for one in triggers},
         {one.name: one for one in functions},
-        tuple(PresentIndex(*row) for row in indexes),
+        tuple(
+            PresentIndex(place, name, kind, table, tuple(zip(oids, quoted, strict=True)))
+            for place, name, kind, table, oids, quoted in indexes
+        ),
     )

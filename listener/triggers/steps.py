@@ -8,28 +8,48 @@ from typing import Final
 
 from psycopg import sql
 
+from listener.triggers import locks
 from listener.triggers.catalog import Member
 from listener.triggers.names import one_line
 
-LOCK_TIMEOUT: Final = "2s"
-"""CREATE TRIGGER waits for open writers, and all new writers queue behind it."""
+_STRONG: Final = ("DROP TRIGGER ", "ALTER TABLE ", "DROP TABLE ", "DROP INDEX ", "ALTER INDEX ")
+_WEAK: Final = ("CREATE TRIGGER ", "LOCK TABLE ", "CREATE INDEX ")
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """Statements that belong together: one transaction, or (CONCURRENTLY) each by itself.
 
-    `reasons`: what is not as it should be, one sentence each. `tables`: the OIDs of those that
-    are locked. `optional`: for speed alone. `undo`: what takes back a step that was cut short.
+    `reasons`: what is not as it should be, one sentence each. `tables`: those that are locked, all
+    at once and first: their OIDs, and their quoted names. `optional`: for speed alone. `undo`: what
+    takes back a step that was cut short.
     """
 
     title: str
     statements: tuple[str, ...]
     reasons: tuple[str, ...]
     transaction: bool = True
-    tables: tuple[int, ...] = ()
+    tables: tuple[tuple[int, str], ...] = ()
     optional: bool = False
     undo: str | None = None
+
+    @property
+    def lock_mode(self) -> str | None:
+        """As strongly as any of its statements needs the tables; None: no statement does."""
+        if not self.transaction or not self.tables:
+            return None
+        if not any(one.startswith(_STRONG + _WEAK) for one in self.statements):
+            return None
+        strong = any(
+            one.startswith(_STRONG) and " ENABLE ALWAYS TRIGGER " not in one
+            for one in self.statements
+        )
+        return "ACCESS EXCLUSIVE" if strong else "SHARE ROW EXCLUSIVE"
+
+
+def place_of(member: Member) -> tuple[int, str]:
+    """A table for `Step.tables`."""
+    return member.oid, name_of(member).as_string(None)
 
 
 def name_of(member: Member) -> sql.Identifier:
@@ -54,7 +74,10 @@ def script(steps: Sequence[Step]) -> str:
         lines.extend(f"--   because {one_line(reason)}" for reason in step.reasons)
         if step.transaction:
             lines.append("BEGIN;")
-            lines.append(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';")
+            mode = step.lock_mode
+            names = [name for _, name in step.tables]
+            first = locks.lock_script(names, mode) if mode else [locks.SHORT]
+            lines.extend(f"{statement};" for statement in first)
         lines.extend(f"{statement};" for statement in step.statements)
         if step.transaction:
             lines.append("COMMIT;")

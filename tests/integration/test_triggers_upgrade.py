@@ -1,4 +1,4 @@
-"""From the schema that a former release made to ours: nothing is lost, and nobody waits or fails."""
+"""From the schema that a former release made to ours: nothing is lost, and nobody waits."""
 
 from __future__ import annotations
 

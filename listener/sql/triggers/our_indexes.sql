@@ -1,10 +1,21 @@
--- Indexes that one pipeline made, by the beginning of their names; partitions' own are not listed.
-SELECT n.nspname, x.relname, x.relkind::pg_catalog.text, tn.nspname || '.' || t.relname
+-- Indexes that one pipeline made, by the beginning of their names; partitions' own are not listed. With
+-- that of a partitioned table, the tables whose indexes go with it.
+SELECT n.nspname, x.relname, x.relkind::pg_catalog.text, tn.nspname || '.' || t.relname,
+       coalesce(parts.oids, '{}'), coalesce(parts.names, '{}')
 FROM pg_catalog.pg_class AS x
 JOIN pg_catalog.pg_namespace AS n ON n.oid = x.relnamespace
 JOIN pg_catalog.pg_index AS i ON i.indexrelid = x.oid
 JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
 JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.relnamespace
+CROSS JOIN LATERAL (
+    SELECT pg_catalog.array_agg(c.oid ORDER BY p.level, c.oid) AS oids,
+           pg_catalog.array_agg(
+               pg_catalog.format('%%I.%%I', cn.nspname, c.relname) ORDER BY p.level, c.oid
+           ) AS names
+    FROM pg_catalog.pg_partition_tree(t.oid) AS p
+    JOIN pg_catalog.pg_class AS c ON c.oid = p.relid
+    JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.relnamespace
+) AS parts
 WHERE x.relkind IN ('i', 'I') AND pg_catalog.starts_with(x.relname::pg_catalog.text, %(prefix)s)
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS h WHERE h.inhrelid = x.oid)
 ORDER BY n.nspname, x.relname

@@ -1,0 +1,92 @@
+"""How locks on others' tables are taken: in many short tries, none of which a writer notices.
+
+Whoever waits for a strong lock makes all queue behind him who come later. So a try is short: it
+ends before the `lock_timeout` of those who wait behind it, and before a `deadlock_timeout` that
+would end their transaction instead of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from listener.postgres import Connection
+from listener.triggers.catalog import rows
+
+FIRST: Final = 50
+"""Milliseconds of the first tries: what a pause of the disk takes as well."""
+LONGEST: Final = 100
+"""Milliseconds of the later ones. Where transactions of others are so long that this never does,
+one waits for a quieter moment: not they for us."""
+SHORT: Final = f"SET LOCAL lock_timeout = '{FIRST}ms'"
+"""In a script."""
+_SHORT_TRIES: Final = 10
+_SHARE: Final = 4
+"""What a try may take of the least timeout of others: it has work to do once it has the locks."""
+
+_UNITS: Final = {"us": 0.001, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_DURATION: Final = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*")
+
+
+def milliseconds(setting: str) -> float | None:
+    """What a timeout is set to; None: to nothing that ends a wait."""
+    found = _DURATION.fullmatch(setting)
+    if found is None or found[2] not in ("", *_UNITS):
+        return None
+    return float(found[1]) * _UNITS[found[2] or "ms"] or None
+
+
+def bound(conn: Connection) -> int:
+    """Milliseconds that a try may last: under a share of each timeout of others that can be read.
+
+    What a session sets for itself cannot be read: `FIRST` and `LONGEST` are for those.
+    """
+    found = (milliseconds(value) for (value,) in rows(conn, "timeouts"))
+    least = min((one for one in found if one is not None), default=float("inf"))
+    return max(1, int(min(LONGEST, least / _SHARE)))
+
+
+def lasts(attempt: int, most: int) -> int:
+    """Milliseconds of one try, counted from 0: the first ones are shorter still."""
+    return min(FIRST if attempt < _SHORT_TRIES else LONGEST, most)
+
+
+def lock(names: Sequence[str], mode: str) -> str:
+    """One statement that locks these tables, and not their parts."""
+    return f"LOCK TABLE {', '.join(f'ONLY {name}' for name in names)} IN {mode} MODE"
+
+
+def lock_script(names: Sequence[str], mode: str) -> list[str]:
+    """The same for a script, which has nobody to repeat it: the first table is waited for, the
+    others are not, for what is held already would be in the way meanwhile."""
+    tries = [lock(names[:1], mode)]
+    if names[1:]:
+        tries.append(f"{lock(names[1:], mode)} NOWAIT")
+    return [
+        SHORT,
+        "\n".join(
+            (
+                "DO $listener$",
+                "DECLARE",
+                "  v_until CONSTANT timestamptz := pg_catalog.clock_timestamp() + interval '60 s';",
+                "BEGIN",
+                "  LOOP -- short tries, so that no writer waits for long behind them",
+                "    BEGIN",
+                *(f"      {one};" for one in tries),
+                "      EXIT;",
+                "    EXCEPTION",
+                "      WHEN lock_not_available THEN",
+                "        IF pg_catalog.clock_timestamp() > v_until THEN",
+                "          RAISE;",
+                "        END IF;",
+                "      WHEN insufficient_privilege THEN",
+                "        EXIT; -- an owner may have revoked his own rights: then without",
+                "    END;",
+                "    PERFORM pg_catalog.pg_sleep(0.2);",
+                "  END LOOP;",
+                "END",
+                "$listener$",
+            )
+        ),
+    ]

@@ -1,0 +1,234 @@
+"""No statement of an application fails or waits for long because we take a lock on its table.
+
+Each test holds a transaction open that is in our way, for several of our tries; beside it, writers
+with a `lock_timeout` go on. They wait behind us, never for longer than that.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from listener import triggers
+from listener.changes import Watch
+from listener.lifecycle import Stop
+from listener.observations import Observation, Waiting
+from listener.triggers import locks
+from tests.integration import triggers_kit
+from tests.integration.triggers_kit import SCHEMA, Bench
+
+bench = triggers_kit.bench
+
+FORMER: Final = Path(__file__).parent / "former" / "version_1.sql"
+FILM: Final = Watch("public", "film", ("id",), "updated_at")
+LINK: Final = Watch("public", "link", ("film",))
+PART: Final = Watch("public", "part", ("id",), "changed")
+
+_TABLES = """
+CREATE TABLE film (id integer PRIMARY KEY, updated_at timestamptz);
+CREATE TABLE link (film integer);
+CREATE TABLE part (id integer) PARTITION BY RANGE (id);
+CREATE TABLE part1 PARTITION OF part FOR VALUES FROM (0) TO (10);
+CREATE TABLE part2 PARTITION OF part FOR VALUES FROM (10) TO (99) PARTITION BY RANGE (id);
+CREATE TABLE part21 PARTITION OF part2 FOR VALUES FROM (10) TO (20);
+INSERT INTO film VALUES (1); INSERT INTO link VALUES (1); INSERT INTO part VALUES (1), (11);
+"""
+WRITES: Final = {
+    "film": "UPDATE film SET id = id",
+    "link": "UPDATE link SET film = film",
+    "part": "UPDATE part SET id = id",
+    "part21": "UPDATE part21 SET id = id",
+}
+
+
+@contextmanager
+def writers(bench: Bench, *tables: str, timeout: str = "500ms") -> Iterator[list[str]]:
+    """One writer a table, one statement after the other; what failed, and what was warned of."""
+    stop = threading.Event()
+    failed: list[str] = []
+
+    def write(table: str) -> None:
+        with psycopg.connect(
+            bench.server.socket_dsn(bench.name),
+            autocommit=True,
+            options=f"-c lock_timeout={timeout} -c client_min_messages=warning",
+        ) as conn:
+            conn.add_notice_handler(lambda notice: failed.append(str(notice.message_primary)))
+            while not stop.is_set():
+                try:
+                    conn.execute(WRITES[table].encode())
+                except psycopg.Error as error:
+                    failed.append(str(error))
+                stop.wait(0.01)
+
+    threads = [threading.Thread(target=write, args=(table,)) for table in tables]
+    for thread in threads:
+        thread.start()
+    try:
+        yield failed
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def behind(
+    bench: Bench, opened: str, tables: tuple[str, ...], work: Callable[[Any], object]
+) -> list[str]:
+    """Do the work while a transaction is open that is in its way, for two tries; what failed.
+
+    `work` is called with where to tell what happens.
+    """
+    tried = threading.Event()
+    ended: list[BaseException | None] = []
+
+    def observe(what: Observation) -> None:
+        if isinstance(what, Waiting) and what.attempt >= 2:
+            tried.set()
+
+    def run() -> None:
+        try:
+            work(observe)
+            ended.append(None)
+        except BaseException as error:
+            ended.append(error)
+            tried.set()
+
+    writer = bench.connect()
+    writer.execute(b"BEGIN; " + opened.encode())
+    with writers(bench, *tables) as failed:
+        thread = threading.Thread(target=run)
+        thread.start()
+        found = tried.wait(30)
+        writer.execute("COMMIT")
+        thread.join(60)
+    assert ended == [None]
+    assert found, "nothing was in the way"
+    return failed
+
+
+@pytest.fixture
+def tables(bench: Bench) -> Bench:
+    """Three tables with rows, nothing installed."""
+    bench.run(_TABLES)
+    return bench
+
+
+def install(bench: Bench, *watches: Watch) -> Callable[[Any], object]:
+    """Install for these watches, on a connection of its own."""
+    conn = bench.connect()
+    bench.watches = watches
+    return lambda observe: bench.install(*watches, conn=conn, observe=observe)
+
+
+@pytest.mark.parametrize(
+    ("opened", "watch"),
+    [("film", FILM), ("link", LINK), ("part", PART), ("part21", PART)],
+    ids=["stamped", "journal", "tree", "part"],
+)
+def test_install_beside_writers(tables: Bench, opened: str, watch: Watch) -> None:
+    """Triggers, and the stamp column of the partitioned table, which is new."""
+    beside = ("part", "part21") if watch is PART else (watch.table,)
+    assert behind(tables, WRITES[opened], beside, install(tables, watch)) == []
+    assert tables.status() == ()
+
+
+@pytest.mark.parametrize("opened", ["film", "part21"])
+def test_remove_beside_writers(tables: Bench, opened: str) -> None:
+    """Triggers, functions, the index of a partitioned table, our own schema."""
+    tables.install(FILM, LINK, PART)
+    conn = tables.connect()
+
+    def work(observe: Any) -> None:
+        triggers.remove(conn, SCHEMA, observe=observe, stop=Stop())
+
+    assert behind(tables, WRITES[opened], ("film", "link", "part", "part21"), work) == []
+    assert tables.value("SELECT to_regnamespace('listener')") is None
+
+
+def test_another_version_beside_writers(tables: Bench) -> None:
+    """A function is replaced while no statement runs the former one."""
+    tables.install(FILM, PART)
+    name = tables.value(
+        "SELECT f.proname FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid "
+        "WHERE g.tgrelid = 'part'::regclass AND f.proname LIKE 'listener%_update'"
+    )
+    tables.run(f"ALTER FUNCTION listener.{name}() SECURITY INVOKER")
+    found = behind(tables, WRITES["part21"], ("part", "part21"), install(tables, FILM, PART))
+    assert found == []
+    assert tables.status() == ()
+
+
+def test_an_upgrade_of_the_schema_beside_writers(tables: Bench) -> None:
+    """All writers write into the journal; one of them is open."""
+    psql(tables, FORMER.read_text("utf-8"))
+    work = install(tables, FILM, LINK)
+    assert behind(tables, WRITES["link"], ("film", "link"), work) == []
+    assert tables.status() == ()
+    assert tables.value("SELECT is_called FROM listener.lost") is False
+
+
+def psql(bench: Bench, script: str) -> None:
+    """As an administrator runs a script."""
+    command = [str(bench.server.psql), bench.server.socket_dsn(bench.name), "-Xqv"]
+    ran = subprocess.run(
+        [*command, "ON_ERROR_STOP=1"], input=script, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_the_printed_script_beside_writers(tables: Bench) -> None:
+    """It tries again by itself: whoever runs it has nothing to repeat."""
+    tables.watches = (FILM, PART)
+    script = triggers.script(tables.plan())
+    writer = tables.connect()
+    writer.execute(b"BEGIN; " + WRITES["part21"].encode())
+    pid = writer.info.backend_pid
+    with writers(tables, "film", "part", "part21") as failed:
+        thread = threading.Thread(target=psql, args=(tables, script))
+        thread.start()
+        looker = tables.connect()
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE query ~ 'LOCK TABLE' AND wait_event = "
+        seen = 0
+        while thread.is_alive() and seen < 2:
+            row = looker.execute(f"{waits}'PgSleep'".encode()).fetchone()
+            seen += row is not None and row[0] > 0
+        assert thread.is_alive(), f"nothing was in the way of {pid}"
+        writer.execute("COMMIT")
+        thread.join(60)
+    assert failed == []
+    assert tables.status() == ()
+
+
+def test_the_least_timeout_that_can_be_read(tables: Bench) -> None:
+    """Of a role, of the database; nobody else's counts, nor one that is off."""
+    assert locks.bound(tables.admin) == locks.LONGEST
+    role = tables.new_role()
+    tables.run(f"ALTER ROLE {role} SET lock_timeout = '0.2s'")
+    assert locks.bound(tables.admin) == 50
+    tables.run(f"ALTER ROLE {role} IN DATABASE {tables.name} SET lock_timeout = 40")
+    assert locks.bound(tables.admin) == 10
+    tables.run(
+        f"ALTER ROLE {role} RESET ALL; ALTER ROLE {role} IN DATABASE {tables.name} RESET ALL"
+    )
+    tables.run(f"ALTER DATABASE {tables.name} SET statement_timeout = 0")
+    assert locks.bound(tables.admin) == locks.LONGEST
+    tables.run(f"ALTER DATABASE {tables.name} SET deadlock_timeout = '120ms'")
+    assert locks.bound(tables.admin) == 30
+    tables.run(f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [("500ms", 500), ("500", 500), ("0.5s", 500), ("1 min", 60_000), ("0", None), ("off", None)],
+)
+def test_durations(setting: str, expected: float | None) -> None:
+    """As people write them."""
+    assert locks.milliseconds(setting) == expected
