@@ -3,7 +3,8 @@
 from listener.triggers.audit import fingerprint, slow, status
 from listener.triggers.catalog import Catalog, Member, StampType, TriggerError, Watched
 from listener.triggers.install import install, remove
-from listener.triggers.plan import SCHEMA_VERSION, plan
+from listener.triggers.own import SCHEMA_VERSION
+from listener.triggers.plan import plan
 from listener.triggers.resolve import resolve
 from listener.triggers.steps import Step, script
 

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from psycopg import sql
 
-from listener import sqlfiles
 from listener.changes import Watch
 from listener.config import TriggersConfig
 from listener.postgres import Connection
 from listener.triggers import indexes
 from listener.triggers.bodies import Function, authentic
-from listener.triggers.catalog import Catalog, Member, TriggerError, Watched, rows
+from listener.triggers.catalog import Catalog, Member, Watched
+from listener.triggers.own import own_schema, pruned
 from listener.triggers.present import Present, PresentFunction, PresentTrigger, look
 from listener.triggers.resolve import resolve
 from listener.triggers.steps import Step, name_of, place_of, text
 from listener.triggers.wanted import BEFORE, ROW, Trigger, Wanted, wanted
-
-SCHEMA_VERSION: Final = 2
-_TABLES: Final = {
-    "meta": "singleton boolean, schema_version integer, nonce uuid, "
-    "pruned_below timestamp with time zone, pipeline text",
-    "journal": "id bigint, updated_at timestamp with time zone, watch text, kind text, keys text, "
-    "reason text",
-    "parked": "document text, id text, reason text, first_at timestamp with time zone, "
-    "last_at timestamp with time zone, count bigint",
-}
-_META_1: Final = (
-    "singleton boolean, schema_version integer, nonce uuid, pruned_below timestamp with time zone"
-)
-_JOURNAL_INDEX: Final = "journal_updated_at_id"
-_LOST: Final = "lost"
 
 
 def plan(
@@ -55,7 +41,7 @@ def plan_for(
     """The plan for watches that are resolved already."""
     present = look(conn, schema)
     goals = {place: wanted(group, schema) for place, group in catalog.tables().items()}
-    steps = list(_own_schema(conn, present, schema, role))
+    steps = list(own_schema(conn, present, schema, role))
     for place, group in catalog.tables().items():
         steps.extend(_table(group, goals[place], present, schema))
     steps.extend(_stale(list(goals.values()), present, schema))
@@ -65,113 +51,20 @@ def plan_for(
     return tuple(steps)
 
 
-# -- our own schema --------------------------------------------------------------------------------
-
-
-def _own_schema(
-    conn: Connection, present: Present, schema: str, role: str | None
-) -> Iterator[Step]:
-    own = sql.Identifier(schema)
-    statements: list[str] = []
-    reasons: list[str] = []
-    relations = present.relations or {}
-    if present.relations is None:
-        statements.append(text("CREATE SCHEMA {}", own))
-        reasons.append(f"there is no schema {schema}")
-    elif relations and "meta" not in relations:
-        raise TriggerError(
-            f"the schema {schema} holds {', '.join(sorted(relations))} and is not listener's: "
-            "name another one (postgres.schema)"
-        )
-    former = present.version == 1
-    if present.version not in (None, 1, SCHEMA_VERSION):
-        raise TriggerError(
-            f"the schema {schema} is of version {present.version}, this program's is "
-            f"{SCHEMA_VERSION}: use the listener of that version, or `listener triggers remove` "
-            "and install"
-        )
-    for name, columns in _TABLES.items():
-        fitting = [("p", columns), *([("p", _META_1)] if former and name == "meta" else [])]
-        if name in relations and relations[name] not in fitting:
-            raise TriggerError(
-                f"{schema}.{name} is not as this version made it ({relations[name][1]}): "
-                "`listener triggers remove`, then install"
-            )
-    if former:
-        yield _migrated(own, present, schema)
-    if lacks := _lacking(present):
-        statements.extend(_tables(own, lacks, relations))
-        if present.relations is not None:
-            reasons.append(f"the schema {schema} lacks {', '.join(lacks)}")
-    if role is not None:
-        allowed = rows(conn, "role", schema=schema, role=role)
-        if not allowed:
-            raise TriggerError(f"there is no role {role}: CREATE ROLE {role} LOGIN")
-        if not allowed[0][0]:
-            statements.extend(_grants(own, sql.Identifier(role)))
-            reasons.append(f"role {role} lacks privileges in the schema {schema}")
-    if statements:
-        yield Step(f"our own schema, {schema}", tuple(statements), tuple(reasons))
-
-
-def _migrated(own: sql.Identifier, present: Present, schema: str) -> Step:
-    """From version 1. In a step of its own, since it locks what every writer writes into: and only
-    what is there, for what is lacking is made anew as it should be."""
-    lines = sqlfiles.load("schema/from_1").splitlines()
-    template = "\n".join(line for line in lines if not line.startswith("--"))
-    statements = [
-        text(one.strip().replace("{schema}", "{0}"), own)
-        for one in template.split(";\n")
-        if one.strip(" \n;") and ("journal" in present.oids or ".journal" not in one)
-    ]
-    return Step(
-        f"our own schema, {schema}",
-        tuple(statements),
-        (f"the schema {schema} is of version 1, this program's is {SCHEMA_VERSION}",),
-        tables=tuple(
-            (present.oids[name], text("{}", sql.Identifier(schema, name)))
-            for name in ("journal", "meta")
-            if name in present.oids
-        ),
-    )
-
-
-def _lacking(present: Present) -> list[str]:
-    relations = present.relations or {}
-    lacks = [name for name in (*_TABLES, _JOURNAL_INDEX, _LOST) if name not in relations]
-    return lacks if lacks or present.version is not None else ["a row of meta"]
-
-
-def _tables(
-    own: sql.Identifier, lacks: Sequence[str], relations: Mapping[str, object]
-) -> Iterator[str]:
-    template = sql.SQL(sqlfiles.load("schema/tables"))
-    parts = template.format(schema=own, version=sql.Literal(SCHEMA_VERSION)).as_string(None)
-    yield parts.rstrip().removesuffix(";")
-    if not relations:
-        return
-    if "journal" in lacks:
-        yield _pruned(own)
-    elif _JOURNAL_INDEX in lacks:
-        # the primary key where we make the table; in its place any index does for the polls
-        yield text(
-            "CREATE INDEX {} ON {}.journal (updated_at, id)", sql.Identifier(_JOURNAL_INDEX), own
-        )
-
-
-def _pruned(own: sql.Identifier) -> str:
-    return text("UPDATE {}.meta SET pruned_below = pg_catalog.clock_timestamp()", own)
-
-
-def _grants(own: sql.Identifier, role: sql.Identifier) -> Iterator[str]:
-    yield text("GRANT USAGE ON SCHEMA {} TO {}", own, role)
-    yield text("GRANT SELECT, UPDATE ON {}.meta TO {}", own, role)
-    yield text("GRANT SELECT ON SEQUENCE {}.lost TO {}", own, role)
-    yield text("GRANT SELECT, INSERT, DELETE ON {}.journal TO {}", own, role)
-    yield text("GRANT SELECT, INSERT, UPDATE, DELETE ON {}.parked TO {}", own, role)
-
-
 # -- one watched table -----------------------------------------------------------------------------
+
+_AT_ONCE: Final = 20
+"""Parts of a table whose triggers are made in one transaction: writers wait for its end. Row
+triggers of a partitioned table are made by PostgreSQL on all partitions at once."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """What is to be done on one part of a table."""
+
+    member: Member
+    statements: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
 
 
 def _table(group: Sequence[Watched], goal: Wanted, present: Present, schema: str) -> Iterator[Step]:
@@ -194,12 +87,23 @@ def _table(group: Sequence[Watched], goal: Wanted, present: Present, schema: str
         state = "is missing" if here is None else "is not as this version makes it"
         reasons.append(f"{root.label}: function {schema}.{function.name} {state}")
         statements.extend(_create_function(function, schema))
+    whole = bool(statements)
     lost: dict[int, Member] = {}
+    parts: dict[int, _Part] = {}
+    apart = len(group[0].members) > _AT_ONCE
     for trigger, here_too, broken in _pairs(goal, present):
         reason, todo = _trigger(trigger, here_too, broken, schema)
-        if reason is not None:
-            reasons.append(f"{trigger.member.label}: trigger {trigger.name} {reason}")
-            lost[trigger.member.oid] = trigger.member
+        if reason is None:
+            continue
+        reason = f"{trigger.member.label}: trigger {trigger.name} {reason}"
+        lost[trigger.member.oid] = trigger.member
+        if apart and not trigger.kind & ROW and trigger.member.oid != root.oid:
+            part = parts.setdefault(trigger.member.oid, _Part(trigger.member))
+            part.statements.extend(todo)
+            part.reasons.append(reason)
+        else:
+            whole = whole or trigger.member.oid != root.oid
+            reasons.append(reason)
             statements.extend(todo)
     if replaced:
         # A statement runs its row trigger first, then its other one: both of one version. And those
@@ -208,12 +112,31 @@ def _table(group: Sequence[Watched], goal: Wanted, present: Present, schema: str
         statements.insert(0, lock)
     if forged:
         lost[root.oid] = root
-    if lost:
-        statements.append(_reconcile(lost, root, present, schema))
+    compare = _reconcile(lost, root, present, schema) if lost else None
     if statements:
-        tables = tuple(place_of(member) for member in group[0].members)
-        title = f"triggers of {root.label}"
-        yield Step(title, tuple(statements), tuple(reasons), tables=tables)
+        if compare is not None:
+            statements.append(compare)
+        tables = group[0].members if whole else (root,)
+        yield Step(
+            f"triggers of {root.label}",
+            tuple(statements),
+            tuple(reasons),
+            tables=tuple(place_of(member) for member in tables),
+        )
+    if compare is not None:
+        yield from _in_pieces(root, list(parts.values()), compare)
+
+
+def _in_pieces(root: Member, parts: Sequence[_Part], compare: str) -> Iterator[Step]:
+    for start in range(0, len(parts), _AT_ONCE):
+        some = parts[start : start + _AT_ONCE]
+        first, last = some[0].member.label, some[-1].member.label
+        yield Step(
+            f"triggers of {root.label}: its parts {first} to {last}",
+            (*(statement for part in some for statement in part.statements), compare),
+            tuple(reason for part in some for reason in part.reasons),
+            tables=tuple(place_of(part.member) for part in some),
+        )
 
 
 def _altered(here: PresentFunction, want: Function) -> bool:
@@ -301,7 +224,7 @@ def _reconcile(lost: dict[int, Member], root: Member, present: Present, schema: 
     """
     known = {here.table for here in present.triggers.values() if not here.clone}
     new = [one for one in lost.values() if one.oid != root.oid and one.oid not in known]
-    update = _pruned(sql.Identifier(schema))
+    update = pruned(sql.Identifier(schema))
     if len(new) < len(lost):
         return update
     filled = " OR ".join(text("EXISTS (SELECT FROM {})", name_of(one)) for one in new)

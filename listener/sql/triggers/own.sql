@@ -11,5 +11,8 @@ SELECT c.relname, c.relpersistence::pg_catalog.text,
 FROM pg_catalog.pg_namespace AS n
 LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid
     AND (c.relkind IN ('r', 'p', 'v', 'm', 'f') OR c.relname IN ('journal_updated_at_id', 'lost'))
+    -- an index that was cut short is none
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_index AS i
+                    WHERE i.indexrelid = c.oid AND NOT i.indisvalid)
 WHERE n.nspname = %(schema)s
 ORDER BY c.relname

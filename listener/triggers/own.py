@@ -1,0 +1,157 @@
+"""Our own schema: version, tables, who may use it, and the way from a former version to this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from psycopg import sql
+
+from listener import sqlfiles
+from listener.postgres import Connection
+from listener.triggers.catalog import TriggerError, rows
+from listener.triggers.present import Present
+from listener.triggers.steps import Step, text
+
+SCHEMA_VERSION: Final = 2
+_TABLES: Final = {
+    "meta": "singleton boolean, schema_version integer, nonce uuid, "
+    "pruned_below timestamp with time zone, pipeline text",
+    "journal": "id bigint, updated_at timestamp with time zone, watch text, kind text, keys text, "
+    "reason text",
+    "parked": "document text, id text, reason text, first_at timestamp with time zone, "
+    "last_at timestamp with time zone, count bigint",
+}
+_META_1: Final = (
+    "singleton boolean, schema_version integer, nonce uuid, pruned_below timestamp with time zone"
+)
+_JOURNAL_INDEX: Final = "journal_updated_at_id"
+_LOST: Final = "lost"
+
+
+def own_schema(conn: Connection, present: Present, schema: str, role: str | None) -> Iterator[Step]:
+    """What is to be done on it. Raises TriggerError where it is not ours."""
+    own = sql.Identifier(schema)
+    statements: list[str] = []
+    reasons: list[str] = []
+    relations = present.relations or {}
+    _refuse_foreign(present, schema)
+    if present.relations is None:
+        statements.append(text("CREATE SCHEMA {}", own))
+        reasons.append(f"there is no schema {schema}")
+    if present.version == 1:
+        yield _migrated(own, present, schema)
+    lacks = _lacking(present)
+    journal_index = _JOURNAL_INDEX in lacks and "journal" in relations
+    if tables := [one for one in lacks if one != _JOURNAL_INDEX or not journal_index]:
+        statements.extend(_tables(own, lacks, relations))
+        if present.relations is not None:
+            reasons.append(f"the schema {schema} lacks {', '.join(tables)}")
+    if role is not None and not _allowed(conn, schema, role):
+        statements.extend(_grants(own, sql.Identifier(role)))
+        reasons.append(f"role {role} lacks privileges in the schema {schema}")
+    if statements:
+        yield Step(f"our own schema, {schema}", tuple(statements), tuple(reasons))
+    if journal_index:
+        yield _index(schema)
+
+
+def _refuse_foreign(present: Present, schema: str) -> None:
+    """Raises TriggerError where the schema is not one that we could bring to its wanted state."""
+    relations = present.relations or {}
+    if relations and "meta" not in relations:
+        raise TriggerError(
+            f"the schema {schema} holds {', '.join(sorted(relations))} and is not listener's: "
+            "name another one (postgres.schema)"
+        )
+    if present.version not in (None, 1, SCHEMA_VERSION):
+        raise TriggerError(
+            f"the schema {schema} is of version {present.version}, this program's is "
+            f"{SCHEMA_VERSION}: use the listener of that version, or `listener triggers remove` "
+            "and install"
+        )
+    for name, columns in _TABLES.items():
+        fitting = [("p", columns)]
+        if present.version == 1 and name == "meta":
+            fitting.append(("p", _META_1))
+        if name in relations and relations[name] not in fitting:
+            raise TriggerError(
+                f"{schema}.{name} is not as this version made it ({relations[name][1]}): "
+                "`listener triggers remove`, then install"
+            )
+
+
+def _allowed(conn: Connection, schema: str, role: str) -> bool:
+    found = rows(conn, "role", schema=schema, role=role)
+    if not found:
+        raise TriggerError(f"there is no role {role}: CREATE ROLE {role} LOGIN")
+    return bool(found[0][0])
+
+
+def _index(schema: str) -> Step:
+    """The primary key where we make the table; in its place any index does for the polls."""
+    unfinished = text("DROP INDEX CONCURRENTLY IF EXISTS {}.{}", *_names(schema, _JOURNAL_INDEX))
+    own, name = _names(schema, _JOURNAL_INDEX)
+    create = text("CREATE INDEX CONCURRENTLY {} ON {}.journal (updated_at, id)", name, own)
+    return Step(
+        f"index of {schema}.journal, without blocking writers (not in a transaction)",
+        (unfinished, create),
+        (f"the schema {schema} lacks {_JOURNAL_INDEX}",),
+        transaction=False,
+    )
+
+
+def _names(*names: str) -> tuple[sql.Identifier, ...]:
+    return tuple(sql.Identifier(name) for name in names)
+
+
+def _migrated(own: sql.Identifier, present: Present, schema: str) -> Step:
+    """From version 1. In a step of its own, since it locks what every writer writes into: and only
+    what is there, for what is lacking is made anew as it should be."""
+    lines = sqlfiles.load("schema/from_1").splitlines()
+    template = "\n".join(line for line in lines if not line.startswith("--"))
+    statements = [
+        text(one.strip().replace("{schema}", "{0}"), own)
+        for one in template.split(";\n")
+        if one.strip(" \n;") and ("journal" in present.oids or ".journal" not in one)
+    ]
+    return Step(
+        f"our own schema, {schema}",
+        tuple(statements),
+        (f"the schema {schema} is of version 1, this program's is {SCHEMA_VERSION}",),
+        tables=tuple(
+            (present.oids[name], text("{}", sql.Identifier(schema, name)))
+            for name in ("journal", "meta")
+            if name in present.oids
+        ),
+    )
+
+
+def _lacking(present: Present) -> list[str]:
+    relations = present.relations or {}
+    lacks = [name for name in (*_TABLES, _JOURNAL_INDEX, _LOST) if name not in relations]
+    return lacks if lacks or present.version is not None else ["a row of meta"]
+
+
+def _tables(
+    own: sql.Identifier, lacks: Sequence[str], relations: Mapping[str, object]
+) -> Iterator[str]:
+    template = sql.SQL(sqlfiles.load("schema/tables"))
+    parts = template.format(schema=own, version=sql.Literal(SCHEMA_VERSION)).as_string(None)
+    yield parts.rstrip().removesuffix(";")
+    if not relations:
+        return
+    if "journal" in lacks:
+        yield pruned(own)
+
+
+def pruned(own: sql.Identifier) -> str:
+    return text("UPDATE {}.meta SET pruned_below = pg_catalog.clock_timestamp()", own)
+
+
+def _grants(own: sql.Identifier, role: sql.Identifier) -> Iterator[str]:
+    yield text("GRANT USAGE ON SCHEMA {} TO {}", own, role)
+    yield text("GRANT SELECT, UPDATE ON {}.meta TO {}", own, role)
+    yield text("GRANT SELECT ON SEQUENCE {}.lost TO {}", own, role)
+    yield text("GRANT SELECT, INSERT, DELETE ON {}.journal TO {}", own, role)
+    yield text("GRANT SELECT, INSERT, UPDATE, DELETE ON {}.parked TO {}", own, role)
