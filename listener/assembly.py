@@ -63,6 +63,7 @@ def assemble(config: Config, connection: Connection) -> Assembly:
     """
     watches = watches_of(config)
     schema = config.postgres.db_schema
+    triggers.refuse_other_pipeline(connection, schema, config.pipeline)
     catalog = triggers.resolve(connection, watches, schema, config.triggers)
     types = catalog.types()
     routes: dict[str, list[Route]] = {watch.id: [] for watch in watches}
@@ -108,7 +109,8 @@ def assemble(config: Config, connection: Connection) -> Assembly:
 def triggers_wrong(config: Config, connection: Connection, parts: Assembly) -> tuple[str, ...]:
     """What is not as it should be with the triggers, one sentence each."""
     schema, role = config.postgres.db_schema, config.postgres.user
-    return triggers.status(connection, parts.watches, schema, config.triggers, role)
+    claim = triggers.Claim(config.pipeline)
+    return triggers.status(connection, parts.watches, schema, config.triggers, role, claim=claim)
 
 
 def ensure_triggers(
@@ -128,6 +130,7 @@ def ensure_triggers(
                 schema,
                 settings,
                 role,
+                claim=triggers.Claim(config.pipeline),
                 observe=observe,
                 stop=stop,
                 hurry=True,

@@ -219,6 +219,7 @@ class Daemon:
                         config.postgres.db_schema,
                         config.triggers,
                         config.postgres.user,
+                        claim=triggers.Claim(config.pipeline),
                         observe=self._observe,
                         stop=self._stop,
                         hurry=True,

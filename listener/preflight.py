@@ -27,10 +27,14 @@ def look_at_triggers(config: Config, connection: Connection) -> list[Finding]:
     """How the triggers differ from what they should be. Raises psycopg.Error, ValueError."""
     watches, schema = watches_of(config), config.postgres.db_schema
     settings, role = config.triggers, config.postgres.user
-    differences = triggers.status(connection, watches, schema, settings, role)
+    other = triggers.other_pipeline(connection, schema, config.pipeline)
+    if other is not None:
+        return [Finding("error", other.what, other.mend)]
+    claim = triggers.Claim(config.pipeline)
+    differences = triggers.status(connection, watches, schema, settings, role, claim=claim)
     if differences:
         return [Finding("error", difference, INSTALL) for difference in differences]
-    slow = triggers.slow(connection, watches, schema, settings, role)
+    slow = triggers.slow(connection, watches, schema, settings, role, claim=claim)
     return [Finding("warning", one, f"polls read whole tables: {INSTALL}") for one in slow]
 
 

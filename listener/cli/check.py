@@ -8,7 +8,7 @@ from typing import Final
 
 import psycopg
 
-from listener import elastic, postgres
+from listener import elastic, postgres, triggers
 from listener.assembly import assemble
 from listener.checks import Finding, check_search
 from listener.config import Config
@@ -57,6 +57,10 @@ def _try(server: str, look: Callable[[], None]) -> bool:
 def _postgres(config: Config, findings: list[Finding]) -> None:
     with postgres.connect(config.postgres, "listener: check") as connection:
         findings += look_at_server(connection)
+        other = triggers.other_pipeline(connection, config.postgres.db_schema, config.pipeline)
+        if other is not None:
+            findings.append(Finding("error", other.what, other.mend))
+            return
         try:
             found = look_at_triggers(config, connection)
             if config.triggers.install == "auto" and any(one.severity == "error" for one in found):

@@ -13,7 +13,7 @@ from typing import Final
 
 from psycopg import errors
 
-from listener import assembly, postgres
+from listener import assembly, postgres, triggers
 from listener.config import Config
 from listener.daemon import Daemon, Status
 from listener.endings import status_of
@@ -52,6 +52,7 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
 
     def work() -> int:
         with postgres.connect(config.postgres, "listener: parked") as connection:
+            triggers.refuse_other_pipeline(connection, config.postgres.db_schema, config.pipeline)
             chosen = _Choice(config, connection, given.index, given.ids)
             found = chosen.read()
             if not found and not given.json:

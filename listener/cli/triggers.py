@@ -30,41 +30,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="connect with this libpq connection string, for example as the tables' owner, "
         "instead of the role of the configuration (give the password by PGPASSWORD or .pgpass)",
     )
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="though the schema belongs to a pipeline of another name: that this one had before",
+    )
 
 
 def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace) -> int:
     """Do it; 0 done, 2 it cannot be done, 3 the server is away, 4 a daemon is active."""
-    schema, role = config.postgres.db_schema, config.postgres.user
     try:
-        watches = watches_of(config)
         with _connect(config, given.dsn) as connection:
-            match given.action:
-                case "install":
-                    count = triggers.install(
-                        connection,
-                        watches,
-                        schema,
-                        config.triggers,
-                        role,
-                        observe=observe,
-                        stop=stop,
-                    )
-                    print(f"installed: {count} statements" if count else "nothing to do")
-                case "remove":
-                    active = lock_holder(connection, schema)
-                    if active is not None:
-                        print(
-                            f"listener: a daemon is active (PostgreSQL process {active}) and would "
-                            "miss every change from here on: stop it first",
-                            file=sys.stderr,
-                        )
-                        return 4
-                    for line in triggers.remove(connection, schema, observe=observe, stop=stop):
-                        print(line)
-                    print("removed")
-                case _:
-                    steps = triggers.plan(connection, watches, schema, config.triggers, role)
-                    print(triggers.script(steps), end="")
+            return _act(config, connection, observe, stop, given)
     except triggers.TriggerError as error:
         for problem in error.problems:
             print(f"listener: {problem}", file=sys.stderr)
@@ -77,7 +54,47 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
         return 3 if postgres.is_passing(error) else 2
     except Stopped:
         return 130
+
+
+def _act(
+    config: Config,
+    connection: postgres.Connection,
+    observe: Observe,
+    stop: Stop,
+    given: argparse.Namespace,
+) -> int:
+    watches, schema, role = watches_of(config), config.postgres.db_schema, config.postgres.user
+    settings, claim = config.triggers, triggers.Claim(config.pipeline, given.take_over)
+    if not given.take_over:
+        triggers.refuse_other_pipeline(connection, schema, config.pipeline)
+    if given.action == "print":
+        steps = triggers.plan(connection, watches, schema, settings, role, claim=claim)
+        print(triggers.script(steps), end="")
+        return 0
+    if (given.action == "remove" or given.take_over) and _active(connection, schema):
+        return 4
+    if given.action == "remove":
+        for line in triggers.remove(connection, schema, observe=observe, stop=stop):
+            print(line)
+        print("removed")
+        return 0
+    count = triggers.install(
+        connection, watches, schema, settings, role, claim=claim, observe=observe, stop=stop
+    )
+    print(f"installed: {count} statements" if count else "nothing to do")
     return 0
+
+
+def _active(connection: postgres.Connection, schema: str) -> bool:
+    """Whether a daemon works with this schema; says so."""
+    active = lock_holder(connection, schema)
+    if active is not None:
+        print(
+            f"listener: a daemon is active (PostgreSQL process {active}) and would "
+            "miss every change from here on: stop it first",
+            file=sys.stderr,
+        )
+    return active is not None
 
 
 def _connect(config: Config, dsn: str | None) -> postgres.Connection:

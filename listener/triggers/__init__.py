@@ -3,7 +3,7 @@
 from listener.triggers.audit import fingerprint, slow, status
 from listener.triggers.catalog import Catalog, Member, StampType, TriggerError, Watched
 from listener.triggers.install import install, remove
-from listener.triggers.own import SCHEMA_VERSION
+from listener.triggers.own import SCHEMA_VERSION, Claim, other_pipeline, refuse_other_pipeline
 from listener.triggers.plan import plan
 from listener.triggers.resolve import resolve
 from listener.triggers.steps import Step, script
@@ -11,6 +11,7 @@ from listener.triggers.steps import Step, script
 __all__ = [
     "SCHEMA_VERSION",
     "Catalog",
+    "Claim",
     "Member",
     "StampType",
     "Step",
@@ -18,7 +19,9 @@ __all__ = [
     "Watched",
     "fingerprint",
     "install",
+    "other_pipeline",
     "plan",
+    "refuse_other_pipeline",
     "remove",
     "resolve",
     "script",

@@ -9,6 +9,7 @@ from listener.config import TriggersConfig
 from listener.postgres import Connection
 from listener.triggers import names
 from listener.triggers.catalog import TriggerError, rows
+from listener.triggers.own import Claim
 from listener.triggers.plan import plan_for
 from listener.triggers.resolve import resolve
 
@@ -19,6 +20,8 @@ def status(
     schema: str,
     config: TriggersConfig,
     role: str | None = None,
+    *,
+    claim: Claim | None = None,
 ) -> tuple[str, ...]:
     """How what is there differs from what should be there, one sentence each.
 
@@ -26,7 +29,7 @@ def status(
     """
     try:
         catalog = resolve(conn, watches, schema, config)
-        steps = plan_for(conn, catalog, schema, role)
+        steps = plan_for(conn, catalog, schema, role, claim)
     except TriggerError as error:
         return error.problems
     found = [reason for step in steps if not step.optional for reason in step.reasons]
@@ -51,9 +54,11 @@ def slow(
     schema: str,
     config: TriggersConfig,
     role: str | None = None,
+    *,
+    claim: Claim | None = None,
 ) -> tuple[str, ...]:
     """What is missing or left over that is for speed alone. Raises TriggerError."""
-    steps = plan_for(conn, resolve(conn, watches, schema, config), schema, role)
+    steps = plan_for(conn, resolve(conn, watches, schema, config), schema, role, claim)
     return tuple(reason for step in steps if step.optional for reason in step.reasons)
 
 

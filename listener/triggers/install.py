@@ -19,6 +19,7 @@ from listener.observations import CheckWarning, MakingIndex, Observe, TriggersIn
 from listener.postgres import Connection, describe
 from listener.triggers import indexes, locks
 from listener.triggers.catalog import TriggerError, rows
+from listener.triggers.own import Claim
 from listener.triggers.plan import drop_triggers, plan
 from listener.triggers.present import Present, PresentTrigger, look
 from listener.triggers.steps import Step, text
@@ -49,6 +50,7 @@ def install(
     config: TriggersConfig,
     role: str | None = None,
     *,
+    claim: Claim | None = None,
     observe: Observe,
     stop: Stop,
     patience: float = PATIENCE,
@@ -57,17 +59,20 @@ def install(
     """Bring the database to the wanted state; the number of statements that it took.
 
     Raises TriggerError (what is wrong, or who held a lock for longer than `patience` seconds) and
-    Stopped. Steps that were carried out stay: the next call goes on from there. `hurry`: what is
-    for speed alone, indexes, is only told of where somebody's transaction is in its way.
+    Stopped. Steps that were carried out stay: the next call goes on from there. `claim`: whose
+    schema it is to be. `hurry`: what is for speed alone, indexes, is only told of where somebody's
+    transaction is in its way.
     """
     work = _Work(conn, observe, stop, patience, hurry=hurry)
     postponed: list[str] = []
     with work.alone(schema):
         for _ in range(_ROUNDS):
-            if not _carry_out(work, plan(conn, watches, schema, config, role), postponed):
+            if not _carry_out(
+                work, plan(conn, watches, schema, config, role, claim=claim), postponed
+            ):
                 break
         else:
-            steps = plan(conn, watches, schema, config, role)
+            steps = plan(conn, watches, schema, config, role, claim=claim)
             lacking = [step for step in steps if not (step.optional and postponed)]
             if lacking:
                 raise TriggerError(*(reason for step in lacking for reason in step.reasons))

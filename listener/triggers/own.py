@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+import psycopg
 from psycopg import sql
+from psycopg.rows import tuple_row
 
 from listener import sqlfiles
 from listener.postgres import Connection
@@ -29,13 +33,75 @@ _JOURNAL_INDEX: Final = "journal_updated_at_id"
 _LOST: Final = "lost"
 
 
-def own_schema(conn: Connection, present: Present, schema: str, role: str | None) -> Iterator[Step]:
-    """What is to be done on it. Raises TriggerError where it is not ours."""
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Which pipeline the schema is for. `take_over`: though it bears the name of another one."""
+
+    pipeline: str
+    take_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OtherPipeline:
+    """The schema belongs to another one: what is wrong, and what mends it."""
+
+    what: str
+    mend: str
+
+
+def other_pipeline(conn: Connection, schema: str, pipeline: str) -> OtherPipeline | None:
+    """Whose the schema is, where it is not this pipeline's; None too where that cannot be read:
+    who looks at the schema itself says why. Raises psycopg.Error."""
+    statement = sql.SQL(sqlfiles.load("triggers/version")).format(schema=sql.Identifier(schema))
+    with (
+        contextlib.suppress(
+            psycopg.errors.InvalidSchemaName,
+            psycopg.errors.UndefinedTable,
+            psycopg.errors.UndefinedColumn,
+            psycopg.errors.InsufficientPrivilege,
+        ),
+        conn.transaction(),
+        conn.cursor(row_factory=tuple_row) as cursor,
+    ):
+        found = cursor.execute(statement).fetchone()
+        return _other(found[1] if found else None, schema, pipeline)
+    return None
+
+
+def refuse_other_pipeline(conn: Connection, schema: str, pipeline: str) -> None:
+    """Raises TriggerError where the schema belongs to another pipeline; psycopg.Error."""
+    other = other_pipeline(conn, schema, pipeline)
+    if other is not None:
+        raise TriggerError(f"{other.what}: {other.mend}")
+
+
+def _other(owner: str | None, schema: str, pipeline: str) -> OtherPipeline | None:
+    if owner in (None, pipeline):
+        return None
+    return OtherPipeline(
+        f"the schema {schema} of this database belongs to the pipeline {owner}, and this one is "
+        f"called {pipeline}",
+        "name a schema for this pipeline alone (postgres.schema). If it had the name "
+        f"{owner} before, stop its daemon, then `listener triggers install --take-over`",
+    )
+
+
+def own_schema(
+    conn: Connection, present: Present, schema: str, role: str | None, claim: Claim | None
+) -> Iterator[Step]:
+    """What is to be done on it. Raises TriggerError where it is not ours.
+
+    `claim` None: it may be anybody's.
+    """
     own = sql.Identifier(schema)
     statements: list[str] = []
     reasons: list[str] = []
     relations = present.relations or {}
     _refuse_foreign(present, schema)
+    if claim is not None and not claim.take_over:
+        other = _other(present.pipeline, schema, claim.pipeline)
+        if other is not None:
+            raise TriggerError(f"{other.what}: {other.mend}")
     if present.relations is None:
         statements.append(text("CREATE SCHEMA {}", own))
         reasons.append(f"there is no schema {schema}")
@@ -50,6 +116,14 @@ def own_schema(conn: Connection, present: Present, schema: str, role: str | None
     if role is not None and not _allowed(conn, schema, role):
         statements.extend(_grants(own, sql.Identifier(role)))
         reasons.append(f"role {role} lacks privileges in the schema {schema}")
+    if claim is not None and present.pipeline != claim.pipeline:
+        unless = "" if claim.take_over else " WHERE pipeline IS NULL"
+        statements.append(
+            text("UPDATE {}.meta SET pipeline = {}", own, sql.Literal(claim.pipeline)) + unless
+        )
+        if present.relations is not None:
+            former = f"belongs to {present.pipeline}" if present.pipeline else "names no pipeline"
+            reasons.append(f"the schema {schema} {former}")
     if statements:
         yield Step(f"our own schema, {schema}", tuple(statements), tuple(reasons))
     if journal_index:

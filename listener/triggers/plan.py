@@ -14,7 +14,7 @@ from listener.postgres import Connection
 from listener.triggers import indexes
 from listener.triggers.bodies import Function, authentic
 from listener.triggers.catalog import Catalog, Member, Watched
-from listener.triggers.own import own_schema, pruned
+from listener.triggers.own import Claim, own_schema, pruned
 from listener.triggers.present import Present, PresentFunction, PresentTrigger, look
 from listener.triggers.resolve import resolve
 from listener.triggers.steps import Step, name_of, place_of, text
@@ -27,21 +27,28 @@ def plan(
     schema: str,
     config: TriggersConfig,
     role: str | None = None,
+    *,
+    claim: Claim | None = None,
 ) -> tuple[Step, ...]:
     """What is to be done so that all of ours is as it should be; nothing: it is.
 
-    `role`: the daemon's, where it is not the one that installs. Raises TriggerError.
+    `role`: the daemon's, where it is not the one that installs. `claim`: whose schema it is to be.
+    Raises TriggerError.
     """
-    return plan_for(conn, resolve(conn, watches, schema, config), schema, role)
+    return plan_for(conn, resolve(conn, watches, schema, config), schema, role, claim)
 
 
 def plan_for(
-    conn: Connection, catalog: Catalog, schema: str, role: str | None = None
+    conn: Connection,
+    catalog: Catalog,
+    schema: str,
+    role: str | None = None,
+    claim: Claim | None = None,
 ) -> tuple[Step, ...]:
     """The plan for watches that are resolved already."""
     present = look(conn, schema)
     goals = {place: wanted(group, schema) for place, group in catalog.tables().items()}
-    steps = list(own_schema(conn, present, schema, role))
+    steps = list(own_schema(conn, present, schema, role, claim))
     for place, group in catalog.tables().items():
         steps.extend(_table(group, goals[place], present, schema))
     steps.extend(_stale(list(goals.values()), present, schema))
