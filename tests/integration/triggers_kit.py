@@ -153,8 +153,8 @@ class Bench:
         if self.value(f"SELECT to_regclass('{SCHEMA}.journal') IS NOT NULL"):
             journal = self.admin.execute(
                 "WITH gone AS (DELETE FROM listener.journal "
-                "RETURNING id, watch, kind, keys, reason) "
-                "SELECT watch, kind, keys, reason FROM gone ORDER BY id"
+                "RETURNING updated_at, id, watch, kind, keys, reason) "
+                "SELECT watch, kind, keys, reason FROM gone ORDER BY updated_at, id"
             ).fetchall()
         return Told(
             tuple(payloads),

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS {schema}.meta (
 -- each statement; who reads a kind that is neither 'keys' nor 'reconcile' reconciles.
 -- The key is there for publications of all tables too: without one, they would refuse to prune.
 CREATE TABLE IF NOT EXISTS {schema}.journal (
-    id bigint GENERATED ALWAYS AS IDENTITY (CACHE 100),
+    id bigint NOT NULL DEFAULT pg_catalog.uuid_hash_extended(pg_catalog.gen_random_uuid(), 0),
     updated_at timestamptz NOT NULL,
     watch text NOT NULL,
     kind text NOT NULL,

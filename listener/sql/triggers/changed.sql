@@ -4,7 +4,10 @@ DECLARE
   v_keys text;
   -- A full queue fails the COMMIT: rather let the daemon's polls find it. They ask for this reason.
   v_unheard boolean;
-BEGIN{unmoved}
+  v_told text;
+  v_chunks text[];
+BEGIN
+  <<record>>
   BEGIN
     -- Most statements change one row. Theirs is a short way: one query, since each costs about as
     -- much as all the rest; and the variables of the longer way wait until they are needed.{one}
@@ -16,7 +19,6 @@ BEGIN{unmoved}
       v_count bigint := 0;
       v_moved boolean;
       v_sweep boolean := false;
-      v_payloads text[];
     BEGIN
       IF v_unheard IS NULL THEN -- else it is known: the journal has it
         v_unheard := {unheard};
@@ -52,7 +54,7 @@ BEGIN{unmoved}
           v_count := v_count + v_chunk.n;
           IF v_notify = 'rows' AND NOT v_sweep THEN
             IF v_count <= {most} AND octet_length(v_chunk.keys) <= v_room THEN
-              v_payloads := v_payloads || v_chunk.keys;
+              v_chunks := v_chunks || ({head} || v_chunk.keys || '}}');
             ELSE
               v_sweep := true;
             END IF;
@@ -60,18 +62,20 @@ BEGIN{unmoved}
         END LOOP;
       END IF;
       IF v_unheard THEN
-        NULL;
+        v_chunks := NULL;
       ELSIF v_count > 0 AND v_notify = 'rows' THEN
+        IF NOT {allowed} THEN
+          RAISE insufficient_privilege USING MESSAGE = 'permission denied for function pg_notify';
+        END IF;
         IF v_sweep THEN
-          PERFORM pg_notify({channel}, {sweep});
+          v_told := {sweep};
+          v_chunks := NULL;
         ELSIF v_same THEN
-          PERFORM pg_notify({channel}, {head} || v_keys || '}}');
-        ELSE
-          PERFORM pg_notify({channel}, {head} || p.keys || '}}') FROM unnest(v_payloads) AS p (keys);
+          v_told := {head} || v_keys || '}}';
         END IF;
       ELSIF v_count > 0 THEN{ring}
       END IF;
-    END;
-    RETURN NULL;{lost}
-  END;
+    END;{lost}
+  END record;{tell}
+  RETURN NULL;
 END
