@@ -171,6 +171,7 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
     parts["unheard"] = sql.SQL(
         "pg_notification_queue_usage() >= 0.5" if watch.notify == "rows" else "false"
     )
+    told = {"most": sql.Literal(keys.MOST), "head": sql.Literal(head)}
     everything = keys.everything(one, event)
     short = "one"
     if everything:
@@ -185,8 +186,8 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         quiet=sql.Literal(keys.quiet(one, event)),
         moved=keys.moved(one, event),
         changed=keys.changed(one, event),
-        most=sql.Literal(keys.MOST),
-        head=sql.Literal(head),
+        told=_part("told", **told) if watch.notify == "rows" else sql.SQL("NULL"),
+        **told,
         **parts,
     )
     compares = event == "update" and watch.columns is not None

@@ -14,9 +14,8 @@ BEGIN
     DECLARE
       v_notify CONSTANT text := {notify};
       v_room CONSTANT integer := {room};
-      v_at timestamptz;
-      v_chunk record;
       v_count bigint := 0;
+      v_largest integer;
       v_moved boolean;
       v_sweep boolean := false;
     BEGIN
@@ -36,30 +35,23 @@ BEGIN
         IF {quiet} AND NOT v_moved THEN
           RETURN NULL;
         END IF;
-        FOR v_chunk IN
+        -- One statement, and no loop over a query: its cursor would count in the names that
+        -- PostgreSQL gives to the application's own.
+        WITH chunk AS MATERIALIZED (
           SELECT '[' || string_agg(p.piece, ',') || ']' AS keys, count(*) AS n, p.journaled
           FROM (
             SELECT k.piece, k.journaled, {chunk} AS chunk
             FROM (SELECT {piece} AS piece, c.journaled FROM ({changed}) AS c) AS k
           ) AS p
           GROUP BY p.journaled, p.chunk
-        LOOP
-          IF v_chunk.journaled OR v_unheard THEN
-            IF v_at IS NULL THEN
-              v_at := {now};
-            END IF;
-            INSERT INTO {schema}.journal (updated_at, watch, kind, keys, reason)
-            VALUES (v_at, {watch}, 'keys', v_chunk.keys, CASE WHEN v_unheard THEN 'unheard' END);
-          END IF;
-          v_count := v_count + v_chunk.n;
-          IF v_notify = 'rows' AND NOT v_sweep THEN
-            IF v_count <= {most} AND octet_length(v_chunk.keys) <= v_room THEN
-              v_chunks := v_chunks || ({head} || v_chunk.keys || '}}');
-            ELSE
-              v_sweep := true;
-            END IF;
-          END IF;
-        END LOOP;
+        ), kept AS (
+          INSERT INTO {schema}.journal (updated_at, watch, kind, keys, reason)
+          SELECT {now}, {watch}, 'keys', c.keys, CASE WHEN v_unheard THEN 'unheard' END
+          FROM chunk AS c WHERE c.journaled OR v_unheard
+        )
+        SELECT coalesce(sum(c.n), 0), coalesce(max(octet_length(c.keys)), 0), {told}
+        INTO v_count, v_largest, v_chunks FROM chunk AS c;
+        v_sweep := v_count > {most} OR v_largest > v_room;
       END IF;
       IF v_unheard THEN
         v_chunks := NULL;
