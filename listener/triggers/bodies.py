@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,11 +29,24 @@ _NOW: Final = sql.SQL(
 query."""
 
 _SLOT: Final = sql.SQL(
-    "((pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) OPERATOR(pg_catalog.*) 20)"
+    "((pg_catalog.date_part('epoch', pg_catalog.now()) OPERATOR(pg_catalog.*) 20)"
     "::bigint OPERATOR(pg_catalog.%) 2147483647)::integer"
 )
-"""Which 50 ms of the server's clock these are: the bell is rung once in them. `extract` would be
+"""In which 50 ms the transaction began: of those that began in them one rings. `extract` would be
 numeric, which costs half a microsecond more."""
+
+_MOMENT: Final = sql.SQL(
+    "(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) "
+    "OPERATOR(pg_catalog.*) 1000000)::bigint"
+)
+"""Microseconds of the clock: a value that a sequence has not had. Not `nextval`, which lastval()
+of the application would tell."""
+
+_ALLOWED: Final = sql.SQL(
+    "pg_catalog.has_function_privilege("
+    "'pg_catalog.pg_notify(text,text)'::pg_catalog.regprocedure, 'EXECUTE')"
+)
+"""Asked before NOTIFY, which is sent where no error is caught."""
 
 _SEAL: Final = re.compile(r"-- Written by listener, do not edit \(([0-9a-f]{12})\)\n", re.ASCII)
 
@@ -49,15 +62,26 @@ class Function:
 
 
 def stamp(group: Sequence[Watched], schema: str) -> Function:
-    """The function that stamps a row. `group`: all watches of the table."""
+    """The function that stamps a row. `group`: all watches of the table.
+
+    With the rights of its owner: what it calls may be forbidden to whoever writes.
+    """
     watch, kind = group[0].watch, group[0].stamp
     assert watch.updated_at is not None
     parts: dict[str, sql.Composable] = {
         "table": _comment(group[0].label),
+        "table_text": sql.Literal(group[0].label),
+        "schema": sql.Identifier(schema),
         "column": sql.Identifier(watch.updated_at),
-        "now": _NOW if kind == "timestamptz" else _NOW + sql.SQL(" AT TIME ZONE 'UTC'"),
-        **_with_stamp([one for one in group if keys.stamped_only(one)], schema),
+        "watches": sql.Literal([one.watch.id for one in group]),
+        "count": _count(schema),
+        "moment": _MOMENT,
+        "now": _NOW,
     }
+    parts["failed"] = _part("stamp_failed", **parts)
+    parts["moved"] = _moved([one for one in group if keys.stamped_only(one)], parts)
+    if kind != "timestamptz":
+        parts["now"] = _NOW + sql.SQL(" AT TIME ZONE 'UTC'")
     compared: dict[str, None] = {}
     for one in group:
         if one.watch.columns is None:
@@ -68,38 +92,53 @@ def stamp(group: Sequence[Watched], schema: str) -> Function:
         parts["old"] = keys.fields("OLD", tuple(compared))
         parts["new"] = keys.fields("NEW", tuple(compared))
         body = _sealed(_fill("stamp_columns", **parts))
-    return Function(names.stamp_function(schema, watch), body, definer=False)
+    return Function(names.stamp_function(schema, watch), body, definer=True)
 
 
-def _with_stamp(group: Sequence[Watched], schema: str) -> dict[str, sql.Composable]:
+def _moved(group: Sequence[Watched], parts: Mapping[str, sql.Composable]) -> sql.Composable:
     """What the stamp does besides, for watches of one table that need no more than it."""
     if not group:
-        return dict.fromkeys(("moved", "failed", "ring"), sql.SQL(""))
-    watch = group[0].watch
-    columns = tuple(dict.fromkeys(name for one in group for name in one.watch.key))
-    parts: dict[str, sql.Composable] = {
-        "flag": sql.Literal(names.moved(schema, watch)),
-        # no type of a key has equal values that are printed differently
-        "same": sql.SQL(" AND ").join(
-            sql.SQL("OLD.{0} OPERATOR(pg_catalog.=) NEW.{0}").format(sql.Identifier(name))
-            for name in columns
-        ),
-    }
-    ringing = [one.watch for one in group if one.watch.notify == "doorbell"]
-    found = {"moved": _part("stamp_moved", **parts), "failed": _part("stamp_failed", **parts)}
-    found["ring"] = _ring(ringing[0], schema) if ringing else sql.SQL("")
-    return found
+        return sql.SQL("")
+    each = [
+        _part(
+            "stamp_moved_one",
+            **{
+                **parts,
+                "watch": sql.Literal(one.watch.id),
+                "present": keys.old_present(one),
+                "same": keys.same([one]),
+                "keys": keys.old_list(one),
+            },
+        )
+        for one in group
+    ]
+    return _part("stamp_moved", same=keys.same(group), each=sql.Composed(each))
 
 
 def _ring(watch: Watch, schema: str) -> sql.Composable:
     return _part(
         "ring",
-        channel=sql.Literal(schema),
         sweep=sql.Literal(_json(watch, sweep=True)),
-        rung=sql.Literal(names.rung(schema)),
         bell=sql.Literal(names.bell(schema)),
         slot=_SLOT,
+        allowed=_ALLOWED,
     )
+
+
+def _count(schema: str) -> sql.Composable:
+    return sql.Literal(sql.Identifier(schema, "lost").as_string(None))
+
+
+def ringing(one: Watched, event: keys.Event, schema: str) -> Function:
+    """The function that rings the bell for stamped rows, and reads none."""
+    body = _fill(
+        "ringing",
+        event=_comment(event.upper()),
+        table=_comment(one.label),
+        ring=_ring(one.watch, schema),
+        tell_one=_part("tell_one", channel=sql.Literal(schema)),
+    )
+    return Function(names.change_function(schema, one, event), _sealed(body), definer=True)
 
 
 def change(one: Watched, event: keys.Event, schema: str) -> Function:
@@ -118,9 +157,13 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         "ring": _ring(watch, schema) if watch.notify == "doorbell" else sql.SQL("\nNULL;"),
         "reconcile": sql.Literal(_json(watch, reconcile=True)),
         "now": _NOW,
-        "count": sql.Literal(sql.Identifier(schema, "lost").as_string(None)),
+        "count": _count(schema),
+        "moment": _MOMENT,
+        "allowed": _ALLOWED,
     }
     parts["lost"] = _part("lost", **parts)
+    parts["tell_one"] = _part("tell_one", **parts)
+    parts["tell"] = _part("tell", **parts) if watch.notify == "rows" else parts["tell_one"]
     name = names.change_function(schema, one, event)
     if event == "truncate":
         return Function(name, _sealed(_fill("truncate", **parts)), definer=True, settings=_PATH)
@@ -128,6 +171,7 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
     parts["unheard"] = sql.SQL(
         "pg_notification_queue_usage() >= 0.5" if watch.notify == "rows" else "false"
     )
+    told = {"most": sql.Literal(keys.MOST), "head": sql.Literal(head)}
     everything = keys.everything(one, event)
     short = "one"
     if everything:
@@ -139,26 +183,15 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         chunk=keys.chunk(one, room),
         piece=keys.piece(one),
         everything=sql.Literal(everything),
-        unmoved=_unmoved(one, event, schema),
         quiet=sql.Literal(keys.quiet(one, event)),
         moved=keys.moved(one, event),
         changed=keys.changed(one, event),
-        most=sql.Literal(keys.MOST),
-        head=sql.Literal(head),
+        told=_part("told", **told) if watch.notify == "rows" else sql.SQL("NULL"),
+        **told,
         **parts,
     )
     compares = event == "update" and watch.columns is not None
     return Function(name, _sealed(body), definer=True, settings=_EXACT if compares else _PATH)
-
-
-def _unmoved(one: Watched, event: keys.Event, schema: str) -> sql.Composable:
-    """Where a stamp says it all there is something to do only if a key moved, or a column is gone.
-
-    Asked here, for a WHEN of the trigger costs three times as much: it is parsed at each statement.
-    """
-    if event == "delete" or not keys.stamped_only(one):
-        return sql.SQL("")
-    return _part("unmoved", flag=sql.Literal(names.moved(schema, one.watch)))
 
 
 def authentic(body: str) -> bool:

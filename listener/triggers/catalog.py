@@ -53,6 +53,7 @@ class Watched:
     `stamp` is None without `updated_at`; `stamp_exists` says whether the column is there already.
     `identity`: the columns of the primary key. `row_level`: the table is the target of a
     subscription, whose worker fires row triggers only. `members`: the root first.
+    `generated_key`: a part of the key is generated, and not computed yet where the stamp is made.
     """
 
     watch: Watch
@@ -62,6 +63,7 @@ class Watched:
     identity: tuple[str, ...]
     row_level: bool
     members: tuple[Member, ...]
+    generated_key: bool = False
 
     @property
     def label(self) -> str:

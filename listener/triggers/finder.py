@@ -87,7 +87,8 @@ class Finder:
             return None
         identity = tuple(one.name for one in columns.values() if one.in_primary_key)
         exists = watch.updated_at in columns
-        return Watched(watch, types, stamp, exists, identity, row_level, members)
+        generated = any(columns[name].generated != "" for name in watch.key)
+        return Watched(watch, types, stamp, exists, identity, row_level, members, generated)
 
     def _members(self) -> tuple[Member, ...]:
         watch = self._watch

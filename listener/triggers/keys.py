@@ -121,15 +121,52 @@ def everything(one: Watched, event: Event) -> bool:
 
 
 def stamped_only(one: Watched) -> bool:
-    """Whether the stamp says it all, but for keys that move: polling sees every row that was
-    inserted or updated, and nobody is told which. The bell is then rung with the stamp.
+    """Whether the stamp says it all: polling sees every row that was inserted or updated, nobody is
+    told which, and the stamp sees where a key moves. A generated key it does not see.
     """
+    return _stamp_is_enough(one) and not one.generated_key
+
+
+def _stamp_is_enough(one: Watched) -> bool:
     return one.stamp is not None and one.watch.notify != "rows" and one.watch.columns is None
 
 
 def quiet(one: Watched, event: Event) -> bool:
     """Whether there is nothing to do where no key moved."""
-    return event == "update" and stamped_only(one)
+    return event == "update" and _stamp_is_enough(one) and one.watch.notify == "off"
+
+
+def same(group: Sequence[Watched]) -> sql.Composable:
+    """Whether OLD and NEW carry the same keys, in the stamp's function; NULL where a part is NULL.
+
+    Texts are compared by their bytes, whatever their collation; of the other types no equal values
+    are printed differently.
+    """
+    parts: dict[str, sql.Composable] = {}
+    for one in group:
+        for name, kind in zip(one.watch.key, one.types, strict=True):
+            texts = kind in ("text", "varchar")
+            side = '({}.{}::pg_catalog.text COLLATE pg_catalog."C")' if texts else "{}.{}"
+            parts[name] = sql.SQL(" OPERATOR(pg_catalog.=) ").join(
+                sql.SQL(side).format(sql.SQL(row), sql.Identifier(name)) for row in ("OLD", "NEW")
+            )
+    return sql.SQL(" AND ").join(parts.values())
+
+
+def old_present(one: Watched) -> sql.Composable:
+    """Whether OLD has a key, in the stamp's function: with a NULL part it has none."""
+    return sql.SQL(" AND ").join(
+        sql.SQL("OLD.{} IS NOT NULL").format(sql.Identifier(name)) for name in one.watch.key
+    )
+
+
+def old_list(one: Watched) -> sql.Composable:
+    """The key of OLD as a payload's list, in the stamp's function: all names qualified."""
+    texts = sql.SQL(", ").join(
+        sql.SQL("OLD.{}::pg_catalog.text").format(sql.Identifier(name)) for name in one.watch.key
+    )
+    make = "to_json" if len(one.watch.key) == 1 else "json_build_array"
+    return sql.SQL(f"pg_catalog.concat('[', pg_catalog.{make}({{}}), ']')").format(texts)
 
 
 def moved(one: Watched, event: Event) -> sql.Composable:

@@ -18,16 +18,6 @@ def bell(schema: str) -> int:
     return int(digest(schema)[:7], 16)
 
 
-def rung(schema: str) -> str:
-    """The setting by which a transaction remembers that it has tried the bell."""
-    return f"listener.rung_{digest(schema)}"
-
-
-def moved(schema: str, watch: Watch) -> str:
-    """The setting by which a transaction knows that keys of the watched table moved."""
-    return f"listener.moved_{digest(schema, watch.schema, watch.table)}"
-
-
 def change_function(schema: str, one: Watched, event: str) -> str:
     """Name of the function, and of the triggers, of one watch and event.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from listener.triggers import bodies, names
+from listener.triggers import bodies, keys, names
 from listener.triggers.bodies import Function
 from listener.triggers.catalog import Member, Watched
 from listener.triggers.keys import Event
@@ -53,11 +53,23 @@ def wanted(group: Sequence[Watched], schema: str) -> Wanted:
         stamp = bodies.stamp(group, schema)
         functions.append(stamp)
         triggers.extend(_stamp_triggers(group[0], stamp, schema))
+    ringing: Watched | None = None  # one watch rings for all of the table
     for one in group:
-        for event in _events(one):
-            function = bodies.change(one, event, schema)
+        only = keys.stamped_only(one)
+        if only and one.watch.notify == "doorbell" and ringing is None:
+            ringing = one
+        for event in _EVENTS:
+            if event in ("insert", "update") and only:
+                if ringing is not one:
+                    continue
+                function = bodies.ringing(one, event, schema)
+                triggers.extend(_change_triggers(one, event, function, reads=False))
+            elif event == "insert" and one.stamp is not None and one.watch.notify == "off":
+                continue  # polling sees the stamp
+            else:
+                function = bodies.change(one, event, schema)
+                triggers.extend(_change_triggers(one, event, function))
             functions.append(function)
-            triggers.extend(_change_triggers(one, event, function))
     return Wanted(tuple(functions), tuple(triggers))
 
 
@@ -77,14 +89,10 @@ def _stamp_triggers(one: Watched, function: Function, schema: str) -> Iterator[T
         )
 
 
-def _events(one: Watched) -> tuple[Event, ...]:
-    """A stamped row that was inserted is found by polling: nothing is to be done without NOTIFY."""
-    if one.stamp is not None and one.watch.notify == "off":
-        return ("update", "delete", "truncate")
-    return ("insert", "update", "delete", "truncate")
-
-
-def _change_triggers(one: Watched, event: Event, function: Function) -> Iterator[Trigger]:
+def _change_triggers(
+    one: Watched, event: Event, function: Function, *, reads: bool = True
+) -> Iterator[Trigger]:
+    """`reads`: whether it is given the changed rows."""
     row = one.row_level and event != "truncate"
     for member in one.members:
         yield Trigger(
@@ -93,8 +101,8 @@ def _change_triggers(one: Watched, event: Event, function: Function) -> Iterator
             function=function.name,
             events=(event,),
             kind=_EVENTS[event] | (ROW if row else 0),
-            old=not row and event in ("update", "delete"),
-            new=not row and event in ("update", "insert"),
+            old=reads and not row and event in ("update", "delete"),
+            new=reads and not row and event in ("update", "insert"),
             column=None,
             clone=row and member.partition,
         )

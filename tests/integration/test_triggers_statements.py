@@ -369,7 +369,10 @@ def test_notify_off_and_doorbell(bench: Bench) -> None:
     )
     bench.told("INSERT INTO a VALUES (2), (3)")
     told = bench.told("UPDATE a SET id = id + 10; INSERT INTO b VALUES (7)")  # one transaction
-    assert [(one.watch, one.kind) for one in told.changes] == [("public.a(id)", "sweep")]
+    assert [(one.watch, one.kind) for one in told.changes] == [
+        ("public.a(id)", "sweep"),
+        ("public.b(id)", "sweep"),
+    ]
     assert {key for one in told.journal for key in one.keys} == keys(2, 3, 7)
     assert bench.told("UPDATE a SET id = id WHERE false").payloads == ()
 

@@ -4,19 +4,20 @@ DECLARE
   v_keys text;
   -- A full queue fails the COMMIT: rather let the daemon's polls find it. They ask for this reason.
   v_unheard boolean;
-BEGIN{unmoved}
+  v_told text;
+  v_chunks text[];
+BEGIN
+  <<record>>
   BEGIN
     -- Most statements change one row. Theirs is a short way: one query, since each costs about as
     -- much as all the rest; and the variables of the longer way wait until they are needed.{one}
     DECLARE
       v_notify CONSTANT text := {notify};
       v_room CONSTANT integer := {room};
-      v_at timestamptz;
-      v_chunk record;
       v_count bigint := 0;
+      v_largest integer;
       v_moved boolean;
       v_sweep boolean := false;
-      v_payloads text[];
     BEGIN
       IF v_unheard IS NULL THEN -- else it is known: the journal has it
         v_unheard := {unheard};
@@ -34,44 +35,39 @@ BEGIN{unmoved}
         IF {quiet} AND NOT v_moved THEN
           RETURN NULL;
         END IF;
-        FOR v_chunk IN
+        -- One statement, and no loop over a query: its cursor would count in the names that
+        -- PostgreSQL gives to the application's own.
+        WITH chunk AS MATERIALIZED (
           SELECT '[' || string_agg(p.piece, ',') || ']' AS keys, count(*) AS n, p.journaled
           FROM (
             SELECT k.piece, k.journaled, {chunk} AS chunk
             FROM (SELECT {piece} AS piece, c.journaled FROM ({changed}) AS c) AS k
           ) AS p
           GROUP BY p.journaled, p.chunk
-        LOOP
-          IF v_chunk.journaled OR v_unheard THEN
-            IF v_at IS NULL THEN
-              v_at := {now};
-            END IF;
-            INSERT INTO {schema}.journal (updated_at, watch, kind, keys, reason)
-            VALUES (v_at, {watch}, 'keys', v_chunk.keys, CASE WHEN v_unheard THEN 'unheard' END);
-          END IF;
-          v_count := v_count + v_chunk.n;
-          IF v_notify = 'rows' AND NOT v_sweep THEN
-            IF v_count <= {most} AND octet_length(v_chunk.keys) <= v_room THEN
-              v_payloads := v_payloads || v_chunk.keys;
-            ELSE
-              v_sweep := true;
-            END IF;
-          END IF;
-        END LOOP;
+        ), kept AS (
+          INSERT INTO {schema}.journal (updated_at, watch, kind, keys, reason)
+          SELECT {now}, {watch}, 'keys', c.keys, CASE WHEN v_unheard THEN 'unheard' END
+          FROM chunk AS c WHERE c.journaled OR v_unheard
+        )
+        SELECT coalesce(sum(c.n), 0), coalesce(max(octet_length(c.keys)), 0), {told}
+        INTO v_count, v_largest, v_chunks FROM chunk AS c;
+        v_sweep := v_count > {most} OR v_largest > v_room;
       END IF;
       IF v_unheard THEN
-        NULL;
+        v_chunks := NULL;
       ELSIF v_count > 0 AND v_notify = 'rows' THEN
+        IF NOT {allowed} THEN
+          RAISE insufficient_privilege USING MESSAGE = 'permission denied for function pg_notify';
+        END IF;
         IF v_sweep THEN
-          PERFORM pg_notify({channel}, {sweep});
+          v_told := {sweep};
+          v_chunks := NULL;
         ELSIF v_same THEN
-          PERFORM pg_notify({channel}, {head} || v_keys || '}}');
-        ELSE
-          PERFORM pg_notify({channel}, {head} || p.keys || '}}') FROM unnest(v_payloads) AS p (keys);
+          v_told := {head} || v_keys || '}}';
         END IF;
       ELSIF v_count > 0 THEN{ring}
       END IF;
-    END;
-    RETURN NULL;{lost}
-  END;
+    END;{lost}
+  END record;{tell}
+  RETURN NULL;
 END

@@ -4,7 +4,7 @@
   SELECT {now}, {watch}, 'keys', c.keys
   FROM ({only}) AS c WHERE c.same AND c.keys IS NOT NULL;
   IF FOUND THEN{ring}
-    RETURN NULL;
+    EXIT record;
   END IF;
   SELECT c.same INTO v_same FROM ({only}) AS c;
   IF v_same OR NOT FOUND THEN

@@ -1,4 +1,3 @@
--- Where nobody is told of an UPDATE: whether a key moved, for the trigger that journals it.
-  IF NOT coalesce({same}, TG_OP OPERATOR(pg_catalog.=) 'INSERT') THEN
-    PERFORM pg_catalog.set_config({flag}, 'yes', true);
+-- Where nobody is told keys: OLD keys that moved go into the journal, for polling cannot see them.
+  IF NOT coalesce({same}, TG_OP OPERATOR(pg_catalog.=) 'INSERT') THEN{each}
   END IF;
