@@ -144,6 +144,12 @@ class DocumentSource:
                 path=config.ids_file,
             )
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All SQL of this document, with our casts: what it depends on stands there by name."""
+        ids = () if self.rendered_ids is None else (self.rendered_ids,)
+        return (self.rendered_query, *self.rendered_mappings.values(), *ids)
+
     def id_of(self, key: Key) -> str:
         """The `_id` of a key."""
         return document_id(key, self.types)
