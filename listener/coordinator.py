@@ -246,7 +246,7 @@ class Coordinator:
             self._inbox.fenced = False
         if self._connection is not None:
             self._connection.close()
-        self._connection = postgres.connect(self._config.postgres, "listener: watermark")
+        self._connection = self._connect()
         self._draw = None
         self._clock = ServerClock()
         self._loads.end()
@@ -280,6 +280,18 @@ class Coordinator:
             )
         self._keeper.save_control(now=True)  # a standby must not catch up once more
         self._served = session
+
+    def _connect(self) -> postgres.Connection:
+        """A connection whose session has the settings that its role has now."""
+        while True:
+            connection = postgres.connect(self._config.postgres, "listener: watermark")
+            try:
+                if self._history.settled(connection):
+                    return connection
+            except BaseException:
+                connection.close()
+                raise
+            connection.close()
 
     # -- ticks -----------------------------------------------------------------------------------
 

@@ -144,6 +144,12 @@ class DocumentSource:
                 path=config.ids_file,
             )
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All SQL of this document, with our casts: what it depends on stands there by name."""
+        ids = () if self.rendered_ids is None else (self.rendered_ids,)
+        return (self.rendered_query, *self.rendered_mappings.values(), *ids)
+
     def id_of(self, key: Key) -> str:
         """The `_id` of a key."""
         return document_id(key, self.types)
@@ -320,11 +326,10 @@ class DocumentSource:
         psycopg.Error; where `row_fault` tells a reason, one of the keys may be to blame.
         `after` is the end of the page before, the id as SQL spelled it; None starts.
         """
-        ident = (
-            sql.SQL("q.id::text::" + SQL_TYPE[self.types[0]])
-            if len(self.types) == 1
-            else sql.SQL('q.id::text COLLATE "C"')
-        )
+        kind = SQL_TYPE[self.types[0]] if len(self.types) == 1 else "text"
+        # by bytes: what a nondeterministic collation takes for one may be two documents
+        order = ' COLLATE "C"' if kind == "text" else ""
+        ident = sql.SQL(f"q.id::text::{kind}{order}")
         parameters: dict[str, Any]
         if len(keys) == 1:
             mapping, parameters = self._mappings_of_one[watch], {**single("keys", keys[0])}
@@ -334,8 +339,7 @@ class DocumentSource:
         bound: sql.Composable = sql.SQL("")
         if after is not None:
             parameters["listener_after"] = after
-            cast = SQL_TYPE[self.types[0]] if len(self.types) == 1 else "text"
-            bound = sql.SQL("AND {} > %(listener_after)s::text::" + cast).format(ident)
+            bound = sql.SQL("AND {} > %(listener_after)s::text::" + kind).format(ident)
         statement = sql.SQL(
             "SELECT DISTINCT {ident} FROM (\n{mapping}\n) AS q WHERE q.id IS NOT NULL {bound} "
             "ORDER BY 1 LIMIT {limit}"

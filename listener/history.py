@@ -10,7 +10,7 @@ from typing import Final
 
 from psycopg import sql
 
-from listener import identity, observations, triggers
+from listener import identity, meaning, observations, triggers
 from listener.changes import Watch
 from listener.control import Control, ControlDocument
 from listener.identity import Facts
@@ -125,6 +125,9 @@ class History:
         """By index UUID, what its mapping was when it was first looked at."""
         self._fingerprint: Mapping[str, str] = {}
         """What the triggers and tables were at the last look that found them unaltered."""
+        self._settings: Mapping[str, str] = {}
+        """Of our session: what changes the result of a query."""
+        self._role: str | None = None
 
     def begin(self, connection: Connection) -> Findings:
         """Look at both servers. The first call decides where the watermark starts.
@@ -135,6 +138,8 @@ class History:
         for kind in self._kinds:
             self._indexes.protect(kind.index)
         facts = identity.read(connection, self._watches, self._schema)
+        self._settings = meaning.settings_now(connection)
+        meanings = self._meanings(connection)
         if self._begun:
             saved: State | None = self._keeper.state
         else:
@@ -142,13 +147,19 @@ class History:
         known = saved.identity if saved else None
         reasons = self._reasons(connection, saved, facts) if saved else []
         fresh = saved is None or bool(reasons)
+        owed = dict(saved.reconcile) if saved else {}
+        altered = self._redefined(known, meanings) if known else {}
         self._keeper.begin(
             State(
                 last_processed=None if fresh or saved is None else saved.last_processed,
-                identity=self._identity(facts, known),
-                loads=() if fresh or saved is None else saved.loads,
+                identity=self._identity(facts, known, meanings),
+                # pages that were read under another meaning are stale
+                loads=()
+                if fresh or saved is None
+                else tuple(load for load in saved.loads if load.index not in altered),
                 loaded={} if fresh or saved is None else saved.loaded,
-                reconcile={} if saved is None else saved.reconcile,
+                # written down with the new meaning, at once: a crash must not forget either
+                reconcile=dict.fromkeys(altered, False) | owed,
             )
         )
         self._nonce = facts.nonce
@@ -159,7 +170,7 @@ class History:
         current: list[Current | None] = []
         plans: list[Plan] = []
         for kind in self._kinds:
-            found, plan = self._look(kind, known, reasons)
+            found, plan = self._look(kind, known, reasons, altered, owed)
             current.append(found)
             if plan is not None:
                 plans.append(plan)
@@ -200,6 +211,9 @@ class History:
         if identity.trigger_hash(found) != self._keeper.identity.triggers:
             self.distrust()
             return self._altered(found)
+        redefined = self._audit_meanings(connection)
+        if redefined is not None:
+            return redefined
         wrong = self._wrong(connection)
         if wrong:
             self.distrust()
@@ -214,6 +228,36 @@ class History:
         if self._begun:
             self._keeper.identify(triggers=ALTERED)
             self._keeper.save(now=True)
+
+    def _audit_meanings(self, connection: Connection) -> str | None:
+        """Whether the queries still mean the same: None, or what does not.
+
+        Written down, since it may be put back as it was before anybody can begin a session.
+        """
+        known = self._keeper.identity.meanings
+        meanings = self._meanings(connection)
+        found = self._redefined(self._keeper.identity, meanings)
+        if not found:
+            if self._role is None or meaning.role_settings(connection) == self._role:
+                return None
+            return "settings of roles or databases were altered: connections are made anew"
+        before = {index: known.get(index, {}) for index in found}
+        distrusted = {index: meaning.distrusted(before[index], meanings[index]) for index in found}
+        self._keeper.identify(meanings={**known, **distrusted})
+        self._keeper.save(now=True)
+        return "; ".join(f"{index}: {what}" for index, what in found.items())
+
+    def settled(self, connection: Connection) -> bool:
+        """Whether the settings that the session of this connection began with are those that new
+        ones get; ask again with a new connection where they are not."""
+        found = meaning.role_settings(connection)
+        settled, self._role = found == self._role, found
+        return settled
+
+    def settle(self, connection: Connection) -> None:
+        """Give another connection the settings of our session: two that read documents must not
+        mean different things by one query, whichever was made last."""
+        meaning.apply(connection, self._settings)
 
     def _altered(self, found: Mapping[str, str]) -> str:
         """What was altered since the last look, in words."""
@@ -285,7 +329,9 @@ class History:
         self._keeper.save(now=True)
         self._keeper.save_control(now=True)
 
-    def _identity(self, facts: Facts, known: Identity | None) -> Identity:
+    def _identity(
+        self, facts: Facts, known: Identity | None, meanings: Mapping[str, meaning.Meaning]
+    ) -> Identity:
         return Identity(
             pipeline=self._pipeline,
             system_identifier=facts.system_identifier,
@@ -298,10 +344,37 @@ class History:
             triggers=facts.triggers,
             ahead=facts.ahead,
             indexes=dict(known.indexes) if known else {},
+            meanings=meanings,
         )
 
+    def _meanings(self, connection: Connection) -> dict[str, meaning.Meaning]:
+        texts = {kind.index: kind.source.texts for kind in self._kinds}
+        return meaning.read(connection, self._watches, texts)
+
+    def _redefined(
+        self, known: Identity, meanings: Mapping[str, meaning.Meaning]
+    ) -> dict[str, str]:
+        """By index, why its queries mean something else than what it was written by.
+
+        A former release did not look: what was altered by then, or with the upgrade, is found by
+        comparing once.
+        """
+        found: dict[str, str] = {}
+        for index, now in meanings.items():
+            before = known.meanings.get(index)
+            if before is None:
+                found[index] = "nobody looked yet at what its query depends on"
+            elif (what := meaning.altered(before, now)) is not None:
+                found[index] = what
+        return found
+
     def _look(
-        self, kind: Kind, known: Identity | None, reasons: Sequence[str]
+        self,
+        kind: Kind,
+        known: Identity | None,
+        reasons: Sequence[str],
+        altered: Mapping[str, str],
+        owed: Mapping[str, bool],
     ) -> tuple[Current | None, Plan | None]:
         """The index behind the alias, and whether its documents must be loaded anew."""
         behind: Existing | None = None
@@ -333,6 +406,8 @@ class History:
         unguarded = bool(due or self._repair)
         if reasons:
             reason = "another history"
+        elif kind.index in altered:
+            reason = altered[kind.index]
         elif due is not None:
             reason = "it was interrupted"
         elif self._repair is not None:
@@ -341,7 +416,7 @@ class History:
             reason = "there is no proven watermark"
         else:
             return current, None
-        blind = bool(reasons) or due is not None
+        blind = bool(reasons) or kind.index in owed
         return current, Plan(kind, reason, compare=True, unguarded=unguarded, blind=blind)
 
     def _why_load(

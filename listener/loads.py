@@ -73,12 +73,13 @@ class Loads:
         refresh_soon: Callable[[], None],
         reconciler: Reconciler,
         compare: Callable[[Connection, Kind, str], Comparison],
+        settle: Callable[[Connection], None],
     ) -> None:
         """`all_rows`: whether every watched table sends its keys by NOTIFY.
 
         `catch_up` waits until a tick that began after the call is complete; it takes a function
         that says whether to give up, and returns False then. `compare` makes the comparison of a
-        kind of document with an index.
+        kind of document with an index. `settle` gives a connection the settings of the session.
         """
         self._config = config
         self._loader = loader
@@ -93,6 +94,7 @@ class Loads:
         self._refresh_soon = refresh_soon
         self._reconciler = reconciler
         self._compare = compare
+        self._settle = settle
         self._comparing: dict[int, Comparing] = {}
         self.guarded: set[str] = set()
         """Aliases of which a comparison would have deleted too many documents: it did not."""
@@ -248,6 +250,7 @@ class Loads:
             while not cancel.is_set() and not self._ends():
                 try:
                     with postgres.connect(self._config.postgres, "listener: load") as connection:
+                        self._settle(connection)
                         while not cancel.is_set() and not self._ends():
                             self._turn(connection, cancel)
                             waits.reset()

@@ -76,7 +76,7 @@ class Stages:
             ),
             client=client,
             versions=versions,
-            connect=partial(postgres.connect, config.postgres, "listener: documents", timed=True),
+            connect=lambda: self._connect(config),
             parked=parked,
             backoff=waits,
             observe=observe,
@@ -105,7 +105,7 @@ class Stages:
             observe=observe,
             stop=stop,
         )
-        history = History(
+        self._history = history = History(
             pipeline=config.pipeline,
             watches=parts.watches,
             schema=config.postgres.db_schema,
@@ -148,6 +148,7 @@ class Stages:
             refresh_soon=self.pipeline.refresh_soon,
             reconciler=Reconciler(self.pipeline, observe),
             compare=compare,
+            settle=history.settle,
         )
         polls = Polls(
             config=config,
@@ -190,6 +191,15 @@ class Stages:
         )
         self._watchdog = Watchdog(config.postgres, observe, stop)
         self._once = once
+
+    def _connect(self, config: Config) -> postgres.Connection:
+        connection = postgres.connect(config.postgres, "listener: documents", timed=True)
+        try:
+            self._history.settle(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _on_fenced(self) -> None:
         self._inbox.on_fenced()

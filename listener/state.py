@@ -65,7 +65,8 @@ class Identity(_Record):
     `tables` gives the OID of each watched table, `indexes` the UUID of the index behind each
     alias; `triggers` is a hash of all that records changes in the database; `nonce` is the value
     that this pipeline last left in its own schema; `ahead` says by how many seconds the database's
-    clock was ahead of ours.
+    clock was ahead of ours. `meanings` says, by alias, what the queries depend on besides rows, and
+    a hash of its state; without an entry nobody looked yet.
     """
 
     pipeline: str
@@ -79,6 +80,7 @@ class Identity(_Record):
     indexes: Mapping[str, str]
     triggers: str = ""
     ahead: float | None = None
+    meanings: Mapping[str, Mapping[str, str]] = {}
 
 
 class Load(_Record):

@@ -9,6 +9,7 @@ functions are called. What a function reads inside of itself is seen by neither.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,10 @@ _UNTOLD: Final = {
     "m": "a materialized view, whose REFRESH fires no trigger",
     "f": "a foreign table, whose changes fire no trigger here",
 }
+_MERGES: Final = re.compile(
+    r"\b(?:distinct|group\s+by|union|intersect|except|limit)\b", re.IGNORECASE
+)
+"""What takes equal ids for one, or goes on behind the last id of a page."""
 _DENIED: Final = "42501"
 _PREPARED: Final = "listener_check"
 
@@ -163,6 +168,22 @@ class _Inspection:
         right = sorted(names) == ["document", "id"] if role == "query" else names.count("id") == 1
         if not right:
             self._add("error", f"{_COLUMNS[role]}, and returns {', '.join(names) or 'none'}")
+        elif role != "query" and _MERGES.search(text):
+            self._collation(text)
+
+    def _collation(self, text: str) -> None:
+        """Which ids are one for DISTINCT is the business of the collation of the file's column."""
+        query = f"FROM ({text}\n) AS q LIMIT 0"
+        merging = sqlfiles.load("checks/collation").replace("{query}", query)
+        cursor = self._try(merging, denied=False)
+        row = cursor.fetchone() if cursor else None
+        if row is not None:
+            self._add(
+                "warning",
+                f"its ids are of {row[0]}, a nondeterministic collation or type: DISTINCT, "
+                "GROUP BY, UNION and comparisons take different ids for one: documents are missed",
+                'write id::text COLLATE "C" wherever it is selected, grouped, ordered or compared',
+            )
 
     def _relations(self) -> list[_Relation]:
         oids = [row[0] for row in self.connection.execute(sqlfiles.load("checks/locked"))]

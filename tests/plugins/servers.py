@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import platform
 import secrets
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +38,32 @@ def pytest_report_header() -> str:
 def postgres_server() -> Iterator[PostgresServer]:
     """A running PostgreSQL, shared by all tests."""
     server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+def _with_icu() -> Path | None:
+    """Programs of a PostgreSQL of this machine that is built with ICU: the wheel is not."""
+    places = [Path(one) for one in [shutil.which("pg_config")] if one]
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_config"), reverse=True)
+    for place in places:
+        told = subprocess.run([place, "--configure"], capture_output=True, text=True, check=False)
+        # since version 16 it is built with ICU unless told otherwise
+        if "--with-icu" in told.stdout and (place.parent / "initdb").exists():
+            return place.parent
+    return None
+
+
+@pytest.fixture(scope="session")
+def icu_server() -> Iterator[PostgresServer]:
+    """A second PostgreSQL, built with ICU: for collations that take different texts for one."""
+    programs = _with_icu()
+    if programs is None:
+        pytest.skip("no PostgreSQL of this machine is built with ICU (Debian's are)")
+    server = PostgresServer(bin_directory=programs)
     try:
         server.start()
         yield server

@@ -1,0 +1,143 @@
+"""Ids are compared by bytes, whatever the collation of the columns that they come from."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from listener.changes import Key
+from listener.checks import Statement, check_statements, sample
+from listener.config import DocumentConfig
+from listener.documents import DocumentSource
+from listener.postgres import Connection
+from playground.postgres import PostgresServer
+
+IDS = ["abc", "ABC", "Abc", "ábc", "a bc", "a-bc", "zz", "ZZ", "é", "e\u0301", "ß", "ss", "SS"]
+"""Of which a collation that ignores case, accents or punctuation takes many for one."""
+BY_BYTES = sorted(IDS, key=str.encode)
+QUERY = "SELECT id, '{}'::json AS document FROM thing WHERE id = ANY(%(ids)s)"
+MAPPINGS = {
+    "nondeterministic": "SELECT loose AS id FROM link WHERE owner = ANY(%(keys)s)",
+    "varchar": "SELECT loose_varchar AS id FROM link WHERE owner = ANY(%(keys)s)",
+    "cast": "SELECT loose::text AS id FROM link WHERE owner = ANY(%(keys)s)",
+    "two that differ": "SELECT loose AS id FROM link WHERE owner = ANY(%(keys)s) UNION ALL "
+    "SELECT strict FROM link WHERE owner = ANY(%(keys)s)",
+    "citext": "SELECT strict::citext AS id FROM link WHERE owner = ANY(%(keys)s)",
+    "domain": "SELECT strict::loose_text AS id FROM link WHERE owner = ANY(%(keys)s)",
+    "deterministic, of a language": 'SELECT strict COLLATE "en-x-icu" AS id FROM link '
+    "WHERE owner = ANY(%(keys)s)",
+}
+
+
+@pytest.fixture(scope="module", params=["libc", "icu"])
+def connection(icu_server: PostgresServer, request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """A database, by either provider of its own collation, with ids in columns of each kind."""
+    name = f"test_{secrets.token_hex(5)}"
+    provider = (
+        "LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'" if request.param == "icu" else ""
+    )
+    icu_server.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' {provider}")
+    with psycopg.connect(icu_server.dsn(name), autocommit=True) as connection:
+        connection.execute(
+            """
+            CREATE EXTENSION citext;
+            CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level1-ka-shifted',
+                                    deterministic = false);
+            CREATE DOMAIN loose_text AS text COLLATE loose;
+            CREATE TABLE thing (id text PRIMARY KEY);
+            CREATE TABLE link (owner integer, strict text, loose text COLLATE loose,
+                               loose_varchar varchar(40) COLLATE loose)
+            """
+        )
+        with connection.cursor() as cursor:
+            cursor.executemany("INSERT INTO thing VALUES (%s)", [(one,) for one in IDS])
+            cursor.executemany(
+                "INSERT INTO link VALUES (1, %s, %s, %s), (2, NULL, NULL, NULL)",
+                [(one,) * 3 for one in IDS],
+            )
+        yield connection
+    icu_server.drop_database(name)
+
+
+def the_source(folder: Path, mapping: str) -> DocumentSource:
+    """Documents whose ids are texts."""
+    (folder / "index.json").write_text("{}")
+    (folder / "query.sql").write_text(QUERY)
+    (folder / "mapping.sql").write_text(mapping)
+    config = DocumentConfig.model_validate(
+        {
+            "index": "test",
+            "index_config_file": folder / "index.json",
+            "query_file": folder / "query.sql",
+            "table": "thing",
+            "key": "id",
+            "watch": [{"table": "link", "key": "owner", "mapping_file": folder / "mapping.sql"}],
+        }
+    )
+    return DocumentSource(config, ("text",), {"w": ("integer",)}, {"w": folder / "mapping.sql"})
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("mapping", MAPPINGS)
+def test_mapped_ids_are_told_apart(
+    connection: Connection, tmp_path: Path, mapping: str, size: int
+) -> None:
+    """Each once and whole, however small the pages are."""
+    source = the_source(tmp_path, MAPPINGS[mapping])
+    for keys in ([("1",)], [("1",), ("2",)]):
+        seen: list[Key] = []
+        after: str | None = None
+        while True:
+            page, after = source.mapped_page(connection, "w", keys, after, size)
+            seen += page
+            if after is None:
+                break
+        assert [key[0] for key in seen] == BY_BYTES
+
+
+def test_a_load_pages_by_the_column_s_own_order(connection: Connection, tmp_path: Path) -> None:
+    """Keys are deterministic (others are refused), so no two are one; and the order of the primary
+    key's index is the one that is asked for: no page sorts the table."""
+    source = the_source(tmp_path, MAPPINGS["nondeterministic"])
+    seen: list[Key] = []
+    after: Key | None = None
+    while page := source.id_page(connection, after, 2):
+        seen += page
+        after = page[-1]
+    assert sorted(seen) == sorted((one,) for one in IDS)
+    assert len(seen) == len(IDS)
+    existing = source.existing(connection, [*seen, ("aBC",), ("ÉE",)])
+    assert existing == set(seen)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "told"),
+    [
+        ("SELECT DISTINCT loose AS id FROM link WHERE owner = ANY(%(keys)s)", True),
+        ("SELECT loose AS id FROM link WHERE owner = ANY(%(keys)s) GROUP BY 1", True),
+        ("SELECT DISTINCT strict::citext AS id FROM link WHERE owner = ANY(%(keys)s)", True),
+        ("SELECT DISTINCT strict AS id FROM link WHERE owner = ANY(%(keys)s)", False),
+        ("SELECT DISTINCT owner AS id FROM link WHERE owner = ANY(%(keys)s)", False),
+        ("SELECT loose AS id FROM link WHERE owner = ANY(%(keys)s)", False),
+        ('SELECT DISTINCT loose COLLATE "C" AS id FROM link WHERE owner = ANY(%(keys)s)', False),
+    ],
+)
+def test_a_mapping_that_may_lose_ids_itself_is_told(
+    connection: Connection, tmp_path: Path, mapping: str, told: bool
+) -> None:
+    """What it does with ids before we see them nobody can mend but who wrote it."""
+    source = the_source(tmp_path, mapping)
+    statement = Statement(
+        "mapping",
+        tmp_path / "mapping.sql",
+        source.rendered_mappings["w"],
+        sample("keys", ("integer",), array=True),
+    )
+    found = check_statements(connection, source.config, [statement])
+    warned = [one for one in found if "nondeterministic" in one.what]
+    assert bool(warned) is told, found
+    assert all(one.severity == "warning" and 'COLLATE "C"' in one.mend for one in warned)
