@@ -35,7 +35,7 @@ def test_a_truncate_may_empty_the_index(scene: Scene) -> None:
     ["ADD COLUMN more text DEFAULT 'x'", "ADD COLUMN more int", "DROP COLUMN created_at"],
 )
 def test_columns_come_and_go(scene: Scene, statement: str) -> None:
-    """The audit sees it, and both sides are compared, whether a document shows the column or not."""
+    """The audit sees it, and both sides are compared, whatever the documents show."""
     scene.set(audit_every=0.3)
     daemon = scene.serve()
     mark = daemon.mark()
