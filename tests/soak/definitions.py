@@ -23,6 +23,11 @@ _BIG = 3_000_000_000
 
 def document_left_out(world: World, choice: Random) -> None:
     """The daemons run for a while without one document; then it stands in the file again."""
+    with world.locking():  # its triggers go, and come again
+        _left_out(world, choice)
+
+
+def _left_out(world: World, choice: Random) -> None:
     documents = world.scene.options["documents"]
     bulk = bulk_alias(world)
     place = choice.choice([number for number, one in enumerate(documents) if len(documents) > 1])
@@ -52,6 +57,7 @@ def document_left_out(world: World, choice: Random) -> None:
     finally:
         with daemons_away(world, choice.choice(["stopped", "killed"])):
             documents.insert(place, out)
+        world.wait(lambda: any(_serves(world)), seconds=30)
     world.tell(f"document_left_out: {alias} {', '.join(told)}")
 
 
