@@ -13,9 +13,12 @@ import subprocess
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
+
+import yaml
 
 from tests.chaos.fault import fault
 from tests.chaos.world import NotInTime, World
@@ -96,6 +99,21 @@ def _ids(first: int) -> str:
     return f"SELECT md5('bulk ' || n)::uuid FROM generate_series({first}, {first + _ROWS - 1}) AS n"
 
 
+def passed(world: World) -> bool:
+    """Wait until the saved watermark has passed this moment by more than a session looks back."""
+    [(now,)] = world.scene.admin("SELECT clock_timestamp()")
+    behind = timedelta(seconds=1 + float(world.scene.options.get("overlap", 2)))
+
+    def ready() -> bool:
+        try:
+            saved = yaml.safe_load(world.active.state_file.read_text("utf-8"))["last_processed"]
+        except (OSError, ValueError, TypeError, LookupError):
+            return False
+        return isinstance(saved, datetime) and saved > now + behind
+
+    return world.wait(ready, seconds=15)
+
+
 def bulk_alias(world: World) -> str:
     """The alias of the documents whose table is the bulk's."""
     documents = world.scene.options["documents"]
@@ -162,6 +180,8 @@ def search_went_back(world: World, choice: Random) -> None:
     with snapshot(world, [*names, index] if control else names) as path:
         world.rest(choice.uniform(0, 1))
         indexed = marks.write()
+        if choice.random() < 0.5:
+            passed(world)
         world.rest(choice.uniform(0, 2))
         with daemons_away(world, way):
             names = [name for name in names if name in behind(world, *which)]
@@ -193,6 +213,8 @@ def search_folder_put_back(world: World, choice: Random) -> None:
         _copy(data, kept)
         search.start()
         indexed = marks.write()
+        if choice.random() < 0.5:
+            passed(world)
         world.rest(choice.uniform(0, 2))
         with daemons_away(world, way):
             search.kill()
@@ -261,15 +283,21 @@ def settings_altered(world: World, choice: Random) -> None:
     marks.prepare()
     settings = choice.choice(
         [{"translog.durability": "async", "translog.sync_interval": "60s"},
-         {"translog.durability": "async"}, {"gc_deletes": "1s"}]
+         {"translog.durability": "async", "translog.sync_interval": "60s", "gc_deletes": "1s"},
+         {"gc_deletes": "1s"}]
     )  # fmt: skip
-    with daemons_away(world, choice.choice(_WAYS)):
+    way = choice.choice(_WAYS)
+    with daemons_away(world, way):
         applied = world.ask("PUT", f"/{alias}/_settings", {"index": settings})
     indexed = marks.write()
+    acknowledged = passed(world)  # what nobody reads again by itself
     world.scene.search.kill()
     world.rest(choice.uniform(0, 1))
     world.scene.search.start()
-    world.tell(f"settings_altered: {settings} applied: {applied}; written, killed: {indexed}")
+    world.tell(
+        f"settings_altered: {settings} applied: {applied}, daemons {way}; "
+        f"written: {indexed}, watermark beyond: {acknowledged}, killed"
+    )
 
 
 def control_damaged(world: World, choice: Random) -> None:

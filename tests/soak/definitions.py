@@ -13,6 +13,7 @@ from tests.chaos.fault import fault
 from tests.chaos.restores import Marks, behind, bulk_alias, daemons_away
 from tests.chaos.world import NotInTime, World
 from tests.process.scene import OWNER
+from tests.soak.stage import search_path
 
 _BIG = 3_000_000_000
 """Above what an integer holds."""
@@ -274,6 +275,21 @@ def _revoked(world: World, right: str, place: str) -> Iterator[None]:
             session.execute(f"GRANT {right} ON {place} TO {OWNER}".encode())
 
 
+def path_altered(world: World, choice: Random) -> None:
+    """The search_path of the daemon's role is another one, for sessions that begin from now on."""
+    way, number = choice.choice(["ended", "stopped", "killed"]), choice.randrange(2)
+    with daemons_away(world, way):
+        with world.connect() as session:
+            session.execute(search_path(world.scene.database, number).encode())
+            if way == "ended":
+                session.execute(
+                    b"SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    b"WHERE datname = current_database() AND application_name LIKE 'listener%'"
+                )
+        world.rest(choice.uniform(0, 1))
+    world.tell(f"path_altered: to number {number}, sessions {way}")
+
+
 FAULTS = (
     fault(document_left_out, "daemons", "index", "triggers", "search"),
     fault(view_replaced, "daemons", "cards"),
@@ -281,4 +297,5 @@ FAULTS = (
     fault(key_retyped, "cards", "triggers"),
     fault(stamped_ahead, "rows", "triggers"),
     fault(rights_revoked, "cards", "triggers"),
+    fault(path_altered, "cards", "daemons"),
 )

@@ -158,6 +158,12 @@ def refill(world: World) -> None:
         session.execute(_REFILL.encode())
 
 
+def search_path(database: str, number: int) -> str:
+    """The statement that gives the daemon's role one of two paths, 0 or 1."""
+    schema = ("cards_first", "cards_second")[number]
+    return f'ALTER ROLE {OWNER} IN DATABASE "{database}" SET search_path = {schema}'
+
+
 def _end(world: World, lock: threading.RLock) -> None:
     """End all that is in the world now, whatever was there when it began."""
     world.over.set()
@@ -194,6 +200,7 @@ def _scene(
     scene = Scene(postgres, search, template, prefix=prefix, folder=folder, processes=processes)
     postgres.create_database(scene.database, template.database)
     postgres.execute(f'ALTER DATABASE "{scene.database}" OWNER TO {OWNER}')
+    postgres.execute(search_path(scene.database, 0))
     with psycopg.connect(postgres.dsn(scene.database)) as session:
         session.execute(
             f"GRANT USAGE ON SCHEMA stock, cards TO {APPLICATION}; "

@@ -102,6 +102,7 @@ def test_short_run(stage: Stage) -> None:
         ("key_retyped", "ids over 2^31"),
         ("stamped_ahead", "s: True"),
         ("rights_revoked", " on "),
+        ("path_altered", "to number "),
     ],
 )
 def test_faults_are_made_undone_and_told(stage: Stage, name: str, told: str) -> None:

@@ -22,5 +22,11 @@ AS 'BEGIN RETURN $1; END';
 CREATE FUNCTION cards.price(integer) RETURNS integer LANGUAGE plpgsql STABLE
 AS 'BEGIN RETURN cards.rate($1); END';
 
+-- Which bonus the query means, its role's search_path says.
+CREATE SCHEMA cards_first;
+CREATE SCHEMA cards_second;
+CREATE FUNCTION cards_first.bonus() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+CREATE FUNCTION cards_second.bonus() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 2';
+
 INSERT INTO cards.card SELECT n, 'Card ' || n, n FROM generate_series(1, 200) AS n;
 INSERT INTO cards.ticket SELECT n, 'Ticket ' || n FROM generate_series(1, 100) AS n;
