@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.chaos import daemons, databases, operations, rows, searches
+from tests.chaos import daemons, databases, operations, restores, rows, searches
 from tests.chaos.fault import Fault
 
 FAULTS: Final[dict[str, Fault]] = {
     one.name: one
-    for module in (daemons, databases, searches, rows, operations)
+    for module in (daemons, databases, searches, restores, rows, operations)
     for one in module.FAULTS
 }

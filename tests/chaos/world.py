@@ -191,6 +191,8 @@ class World:
     """The standby's way to the primary."""
     retire: Callable[[PostgresServer], None] = PostgresServer.close
     """What becomes of a primary that was replaced."""
+    tell: Callable[[str], None] = print
+    """Takes what a fault did, and how that went, for the record."""
     over: threading.Event = field(default_factory=threading.Event)
     """Set: every wait ends by Interrupted."""
 
@@ -291,6 +293,8 @@ class World:
             with self.outage():
                 scene.postgres.start()
         scene.search.start()
+        for name in self.answer("GET", "/restored-*"):  # a snapshot under another name
+            self.ask("DELETE", f"/{name}")
         with self.connect() as session:
             for (name,) in session.execute("SELECT gid FROM pg_prepared_xacts").fetchall():
                 session.execute(f"ROLLBACK PREPARED '{name}'".encode())

@@ -91,6 +91,7 @@ def test_network_silent(behind: Scene) -> None:
         scene.proxy.stall()
         lost = daemon.wait_for("connection_lost", after=mark, role="listening", deadline=60)
         daemon.wait_for("waiting", after=lost, server="PostgreSQL")
+        assert daemon.found("connection_dead", after=mark), daemon.log
         writers.wait()
         scene.proxy.unstall()
         recovery = Recovery("PostgreSQL: network silent")

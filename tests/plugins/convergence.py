@@ -60,13 +60,16 @@ class Differences:
         return "\n".join(lines) or "no differences"
 
 
-def differences(config: Path, dsn: str, url: str) -> Differences:
-    """Compare all documents of a configuration: `dsn` reads the database, `url` the index."""
+def differences(config: Path, dsn: str, url: str, *, search_path: str = "''") -> Differences:
+    """Compare all documents of a configuration: `dsn` reads the database, `url` the index.
+
+    `search_path` is that of the daemon's role, where a query has names without a schema.
+    """
     found = Differences()
     options = yaml.safe_load(config.read_text("utf-8"))
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SET TIME ZONE 'UTC'")
-        connection.execute("SET search_path = ''")
+        connection.execute(f"SET search_path = {search_path}".encode())
         for kind in options["documents"]:
             alias = kind["index"]
             wanted = dict(_queried(connection, kind, config.parent))

@@ -16,11 +16,12 @@ from types import FrameType
 
 from playground.places import cache_directory
 from tests.chaos.vocabulary import FAULTS
+from tests.soak import definitions
 from tests.soak.run import Run
 from tests.soak.stage import open_stage
 from tests.soak.truncation import TRUNCATED
 
-KINDS = {**FAULTS, TRUNCATED.name: TRUNCATED}
+KINDS = {**FAULTS, **{one.name: one for one in (TRUNCATED, *definitions.FAULTS)}}
 """All faults of a run."""
 _GRACE = 300
 """Seconds beyond its time after which a run is ended by force."""

@@ -48,6 +48,7 @@ class Run:
         self._patience = patience
         self._began = time.monotonic()
         self._history = stage.folder / "history.txt"
+        stage.world.tell = self._note
         self.faults: Counter[str] = Counter()
         self.disturbed = 0
         self.settled: list[Settled] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.chaos.daemons import remember_state
 from tests.chaos.world import World
 from tests.plugins.convergence import Differences, differences
+from tests.process.scene import OWNER
 from tests.soak.stage import Stage
 
 PATIENCE = 90.0
@@ -17,6 +18,11 @@ MEMORY = 300 * 1024 * 1024
 """Resident bytes that no daemon may reach."""
 _BUSY = 60.0
 """Seconds in which a writer ends its transaction."""
+_PATH = f"""
+    SELECT coalesce(max(substr(one, 13)), $$''$$)
+    FROM pg_db_role_setting AS s, unnest(s.setconfig) AS one
+    WHERE s.setrole = '{OWNER}'::regrole AND one LIKE 'search\\_path=%'"""
+"""What the names without a schema mean to the daemon's role now."""
 
 
 class Diverged(Exception):
@@ -75,7 +81,10 @@ def compared(world: World) -> Differences:
     """Where index and query do not agree now."""
     scene = world.scene
     config: Path = scene.config
-    return differences(config, scene.postgres.dsn(scene.database), scene.search.url)
+    [(path,)] = scene.admin(_PATH)
+    return differences(
+        config, scene.postgres.dsn(scene.database), scene.search.url, search_path=path
+    )
 
 
 def check(stage: Stage) -> None:

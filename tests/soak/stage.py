@@ -16,6 +16,7 @@ import psycopg
 from playground.cluster import Setting
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
+from playground.search import Setting as SearchSetting
 from tests.chaos import databases
 from tests.chaos.world import Seat, World
 from tests.plugins.daemon import PROJECT, ListenerProcess, Processes
@@ -31,6 +32,7 @@ from tests.process.scene import (
 from tests.soak.writers import SoakWriters
 
 STOCK = PROJECT / "tests" / "convergence" / "stock"
+CARDS = PROJECT / "tests" / "soak" / "cards"
 BULK = 12_000
 """Films that no writer touches, for statements of more than 10,000 keys."""
 
@@ -38,7 +40,11 @@ _POSTGRES: dict[str, Setting] = {
     "max_prepared_transactions": 20,
     "wal_keep_size": "256MB",  # a standby that was away for a moment finds the rest
 }
-_SEARCH: dict[str, int] = {"thread_pool.write.size": 1, "thread_pool.write.queue_size": 12}
+_SEARCH: dict[str, SearchSetting] = {
+    "thread_pool.write.size": 1,
+    "thread_pool.write.queue_size": 12,
+    "path.repo": ["repo"],
+}
 _REFILL = f"""
     INSERT INTO content.film_work (id, title, type)
     SELECT md5('bulk ' || n)::uuid, 'Bulk ' || n, 'movie' FROM generate_series(1, {BULK}) AS n
@@ -152,6 +158,12 @@ def refill(world: World) -> None:
         session.execute(_REFILL.encode())
 
 
+def search_path(database: str, number: int) -> str:
+    """The statement that gives the daemon's role one of two paths, 0 or 1."""
+    schema = ("cards_first", "cards_second")[number]
+    return f'ALTER ROLE {OWNER} IN DATABASE "{database}" SET search_path = {schema}'
+
+
 def _end(world: World, lock: threading.RLock) -> None:
     """End all that is in the world now, whatever was there when it began."""
     world.over.set()
@@ -182,18 +194,21 @@ def _scene(
         PROJECT / "sql" / "movies" / "schema.sql",
         SCHEMAS / "movies" / "content.sql",
         STOCK / "schema.sql",
+        CARDS / "schema.sql",
     )
     prefix = f"soak-{secrets.token_hex(3)}"
     scene = Scene(postgres, search, template, prefix=prefix, folder=folder, processes=processes)
     postgres.create_database(scene.database, template.database)
     postgres.execute(f'ALTER DATABASE "{scene.database}" OWNER TO {OWNER}')
+    postgres.execute(search_path(scene.database, 0))
     with psycopg.connect(postgres.dsn(scene.database)) as session:
         session.execute(
-            f"GRANT USAGE ON SCHEMA stock TO {APPLICATION}; "
-            "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA stock "
+            f"GRANT USAGE ON SCHEMA stock, cards TO {APPLICATION}; "
+            "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA stock, cards "
             f"TO {APPLICATION}; {_REFILL}".encode()
         )
-    scene.options["documents"] += documents(STOCK / "documents.yaml", prefix)
+    for schema in (STOCK, CARDS):
+        scene.options["documents"] += documents(schema / "documents.yaml", prefix)
     scene.set(
         audit_every=2,
         page_size=1000,

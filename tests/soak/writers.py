@@ -17,6 +17,7 @@ from tests.convergence.statements import SLICES, Write
 from tests.convergence.writes import VOCABULARY
 from tests.process.scene import Connection, Scene
 from tests.process.writers import Writers
+from tests.soak.cards_writes import CARDS
 
 _HEAVY = {"many films": 0.03, "many items": 0.03, "refill": 0.2, "update all films": 0.2}
 """How often, of the times that others come once."""
@@ -133,7 +134,7 @@ class SoakWriters(Writers):
 
     def _run(self, number: int) -> None:
         choice = random.Random(f"{self._seed} writer {number}")
-        kinds = [list(vocabulary.values()) for vocabulary in VOCABULARY.values()]
+        kinds = [*(list(schema.values()) for schema in VOCABULARY.values()), list(CARDS)]
         connection: Connection | None = None
         opened = time.monotonic()
         while not self._stop.wait(self._pace * choice.uniform(0.5, 1.5)):

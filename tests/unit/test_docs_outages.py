@@ -1,0 +1,234 @@
+"""docs/outages.md: each line is a test, and here it stands which."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "outages.md"
+
+PROMISES: dict[str, tuple[str, ...]] = {
+    # -- PostgreSQL --------------------------------------------------------------------------------
+    "restarted, killed, sessions terminated, network cut": (
+        "process/test_outages_postgres.py::test_server_goes_away_under_writes",
+        "process/test_outages_postgres.py::test_connections_cut_under_writes",
+        "faults/test_postgres_gone.py::test_server_away",
+        "faults/test_postgres_gone.py::test_sessions_end",
+    ),
+    "network silent: connections open but dead": (
+        "process/test_outages_postgres.py::test_silent_connections_are_given_up",
+        "faults/test_postgres_gone.py::test_network_silent",
+    ),
+    "failover to a replica, also one that lagged": (
+        "faults/test_postgres_failover.py::test_found_while_it_runs",
+        "faults/test_postgres_failover.py::test_found_at_the_start",
+    ),
+    "both primaries answer": ("faults/test_postgres_failover.py::test_the_old_primary_lives_on",),
+    "restored dump, restored volume or snapshot": (
+        "faults/test_postgres_restored.py::test_restored_while_it_runs",
+        "faults/test_postgres_restored.py::test_volume_put_back",
+        "faults/test_postgres_restored.py::test_snapshot_put_back",
+        "process/test_state.py::test_database_restored_to_an_earlier_state",
+    ),
+    "another database under the same name": (
+        "process/test_state.py::test_state_of_another_database",
+        "process/test_state.py::test_index_of_another_database_behind_the_control_document",
+        "faults/test_postgres_restored.py::test_restored_while_it_is_down",
+    ),
+    "no connection left, wrong password, a right revoked": (
+        "faults/test_postgres_refusals.py::test_no_connection_left_at_the_start",
+        "faults/test_postgres_refusals.py::test_a_connection_lost_and_none_left",
+        "faults/test_postgres_refusals.py::test_a_right_is_revoked",
+        "faults/test_postgres_refusals.py::test_another_password",
+    ),
+    "an open transaction, prepared ones too": (
+        "process/test_polls.py::test_a_standing_watermark_repeats_nothing",
+        "process/test_once.py::test_open_transactions_are_not_waited_for",
+        "faults/test_postgres_prepared.py::test_prepared_for_long",
+    ),
+    "queue of NOTIFY fills": (
+        "faults/test_postgres_notify_queue.py::test_a_session_holds_the_queue",
+        "faults/test_postgres_notify_queue.py::test_the_queue_is_full",
+    ),
+    "clock set back": (
+        "faults/test_postgres_clock.py::test_set_back_and_forward_while_it_runs",
+        "faults/test_postgres_clock.py::test_set_back_while_it_is_down",
+    ),
+    # -- Elasticsearch -----------------------------------------------------------------------------
+    "restarted, killed, 429, 503, no primary copy": (
+        "process/test_outages_elasticsearch.py::test_server_goes_away_under_writes",
+        "faults/test_search_kills.py::test_killed_with_deletes_in_flight",
+        "faults/test_search_pressure.py::test_write_queue_is_full",
+        "faults/test_search_pressure.py::test_no_copy_to_write_to",
+        "process/test_pressure.py::test_bodies_that_are_too_large_or_too_many",
+    ),
+    "answers later than `request_timeout`": (
+        "faults/test_search_slow.py::test_every_answer_is_too_late",
+        "faults/test_search_kills.py::test_delayed_request_after_tombstones_are_gone",
+        "process/test_takeover.py::test_delayed_request_of_a_dead_generation",
+    ),
+    "write block, read-only (a full disk), closed index": (
+        "process/test_outages_elasticsearch.py::test_blocked_index_holds_everything",
+        "faults/test_search_blocks.py::test_forbidden_writes_hold_everything",
+    ),
+    "index or alias deleted, alias moved, mapping or settings altered": (
+        "process/test_load.py::test_index_vanishes_while_the_daemon_serves",
+        "process/test_load.py::test_index_vanishes_while_the_daemon_is_down",
+        "faults/test_search_indexes.py::test_deleted_index_comes_back_as_it_was",
+        "faults/test_search_indexes.py::test_alias_changed_by_hand",
+        "faults/test_search_indexes.py::test_settings_changed_by_hand",
+    ),
+    "a snapshot is being made": (
+        "faults/test_search_snapshot.py::test_start_while_a_snapshot_is_made",
+        "integration/test_index_leftovers.py::test_a_deletion_that_is_refused",
+    ),
+    "template of somebody else that matches our names": (
+        "faults/test_search_indexes.py::test_template_of_somebody_else_is_there_first",
+        "integration/test_index_templates.py::test_what_a_template_adds_is_refused",
+    ),
+    "one document refused": (
+        "process/test_pressure.py::test_a_bad_document_is_parked_and_comes_back",
+        "parked/test_command.py::test_list_explain_and_try_again_with_a_daemon",
+    ),
+    "a document with a version that is not of listener's making": (
+        "process/test_promises.py::test_the_request_that_deletes_a_version_of_somebody_else",
+    ),
+    "all documents refused": (
+        "process/test_pressure.py::test_a_mapping_that_refuses_everything_holds",
+        "faults/test_search_backlog.py::test_a_backlog_that_is_refused",
+        "faults/test_search_backlog.py::test_a_backlog_that_is_refused_beside_good_documents",
+    ),
+    "a node is frozen for more than `index.gc_deletes`": (
+        "faults/test_search_cluster.py::test_a_node_is_frozen_with_requests_in_its_hands",
+        "process/test_verify.py::test_verify_mends_beside_a_daemon",
+    ),
+    # -- the daemon --------------------------------------------------------------------------------
+    "SIGKILL, at any moment": (
+        "process/test_state.py::test_daemon_killed_again_and_again",
+        "faults/test_daemon_kills.py::test_killed_before_the_verdict",
+        "faults/test_daemon_kills.py::test_killed_between_verdict_and_state",
+        "faults/test_daemon_kills.py::test_killed_around_the_save",
+    ),
+    "a second one is started": (
+        "process/test_takeover.py::test_standby_takes_over_at_once",
+        "process/test_once.py::test_second_daemon",
+        "faults/test_daemon_many.py::test_two_started_in_the_same_second",
+    ),
+    "frozen (SIGSTOP), or its network silent": (
+        "process/test_takeover.py::test_process_that_slept_through_a_takeover",
+        "faults/test_daemon_takeover.py::test_takeover_from_a_frozen_daemon",
+        "faults/test_daemon_takeover.py::test_takeover_from_a_silent_connection",
+        "faults/test_daemon_frozen.py::test_zombie_after_tombstones_are_forgotten",
+    ),
+    "state.yaml cannot be written": (
+        "process/test_state.py::test_state_that_cannot_be_written",
+        "faults/test_daemon_disk.py::test_disk_under_the_state",
+    ),
+    "state.yaml lost": (
+        "process/test_state.py::test_missing_state_comes_from_the_control_document",
+    ),
+    "control document lost": (
+        "process/test_state.py::test_lost_control_document",
+        "process/test_state.py::test_control_document_lost_at_a_high_generation",
+    ),
+    "state.yaml lost, and the control document too": (
+        "process/test_state.py::test_missing_state_and_control_document",
+    ),
+    "state.yaml damaged": ("process/test_state.py::test_damaged_state_is_refused",),
+    # -- triggers and tables -----------------------------------------------------------------------
+    "trigger disabled, dropped, altered; partition": (
+        "process/test_audit_triggers.py::test_altered_while_the_daemon_runs",
+        "process/test_audit_triggers.py::test_altered_while_the_daemon_is_away",
+        "process/test_audit_partitions.py::test_detached_changed_and_attached",
+        "process/test_audit_partitions.py::test_dropped",
+        "process/test_audit_tables.py::test_a_table_made_anew",
+        "faults/test_audit_under_load.py::test_our_schema_dropped_while_nobody_may_make_it_anew",
+    ),
+    "our schema dropped": (
+        "process/test_privileges.py::test_emergency_exit",
+        "faults/test_audit_under_load.py::test_our_schema_dropped",
+    ),
+    "a column added, dropped or rewritten by ALTER TABLE": (
+        "process/test_promises.py::test_columns_come_and_go",
+        "process/test_verify.py::test_a_rewritten_column_is_compared",
+    ),
+    "TRUNCATE": (
+        "process/test_edits.py::test_truncate_compares",
+        "process/test_promises.py::test_a_truncate_may_empty_the_index",
+    ),
+    "a key or stamp column renamed, dropped, retyped": (
+        "process/test_audit_stamps.py::test_retyped_to_what_cannot_be_stamped",
+        "process/test_edits.py::test_migration_under_a_running_daemon",
+        "faults/test_audit_keys_movies.py::test_renamed_then_dropped",
+        "faults/test_audit_keys_movies.py::test_retyped",
+    ),
+    "a watched table set UNLOGGED": ("process/test_audit_tables.py::test_a_table_set_unlogged",),
+    # -- paragraphs --------------------------------------------------------------------------------
+    "No statement of an application fails or waits": (
+        "process/test_outages_elasticsearch.py::test_server_goes_away_under_writes",
+        "faults/test_audit_under_load.py::test_rights_revoked",
+        "process/test_audit_triggers.py::test_what_not_even_the_journal_took",
+    ),
+    "its memory stays bounded": (
+        "faults/test_memory.py::test_a_million_rows_change_while_elasticsearch_is_away",
+        "faults/test_memory.py::test_one_genre_of_all_films_is_renamed",
+    ),
+    "A comparison that nobody asked for deletes no more than": (
+        "process/test_verify.py::test_a_comparison_does_not_empty_the_index",
+        "faults/test_postgres_failover.py::test_more_is_lost_than_may_be_deleted",
+        "unit/test_reconcile.py::test_the_guard",
+    ),
+    "A payload is only ever a request to read again": (
+        "hostile/test_payloads.py::test_payloads_that_are_not_ours",
+        "hostile/test_payloads.py::test_keys_that_no_row_has",
+        "process/test_edits.py::test_payloads_of_strangers",
+    ),
+    "A flood fills the pending set": (
+        "hostile/test_floods.py::test_flood_of_keys",
+        "hostile/test_floods.py::test_flood_beside_edits",
+        "hostile/test_floods.py::test_storm_of_sweeps",
+    ),
+    "Barriers carry a nonce": (
+        "hostile/test_floods.py::test_barriers_that_are_copied",
+        "hostile/test_floods.py::test_barriers_before_an_edit",
+    ),
+    "A row may hold anything": (
+        "hostile/test_values.py::test_by_notifications",
+        "hostile/test_values.py::test_by_polls",
+        "hostile/test_values.py::test_documents_that_are_no_objects",
+        "hostile/test_values.py::test_document_larger_than_all_the_room",
+    ),
+}
+"""How a line begins, or words of a paragraph, and the tests that show it."""
+
+
+def lines() -> list[str]:
+    """What the rows of all tables are about."""
+    rows = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")]
+    return [row.split(" | ")[0].removeprefix("| ") for row in rows if not row.startswith("| what")]
+
+
+@pytest.mark.parametrize("line", lines())
+def test_each_line_has_its_test(line: str) -> None:
+    """A new line needs one, too."""
+    assert [start for start in PROMISES if line.startswith(start)], "name its test in PROMISES"
+
+
+@pytest.mark.parametrize("start", PROMISES)
+def test_each_test_is_there(start: str) -> None:
+    """Promises that are no more, and tests with another name, go from the list."""
+    page = " ".join(PAGE.read_text("utf-8").split())
+    assert start in page
+    for name in PROMISES[start]:
+        path, _, function = name.partition("::")
+        assert function in _functions(ROOT / "tests" / path), name
+
+
+@cache
+def _functions(path: Path) -> frozenset[str]:
+    tree = ast.parse(path.read_text("utf-8"))
+    return frozenset(one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef))
