@@ -393,6 +393,10 @@ class Coordinator:
             self._audited_at = now
             loading = [number for number, name in enumerate(self._fence.loading) if name]
             altered = self._history.audit(self._connection, loading)
+            if altered is None:
+                altered = self._fence.astray()
+                if altered is not None:
+                    self._history.distrust()  # what was accepted elsewhere is missing here
             if altered is not None:
                 self._observe(observations.AuditFailed(altered))
                 self._served = 0  # begin as on a new connection: mend, then compare
