@@ -274,7 +274,7 @@ class Coordinator:
         rows = 0
         if since is not None:
             self._inbox.take_sweep()
-            rows = self._polls.scan(since)
+            rows = self._polls.catch_up(since)
             self._observe(
                 observations.CaughtUp(rows, time.monotonic() - started, self._keeper.last_processed)
             )
@@ -316,6 +316,8 @@ class Coordinator:
                 swept = everything and proven
                 if everything:
                     self._stop.wait(_SWEEP_APART)
+        if proven:
+            self._polls.proven()
         while not self._pipeline.wait_settled(mark, self._config.fetch_delay):
             self._current(session)
             self._barrier(session)  # the heartbeat goes on while Elasticsearch is away

@@ -252,8 +252,9 @@ class Indexes:
             others = sorted(one for one in places if one != place)
             if others:
                 return f"the write alias {name} leads to {', '.join(others)}, too"
-            if places.get(place or ""):
-                return f"the write alias {name} is not as it was made: {json.dumps(places[place])}"
+            added = places.get(place) if place is not None else None
+            if added:
+                return f"the write alias {name} is not as it was made: {json.dumps(added)}"
         return None
 
     def is_concrete(self, name: str) -> bool:
