@@ -20,6 +20,7 @@ Jobs = tuple[Job, ...]
 
 _LEAST_ROOM: Final = 1000
 _PLENTY: Final = 500
+_WITNESSES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,18 @@ class Targets:
         return tuple(one for one in (self.current, self.loading) if one is not None)
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What makes a batch a trial: is it the suspects' own fault that they were refused?
+
+    `witness`: another document that is known to be good. None: there is none, and `sole` says
+    whether that is for want of any other document that could be one.
+    """
+
+    witness: Key | None
+    sole: bool = False
+
+
 @dataclass(slots=True)
 class Batch:
     """Ids on their way; `items` maps each to the jobs that wait for it.
@@ -59,6 +72,7 @@ class Batch:
     read_at: float = field(default_factory=time.monotonic)
     documents: Sequence[Document] = ()
     refresh: bool = False
+    trial: Trial | None = None
 
 
 class Shared:
@@ -73,6 +87,12 @@ class Shared:
         self.tasks: deque[Task] = deque()
         self.mapping: set[tuple[int, str]] = set()
         self.parking = Parking(limits.parked)
+        self.suspects: list[dict[Key, None]] = [{} for _ in range(documents)]
+        """Ids that were refused and wait for their trial; they stand in `pending`, too."""
+        self.good: list[dict[Key, None]] = [{} for _ in range(documents)]
+        """The last few ids that were taken as documents: witnesses."""
+        self.no_witness: list[set[Key]] = [set() for _ in range(documents)]
+        """Ids that were tried as witnesses and were of no use, since the last that was."""
         self.requests = 0
         self.reading = False
         self.paused = 1
@@ -117,15 +137,27 @@ class Shared:
     def finish(self, document: int, key: Key, jobs: Jobs) -> None:
         """A document is in Elasticsearch, or parked."""
         self.flying[document].discard(key)
+        self.suspects[document].pop(key, None)
         for job in jobs:
             job.done()
 
     def finish_all(self, document: int, items: Mapping[Key, Jobs]) -> None:
         """All of these are."""
         self.flying[document].difference_update(items)
+        if self.suspects[document]:
+            for key in items:
+                self.suspects[document].pop(key, None)
         for jobs, parts in Counter(items.values()).items():
             for job in jobs:
                 job.done(parts)
+
+    def is_good(self, document: int, key: Key) -> None:
+        """It was taken just now: the next one that is refused may be tried beside it."""
+        good = self.good[document]
+        good.pop(key, None)
+        good[key] = None
+        if len(good) > _WITNESSES:
+            del good[next(iter(good))]
 
     def give_back(self, document: int, key: Key, jobs: Jobs) -> None:
         """It is not: it will be read again, under a newer version."""

@@ -26,7 +26,8 @@ class Outcome(Enum):
     DONE = "done"
     CONFLICT = "conflict"  # a version at or above ours is stored: whose generation?
     RETRY = "retry"  # the server had no room: read again, send again
-    PARK = "park"  # the document's own fault
+    PARK = "park"  # the document's own fault, as it seems
+    SUSPECT = "suspect"  # it seems so: sent again alone, beside one that is good
     FENCED = "fenced"  # our write alias is gone
     HOLD = "hold"  # neither the document's fault nor one that we may skip
 
@@ -38,6 +39,8 @@ class Verdict:
     outcome: Outcome
     reason: str = ""
     stored_version: int | None = None
+    proven: bool = False
+    """Of PARK: whether the answer alone proves that no other document would meet this."""
 
 
 _DONE: Final = Verdict(Outcome.DONE)
@@ -77,6 +80,9 @@ _NO_PIPELINE: Final = re.compile(
     r"(?:illegal_argument_exception: )?pipeline with id \[[^\]]*\] does not exist\Z"
 )
 """From its first character to its last: in between, what users wrote may say so, too."""
+_ALIAS_ASTRAY: Final = re.compile(r"no write index is defined for alias \[")
+"""Our write alias leads elsewhere, too: somebody has added it to another index, or a snapshot that
+was restored under another name has brought it along. The next generation takes another alias."""
 _TOO_LARGE: Final = re.compile(
     r"rejected execution of (?:coordinating|primary) operation \[.*"
     r"\b(?:coordinating|primary)_operation_bytes=([0-9]{1,19}), max_\w+_bytes=([0-9]{1,19})\]"
@@ -177,12 +183,13 @@ def judge(item: Any) -> Verdict:
         outcome = Outcome.CONFLICT
         found = _STORED.match(reason)
         stored = int(found.group(1)) if found else None
-    elif kind in _ALIAS_GONE:
+    elif kind in _ALIAS_GONE or _ALIAS_ASTRAY.match(reason):
         outcome = Outcome.FENCED
     elif status in (429, 503) or kind in _NO_ROOM:
         outcome = Outcome.RETRY
     elif kind in DOCUMENT_FAULTS and status == 400 and not _NO_PIPELINE.match(reason):
-        outcome = Outcome.PARK
+        # a delete has no content that could be at fault
+        outcome = Outcome.HOLD if "delete" in item else Outcome.PARK
     else:
         outcome = Outcome.HOLD
     return Verdict(outcome, with_mend(f"{kind}: {reason[:_SHOWN]}", index), stored)

@@ -31,7 +31,8 @@ class Suspect:
 
     - missing: the query returns it, the index does not have it.
     - stale: the index has other content.
-    - orphaned: the index has it, the query does not return it.
+    - orphaned: the index has it, the query does not return it. Also where it was put aside: a row
+      that was deleted must not be found for ever.
     - parked: the query cannot make it, or it was put aside: it is named, it is not wrong.
     """
 
@@ -79,16 +80,19 @@ class Comparison:
         size = 0
         for one in wanted:
             doc_id = self._source.id_of(one.key)
-            if not isinstance(one, Document) or doc_id in self._parked:
-                kind: Kind | None = "parked"
-            elif one.body is None:
-                kind = "orphaned" if doc_id in there else None
+            if (
+                isinstance(one, Document) and one.body is None
+            ):  # gone, whether it was put aside or not
+                kind: Kind | None = "orphaned" if doc_id in there else None
+            elif not isinstance(one, Document) or doc_id in self._parked:
+                kind = "parked"
             else:
-                size += len(one.body)
+                body = one.body or b""
+                size += len(body)
                 if doc_id not in there:
                     kind = "missing"
                 else:
-                    kind = None if exact.document(one.body) == there[doc_id] else "stale"
+                    kind = None if exact.document(body) == there[doc_id] else "stale"
             if kind is not None:
                 found.append(Suspect(one.key, doc_id, kind))
         if keys:

@@ -274,7 +274,7 @@ class Coordinator:
         rows = 0
         if since is not None:
             self._inbox.take_sweep()
-            rows = self._polls.scan(since)
+            rows = self._polls.catch_up(since)
             self._observe(
                 observations.CaughtUp(rows, time.monotonic() - started, self._keeper.last_processed)
             )
@@ -328,6 +328,8 @@ class Coordinator:
                 swept = everything and proven
                 if everything:
                     self._stop.wait(_SWEEP_APART)
+        if proven:
+            self._polls.proven()
         while not self._pipeline.wait_settled(mark, self._config.fetch_delay):
             self._current(session)
             self._barrier(session)  # the heartbeat goes on while Elasticsearch is away
@@ -405,6 +407,10 @@ class Coordinator:
             self._audited_at = now
             loading = [number for number, name in enumerate(self._fence.loading) if name]
             altered = self._history.audit(self._connection, loading)
+            if altered is None:
+                altered = self._fence.astray()
+                if altered is not None:
+                    self._history.distrust()  # what was accepted elsewhere is missing here
             if altered is not None:
                 self._observe(observations.AuditFailed(altered))
                 self._served = 0  # begin as on a new connection: mend, then compare

@@ -143,6 +143,20 @@ class Fence:
                 else None
             )
 
+    def astray(self) -> str | None:
+        """What leads our writes elsewhere. They may have been accepted there."""
+        with self.lock:
+            generation = self._versions.generation
+            for number, name in enumerate(self._names):
+                wanted = {
+                    write_alias(name, generation): self.current[number],
+                    write_alias(name, generation, loading=True): self.loading[number],
+                }
+                found = self._indexes.astray(name, wanted)
+                if found is not None:
+                    return found
+        return None
+
     def _actions(self, generation: int, swap: tuple[str, str] | None) -> list[dict[str, Any]]:
         """What turns the aliases as they are now into those that are wanted.
 
@@ -168,11 +182,11 @@ class Fence:
                     continue
                 if int(match.group(1)) > generation:
                     raise FencedOut(f"generation {match.group(1)} owns the alias {alias}")
-                for place in places:
-                    if wanted.get(alias) == place:
-                        del wanted[alias]
-                    else:
-                        actions.append(_removal(place, alias))
+                actions += [
+                    _removal(place, alias) for place in places if wanted.get(alias) != place
+                ]
+                if wanted.get(alias) in places:
+                    del wanted[alias]
             actions += [
                 {"add": {"index": place, "alias": alias}}
                 for alias, place in wanted.items()

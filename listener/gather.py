@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from listener.batches import Batch, Jobs, Shared
+from listener.batches import Batch, Jobs, Shared, Trial
 from listener.changes import Key
 from listener.documents import DocumentSource
 from listener.pending import Job, joined
@@ -28,11 +28,22 @@ _PATIENCE: Final = 0.01
 """Seconds in which a batch gathers further pages: the ids it has already should not wait long."""
 
 
+_KNOWN_AT_ONCE: Final = 50
+"""Suspects of one trial that are parked already: they were proven alone before."""
+_SAMPLE: Final = 200
+_SAMPLES: Final = 5
+"""Pages of ids, and how many of them, among which a witness is looked for."""
+
+
 class Lane(NamedTuple):
-    """A document and an index to fill: where it has one in use, a load's pages go apart."""
+    """A document and an index to fill: where it has one in use, a load's pages go apart.
+
+    `trial`: for ids that were refused; they take turns with the others.
+    """
 
     document: int
     load_only: bool
+    trial: bool = False
 
 
 class Gatherer:
@@ -53,7 +64,9 @@ class Gatherer:
         self._versions = versions
         self._on_unmapped = on_unmapped
         self._lanes = [
-            Lane(number, apart) for number in range(len(sources)) for apart in (False, True)
+            lane
+            for number in range(len(sources))
+            for lane in (Lane(number, False), Lane(number, True), Lane(number, False, True))
         ]
         self._turn = 0
         self._means = [2000.0 for _ in sources]
@@ -80,16 +93,21 @@ class Gatherer:
         shared, document = self._shared, lane.document
         if not shared.targets[document].all():
             return False  # its index is not there yet
+        flying, suspects = shared.flying[document], shared.suspects[document]
+        waiting = shared.pending.ids[document].waiting
+        if lane.trial:
+            return any(key in waiting and key not in flying for key in suspects)
         if any(self._belongs(task, lane) for task in shared.tasks):
             return True
         if lane.load_only:
             return False
-        flying = shared.flying[document]
         return shared.pending.mapped_waits(document) or any(
-            key not in flying for key in shared.pending.ids[document].waiting
+            key not in flying and key not in suspects for key in waiting
         )
 
     def _belongs(self, task: Task, lane: Lane) -> bool:
+        if lane.trial:
+            return False
         apart = task.load_only and self._shared.targets[lane.document].current is not None
         return task.document == lane.document and apart == lane.load_only
 
@@ -104,6 +122,8 @@ class Gatherer:
         Runs mapping queries, without the lock. What they raise passes through: everything that was
         taken is given back first.
         """
+        if lane.trial:
+            return self._gather_trial(connection, lane)
         shared, document = self._shared, lane.document
         until = time.monotonic() + _PATIENCE
         items: dict[Key, Jobs] = {}
@@ -138,9 +158,91 @@ class Gatherer:
                 self._step = min(2 * self._step, self._shared.limits.documents)
             return self._begin(lane, items) if items else None
 
+    def _gather_trial(self, connection: Connection, lane: Lane) -> Batch | None:
+        """One suspect and a witness. A change of the suspect that came meanwhile is served, too."""
+        shared, document = self._shared, lane.document
+        items: dict[Key, Jobs] = {}
+        with shared.lock:
+            self._take_suspects(document, items)
+        if not items:
+            return None
+        try:
+            witness = self._take_witness(document, items)
+            sole = False
+            if witness is None:
+                sole = self._sample(connection, document)
+                witness = self._take_witness(document, items)
+        except BaseException:
+            with shared.lock:
+                for key, jobs in items.items():
+                    shared.give_back(document, key, jobs)
+            raise
+        with shared.lock:
+            batch = self._begin(lane, items)
+        batch.trial = Trial(witness, sole=sole and witness is None)
+        return batch
+
+    def _take_suspects(self, document: int, items: dict[Key, Jobs]) -> None:
+        shared = self._shared
+        suspects, flying = shared.suspects[document], shared.flying[document]
+        ids, id_of = shared.pending.ids[document], self._sources[document].id_of
+        known = shared.parking.known
+        for key in list(suspects):
+            if key in flying:
+                continue
+            if key not in ids.waiting:  # dropped: a sweep will bring it
+                del suspects[key]
+                continue
+            aside = (document, id_of(key)) in known
+            if not items or aside:
+                items[key] = ids.pop(key)
+                flying.add(key)
+            if not aside or len(items) >= _KNOWN_AT_ONCE:
+                break
+
+    def _take_witness(self, document: int, items: dict[Key, Jobs]) -> Key | None:
+        """The last one that was good, if it is not on its way or suspected itself."""
+        shared = self._shared
+        with shared.lock:
+            flying, suspects = shared.flying[document], shared.suspects[document]
+            for key in reversed(shared.good[document]):
+                if key not in flying and key not in suspects:
+                    items[key] = shared.pending.ids[document].pop(key)
+                    flying.add(key)
+                    return key
+        return None
+
+    def _sample(self, connection: Connection, document: int) -> bool:
+        """Look for a witness among the rows of the database. Whether there is no other document,
+        good or bad, that could be one."""
+        shared, source = self._shared, self._sources[document]
+        after: Key | None = None
+        others = False
+        for _ in range(_SAMPLES):
+            keys = source.id_page(connection, after, _SAMPLE)
+            if not keys:
+                break
+            after = keys[-1]
+            with shared.lock:
+                suspects, useless = shared.suspects[document], shared.no_witness[document]
+                others = others or len(suspects) > 1 or bool(useless)
+                known = shared.parking.known
+                aside = [key for key in keys if (document, source.id_of(key)) in known]
+                apart = suspects.keys() | shared.flying[document] | useless | set(aside)
+            keys = [key for key in keys if key not in apart]
+            found = source.existing(connection, keys) if keys else set()
+            if found:
+                with shared.lock:
+                    shared.is_good(document, next(key for key in keys if key in found))
+                return False
+        with shared.lock:
+            shared.no_witness[document].clear()  # all were tried: anew, the next time
+        return not others
+
     def _take(self, document: int, items: dict[Key, Jobs], most: int) -> None:
-        flying = self._shared.flying[document]
-        taken = self._shared.pending.ids[document].take(most - len(items), flying)
+        flying, suspects = self._shared.flying[document], self._shared.suspects[document]
+        apart = flying | suspects.keys() if suspects else flying
+        taken = self._shared.pending.ids[document].take(most - len(items), apart)
         items.update(taken)
         flying.update(taken)
 

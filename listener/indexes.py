@@ -236,6 +236,27 @@ class Indexes:
                     found.setdefault(alias, []).append(index)
         return found
 
+    def astray(self, alias: str, wanted: Mapping[str, str | None]) -> str | None:
+        """Which of our write aliases is not as we made it: it leads to another index too, or to
+        another one, or has a routing, a filter, a write index. None: they are. `wanted`: write
+        alias -> its index.
+        """
+        answer = self._client.options(ignore_status=404).indices.get_alias(name=f"{alias}.*").body
+        found: dict[str, dict[str, Any]] = {}
+        for index, body in answer.items():
+            if isinstance(body, Mapping):
+                for name, more in body.get("aliases", {}).items():
+                    found.setdefault(name, {})[index] = more
+        for name, place in wanted.items():
+            places = found.get(name, {})
+            others = sorted(one for one in places if one != place)
+            if others:
+                return f"the write alias {name} leads to {', '.join(others)}, too"
+            added = places.get(place) if place is not None else None
+            if added:
+                return f"the write alias {name} is not as it was made: {json.dumps(added)}"
+        return None
+
     def is_concrete(self, name: str) -> bool:
         """Whether this name is an index, not an alias."""
         return self.get(name) is not None

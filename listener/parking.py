@@ -1,8 +1,12 @@
 """Parking: which documents are put aside, what our table does not know of it yet, and the brake.
 
-A document is parked for a fault of its own. Where very many are refused, or one after another for
-one reason, the fault is not theirs: the brake holds everything then, instead of emptying a backlog
-into the table.
+A document is parked for a fault of its own, and that is proven first. What Elasticsearch refuses
+is a *suspect*: it is read and sent once more, alone but for a *witness*, another document that is
+known to be good. Where the witness is taken and the suspect is not, the fault is its own. Where the
+witness is refused, too, the fault is the index's, the alias's or the mapping's: hold.
+
+Where very many are refused, or one after another for one reason, the fault is not theirs either:
+the brake holds everything then, instead of emptying a backlog into the table.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ SAME_REASON: Final = 100
 """So many documents in a row parked for one reason are not the documents' fault: hold."""
 TOO_MANY: Final = "too many documents are refused"
 """What the brake says, before the last one's reason."""
+ALL_REFUSED: Final = "documents are refused that the index should take"
+"""What is said, before the reason, where a witness is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +79,26 @@ class Parking:
         One that is aside already tells nothing new: a thousand of them may be tried again.
         `unread`: the query did not make it; else Elasticsearch did not take it.
         """
-        if (one.document, one.id) not in self.known:
-            in_a_row = self._rows[unread].count(one.reason.partition(":")[0])
-            if in_a_row >= SAME_REASON or len(self.known) + len(self.to_park) >= self._limit:
-                return False
+        if self.braked(one, unread=unread):
+            return False
+        self.put_aside(one)
+        return True
+
+    def braked(self, one: ToPark, *, unread: bool = False, suspects: int = 0) -> bool:
+        """Count one more refusal; whether there are so many that it cannot be their fault."""
+        if (one.document, one.id) in self.known:
+            return False
+        in_a_row = self._rows[unread].count(one.reason.partition(":")[0])
+        return in_a_row >= SAME_REASON or self.full(suspects)
+
+    def full(self, suspects: int = 0) -> bool:
+        """Whether no more may be parked."""
+        return len(self.known) + len(self.to_park) + suspects >= self._limit
+
+    def put_aside(self, one: ToPark) -> None:
+        """It stands in our table as soon as that can be written."""
         self.to_park.append(one)
         self.to_clear.discard((one.document, one.id))  # the later verdict counts
-        return True
 
     def readable(self) -> None:
         """The query made a document: the row of those that it could not make is broken."""

@@ -433,6 +433,9 @@ class Pipeline:
         """Cut what was read into requests of bounded size."""
         if not documents:
             return
+        if batch.trial is not None:  # the witness goes with them, whatever their size
+            self._dispatch(batch, documents)
+            return
         sizes = [len(one.body) + 100 if one.body else 100 for one in documents]
         self._gatherer.measured(batch.document, sum(sizes) / len(sizes))
         part: list[Document] = []
@@ -461,6 +464,7 @@ class Pipeline:
                 batch.live,
                 batch.read_at,
                 documents,
+                trial=batch.trial,
             )
         )
 

@@ -10,7 +10,7 @@ Where it rings very often we poll without a pause, and keep the bell meanwhile (
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -24,7 +24,7 @@ from listener.observations import Observe
 from listener.pending import Job
 from listener.pipeline import Pipeline
 from listener.postgres import Connection
-from listener.sweep import Sweep
+from listener.sweep import Sweep, Swept
 from listener.watermark import Draw
 
 _FIRST: Final = 0.005
@@ -77,6 +77,9 @@ class Polls:
         self._seldom = 0
         self._wait = _FIRST
         self._polled = 0.0
+        self._began: datetime | None = None
+        self._ahead_due = False
+        self._all_again = False
 
     def begin(self, connection: Connection, current: Callable[[], None], *, thread: bool) -> None:
         """A new session. `current` raises where it is over, and shows signs of life; `thread`:
@@ -89,6 +92,9 @@ class Polls:
         self._ring = None
         self._lease = Lease(connection, self._config.postgres.db_schema)
         self._seldom = 0
+        self._began = watermark.now(connection)[0]
+        self._ahead_due = True
+        self._all_again = False
 
     def since(self) -> datetime | None:
         """Where a sweep starts: the watermark, or the start of a load, minus the overlap."""
@@ -105,20 +111,50 @@ class Polls:
         if since is not None:
             self._sweep.forget_before(since)
 
+    def catch_up(self, since: datetime) -> int:
+        """The first sweep of a session: it reads what is stamped in the future, too."""
+        return self.scan(since, ahead=True)
+
+    def proven(self) -> None:
+        """Whoever ran when the session began has ended: what they have stamped in the future, by a
+        clock that was set back since, is read once."""
+        if self._ahead_due:
+            assert self._connection is not None
+            # what was to be heard, and was not, may have been ahead then and be past now
+            since = self._began if self._all_again else None
+            self._hand_on(self._sweep.ahead_again(self._connection, since))
+            self._ahead_due = False
+
     def scan(
-        self, since: datetime, *, silent: bool = False, recent: timedelta | None = None
+        self,
+        since: datetime,
+        *,
+        silent: bool = False,
+        recent: timedelta | None = None,
+        ahead: bool = False,
     ) -> int:
         """Hand on all visible rows from `since`, and wait until they are in Elasticsearch.
 
-        `silent` and `recent`: as of Sweep.pages. Returns how many rows there were.
+        `silent`, `recent` and `ahead`: as of Sweep.pages. Returns how many rows there were.
         """
         assert self._connection is not None
         overflows = self._pipeline.overflows
+        margin = timedelta(seconds=self._config.overlap)
+        pages = self._sweep.pages(
+            self._connection, since, silent=silent, recent=recent, margin=margin, ahead=ahead
+        )
+        count = self._hand_on(pages)
+        if not silent:
+            self.overflows = overflows
+            self._all_again = self._all_again or not ahead
+        return count
+
+    def _hand_on(self, pages: Iterable[Swept]) -> int:
         self._polled = time.monotonic()
         open_jobs: list[Job] = []
         counts: dict[str, tuple[int, float]] = {}
         lost: dict[int, tuple[datetime, Wanted]] = {}
-        for page in self._sweep.pages(self._connection, since, silent=silent, recent=recent):
+        for page in pages:
             rows, seconds = counts.get(page.table, (0, 0.0))
             counts[page.table] = (rows + page.rows, seconds + page.seconds)
             for watch, at, reason in page.reconcile:
@@ -133,8 +169,6 @@ class Polls:
             self._wait_job(job)
         for table, (rows, seconds) in counts.items():
             self._observe(observations.Swept(table, rows, seconds))
-        if not silent:
-            self.overflows = overflows
         for number, reason in self._inbox.take_unmapped().items():
             if self._loads.loads(number):  # a load that began anew each time would never end
                 self._inbox.on_unmapped(number, reason)

@@ -21,6 +21,11 @@ class Recent:
         self._looked: datetime | None = None
         self._running: dict[int, datetime | None] = {}
 
+    @property
+    def looked(self) -> datetime | None:
+        """The server's clock at the last look."""
+        return self._looked
+
     def forget(self) -> None:
         """What came after the last look was not handed on."""
         self._looked = None

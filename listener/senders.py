@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 from listener import elastic, heap, observations
-from listener.batches import Batch, Shared
+from listener.batches import Batch, Shared, Trial
 from listener.bulk import Outcome, Verdict, generation_of
 from listener.documents import DocumentSource
 from listener.observations import Observe
 from listener.outages import Outage
-from listener.parking import TOO_MANY, ToPark
+from listener.parking import ALL_REFUSED, TOO_MANY, ToPark
 from listener.refresh import RefreshPace
 from listener.sink import Sent, Versions, send
 
@@ -23,8 +24,22 @@ BATCH_AGE: Final = 15.0
 default gc_deletes, so that no write comes later than the tombstone that should stop it."""
 
 
+_SMALL: Final = 100_000
 _STORM: Final = 8_000_000
 """Bytes sent after which memory is given back at the next rest."""
+
+
+@dataclass(slots=True)
+class _Settled:
+    """What became of one request."""
+
+    written: int = 0
+    deleted: int = 0
+    retried: int = 0
+    worst: Verdict | None = None
+    fenced: bool = False
+    braked: bool = False
+    doubted: bool = False
 
 
 class Senders:
@@ -93,26 +108,12 @@ class Senders:
             self._fatal(error)
 
     def _answered(self, batch: Batch, sent: Sent) -> None:
-        counts = {"written": 0, "deleted": 0, "retried": 0}
-        worst: Verdict | None = None
-        fenced = braked = False
         with self._shared.lock:
             if sent.taken:
-                counts = self._settle_all(batch)
-            for place, verdict in enumerate(() if sent.taken else sent.verdicts):
-                settled = self._settle(batch, place, verdict)
-                if settled is Outcome.DONE:
-                    body = batch.documents[place].body
-                    counts["deleted" if body is None else "written"] += 1
-                elif settled is not Outcome.PARK:
-                    counts["retried"] += 1
-                    fenced = fenced or settled is Outcome.FENCED
-                    braked = braked or verdict.outcome is Outcome.PARK
-                    if settled is Outcome.FENCED and verdict.stored_version is not None:
-                        stored = generation_of(verdict.stored_version)
-                        self._shared.above = max(self._shared.above, stored)
-                    if worst is None or settled is Outcome.HOLD:
-                        worst = Verdict(settled, verdict.reason)
+                settled = self._settle_all(batch)
+            else:
+                settled = self._settle_each(batch, sent.verdicts)
+            worst = settled.worst
             if worst is None:
                 self._shared.widen()
             elif worst.outcome is Outcome.RETRY:
@@ -126,20 +127,63 @@ class Senders:
         self._observe(
             observations.Indexed(
                 self._sources[batch.document].name,
-                **counts,
+                written=settled.written,
+                deleted=settled.deleted,
+                retried=settled.retried,
                 bytes=sent.bytes,
                 seconds=sent.seconds,
                 refreshed=batch.refresh,
             )
         )
+        self._tell(batch, settled)
+
+    def _tell(self, batch: Batch, settled: _Settled) -> None:
+        """Whether Elasticsearch does what it should."""
+        worst, fenced = settled.worst, settled.fenced
         if worst is None:
-            self._outage.works()
+            # suspects say nothing; and a brake is over when others than theirs are taken
+            braked = self._outage.braked and self._outage.reason.startswith(TOO_MANY)
+            if not (batch.trial is not None and braked) and (
+                settled.written or not settled.doubted
+            ):
+                self._outage.works()
         elif not fenced or generation_of(batch.version) >= self._versions.generation:
             if fenced:
                 self._on_fenced()
-            reason = f"{TOO_MANY}: {worst.reason}" if braked else worst.reason
-            self._outage.failed(reason, held=worst.outcome is Outcome.HOLD, braked=braked)
+            reason = worst.reason
+            if settled.braked and not reason.startswith(ALL_REFUSED):
+                reason = f"{TOO_MANY}: {reason}"
+            held = worst.outcome is Outcome.HOLD
+            self._outage.failed(reason, held=held, braked=settled.braked)
         # else: an earlier generation of our own; it is read again under the one in force
+
+    def _settle_each(self, batch: Batch, verdicts: Sequence[Verdict]) -> _Settled:
+        """Settle each document by its verdict. Call it with the lock held."""
+        settled = _Settled()
+        if batch.trial is not None:
+            verdicts = self._tried(batch, batch.trial, verdicts)
+        for place, verdict in enumerate(verdicts):
+            outcome = self._settle(batch, place, verdict)
+            if outcome is Outcome.DONE:
+                body = batch.documents[place].body
+                settled.deleted += body is None
+                settled.written += body is not None
+                continue
+            if outcome is Outcome.PARK:
+                continue
+            settled.retried += 1
+            if outcome is Outcome.SUSPECT:
+                settled.doubted = True
+                continue
+            settled.braked = settled.braked or verdict.outcome is Outcome.PARK or verdict.proven
+            if outcome is Outcome.FENCED:
+                settled.fenced = True
+                if verdict.stored_version is not None:
+                    stored = generation_of(verdict.stored_version)
+                    self._shared.above = max(self._shared.above, stored)
+            if settled.worst is None or outcome is Outcome.HOLD:
+                settled.worst = Verdict(outcome, verdict.reason, proven=verdict.proven)
+        return settled
 
     def _give_back_memory(self, size: int) -> None:
         """What a storm took, when it is over. Call it with the lock held."""
@@ -148,15 +192,17 @@ class Senders:
             self._sent = 0
             self._refresher.submit(heap.give_back)
 
-    def _settle_all(self, batch: Batch) -> dict[str, int]:
+    def _settle_all(self, batch: Batch) -> _Settled:
         """As `_settle`, where each one is done."""
         shared = self._shared
         loading = shared.targets[batch.document].loading is not None
         ids = [one.id for one in batch.documents]
         shared.parking.all_accepted(batch.document, ids, everywhere=not loading)
         shared.finish_all(batch.document, batch.items)
+        self._remember_good(batch)
+        shared.no_witness[batch.document].clear()
         deleted = sum(one.body is None for one in batch.documents)
-        return {"written": len(ids) - deleted, "deleted": deleted, "retried": 0}
+        return _Settled(written=len(ids) - deleted, deleted=deleted)
 
     def _settle(self, batch: Batch, place: int, verdict: Verdict) -> Outcome:
         """Do what the verdict on one document says; the outcome, after the brake."""
@@ -164,17 +210,79 @@ class Senders:
         one = batch.documents[place]
         jobs = batch.items[one.key]
         outcome = verdict.outcome
-        if outcome is Outcome.PARK and not shared.parking.refused(
-            ToPark(batch.document, one.key, one.id, jobs, verdict.reason)
-        ):
-            outcome = Outcome.HOLD
+        trial = batch.trial
+        suspects = shared.suspects[batch.document]
+        if outcome is Outcome.PARK:
+            aside = ToPark(batch.document, one.key, one.id, jobs, verdict.reason)
+            outcome = self._refused(batch, aside, verdict)
+        elif outcome is Outcome.SUSPECT:
+            suspects[one.key] = None
         if outcome is Outcome.DONE:
             loading = shared.targets[batch.document].loading is not None
-            shared.parking.accepted(batch.document, one.id, everywhere=not loading)
+            if trial is None or one.key != trial.witness:  # which says nothing of a row of faults
+                shared.parking.accepted(batch.document, one.id, everywhere=not loading)
             shared.finish(batch.document, one.key, jobs)
+            if one.body is not None:
+                shared.is_good(batch.document, one.key)
         elif outcome is not Outcome.PARK:
             shared.give_back(batch.document, one.key, jobs)
         return outcome
+
+    def _refused(self, batch: Batch, one: ToPark, verdict: Verdict) -> Outcome:
+        """Elasticsearch has refused this document, for a fault of its own, as it seems."""
+        shared, parking = self._shared, self._shared.parking
+        suspects = shared.suspects[batch.document]
+        if batch.trial is not None:  # it was counted when it became a suspect
+            if (one.document, one.id) not in parking.known and parking.full():
+                return Outcome.HOLD
+        elif one.key in suspects:  # some sweep or load has asked for it, too
+            return Outcome.SUSPECT
+        elif parking.braked(one, suspects=sum(map(len, shared.suspects))):
+            return Outcome.HOLD
+        elif not verdict.proven:
+            suspects[one.key] = None
+            return Outcome.SUSPECT
+        suspects.pop(one.key, None)
+        parking.put_aside(one)
+        return Outcome.PARK
+
+    def _tried(
+        self, batch: Batch, trial: Trial, verdicts: Sequence[Verdict]
+    ) -> tuple[Verdict, ...]:
+        """What a trial shows: the verdicts on it, with PARK only where a fault is proven."""
+        shared = self._shared
+        useless, suspects = shared.no_witness[batch.document], shared.suspects[batch.document]
+        places = {one.key: place for place, one in enumerate(batch.documents)}
+        place = places.get(trial.witness) if trial.witness is not None else None
+        witness = verdicts[place] if place is not None else None
+        present = place is not None and batch.documents[place].body is not None
+        if witness is not None and present and witness.outcome is Outcome.DONE:
+            useless.clear()
+            return tuple(verdicts)
+        refused = [one for one in verdicts if one.outcome is Outcome.PARK]
+        if trial.witness is not None:
+            shared.good[batch.document].pop(trial.witness, None)
+            if witness is None or not present or witness.outcome is Outcome.PARK:
+                useless.add(trial.witness)
+        if not refused or trial.sole:
+            return tuple(verdicts)
+        if trial.witness is None or (witness is not None and witness.outcome is Outcome.PARK):
+            # it is not theirs alone: they are suspects no more
+            suspects.clear()
+            reason = f"{ALL_REFUSED}: {refused[0].reason}"
+            instead = Verdict(Outcome.HOLD, reason, proven=True)
+        elif witness is not None and present:  # no room, or no answer: it says nothing
+            instead = Verdict(witness.outcome, witness.reason, witness.stored_version)
+        else:  # its row is gone, or cannot be read: another one, then
+            instead = Verdict(Outcome.SUSPECT)
+        return tuple(instead if one.outcome is Outcome.PARK else one for one in verdicts)
+
+    def _remember_good(self, batch: Batch) -> None:
+        """One of a batch that was taken. A small one: it may be sent beside many suspects."""
+        for one in batch.documents[-20:]:
+            if one.body is not None and len(one.body) <= _SMALL:
+                self._shared.is_good(batch.document, one.key)
+                return
 
     def refresh_when_idle(self) -> float | None:
         """With the lock held and nothing else to do: refresh, or seconds until one may."""

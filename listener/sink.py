@@ -237,5 +237,6 @@ def _settle_conflict(verdict: Verdict, version: int) -> Verdict:
             # the part before the colon is what the brake counts
             f"a version that is not of listener's making: {stored} in Elasticsearch. Delete the "
             "document there (DELETE /INDEX/_doc/ID), and a minute later `listener verify --repair`",
+            proven=True,
         )
     return Verdict(Outcome.FENCED, verdict.reason, stored)

@@ -1,9 +1,15 @@
 """The sweep: keyset polls of the stamped columns and of the journal -> changes.
 
-A sweep starts at the watermark minus the overlap and reads all that is visible, whatever its
-stamp: freshness never waits for a proof. What was handed on already is remembered, and where the
-watermark stands only what can be new is read (`recent`), so that an hour of standing does not read
-and index the same rows every second.
+A sweep starts at the watermark minus the overlap and reads all that is visible up to now: freshness
+never waits for a proof. What was handed on already is remembered, and where the watermark stands
+only what can be new is read (`recent`), so that an hour of standing does not read and index the
+same rows every second.
+
+Rows may be stamped in the future: the clock was set back, or they are from before listener came.
+Our stamps are of the server's clock, so a row that is written now is not one of them. The first
+sweep of a session reads them (`ahead`), once more those that a transaction of that time commits
+later are read, and each of them again when the clock has come to its stamp. Were they read by every
+sweep, they would be indexed at every tick until then.
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ from typing import Any, Final
 
 from psycopg import sql
 
-from listener import sqlfiles
+from listener import sqlfiles, watermark
 from listener.changes import Change, Key, KeyType, Watch, canonical_keys, decode_keys
 from listener.marks import Marks
 from listener.parked import RETRIED, read_request
@@ -31,6 +37,7 @@ MEMORY: Final = 150_000
 """Rows remembered as handed on, at 24 bytes each at most; others may be handed on once more."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
+_XID: Final = (1 << 32) - 1
 
 _STAMP: Final = {False: "timestamptz", True: "timestamp"}
 
@@ -70,6 +77,8 @@ class Sweep:
         self._count = 0
         self._look = Recent()
         self._silent_look = Recent()
+        self._oldest = 0
+        """The oldest transaction that ran when `ahead` was read first, as 32 bits of its id."""
 
     def forget(self) -> None:
         """Hand everything on again at the next sweep."""
@@ -91,47 +100,91 @@ class Sweep:
         *,
         silent: bool = False,
         recent: timedelta | None = None,
+        margin: timedelta = timedelta(0),
+        ahead: bool = False,
     ) -> Generator[Swept]:
-        """All rows stamped at or after `since` that were not handed on yet, page by page.
+        """All rows stamped from `since` to now that were not handed on yet, page by page.
 
         `silent`: only of tables that do not send their keys. `recent`: only what can be new since
-        the last sweep of the same tables, and what was stamped so much earlier.
+        the last sweep of the same tables, and what was stamped so much earlier. `margin`: how far
+        beyond now it reads, for what is written meanwhile. `ahead`: then also all that is stamped
+        later than that; it is not remembered, for no other sweep reads it before its time.
         """
+        if ahead:
+            self._oldest = self._oldest_running(connection)
         looks = [self._silent_look] if silent else [self._silent_look, self._look]
         news = [look.look(connection) for look in looks]
         if recent is not None:
             known = [one for one in news if one is not None]
             if len(known) == len(news):
                 since = max(since, min(known) - recent)
+        looked = [look.looked for look in looks if look.looked is not None]
+        until = max(min(looked) + margin, since)
         complete = False
         try:
-            for watch in self._watches.values():
-                if watch.updated_at is not None and not (silent and watch.notify == "rows"):
-                    yield from self._table(connection, watch, since)
-            yield from self._read_journal(connection, since, silent=silent)
+            yield from self._between(connection, since, until, silent=silent)
+            if ahead:
+                yield from self._between(connection, until, None, silent=silent)
             complete = True
         finally:
             if not complete:  # what these looks spoke of was not handed on
                 for look in looks:
                     look.forget()
 
-    def _table(self, connection: Connection, watch: Watch, since: datetime) -> Iterator[Swept]:
+    def ahead_again(self, connection: Connection, since: datetime | None) -> Generator[Swept]:
+        """What is stamped in the future, or from `since` on, of transactions that had not ended
+        when it was read first. For when they have.
+        """
+        since = since or watermark.now(connection)[0]
+        yield from self._between(connection, since, None, silent=False, oldest=self._oldest)
+
+    def _between(
+        self,
+        connection: Connection,
+        since: datetime,
+        until: datetime | None,
+        *,
+        silent: bool,
+        oldest: int | None = None,
+    ) -> Iterator[Swept]:
+        """What is stamped from `since` to before `until`. None: whatever is stamped later, which is
+        not remembered. `oldest`: only of this transaction and younger ones."""
+        for watch in self._watches.values():
+            if watch.updated_at is not None and not (silent and watch.notify == "rows"):
+                yield from self._table(connection, watch, since, until, oldest)
+        yield from self._read_journal(connection, since, until, oldest, silent=silent)
+
+    def _oldest_running(self, connection: Connection) -> int:
+        row = connection.execute(sqlfiles.load("sweep/oldest")).fetchone()
+        assert row is not None
+        return int(row[0]) & _XID
+
+    def _table(
+        self,
+        connection: Connection,
+        watch: Watch,
+        since: datetime,
+        until: datetime | None,
+        oldest: int | None,
+    ) -> Iterator[Swept]:
         assert watch.updated_at is not None
         # qualified: a bare name in ORDER BY would be the output column, which is text
         stamp = sql.Identifier("t", watch.updated_at)
         columns = [sql.Identifier("t", name) for name in watch.key]
         keyset = sql.SQL(", ").join([stamp, *columns])
         select = sql.SQL(
-            "SELECT {stamp}::text, t.xmin::text, {keys} FROM {table} AS t WHERE {present}"
+            "SELECT {stamp}::text, t.xmin::text, {keys} FROM {table} AS t WHERE {present}{until}"
         ).format(
             stamp=stamp,
             keys=sql.SQL(", ").join(sql.SQL("{}::text").format(one) for one in columns),
             table=sql.Identifier(watch.schema, watch.table),
             present=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(one) for one in columns),
+            until=sql.SQL("")
+            if until is None
+            else sql.SQL(" AND {} < {}").format(stamp, self._edge(watch, until)),
         )
         kinds = self._types[watch.id]
-        edge = since.astimezone(UTC).replace(tzinfo=None) if self._zoneless[watch.id] else since
-        bound: sql.Composable = sql.SQL("{} >= {}").format(stamp, sql.Literal(edge))
+        bound: sql.Composable = sql.SQL("{} >= {}").format(stamp, self._edge(watch, since))
         while True:
             started = time.monotonic()
             rows = connection.execute(
@@ -144,6 +197,10 @@ class Sweep:
             seconds: dict[str, int] = {}
             printed = canonical_keys([row[2:] for row in rows], kinds)
             for key, (at, xmin, *_) in zip(printed, rows, strict=True):
+                if until is None:
+                    if oldest is None or _not_before(xmin, oldest):
+                        keys[key] = None
+                    continue
                 whole = at.partition(".")[0]
                 second = seconds.get(whole)
                 if second is None:
@@ -167,20 +224,37 @@ class Sweep:
             ]
             bound = sql.SQL("({}) > ({})").format(keyset, sql.SQL(", ").join(values))
 
+    def _edge(self, watch: Watch, at: datetime) -> sql.Literal:
+        """A moment as the stamp column has it."""
+        zoneless = self._zoneless[watch.id]
+        return sql.Literal(at.astimezone(UTC).replace(tzinfo=None) if zoneless else at)
+
     def _first_time(self, row: tuple[Any, ...], second: int) -> bool:
         known = self._handed.get(second)
         if known is None:
             known = self._handed[second] = Marks()
         mark = hash(row)  # 64 bits, of a kind that nobody can foresee: no two rows will share one
         if self._count >= MEMORY:
-            return mark not in known
+            if mark in known:
+                return False
+            # the oldest ones are read no more while the watermark stands
+            first = min(self._handed)
+            if first >= second:
+                return True
+            self._count -= len(self._handed.pop(first))
         if known.add(mark):
             self._count += 1
             return True
         return False
 
     def _read_journal(
-        self, connection: Connection, since: datetime, *, silent: bool
+        self,
+        connection: Connection,
+        since: datetime,
+        until: datetime | None,
+        oldest: int | None,
+        *,
+        silent: bool,
     ) -> Iterator[Swept]:
         statement = sql.SQL(sqlfiles.load("sweep/journal")).format(journal=self._journal)
         after, after_id = since - timedelta(microseconds=1), 0
@@ -188,17 +262,27 @@ class Sweep:
             started = time.monotonic()
             rows = connection.execute(
                 statement,
-                {"since": since, "after": after, "after_id": after_id, "limit": JOURNAL_PAGE},
+                {
+                    "since": since,
+                    "until": until or "infinity",
+                    "after": after,
+                    "after_id": after_id,
+                    "limit": JOURNAL_PAGE,
+                },
             ).fetchall()
             keys_of: dict[str, dict[Key, None]] = {}  # small commits are small rows: few changes
             lost: list[tuple[str, datetime, str]] = []
             retry: list[tuple[str, tuple[str, ...]]] = []
-            for at, row_id, watch, kind, keys, reason in rows:
+            for at, row_id, watch, kind, keys, reason, xmin in rows:
                 # a watch of an earlier configuration, whose change led to a full load, is no matter
                 one = self._watches.get(watch)
                 if one is None or (silent and one.notify == "rows"):
                     continue
-                if self._first_time(("journal", row_id), _second(at)):
+                if until is None:
+                    new = oldest is None or _not_before(xmin, oldest)
+                else:
+                    new = self._first_time(("journal", row_id), _second(at))
+                if new:
                     asked = read_request(keys) if reason == RETRIED else None
                     change = self._journalled(watch, kind, keys)
                     if asked is not None:
@@ -237,6 +321,11 @@ def _moment(text: str) -> datetime:
     except ValueError:
         return datetime.max.replace(tzinfo=UTC)
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _not_before(xid: str, oldest: int) -> bool:
+    """Whether a transaction's id is this one or a later one; ids of rows go round at 2^32."""
+    return (int(xid) - oldest) & _XID < 1 << 31
 
 
 def _second(at: datetime) -> int:

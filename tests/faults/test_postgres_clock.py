@@ -163,3 +163,33 @@ def test_forward_while_it_is_down(server: ClockedTemplate, polled: Scene) -> Non
     Recovery("clock set back by an hour").converged(scene)
     daemon.stop()
     scene.assert_converged()
+
+
+def test_stamped_before_the_clock_was_set_back(server: ClockedTemplate, polled: Scene) -> None:
+    """Rows of the future are not read at every tick; one that is committed late is read once more,
+    and so is what the clock comes to."""
+    clocked, scene = server[0], polled
+    clocked.set_clock(3600)
+    daemon = scene.serve()
+    late = scene.connect()
+    with late.transaction():
+        late.execute("UPDATE content.film_work SET title = 'Late' WHERE id = md5('film 1')::uuid")
+        late.execute("DELETE FROM content.film_work WHERE id = md5('film 2')::uuid")
+        scene.sql("UPDATE content.film_work SET title = 'Soon' WHERE id = md5('film 3')::uuid")
+        scene.wait_converged()
+        mark = daemon.mark()
+        clocked.set_clock(0)
+        daemon.wait_for("clock_stepped_back", after=mark)
+        daemon.wait_for("caught_up", after=mark)
+        scene.sql("UPDATE content.film_work SET title = 'Then' WHERE id = md5('film 4')::uuid")
+        scene.wait_converged()
+        daemon.wait_for("watermark_held", after=mark)
+    scene.wait_converged()
+    moved = daemon.wait_for("watermark_moved", after=daemon.mark())
+    mark = daemon.mark()
+    for _ in range(3):
+        moved = daemon.wait_for("watermark_moved", after=moved)
+    assert not daemon.found("swept", after=mark), daemon.log
+    assert parked(scene) == 0
+    daemon.stop()
+    scene.assert_converged()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -53,13 +54,12 @@ def swept(
     sweep: Sweep,
     connection: Connection,
     since: datetime = START,
-    *,
-    recent: timedelta | None = None,
+    **more: Any,
 ) -> list[Key]:
     """All keys that one sweep hands on."""
     return [
         key
-        for page in sweep.pages(connection, since, recent=recent)
+        for page in sweep.pages(connection, since, **more)
         for change in page.changes
         for key in change.keys
     ]
@@ -105,8 +105,63 @@ def test_stamps_that_python_cannot_hold(connection: Connection, sweep: Sweep) ->
     connection.execute(
         "INSERT INTO item VALUES (1, 'infinity'), (2, '-infinity'), (3, '0044-03-15 BC'), (4, NULL)"
     )
-    assert swept(sweep, connection) == [("1",)]
     assert swept(sweep, connection) == []
+    assert swept(sweep, connection, ahead=True) == [("1",)]
+    assert swept(sweep, connection) == []
+
+
+def test_what_is_stamped_in_the_future(
+    connection: Connection,
+    sweep: Sweep,
+    postgres_server: PostgresServer,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is read when asked for, not by every sweep, and once more when its time has come. Of
+    whoever commits later only what is new is read again."""
+    later = f"{NOW} + interval '1 day'"
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(f"INSERT INTO item VALUES (1, {later}), (2, {NOW})".encode())
+    connection.execute(
+        "INSERT INTO listener.journal (updated_at, watch, kind, keys) "
+        f"""VALUES (now() + interval '1 day', '{WATCH.id}', 'keys', '["7"]')""".encode()
+    )
+    with psycopg.connect(postgres_server.dsn(database)) as late:
+        late.execute("SET TimeZone = 'UTC'")
+        late.execute(f"INSERT INTO item VALUES (3, {later})".encode())
+        assert sorted(swept(sweep, connection, ahead=True)) == [("1",), ("2",), ("7",)]
+        assert swept(sweep, connection) == []
+    assert swept(sweep, connection) == []
+    again = [
+        key
+        for page in sweep.ahead_again(connection, None)
+        for change in page.changes
+        for key in change.keys
+    ]
+    assert again == [("3",)]
+    # the clock comes to them
+    two_days = timedelta(days=2)
+    assert sorted(swept(sweep, connection, margin=two_days)) == [("1",), ("3",), ("7",)]
+    assert swept(sweep, connection, margin=two_days) == []
+    # changed, it is of now
+    connection.execute(f"UPDATE item SET at = {NOW} WHERE id = 1".encode())
+    assert swept(sweep, connection) == [("1",)]
+
+
+def test_memory_keeps_what_is_new(
+    connection: Connection, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is full the oldest goes: while the watermark stands it is not read any more."""
+    monkeypatch.setattr(module, "MEMORY", 3)
+    monkeypatch.setattr(module, "PAGE", 2)
+    insert = "INSERT INTO item SELECT n, timestamp '2026-01-02' + n * interval '1 second' FROM "
+    connection.execute(f"{insert} generate_series(1, 5) AS n".encode())
+    assert len(swept(sweep, connection)) == 5
+    recent = datetime(2026, 1, 2, 0, 0, 3, tzinfo=UTC)
+    assert swept(sweep, connection, recent) == []
+    # read from the beginning: what was forgotten comes once more, and what is known stays so
+    assert swept(sweep, connection) == [("1",), ("2",)]
+    assert swept(sweep, connection, recent) == []
 
 
 @pytest.mark.parametrize("page", [1, 100])

@@ -246,3 +246,28 @@ def test_a_daemon_that_keeps_the_bell_is_killed(rare: Scene) -> None:
     assert not after.found("watermark_moved", after=mark)
     after.stop()
     rare.assert_converged()
+
+
+def test_rows_stamped_in_the_future(scene: Scene) -> None:
+    """Each is read when a session begins, and not at every tick; a change of it is a change."""
+    notify(scene, "off")
+    scene.serve().stop()
+    scene.admin(
+        "SET session_replication_role = replica; "
+        "UPDATE content.film_work SET updated_at = now() + interval '1 day'; "
+        "UPDATE content.genre SET updated_at = 'infinity'"
+    )
+    daemon = scene.start()
+    daemon.wait_for("caught_up")
+    first = daemon.wait_for("watermark_moved", after=daemon.mark())
+    mark = daemon.mark()
+    for _ in range(5):
+        first = daemon.wait_for("watermark_moved", after=first)
+    assert written(daemon, mark) == 0, daemon.log
+    assert not daemon.found("swept", after=mark)
+    scene.sql("UPDATE content.film_work SET title = 'Now' WHERE id = md5('film 1')::uuid")
+    scene.sql("DELETE FROM content.film_work WHERE id = md5('film 2')::uuid")
+    scene.sql("UPDATE content.genre SET name = 'Today' WHERE id = md5('genre 3')::uuid")
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()

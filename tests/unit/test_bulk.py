@@ -92,6 +92,12 @@ def answer(status: int, kind: str | None = None, reason: str = "", operation: st
     return {operation: {"status": status, **error}}
 
 
+NO_WRITE_INDEX = (
+    "no write index is defined for alias [a.w7]. The write index may be explicitly disabled using "
+    "is_write_index=false or the alias points to multiple indices"
+)
+
+
 @pytest.mark.parametrize(
     ("item", "outcome"),
     [
@@ -108,6 +114,11 @@ def answer(status: int, kind: str | None = None, reason: str = "", operation: st
         (answer(400, "mapper_parsing_exception"), Outcome.PARK),
         (answer(400, "strict_dynamic_mapping_exception"), Outcome.PARK),
         (answer(400, "illegal_argument_exception"), Outcome.PARK),
+        # a delete has no content that could be at fault
+        (answer(400, "illegal_argument_exception", operation="delete"), Outcome.HOLD),
+        (answer(400, "illegal_argument_exception", NO_WRITE_INDEX), Outcome.FENCED),
+        (answer(400, "illegal_argument_exception", NO_WRITE_INDEX, "delete"), Outcome.FENCED),
+        (answer(400, "illegal_argument_exception", f"it says: {NO_WRITE_INDEX}"), Outcome.PARK),
         # a closed index answers 400 and a blocked one 403, item by item: nobody's own fault
         (answer(400, "index_closed_exception"), Outcome.HOLD),
         (answer(403, "cluster_block_exception"), Outcome.HOLD),

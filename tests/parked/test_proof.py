@@ -1,0 +1,143 @@
+"""Parked only for a fault of its own: what an alias, an index or a setting causes holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from listener.parking import ALL_REFUSED
+from tests.process.scene import Scene
+
+Action = dict[str, Any]
+
+
+def second_index(scene: Scene, *, user_alias: bool, **more: Any) -> tuple[str, list[Action]]:
+    """A second index that says it is ours, and what adds our aliases to it, as a snapshot that is
+    restored under another name does."""
+    [ours] = scene.behind()
+    body = scene.request("GET", f"/{ours}")[ours]
+    name = f"{scene.prefix}-restored"
+    scene.request("PUT", f"/{name}", {"mappings": {"_meta": body["mappings"]["_meta"]}})
+    aliases = [one for one in body["aliases"] if user_alias or one != scene.index]
+    return name, [{"add": {"index": name, "alias": one, **more}} for one in aliases]
+
+
+def change(scene: Scene) -> None:
+    """One film changes, another one is deleted."""
+    scene.sql(
+        "UPDATE content.film_work SET title = 'meanwhile' WHERE id = "
+        "(SELECT id FROM content.film_work ORDER BY id LIMIT 1)"
+    )
+    scene.sql(
+        "DELETE FROM content.film_work WHERE id = "
+        "(SELECT id FROM content.film_work ORDER BY id DESC LIMIT 1)"
+    )
+
+
+@pytest.mark.parametrize("user_alias", [True, False])
+def test_an_alias_that_leads_to_two_indexes(scene: Scene, user_alias: bool) -> None:
+    """The next generation takes an alias of its own, without a command."""
+    daemon = scene.serve()
+    mark = daemon.mark()
+    name, actions = second_index(scene, user_alias=user_alias)
+    scene.request("POST", "/_aliases", {"actions": actions})
+    change(scene)
+    daemon.wait_for("generation_raised", after=mark)
+    scene.wait_converged()
+    daemon.wait_for("watermark_moved", after=daemon.mark())
+    assert not daemon.found("parked")
+    assert not daemon.found("held")
+    assert scene.request("GET", f"/{name}/_alias")[name]["aliases"] == {}
+    assert scene.request("GET", f"/{name}/_count")["count"] == 0
+    verify = scene.start("verify")
+    verify.expect_exit(0)
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_writes_that_go_elsewhere(scene: Scene) -> None:
+    """They are accepted there, so the audit compares."""
+    scene.set(audit_every=0.5)
+    daemon = scene.serve()
+    mark = daemon.mark()
+    _, actions = second_index(scene, user_alias=False, is_write_index=True)
+    scene.request("POST", "/_aliases", {"actions": actions})
+    change(scene)
+    failed = daemon.wait_for("audit_failed", after=mark)
+    assert "restored" in failed["what"]
+    daemon.wait_for("reconciled", after=mark)
+    scene.wait_converged()
+    assert not daemon.found("parked")
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_an_alias_with_a_routing(scene: Scene) -> None:
+    """It would put a second copy of a document onto another shard."""
+    scene.set(audit_every=0.5)
+    daemon = scene.serve()
+    mark = daemon.mark()
+    [ours] = scene.behind()
+    [alias] = [
+        one for one in scene.request("GET", f"/{ours}/_alias")[ours]["aliases"] if ".w" in one
+    ]
+    action = {"add": {"index": ours, "alias": alias, "routing": "1"}}
+    scene.request("POST", "/_aliases", {"actions": [action]})
+    failed = daemon.wait_for("audit_failed", after=mark)
+    assert "routing" in failed["what"]
+    daemon.wait_for("generation_raised", after=failed)
+    scene.wait_converged()
+    assert alias not in scene.request("GET", f"/{ours}/_alias")[ours]["aliases"]
+    daemon.stop()
+
+
+def test_a_setting_that_refuses_every_document(scene: Scene) -> None:
+    """Held, with the server's words, and nothing is parked; a delete goes on meanwhile."""
+    # those without a nested object would be taken
+    scene.sql(
+        "DELETE FROM content.film_work AS f WHERE NOT EXISTS (SELECT FROM "
+        "content.person_film_work AS p WHERE p.film_work_id = f.id)"
+    )
+    daemon = scene.serve()
+    mark = daemon.mark()
+    [ours] = scene.behind()
+    limit = "index.mapping.nested_objects.limit"
+    scene.request("PUT", f"/{ours}/_settings", {limit: 0})
+    scene.sql("UPDATE content.film_work SET title = title || '!'")
+    held = daemon.wait_for("held", after=mark)
+    again = daemon.wait_for("held", after=held)
+    assert ALL_REFUSED in again["reason"] or "too many" in again["reason"]
+    daemon.wait_until(
+        lambda records: next(
+            (one for one in records if one.event == "held" and ALL_REFUSED in one["reason"]), None
+        ),
+        what="a witness that is refused",
+        after=mark,
+    )
+    health = scene.start("health")
+    health.expect_exit(1)
+    assert not daemon.found("parked")
+    scene.request("PUT", f"/{ours}/_settings", {limit: None})
+    daemon.wait_for("recovered", after=mark)
+    scene.wait_converged()
+    daemon.wait_for("watermark_moved", after=daemon.mark())
+    assert not daemon.found("parked")
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_a_deleted_row_of_a_parked_document_is_wrong(scene: Scene) -> None:
+    """It stays searchable: `verify` names it, though its id is parked."""
+    daemon = scene.serve()
+    [(film,)] = scene.sql("SELECT id::text FROM content.film_work ORDER BY id LIMIT 1")
+    version = (1 << 62) + 1
+    source = scene.request("GET", f"/{scene.index}/_source/{film}")
+    path = f"/{scene.index}/_doc/{film}?version={version}&version_type=external_gte"
+    scene.request("PUT", path, source)
+    scene.sql(f"DELETE FROM content.film_work WHERE id = '{film}'")
+    daemon.wait_for("parked", id=film)
+    verify = scene.start("verify")
+    verify.expect_exit(1)
+    assert f"orphaned: 1 ({film})" in verify.output
+    daemon.stop()
