@@ -83,4 +83,10 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
 def _connect(config: Config, dsn: str | None) -> postgres.Connection:
     if dsn is None:
         return postgres.connect(config.postgres, "listener: triggers")
-    return psycopg.connect(dsn, autocommit=True, application_name="listener: triggers")
+    connection = psycopg.connect(dsn, autocommit=True, application_name="listener: triggers")
+    try:
+        postgres.settle(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
