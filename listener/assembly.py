@@ -16,6 +16,7 @@ from listener.loader import Kind
 from listener.observations import Observe
 from listener.pending import Route
 from listener.postgres import Connection
+from listener.surprises import Unfit
 
 
 class TriggersWrong(Exception):
@@ -74,7 +75,7 @@ def assemble(config: Config, connection: Connection) -> Assembly:
             watch = watch_of(one)
             route = Route(number, one.mapping_file is not None)
             if watch.id in mappings or route in routes[watch.id]:
-                raise ValueError(
+                raise Unfit(
                     f"documents[{number}]: {one.table} is watched twice with the same key; put "
                     "both mappings into one file with UNION"
                 )
@@ -89,7 +90,7 @@ def assemble(config: Config, connection: Connection) -> Assembly:
         assert found is not None
         for one in document.watch:
             if one.mapping_file is None and tuple(types[watch_of(one).id]) != tuple(found):
-                raise ValueError(
+                raise Unfit(
                     f"documents[{number}]: the key of {one.table} has the types "
                     f"{', '.join(types[watch_of(one).id])}, the document's key "
                     f"{', '.join(found)}: give a mapping_file"

@@ -84,6 +84,10 @@ class Barrier:
     nonce: str
 
 
+class Contradiction(ValueError):
+    """Two places of the configuration want two things of one table."""
+
+
 class PayloadError(ValueError):
     """A payload that is not ours, or not of this version."""
 
@@ -223,7 +227,7 @@ def sendable(doc_id: str) -> bool:
 def merge_watches(watches: Iterable[Watch]) -> tuple[Watch, ...]:
     """One watch for each table and key, whatever number of documents name it.
 
-    `columns` are united (no list on one side means any column). Raises ValueError where `notify`
+    `columns` are united (no list on one side means any column). Raises Contradiction where `notify`
     or `updated_at` of one table differ.
     """
     merged: dict[str, Watch] = {}
@@ -232,7 +236,7 @@ def merge_watches(watches: Iterable[Watch]) -> tuple[Watch, ...]:
         place = (watch.schema, watch.table)
         settings = (watch.updated_at, watch.notify)
         if stamps.setdefault(place, settings) != settings:
-            raise ValueError(
+            raise Contradiction(
                 f"{watch.schema}.{watch.table} is watched twice with different updated_at or notify"
             )
         seen = merged.get(watch.id)

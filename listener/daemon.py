@@ -34,12 +34,14 @@ from listener.history import ForeignState, refuse_foreign
 from listener.indexes import IndexError_
 from listener.lifecycle import Stop, Stopped, wait_any
 from listener.loader import AliasTaken
-from listener.notifications import AlreadyActive, Pooled
+from listener.notifications import AlreadyActive
 from listener.observations import Observe
+from listener.postgres import Pooled
 from listener.rendering import QueryFileError
 from listener.settings import ConfigError
 from listener.stages import Stages
 from listener.state import StateError
+from listener.surprises import SURPRISES, told
 
 
 class Status(IntEnum):
@@ -68,7 +70,6 @@ REFUSALS = (
     ConfigError,
     ForeignState,
     IndexError_,
-    Pooled,
     QueryFileError,
     Refused,
     StateError,
@@ -76,7 +77,22 @@ REFUSALS = (
 )
 
 
+_TO_MEND: tuple[type[Exception], ...] = (*REFUSALS, psycopg.Error, *elastic.Error)
+"""What a daemon that has served waits for a person to mend: a right that was revoked, too."""
+
 SERVER_ERRORS: tuple[type[Exception], ...] = (GaveUp, _NotYet, psycopg.Error, *elastic.Error)
+
+
+def _of_server(error: Exception) -> str:
+    if isinstance(error, psycopg.Error):
+        return postgres.describe(error)
+    return elastic.describe(error)
+
+
+def _passes(error: Exception) -> bool:
+    if isinstance(error, psycopg.Error):
+        return postgres.is_passing(error)
+    return isinstance(error, _NotYet) or elastic.is_passing(error)
 
 
 class Daemon:
@@ -124,6 +140,8 @@ class Daemon:
             return work()
         except Stopped:
             return Status.GAVE_UP if self._once else Status.OK
+        except Pooled as error:
+            reason, status = self._describe(error), Status.USAGE
         except SERVER_ERRORS as error:
             reason, status = self._describe(error), Status.GAVE_UP
         except AlreadyActive as error:
@@ -144,9 +162,9 @@ class Daemon:
     @staticmethod
     def _describe(error: BaseException) -> str:
         if isinstance(error, psycopg.Error):
-            return f"PostgreSQL: {postgres.describe(error)}"
+            return f"PostgreSQL: {_of_server(error)}"
         if isinstance(error, elastic.Error):
-            return f"Elasticsearch: {elastic.describe(error)}"
+            return f"Elasticsearch: {_of_server(error)}"
         return str(error)
 
     # -- before the threads ----------------------------------------------------------------------
@@ -156,13 +174,29 @@ class Daemon:
     ) -> T:
         """Do it, with patience for a server that is not up yet; --once gives up some time."""
 
-        def on_wait(attempt: int, seconds: float, error: str) -> None:
-            self._observe(observations.Waiting(server, attempt, seconds, error))
+        met: list[Exception] = []
+
+        def looked() -> T:
+            met.clear()
+            try:
+                return look()
+            except exceptions as error:
+                met.append(error)
+                raise
+
+        def on_wait(attempt: int, seconds: float, told: str) -> None:
+            error = met[0] if met else None
+            if isinstance(error, psycopg.Error | elastic.Error):
+                told = _of_server(error)
+            if error is None or _passes(error):
+                self._observe(observations.Waiting(server, attempt, seconds, told))
+            else:
+                self._observe(observations.Held(f"{server}: {told}", seconds))
             state.beat(
                 self._config.state_file_name,
                 fetch_delay=self._config.fetch_delay,
                 what=f"waiting for {server}",
-                reason=error,
+                reason=told,
             )
 
         waits = self._config.backoff
@@ -175,16 +209,21 @@ class Daemon:
             on_wait=on_wait,
             give_up_after=waits.give_up_after if self._once else None,
         )
-        return decorate(look)()
+        return decorate(looked)()
 
     def _prepare(self, client: elastic.Client) -> Assembly:
         """Triggers and checks. Raises Refused where anything is wrong that a person must mend."""
-        parts = self._patient("PostgreSQL", (psycopg.OperationalError,), self._look_at_postgres)
-        self._patient(
-            "Elasticsearch",
-            (elasticsearch.TransportError, _NotYet),
-            lambda: self._look_at_elasticsearch(client),
-        )
+        try:
+            parts = self._patient("PostgreSQL", (psycopg.OperationalError,), self._look_at_postgres)
+            self._patient(
+                "Elasticsearch",
+                (elasticsearch.TransportError, _NotYet),
+                lambda: self._look_at_elasticsearch(client),
+            )
+        except SURPRISES as error:
+            if isinstance(error, REFUSALS):
+                raise
+            raise Refused(told(error)) from error
         return parts
 
     def _prepare_again(self, client: elastic.Client) -> Assembly:
@@ -195,8 +234,9 @@ class Daemon:
         while True:
             try:
                 return self._prepare(client)
-            except REFUSALS as error:
-                reason, seconds = str(error), waits.next_wait()
+            except _TO_MEND as error:
+                reason = self._describe(error)
+            seconds = waits.next_wait()
             self._observe(observations.Held(reason, seconds))
             state.beat(
                 self._config.state_file_name,
@@ -211,25 +251,20 @@ class Daemon:
         config = self._config
         with postgres.connect(config.postgres, "listener: start") as connection:
             self._judge(preflight.look_at_server(connection))
-            try:
-                if config.triggers.install == "auto":
-                    triggers.install(
-                        connection,
-                        assembly.watches_of(config),
-                        config.postgres.db_schema,
-                        config.triggers,
-                        config.postgres.user,
-                        claim=triggers.Claim(config.pipeline),
-                        observe=self._observe,
-                        stop=self._stop,
-                        hurry=True,
-                    )
-                self._judge(preflight.look_at_triggers(config, connection))
-                parts = assembly.assemble(config, connection)
-            except ValueError as error:
-                if isinstance(error, REFUSALS):
-                    raise
-                raise Refused(str(error)) from error
+            if config.triggers.install == "auto":
+                triggers.install(
+                    connection,
+                    assembly.watches_of(config),
+                    config.postgres.db_schema,
+                    config.triggers,
+                    config.postgres.user,
+                    claim=triggers.Claim(config.pipeline),
+                    observe=self._observe,
+                    stop=self._stop,
+                    hurry=True,
+                )
+            self._judge(preflight.look_at_triggers(config, connection))
+            parts = assembly.assemble(config, connection)
             self._judge(preflight.look_at_database(config, connection, parts))
             self._refuse_foreign_state(connection, parts)
             return parts
@@ -268,18 +303,18 @@ class Daemon:
 
     def _work(self) -> Status:
         """Build the stages and run them; once more where the tables have changed their types."""
+        client = elastic.connect(self._config.elasticsearch)
         while True:
             try:
-                return self._run_stages()
+                return self._run_stages(client)
             except Reassemble as error:
                 self._observe(observations.Reassembled(str(error)))
                 self._halt, self._reason = Stop(), None
 
-    def _run_stages(self) -> Status:
+    def _run_stages(self, client: elastic.Client) -> Status:
         config = self._config
         if not self._force:
             state.read(config.state_file_name)  # a damaged one is told at once
-        client = elastic.connect(config.elasticsearch)
         parts = self._prepare_again(client) if self._served else self._prepare(client)
         stages = Stages(
             config=config,

@@ -10,6 +10,7 @@ import psycopg
 from listener import elastic, postgres
 from listener.daemon import Status
 from listener.lifecycle import Stopped
+from listener.surprises import SURPRISES, told
 
 
 def status_of(work: Callable[[], int]) -> int:
@@ -24,6 +25,6 @@ def status_of(work: Callable[[], int]) -> int:
     except elastic.Error as error:
         print(f"listener: Elasticsearch: {elastic.describe(error)}", file=sys.stderr)
         return int(Status.GAVE_UP if elastic.is_passing(error) else Status.USAGE)
-    except ValueError as error:
-        print(f"listener: {error}", file=sys.stderr)
+    except SURPRISES as error:
+        print(f"listener: {told(error)}", file=sys.stderr)
         return int(Status.USAGE)

@@ -14,6 +14,8 @@ from listener.fence import FencedOut
 from listener.indexes import IndexError_
 from listener.lifecycle import Stop
 from listener.observations import Observe
+from listener.rendering import QueryFileError
+from listener.surprises import SURPRISES, told
 
 
 class GaveUp(Exception):
@@ -43,7 +45,7 @@ class Guard:
 
     def run(self, work: Callable[[], None]) -> bool:
         """Run one round; False where it failed and was waited for. What is neither a server's
-        fault nor a person's to mend passes through.
+        fault, nor its data's, nor a person's to mend passes through.
         """
         try:
             work()
@@ -57,6 +59,10 @@ class Guard:
             self._wait("Elasticsearch" if passing else None, elastic.describe(error))
         except (IndexError_, TriggersWrong) as error:
             self._wait(None, str(error))
+        except QueryFileError:
+            raise
+        except SURPRISES as error:  # a new session looks at the catalog anew
+            self._wait(None, told(error))
         else:
             self._backoff.reset()
             self._failing_since = None

@@ -17,6 +17,7 @@ from listener import sqlfiles, triggers
 from listener.changes import Watch
 from listener.postgres import Connection
 from listener.state import Identity
+from listener.surprises import Unfit
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,10 @@ def read(connection: Connection, watches: Sequence[Watch], schema: str) -> Facts
         )
     ).fetchone()
     answered = datetime.now(UTC)
-    assert nonce is not None
+    if nonce is None:
+        raise Unfit(
+            f"{schema}.meta is empty: `listener triggers install` fills it; all is compared then"
+        )
     tables: dict[str, int] = {}
     for watch in watches:
         name = sql.Identifier(watch.schema, watch.table).as_string(connection)

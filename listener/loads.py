@@ -21,6 +21,7 @@ from listener.compare import Comparison
 from listener.config import Config
 from listener.fence import Fence, FencedOut
 from listener.history import Plan
+from listener.indexes import IndexError_
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
 from listener.loader import Kind, Loader
@@ -28,6 +29,8 @@ from listener.observations import Observe
 from listener.postgres import Connection
 from listener.reconcile import Reconciler
 from listener.state import Load
+from listener.surprises import SURPRISES, told
+from listener.triggers import TriggerError
 from listener.watermark import Draw
 
 NAME_HOLDER_AFTER: Final = 2.0
@@ -260,6 +263,10 @@ class Loads:
                 except elastic.Error as error:
                     passing, reason = elastic.is_passing(error), elastic.describe(error)
                     self._wait(waits, "Elasticsearch", reason, passing=passing)
+                except (IndexError_, TriggerError):
+                    raise
+                except SURPRISES as error:  # the audit sees what was altered, and begins anew
+                    self._wait(waits, "PostgreSQL", told(error), passing=False)
         except Stopped:
             return
         except FencedOut:

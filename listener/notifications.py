@@ -28,6 +28,7 @@ from listener.changes import PAYLOAD_VERSION, Barrier, Change, PayloadError, dec
 from listener.config import PostgresConfig
 from listener.lifecycle import Stop
 from listener.observations import Observe
+from listener.surprises import SURPRISES, told
 from listener.tally import Tally
 
 _TURN: Final = 0.5
@@ -44,12 +45,11 @@ _UNREAD_FOR: Final = "30s"
 """The server itself gives up a session that reads nothing for so long: none may stand by."""
 
 
+_FAILURES: Final[tuple[type[Exception], ...]] = (psycopg.Error, OSError, *SURPRISES)
+
+
 class AlreadyActive(Exception):
     """Another daemon of this pipeline holds the lock."""
-
-
-class Pooled(Exception):
-    """A transaction pooler stands between us and the server; LISTEN cannot work through it."""
 
 
 class Receiver(Protocol):
@@ -107,6 +107,14 @@ class _Silence:
         return time.monotonic() - self._since
 
 
+def _reason(error: Exception) -> str:
+    return told(error) if isinstance(error, SURPRISES) else postgres.describe(error)
+
+
+def _passes(error: Exception) -> bool:
+    return not isinstance(error, SURPRISES) and postgres.is_passing(error)
+
+
 class Notifications:
     """Keeps one LISTEN connection alive until it is stopped."""
 
@@ -122,7 +130,7 @@ class Notifications:
         fatal: Callable[[BaseException], None],
     ) -> None:
         """`standby`: where another daemon holds the lock, wait until it is gone. `fatal` is told
-        AlreadyActive (without `standby`, before the first session), Pooled, and defects.
+        AlreadyActive (without `standby`, before the first session), and defects.
         """
         self._config = config
         self._receiver = receiver
@@ -158,14 +166,16 @@ class Notifications:
             while not self._stop.requested:
                 try:
                     self._serve()
-                except (psycopg.Error, OSError) as error:
-                    reason = postgres.describe(error)
+                except _FAILURES as error:
+                    reason = _reason(error)
                     if self._listening is not None:
                         self._observe(observations.ConnectionLost("listening", reason))
                     self._forget()
                     seconds = self._backoff.next_wait()
                     self._observe(
                         observations.Waiting("PostgreSQL", self._backoff.attempt, seconds, reason)
+                        if _passes(error)
+                        else observations.Held(reason, seconds)
                     )
                     self._stop.wait(seconds)
         except BaseException as error:
@@ -180,7 +190,6 @@ class Notifications:
 
     def _serve(self) -> None:
         with postgres.connect(self._config, "listener: notifications") as connection:
-            self._refuse_pooler(connection)
             self._lock(connection)
             if self._stop.requested:
                 return
@@ -221,14 +230,6 @@ class Notifications:
         except PayloadError as error:
             self._ignored.add()
             self._reason = str(error)
-
-    def _refuse_pooler(self, connection: postgres.Connection) -> None:
-        row = connection.execute("SELECT pg_catalog.pg_backend_pid()").fetchone()
-        if row is None or row[0] != connection.info.backend_pid:
-            raise Pooled(
-                "the connection goes through a pooler (pg_backend_pid() is not the process that "
-                "the protocol named): connect to the PostgreSQL primary directly"
-            )
 
     def _lock(self, connection: postgres.Connection) -> None:
         key = {"key": lock_key(self._config.db_schema)}

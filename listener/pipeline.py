@@ -32,9 +32,9 @@ from listener.outages import Outage
 from listener.parked import ParkedTable
 from listener.parking import TOO_MANY, ToPark
 from listener.pending import Job, Route
-from listener.rendering import QueryFileError
 from listener.senders import IN_FLIGHT, Senders
 from listener.sink import Versions
+from listener.surprises import Surprise, reading
 from listener.tally import Tally
 from listener.tasks import KeysTask, MappedTask
 
@@ -314,10 +314,11 @@ class Pipeline:
                 self._connection = self._open()
             self._aside.write(self._connection)
             if lane is not _NO_LANE:
-                batch = self._gatherer.gather(self._connection, lane)
+                with reading():
+                    batch = self._gatherer.gather(self._connection, lane)
             if batch is not None:
                 self._read(self._connection, batch)
-        except (psycopg.Error, OSError, QueryFileError) as error:
+        except (psycopg.Error, OSError, Surprise) as error:
             self._failed(lane, batch, error)
         else:
             if self._braked is None:
@@ -390,7 +391,8 @@ class Pipeline:
         """Read the documents, make sure that what was read is durable, hand them to a sender."""
         source = self._sources[batch.document]
         batch.read_at = time.monotonic()
-        read, unflushed = source.read_through(connection, list(batch.items))
+        with reading():
+            read, unflushed = source.read_through(connection, list(batch.items))
         if unflushed is not None:
             row = connection.execute(
                 sqlfiles.load("documents/flushed"), {"lsn": unflushed.lsn}

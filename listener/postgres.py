@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import threading
 import time
@@ -16,13 +17,28 @@ from psycopg import sql
 from psycopg.abc import PQGen
 
 from listener.config import PostgresConfig
-from listener.settings import secret
+from listener.settings import ConfigError, secret
+
+DIRECTLY: Final = "postgres.host, postgres.port: PostgreSQL itself, not the pooler"
 
 T = TypeVar("T")
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 SESSION: Final[Mapping[str, str]] = {
+    # a time limit of the role's is for its statements, not for ours that wait or page; where it may
+    # be kept, see `connect`
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": "0",
+    # what our statements mean must not depend on a role's defaults
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "quote_all_identifiers": "off",
+    "gin_fuzzy_search_limit": "0",
+    "plan_cache_mode": "auto",
+    # an error of one row must not end the session that looks for it
+    "exit_on_error": "off",
     "TimeZone": "UTC",
     # what we read is what we send: it must not be undone by a crash
     "synchronous_commit": "on",
@@ -41,12 +57,60 @@ SESSION: Final[Mapping[str, str]] = {
     "tcp_keepalives_count": "3",
 }
 
-_PASSING: Final = ("08", "53", "57P", "40", "55P03", "25006", "58")
+_LATER: Final[Mapping[str, int]] = {"idle_session_timeout": 140000, "transaction_timeout": 170000}
+"""Settings that are 0 for us, by the first version that knows them."""
+
+_PASSING: Final = ("08", "53", "57P", "40", "55P03", "25006", "25P03", "25P04", "58")
 """SQLSTATE prefixes of faults that are the server's state, not the statement's: connection, no
-resources, shutdown, rollback, lock not available, read-only (a demoted primary), system error."""
+resources, shutdown, rollback, lock not available, read-only (a demoted primary), a transaction that
+took too long, system error."""
+
+_UNTRUSTED: Final = re.compile(
+    r"certificate|does not support SSL|SSL error: (?!unexpected eof)|SSL negotiation|sslmode",
+    re.IGNORECASE,
+)
+"""What libpq says of TLS that does not pass by itself: it gives no SQLSTATE for these."""
+
+_HINTS: Final = (
+    (
+        re.compile(r"root certificate file \"[^\"]*\" does not exist"),
+        "postgres.sslrootcert: a file with the CA's certificate, or `system`",
+    ),
+    (
+        re.compile(r"certificate verify failed: (?:self.signed|unable to get)", re.IGNORECASE),
+        "postgres.sslrootcert: the certificate of the CA that signed the server's",
+    ),
+    (
+        re.compile(r"certificate verify failed: certificate has expired", re.IGNORECASE),
+        "the server needs a new certificate",
+    ),
+    (
+        re.compile("does not match host name", re.IGNORECASE),
+        "postgres.host: a name that stands in the server's certificate, or postgres.sslmode: "
+        "verify-ca",
+    ),
+    (
+        re.compile("does not support SSL"),
+        "postgres.sslmode: prefer, or turn `ssl` on in postgresql.conf",
+    ),
+    (
+        re.compile("session is read-only"),
+        "it is a standby, or default_transaction_read_only is on for the server, this database or "
+        "this role",
+    ),
+)
+"""What mends it, by libpq's words."""
 
 _INTERVAL: Final = 10.0
 """Seconds between two wakings of a thread that waits for a server."""
+
+
+class Pooled(psycopg.NotSupportedError):
+    """A pooler stands between us and the server: LISTEN, locks and settings belong to a backend."""
+
+
+class SecretAway(psycopg.OperationalError):
+    """A file of the log-in cannot be read now, as while it is replaced by the next one."""
 
 
 class Session(psycopg.Connection[tuple[Any, ...]]):
@@ -118,38 +182,65 @@ def connect(config: PostgresConfig, name: str, *, timed: bool = False) -> Sessio
     `timed`: leave the role's statement_timeout in force (for documents: a batch that takes too
     long is halved); polls and proofs of ours must not be cut short.
 
-    Raises psycopg.OperationalError where no host answers or the log-in is refused.
+    Raises psycopg.OperationalError where no host answers or the log-in is refused, Pooled where
+    the way leads through a pooler.
     """
-    connection = Session.connect(**conninfo(config, name), autocommit=True)
+    try:
+        parameters = conninfo(config, name)
+    except ConfigError as error:
+        raise SecretAway(str(error)) from None
+    connection = Session.connect(**parameters, autocommit=True)
     connection.name = name
     connection.opened_at = time.monotonic()
     with _SESSIONS_LOCK:
         _SESSIONS.add(connection)
     try:
-        settings = dict(SESSION)
-        if not timed:
-            settings["statement_timeout"] = "0"
-        if connection.info.server_version >= 140000:
-            settings["idle_session_timeout"] = "0"
-        connection.execute(
-            sql.SQL("SELECT {}").format(
-                sql.SQL(", ").join(
-                    sql.SQL("pg_catalog.set_config({}, {}, false)").format(key, value)
-                    for key, value in settings.items()
-                )
-            )
-        )
+        settle(connection, timed=timed)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
+def settle(connection: Connection, *, timed: bool = False) -> None:
+    """Give a new session our settings, if it is one: behind a pooler they would stay on a backend
+    that others use after us. So one statement looks whose backend it is, and sets nothing where it
+    is not the one that the connection was told. Raises Pooled.
+    """
+    settings = dict(SESSION)
+    if not timed:
+        settings["statement_timeout"] = "0"
+    for name, version in _LATER.items():
+        if connection.info.server_version >= version:
+            settings[name] = "0"
+    told = connection.info.backend_pid
+    row = connection.execute(
+        sql.SQL("SELECT b.pid, CASE WHEN b.pid = {} THEN {} END FROM {} AS b (pid)").format(
+            sql.Literal(told),
+            sql.SQL(" || ").join(
+                sql.SQL("pg_catalog.set_config({}, {}, false)").format(key, value)
+                for key, value in settings.items()
+            ),
+            sql.SQL("pg_catalog.pg_backend_pid()"),
+        )
+    ).fetchone()
+    if row is None or row[0] != told:
+        raise Pooled(
+            "a connection pooler stands between listener and PostgreSQL: the backend is "
+            f"{row and row[0]}, the connection was told {told}; LISTEN, advisory locks and "
+            "settings belong to a backend and would get lost"
+        )
+
+
 def is_passing(error: BaseException) -> bool:
     """Whether the same statement may succeed later on a new connection."""
+    if isinstance(error, Pooled):
+        return False
     if isinstance(error, psycopg.Error):
         if error.sqlstate is not None:
             return error.sqlstate.startswith(_PASSING)
+        if isinstance(error, psycopg.OperationalError) and _UNTRUSTED.search(str(error)):
+            return False
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     return isinstance(error, OSError)
 
@@ -157,5 +248,13 @@ def is_passing(error: BaseException) -> bool:
 def describe(error: BaseException) -> str:
     """One line for a log: PostgreSQL's message without its context and without values of rows."""
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
-        return f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})"
-    return " ".join(str(error).split()) or type(error).__name__
+        text = f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})"
+    else:
+        text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, Pooled):
+        return f"{text}. Mend: {DIRECTLY}"
+    if isinstance(error, psycopg.OperationalError):
+        for pattern, mend in _HINTS:
+            if pattern.search(text):
+                return f"{text}. Mend: {mend}"
+    return "; ".join([text, *getattr(error, "__notes__", ())])

@@ -146,7 +146,8 @@ def send(
             lost = error.status_code in _OF_PROXIES
     except elasticsearch.TransportError as error:
         lost = True  # also where no connection was made: that costs one more generation
-        verdicts = (Verdict(Outcome.RETRY, elastic.describe(error)),) * len(documents)
+        outcome = Outcome.RETRY if elastic.is_passing(error) else Outcome.HOLD
+        verdicts = (Verdict(outcome, elastic.describe(error)),) * len(documents)
     else:
         if taken:
             verdicts = (_DONE,) * len(documents)

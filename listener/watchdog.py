@@ -19,12 +19,14 @@ from listener.config import PostgresConfig
 from listener.lifecycle import Stop
 from listener.observations import Observe
 from listener.postgres import Session
+from listener.surprises import SURPRISES
 
 SUSPICIOUS_AFTER: Final = 10.0
 """Seconds of one statement after which the server is asked about it."""
 _BLIND_LOOKS: Final = 3
 """So many looks in a row that do not even reach the server cut what waits for it."""
 _EVERY: Final = 1.0
+_FAILURES: Final[tuple[type[Exception], ...]] = (psycopg.Error, OSError, *SURPRISES)
 
 
 class Watchdog:
@@ -66,7 +68,7 @@ class Watchdog:
                     sqlfiles.load("watchdog/working"),
                     {"pids": [session.info.backend_pid for session in waiting]},
                 ).fetchall()
-        except (psycopg.Error, OSError):
+        except _FAILURES:
             self._blind += 1
             if self._blind < _BLIND_LOOKS:
                 return

@@ -12,10 +12,10 @@ _OLDEST: Final = 130000
 
 
 def check_server(connection: Connection) -> list[Finding]:
-    """Version, encoding, recovery, and whether a pooler is in the way. Raises psycopg.Error."""
+    """Version, encoding, recovery. Raises psycopg.Error."""
     row = connection.execute(sqlfiles.load("checks/server")).fetchone()
     assert row is not None
-    number, version, encoding, in_recovery, backend = row
+    number, version, encoding, in_recovery = row
     found: list[Finding] = []
     if number < _OLDEST:
         found.append(
@@ -41,16 +41,6 @@ def check_server(connection: Connection) -> list[Finding]:
                 "this server is a standby: it has no LISTEN, and takes no triggers",
                 "postgres.host: name the primary (or all servers, with target_session_attrs: "
                 "read-write)",
-            )
-        )
-    if backend != connection.info.backend_pid:
-        found.append(
-            Finding(
-                "error",
-                "a connection pooler stands between listener and PostgreSQL: the backend is "
-                f"{backend}, the connection was told {connection.info.backend_pid}; LISTEN and "
-                "advisory locks belong to a backend and would get lost",
-                "postgres.host, postgres.port: PostgreSQL itself, not the pooler",
             )
         )
     return found

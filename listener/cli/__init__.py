@@ -16,7 +16,7 @@ from listener.cli import triggers as triggers_command
 from listener.config import Config
 from listener.lifecycle import Stop, one_heap, rare_collections, stop_on_signals
 from listener.observations import Log
-from listener.settings import ConfigError, config_path
+from listener.settings import ConfigError, check_files, config_path
 from listener.settings import load as load_config
 
 _SIGPIPE: Final = 128 + 13
@@ -116,5 +116,10 @@ def _command(given: argparse.Namespace, config: Config, path: Path) -> int:
         "health": lambda: health.run(config),
         "kibana": lambda: kibana.run(config, stop, given.timeout),
     }
+    if given.command != "health":  # it reads a file of ours, and runs each few seconds
+        if given.command != "kibana" and not getattr(given, "dsn", None):
+            check_files(config.postgres)
+        if given.command != "triggers":
+            check_files(config.elasticsearch)
     with stop_on_signals(stop):
         return commands[given.command or "run"]()

@@ -14,6 +14,7 @@ from listener.checks import Finding, check_search
 from listener.config import Config
 from listener.preflight import look_at_database, look_at_server, look_at_triggers
 from listener.settings import misspelt
+from listener.surprises import SURPRISES, told
 
 HELP: Final = "check configuration, servers, rights, triggers and mappings; say what mends them"
 
@@ -27,8 +28,8 @@ def run(config: Config, path: Path) -> int:
         Finding("warning", f"the variable {name} means nothing", f"did you mean {meant}?")
         for name, meant in misspelt(path).items()
     ]
-    away = _try("PostgreSQL", lambda: _postgres(config, findings))
-    away |= _try("Elasticsearch", lambda: _elasticsearch(config, findings))
+    away = _try("PostgreSQL", lambda: _postgres(config, findings), findings)
+    away |= _try("Elasticsearch", lambda: _elasticsearch(config, findings), findings)
     for one in sorted(dict.fromkeys(findings), key=lambda one: one.severity):
         print(f"{one.severity}: {one.what}")
         for line in one.mend.splitlines():
@@ -40,7 +41,7 @@ def run(config: Config, path: Path) -> int:
     return 2 if errors else 0
 
 
-def _try(server: str, look: Callable[[], None]) -> bool:
+def _try(server: str, look: Callable[[], None], findings: list[Finding]) -> bool:
     """Whether the server could not be reached."""
     try:
         look()
@@ -48,6 +49,9 @@ def _try(server: str, look: Callable[[], None]) -> bool:
         print(f"error: {server}: {postgres.describe(error)}")
     except elastic.Error as error:
         print(f"error: {server}: {elastic.describe(error)}")
+    except SURPRISES as error:
+        findings.append(Finding("error", f"{server}: {told(error)}"))
+        return False
     else:
         print(f"{server}: looked at")
         return False
@@ -55,7 +59,12 @@ def _try(server: str, look: Callable[[], None]) -> bool:
 
 
 def _postgres(config: Config, findings: list[Finding]) -> None:
-    with postgres.connect(config.postgres, "listener: check") as connection:
+    try:
+        session = postgres.connect(config.postgres, "listener: check")
+    except postgres.Pooled as error:
+        findings.append(Finding("error", str(error), postgres.DIRECTLY))
+        return
+    with session as connection:
         findings += look_at_server(connection)
         other = triggers.other_pipeline(connection, config.postgres.db_schema, config.pipeline)
         if other is not None:

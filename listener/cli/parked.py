@@ -23,6 +23,7 @@ from listener.observations import Observe
 from listener.parked import ParkedDocument, ParkedTable, explain
 from listener.postgres import Connection
 from listener.printable import shown
+from listener.surprises import Unfit
 
 HELP: Final = "list the documents that were put aside, and why; with --retry try them again"
 SOME: Final = 1
@@ -81,12 +82,12 @@ class _Choice:
         try:
             names = {one.index for one in self.table.read(connection)}
         except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
-            raise ValueError(
+            raise Unfit(
                 f"there is no table {config.postgres.db_schema}.parked in this database: "
                 "`listener triggers install` makes it"
             ) from error
         if index is not None and index not in names.union(known):
-            raise ValueError(f"no index {index!r}: the configuration has {', '.join(known)}")
+            raise Unfit(f"no index {index!r}: the configuration has {', '.join(known)}")
 
     def read(self) -> list[ParkedDocument]:
         """The chosen documents as they stand in the table now."""

@@ -100,4 +100,10 @@ def _active(connection: postgres.Connection, schema: str) -> bool:
 def _connect(config: Config, dsn: str | None) -> postgres.Connection:
     if dsn is None:
         return postgres.connect(config.postgres, "listener: triggers")
-    return psycopg.connect(dsn, autocommit=True, application_name="listener: triggers")
+    connection = psycopg.connect(dsn, autocommit=True, application_name="listener: triggers")
+    try:
+        postgres.settle(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

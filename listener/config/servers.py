@@ -116,6 +116,8 @@ class ElasticsearchConfig(Strict):
         has_password = self.password is not None or self.password_file is not None
         if has_key and (self.user is not None or has_password):
             raise ValueError("give user and password, or api_key, not both")
+        if self.user is not None and ":" in self.user:
+            raise ValueError("a user's name has no colon: what follows one is the password")
         if has_password != (self.user is not None):
             raise ValueError("give both user and password, or neither")
         if self.ca_certs is not None and self.fingerprint is not None:

@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from listener.config import Config
+from listener.settings.files import check_files, secret
 from listener.settings.options import PREFIX, Option, options
 from listener.settings.source import (
     FILE_VARIABLE,
@@ -37,6 +38,7 @@ __all__ = [
     "ConfigError",
     "Option",
     "Problem",
+    "check_files",
     "config_path",
     "load",
     "misspelt",
@@ -98,24 +100,6 @@ def load(path: Path, env: Mapping[str, str] = os.environ) -> Config:
             return config
     # Outside of the handler: pydantic's error, in the chain, would show what it was given.
     raise ConfigError(path, sorted(problems, key=lambda one: one.line or 0))
-
-
-def secret(value: SecretStr | None, file: Path | None) -> str | None:
-    """The secret itself: `value`, or the content of `file` without its last line's end.
-
-    Raises ConfigError where the file cannot be read or holds nothing.
-    """
-    if file is None:
-        return None if value is None else value.get_secret_value()
-    try:
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigError(file, [Problem((), f"cannot read the secret: {reason}")]) from None
-    text = text.removesuffix("\n").removesuffix("\r")
-    if not text:
-        raise ConfigError(file, [Problem((), "the file of a secret is empty")])
-    return text
 
 
 def misspelt(path: Path, env: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -2,5 +2,4 @@
 SELECT pg_catalog.current_setting('server_version_num')::integer,
        pg_catalog.current_setting('server_version'),
        pg_catalog.current_setting('server_encoding'),
-       pg_catalog.pg_is_in_recovery(),
-       pg_catalog.pg_backend_pid()
+       pg_catalog.pg_is_in_recovery()

@@ -1,0 +1,2 @@
+-- A tag names its item.
+SELECT id FROM unnest(%(keys)s) AS named (id)
