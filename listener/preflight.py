@@ -9,6 +9,7 @@ from listener.assembly import Assembly, watches_of
 from listener.checks import (
     Finding,
     Statement,
+    check_limits,
     check_privileges,
     check_server,
     check_statements,
@@ -41,6 +42,7 @@ def look_at_triggers(config: Config, connection: Connection) -> list[Finding]:
 def look_at_database(config: Config, connection: Connection, parts: Assembly) -> list[Finding]:
     """Rights, and the user's SQL files. Raises psycopg.Error."""
     found = check_privileges(connection, config.documents, config.postgres.db_schema)
+    found += check_limits(connection, parts.watches)
     for number, document in enumerate(config.documents):
         found += check_statements(connection, document, _statements(parts, number))
     return list(dict.fromkeys(found))

@@ -5,6 +5,7 @@ are the server's state (no connection, no answer) pass through: they are no find
 """
 
 from listener.checks.finding import Finding
+from listener.checks.limits import check_limits
 from listener.checks.privileges import check_privileges
 from listener.checks.search import check_search
 from listener.checks.server import check_server
@@ -13,6 +14,7 @@ from listener.checks.statements import Statement, check_statements, sample
 __all__ = [
     "Finding",
     "Statement",
+    "check_limits",
     "check_privileges",
     "check_search",
     "check_server",

@@ -13,14 +13,16 @@ WITH RECURSIVE tree AS (
     JOIN pg_catalog.pg_inherits AS i ON i.inhparent = t.oid
 ), relation AS (
     SELECT c.oid, c.xmin, n.nspname || '.' || c.relname AS label, c.relkind, c.relpersistence,
-           n.nspname = %(schema)s AS ours
+           c.relnamespace, c.reltype, n.nspname = %(schema)s AS ours
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.oid IN (SELECT oid FROM tree) OR n.nspname = %(schema)s AND c.relkind = 'r'
 )
+-- Of the watched tables too: a schema may be renamed, and another one bear its name for a while. (GRANT
+-- on a schema leaves another row version as well.)
 SELECT 'schema ' || n.nspname, pg_catalog.concat_ws(' ', n.oid, n.xmin)
 FROM pg_catalog.pg_namespace AS n
-WHERE n.nspname = %(schema)s
+WHERE n.nspname = %(schema)s OR n.oid IN (SELECT r.relnamespace FROM relation AS r)
 UNION ALL
 -- What not even the journal could take.
 SELECT 'changes that were not recorded',
@@ -31,11 +33,15 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE n.nspname = %(schema)s AND c.relname = 'lost' AND c.relkind = 'S'
 UNION ALL
 -- The owner of a watched table may do with it what he likes (VACUUM FULL, a comment): its xmin is
--- no sign. Of ours it is: rights that were revoked and given back, a TRUNCATE of the journal.
+-- no sign. Of ours it is: rights that were revoked and given back, a TRUNCATE of the journal. A table
+-- that was renamed, or moved to another schema, and back has left its name to another one meanwhile:
+-- the row of its type shows it, which goes along, and with nothing else but a new owner. A part that
+-- was detached and attached again shows in its row of pg_inherits.
 SELECT 'table ' || r.label,
        pg_catalog.concat_ws(' ', r.oid, r.relkind, r.relpersistence,
            CASE WHEN r.ours THEN r.xmin END,
-           (SELECT pg_catalog.string_agg(i.inhparent::text, ',' ORDER BY i.inhparent)
+           (SELECT y.xmin FROM pg_catalog.pg_type AS y WHERE y.oid = r.reltype),
+           (SELECT pg_catalog.string_agg(i.inhparent || ' ' || i.xmin, ',' ORDER BY i.inhparent)
             FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = r.oid),
            (SELECT 'primary key ' || i.indkey::text
             FROM pg_catalog.pg_index AS i WHERE i.indrelid = r.oid AND i.indisprimary),
