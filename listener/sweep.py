@@ -198,7 +198,7 @@ class Sweep:
                 one = self._watches.get(watch)
                 if one is None or (silent and one.notify == "rows"):
                     continue
-                if self._first_time(("journal", row_id), _second(at)):
+                if self._first_time(("journal", at, row_id), _second(at)):
                     asked = read_request(keys) if reason == RETRIED else None
                     change = self._journalled(watch, kind, keys)
                     if asked is not None:
