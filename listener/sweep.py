@@ -281,7 +281,7 @@ class Sweep:
                 if until is None:
                     new = oldest is None or _not_before(xmin, oldest)
                 else:
-                    new = self._first_time(("journal", row_id), _second(at))
+                    new = self._first_time(("journal", at, row_id), _second(at))
                 if new:
                     asked = read_request(keys) if reason == RETRIED else None
                     change = self._journalled(watch, kind, keys)

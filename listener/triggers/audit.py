@@ -8,6 +8,7 @@ from listener.changes import Watch
 from listener.config import TriggersConfig
 from listener.postgres import Connection
 from listener.triggers import names
+from listener.triggers.bodies import CALLED
 from listener.triggers.catalog import TriggerError, rows
 from listener.triggers.own import Claim
 from listener.triggers.plan import plan_for
@@ -74,5 +75,6 @@ def fingerprint(conn: Connection, watches: Sequence[Watch], schema: str) -> dict
         schemas=[place[0] for place in tables],
         tables=[place[1] for place in tables],
         schema=schema,
+        functions=list(CALLED),
     )
     return {row[0]: row[1] for row in found}

@@ -48,6 +48,45 @@ _ALLOWED: Final = sql.SQL(
 )
 """Asked before NOTIFY, which is sent where no error is caught."""
 
+CALLED: Final = tuple(
+    f"pg_catalog.{one}"
+    for one in (
+        "array_agg(anynonarray)",
+        "array_append(anycompatiblearray,anycompatible)",
+        "array_append(anyarray,anyelement)",
+        "cardinality(anyarray)",
+        "clock_timestamp()",
+        'concat("any")',
+        "count()",
+        "date_part(text,timestamp with time zone)",
+        "has_function_privilege(oid,text)",
+        'json_build_array("any")',
+        "max(integer)",
+        "now()",
+        "octet_length(text)",
+        "pg_current_xact_id()",
+        "pg_current_xact_id_if_assigned()",
+        "pg_notification_queue_usage()",
+        "pg_notify(text,text)",
+        "pg_sequence_last_value(regclass)",
+        "pg_try_advisory_xact_lock(integer,integer)",
+        "record_image_ne(record,record)",
+        "row_number()",
+        "setval(regclass,bigint)",
+        "statement_timestamp()",
+        "string_agg(text,text)",
+        "sum(bigint)",
+        "sum(integer)",
+        "timezone(text,timestamp with time zone)",
+        "to_json(anyelement)",
+        "unnest(anyarray)",
+        "gen_random_uuid()",
+        "uuid_hash_extended(uuid,bigint)",
+    )
+)
+"""What our functions, and the default of the journal's id, call: their owner must be allowed to.
+Names that a version does not have are left out."""
+
 _SEAL: Final = re.compile(r"-- Written by listener, do not edit \(([0-9a-f]{12})\)\n", re.ASCII)
 
 

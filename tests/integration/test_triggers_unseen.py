@@ -7,6 +7,7 @@ written in docs/triggers.md: the stamp itself, transaction and command ids, lock
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -243,11 +244,9 @@ def alone(postgres_server: PostgresServer, plain_role: str) -> list[tuple[Any, .
     if not _ALONE:
         name = "unseen_alone"
         postgres_server.create_database(name)
-        opened = triggers_kit.open_bench(postgres_server, name)
-        one = next(opened)
-        prepare(one)
-        _ALONE["seen"] = script(one, plain_role)
-        opened.close()
+        with contextlib.contextmanager(triggers_kit.open_bench)(postgres_server, name) as one:
+            prepare(one)
+            _ALONE["seen"] = script(one, plain_role)
         postgres_server.drop_database(name)
     return _ALONE["seen"]
 
@@ -290,3 +289,51 @@ def compare(seen: list[tuple[Any, ...]], alone: list[tuple[Any, ...]]) -> None:
     assert len(seen) == len(alone)
     for ours, theirs in zip(seen, alone, strict=True):
         assert ours == theirs, ours[0]
+
+
+@pytest.mark.parametrize(("updated_at", "notify"), [("updated_at", "off"), (None, "rows")])
+def test_nor_where_our_journal_is_out_of_order(
+    bench: Bench,
+    plain_role: str,
+    alone: list[tuple[Any, ...]],
+    updated_at: str | None,
+    notify: Notify,
+) -> None:
+    """What could not be recorded is counted, and nothing of that is seen either."""
+    prepare(bench)
+    bench.install(
+        Watch("public", "item", ("id",), updated_at, None, notify),
+        Watch("public", "child", ("item",), None, None, notify),
+        Watch("public", "part", ("id",), updated_at, None, notify),
+    )
+    bench.run("ALTER TABLE listener.journal RENAME TO gone")
+    before = bench.fingerprint()
+    compare(script(bench, plain_role), alone)
+    after = bench.fingerprint()
+    changed = {name for name in after if after[name] != before.get(name)}
+    assert changed == {"changes that were not recorded"}
+
+
+@pytest.mark.parametrize("notify", ["rows", "doorbell"])
+@pytest.mark.parametrize("updated_at", ["updated_at", None], ids=["stamped", "journal"])
+def test_a_long_transaction_keeps_its_memory(
+    bench: Bench, updated_at: str | None, notify: Notify
+) -> None:
+    """Thousands of statements in one transaction: each NOTIFY costs its text, and no more."""
+    bench.run("CREATE TABLE t (id integer PRIMARY KEY, n integer, updated_at timestamptz)")
+    bench.run("INSERT INTO t SELECT n, 0 FROM generate_series(1, 500) AS n")
+    bench.install(Watch("public", "t", ("id",), updated_at, None, notify))
+    if bench.version < 14:
+        pytest.skip("PostgreSQL 13 does not show a session's memory")
+    many = (
+        "DO $$ BEGIN FOR i IN 1..4000 LOOP"
+        " UPDATE t SET n = n + 1 WHERE id = 1 + i % 500; END LOOP; END $$"
+    )
+    used = "SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts"
+    bench.run(f"BEGIN; {many}; ROLLBACK")  # what is planned and cached is there
+    bench.run("BEGIN")
+    before = bench.value(used)
+    bench.run(many)
+    grown = bench.value(used) - before
+    bench.run("ROLLBACK")
+    assert grown < 4000 * 1024

@@ -57,6 +57,33 @@ FROM relation AS r
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid
 WHERE NOT a.attisdropped AND a.attnum > 0
 UNION ALL
+-- Our functions run with their owner's rights, and those of roles that he is a member of.
+SELECT 'rights of ' || r.rolname,
+       pg_catalog.concat_ws(' ', r.oid, r.rolsuper, r.rolinherit,
+           (WITH RECURSIVE member AS (
+                SELECT m.roleid, m.member, m.xmin FROM pg_catalog.pg_auth_members AS m
+                WHERE m.member = r.oid
+                UNION
+                SELECT m.roleid, m.member, m.xmin FROM member AS s
+                JOIN pg_catalog.pg_auth_members AS m ON m.member = s.roleid
+            )
+            SELECT pg_catalog.string_agg(
+                       pg_catalog.concat_ws(':', s.roleid, s.member, s.xmin), ','
+                       ORDER BY s.roleid, s.member, s.xmin::text)
+            FROM member AS s))
+FROM pg_catalog.pg_roles AS r
+WHERE r.oid IN (SELECT f.proowner FROM pg_catalog.pg_proc AS f
+                JOIN pg_catalog.pg_namespace AS n ON n.oid = f.pronamespace
+                WHERE n.nspname = %(schema)s
+                  AND pg_catalog.starts_with(f.proname::pg_catalog.text, 'listener_'))
+UNION ALL
+-- What they call may be revoked from him, and given back.
+SELECT 'functions that ours call',
+       pg_catalog.md5(pg_catalog.string_agg(
+           pg_catalog.concat_ws(':', f.oid, f.xmin), ',' ORDER BY f.oid))
+FROM pg_catalog.unnest(%(functions)s::text[]) AS w (name)
+JOIN pg_catalog.pg_proc AS f ON f.oid = pg_catalog.to_regprocedure(w.name)
+UNION ALL
 SELECT 'trigger ' || r.label || ' ' || g.tgname,
        pg_catalog.concat_ws(' ', g.oid, g.xmin, g.tgenabled, f.oid, f.xmin,
            pg_catalog.md5(f.prosrc))
