@@ -152,10 +152,10 @@ def test_what_routes_changes_is_altered(viewed: Viewed) -> None:
     mark = viewed.daemon.mark()
     owner(viewed.scene, LINKS.format("false"))
     viewed.daemon.wait_for("reconciled", after=mark)
-    mark = viewed.daemon.mark()
+    moved = viewed.daemon.wait_for("watermark_moved", after=viewed.daemon.mark())
     viewed.scene.sql("UPDATE content.genre SET name = 'Renamed' WHERE id = md5('genre 1')::uuid")
-    for _ in range(2):
-        mark = viewed.daemon.wait_for("watermark_moved", after=mark)
+    for _ in range(3):
+        moved = viewed.daemon.wait_for("watermark_moved", after=moved)
     assert viewed.scene.differences()
     mark = viewed.daemon.mark()
     owner(viewed.scene, LINKS.format("true"))
