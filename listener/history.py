@@ -238,9 +238,7 @@ class History:
         meanings = self._meanings(connection)
         found = self._redefined(self._keeper.identity, meanings)
         if not found:
-            if self._role is None or meaning.role_settings(connection) == self._role:
-                return None
-            return "settings of roles or databases were altered: connections are made anew"
+            return None
         before = {index: known.get(index, {}) for index in found}
         distrusted = {index: meaning.distrusted(before[index], meanings[index]) for index in found}
         self._keeper.identify(meanings={**known, **distrusted})

@@ -52,6 +52,7 @@ _CAST: Final = 2605
 _LEVELS: Final = 20
 """Functions that call functions; deeper ones are not looked for."""
 _NAMED: Final = 3
+_FIRST: Final = ("view ", "materialized view ", "function ", "aggregate ")
 
 Meaning = Mapping[str, str]
 """What a document's SQL files depend on -> a hash of its state."""
@@ -109,8 +110,14 @@ def altered(before: Meaning, now: Meaning) -> str | None:
     names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if not names:
         return None
+    # what a view was made of is not reached any more where that is gone: the view comes first
+    names.sort(key=lambda name: (not (name in before and name in now), not name.startswith(_FIRST)))
+    told = [
+        name if name in before and name in now else f"{name} ({'new' if name in now else 'gone'})"
+        for name in names[:_NAMED]
+    ]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"altered: {', '.join(names[:_NAMED])}{more}"
+    return f"altered: {', '.join(told)}{more}"
 
 
 def distrusted(before: Meaning, now: Meaning) -> Meaning:

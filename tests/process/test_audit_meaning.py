@@ -1,0 +1,305 @@
+"""What the query means is altered, not its text: views, functions, types, a search_path."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import yaml
+
+from playground.postgres import PostgresServer
+from playground.proxy import TcpProxy
+from playground.search import SearchServer
+from tests.plugins.daemon import ListenerProcess
+from tests.process.scene import OWNER, Scene, Template, open_scene
+
+VIEW = (
+    "CREATE OR REPLACE VIEW content.film_view AS SELECT id, {} AS title, kind FROM content.films;"
+)
+SHOWN = (
+    "CREATE OR REPLACE FUNCTION content.shown(text) RETURNS text LANGUAGE plpgsql STABLE AS "
+    "$$ BEGIN RETURN {}; END $$;"
+)
+LINKS = (
+    "CREATE OR REPLACE VIEW content.links AS SELECT film_work_id, genre_id "
+    "FROM content.genre_film_work WHERE {};"
+)
+SUFFIX = "CREATE TABLE {0}.suffix (text text); INSERT INTO {0}.suffix VALUES ('{1}');"
+OBJECTS = (
+    "CREATE TYPE content.kind AS ENUM ('film', 'series');"
+    "CREATE VIEW content.films AS SELECT id, title, 'film'::content.kind AS kind "
+    "FROM content.film_work;" + VIEW.format("title") + SHOWN.format("$1") + LINKS.format("true")
+)
+DOCUMENT = """
+    SELECT v.id, json_build_object('title', content.shown(v.title) || {suffix}, 'type', v.kind,
+        'genres', (SELECT coalesce(json_agg(g.name ORDER BY g.id), '[]') FROM content.genre AS g
+                   JOIN content.genre_film_work AS l ON l.genre_id = g.id
+                   WHERE l.film_work_id = v.id)) AS document
+    FROM content.film_view AS v WHERE v.id = ANY(%(ids)s)"""
+MAPPING = "SELECT film_work_id AS id FROM content.links WHERE genre_id = ANY(%(keys)s)"
+
+
+def owner(scene: Scene, statement: str) -> None:
+    """Run it as the owner of the tables: what it creates is the owner's."""
+    with contextlib.closing(scene.connect(OWNER)) as connection:
+        connection.execute(statement.encode())
+
+
+def prepare(scene: Scene, *, suffix: str = "''", audit_every: float = 0.3) -> None:
+    """The documents are those of a view, with a function, and a mapping by a view."""
+    owner(scene, OBJECTS)
+    [document] = scene.options["documents"]
+    (scene.folder / "viewed.sql").write_text(DOCUMENT.format(suffix=suffix))
+    (scene.folder / "links.sql").write_text(MAPPING)
+    document["query_file"] = str(scene.folder / "viewed.sql")
+    [genre] = [one for one in document["watch"] if one["table"] == "content.genre"]
+    genre["mapping_file"] = str(scene.folder / "links.sql")
+    scene.set(audit_every=audit_every)
+
+
+@dataclass
+class Viewed:
+    """A scene with its daemon."""
+
+    scene: Scene
+    daemon: ListenerProcess
+
+    def compared(self, mark: int, what: str) -> None:
+        """This was told by name, compared, and index = query."""
+        name = re.compile(re.escape(what))
+        started = self.daemon.wait_for("reconcile_started", after=mark, reason=name)
+        self.daemon.wait_for("reconciled", after=started, stale=lambda count: count > 0)
+        self.scene.wait_converged()
+
+
+@pytest.fixture(scope="module")
+def viewed(
+    postgres_server: PostgresServer,
+    search_server: SearchServer,
+    movies_template: Template,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Viewed]:
+    """A daemon that looks three times a second, for tests that leave it so."""
+    folder = tmp_path_factory.mktemp("viewed")
+    with open_scene(postgres_server, search_server, movies_template, folder) as scene:
+        prepare(scene)
+        yield Viewed(scene, scene.serve())
+
+
+ALTERED = {
+    "view": (VIEW.format("title || ' (seen)'"), "view content.film_view"),
+    "view in a view": (
+        "CREATE OR REPLACE VIEW content.films AS SELECT id, upper(title) AS title, "
+        "'film'::content.kind AS kind FROM content.film_work",
+        "view content.films",
+    ),
+    "function": (SHOWN.format("$1 || '!'"), "function content.shown(text)"),
+    "enum": ("ALTER TYPE content.kind RENAME VALUE 'film' TO 'movie'", "type content.kind"),
+}
+
+
+@pytest.mark.parametrize("kind", ALTERED)
+def test_altered_under_the_daemon(viewed: Viewed, kind: str) -> None:
+    """Seen by the next audit, and compared."""
+    statement, name = ALTERED[kind]
+    mark = viewed.daemon.mark()
+    owner(viewed.scene, statement)
+    viewed.compared(mark, name)
+
+
+def test_altered_while_the_daemon_was_away(viewed: Viewed) -> None:
+    """Seen at the next start."""
+    viewed.daemon.stop()
+    owner(viewed.scene, VIEW.format("title || ' away'"))
+    assert viewed.scene.differences()
+    viewed.daemon = viewed.scene.start()
+    viewed.compared(0, "view content.film_view")
+
+
+def test_killed_before_the_comparison_is_complete(viewed: Viewed) -> None:
+    """What is known of the new meaning is not written down without what is owed for it."""
+    viewed.daemon.stop()
+    owner(viewed.scene, VIEW.format("title || ' killed'"))
+    there = viewed.scene.options["elasticsearch"]["urls"]
+    with TcpProxy("127.0.0.1", viewed.scene.search.port) as proxy:
+        proxy.delay = 0.3  # several requests are made before the comparison begins
+        viewed.scene.set(elasticsearch={"urls": [f"http://127.0.0.1:{proxy.port}"]})
+        viewed.daemon = viewed.scene.start()
+        viewed.daemon.wait_for("generation_raised")
+        viewed.daemon.kill()
+    assert not viewed.daemon.found("reconcile_started"), "too fast for this test"
+    viewed.scene.set(elasticsearch={"urls": there})
+    viewed.daemon = viewed.scene.start()
+    viewed.daemon.wait_for("reconciled")
+    viewed.scene.wait_converged()
+
+
+def test_a_view_that_is_gone_for_a_while(viewed: Viewed) -> None:
+    """Held until there is one again; then all is compared."""
+    mark = viewed.daemon.mark()
+    owner(viewed.scene, "DROP VIEW content.film_view")
+    held = viewed.daemon.wait_for("held", after=mark, reason=re.compile("film_view"))
+    owner(viewed.scene, VIEW.format("title || ' again'"))
+    name = re.compile(re.escape("view content.film_view"))
+    started = viewed.daemon.wait_for("reconcile_started", after=held, reason=name)
+    viewed.daemon.wait_for("reconciled", after=started)
+    viewed.scene.wait_converged()
+    # nothing is begun anew for what is known
+    viewed.daemon.wait_for("watermark_moved", after=viewed.daemon.mark())
+
+
+def test_what_routes_changes_is_altered(viewed: Viewed) -> None:
+    """While the mapping leads nowhere, what is renamed is stale; put right, it is compared."""
+    mark = viewed.daemon.mark()
+    owner(viewed.scene, LINKS.format("false"))
+    viewed.daemon.wait_for("reconciled", after=mark)
+    moved = viewed.daemon.wait_for("watermark_moved", after=viewed.daemon.mark())
+    viewed.scene.sql("UPDATE content.genre SET name = 'Renamed' WHERE id = md5('genre 1')::uuid")
+    for _ in range(3):
+        moved = viewed.daemon.wait_for("watermark_moved", after=moved)
+    assert viewed.scene.differences()
+    mark = viewed.daemon.mark()
+    owner(viewed.scene, LINKS.format("true"))
+    viewed.compared(mark, "view content.links")
+
+
+def test_what_changes_no_result(viewed: Viewed) -> None:
+    """Rights, comments, statistics and other objects: the watermark moves, nothing is compared."""
+    viewed.scene.wait_converged()
+    mark = viewed.daemon.mark()
+    owner(
+        viewed.scene,
+        "GRANT SELECT ON content.film_view TO PUBLIC;"
+        "GRANT EXECUTE ON FUNCTION content.shown(text) TO PUBLIC;"
+        "COMMENT ON VIEW content.film_view IS 'seen'; ANALYZE content.film_work;"
+        "CREATE VIEW content.other AS SELECT 1 AS title;"
+        "CREATE FUNCTION content.other() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+    )
+    viewed.scene.sql("UPDATE content.film_work SET title = 'On' WHERE id = md5('film 9')::uuid")
+    moved = viewed.daemon.wait_for("watermark_moved", after=mark)
+    for _ in range(4):  # an audit is due at every other tick
+        moved = viewed.daemon.wait_for("watermark_moved", after=moved)
+    viewed.scene.wait_converged()
+    for event in ("audit_failed", "reconcile_started", "load_started"):
+        assert not viewed.daemon.found(event, after=mark), viewed.daemon.log
+
+
+def test_altered_and_altered_back_between_two_audits(scene: Scene) -> None:
+    """What was written in between is compared, though all is as it was."""
+    prepare(scene, audit_every=4)
+    daemon = scene.serve()
+    # so that the next one is seconds away
+    for title, back in (("title || ' for a moment'", False), ("title", True)):
+        mark = daemon.mark()
+        owner(scene, VIEW.format(title))
+        if not back:
+            scene.sql("UPDATE content.film_work SET title = 'X' WHERE id = md5('film 3')::uuid")
+            daemon.wait_for("indexed", after=mark, written=1)
+    daemon.wait_for("reconciled")
+    scene.wait_converged()
+
+
+def test_altered_under_a_load(scene: Scene) -> None:
+    """Pages from before are of the former meaning: the load is made anew, or compared."""
+    prepare(scene)
+    with TcpProxy("127.0.0.1", scene.search.port) as proxy:
+        scene.set(elasticsearch={"urls": [f"http://127.0.0.1:{proxy.port}"]}, page_size=8)
+        proxy.delay = 0.02
+        daemon = scene.start()
+        daemon.wait_for("load_progress", documents=lambda count: count >= 16)
+        owner(scene, VIEW.format("title || ' loading'"))
+        assert not daemon.found("loaded"), "too fast for this test"
+        daemon.kill()
+        again = scene.start()  # what was loaded by then must not be gone on with
+        again.wait_for("load_progress")
+        owner(scene, SHOWN.format("$1 || ' still'"))
+        proxy.delay = 0
+        again.wait_for("loaded")
+        scene.wait_converged()
+        again.stop()
+    scene.assert_converged()
+
+
+def test_a_state_of_a_former_release(scene: Scene) -> None:
+    """Nobody looked by then: compared once, and not again at the next start."""
+    prepare(scene)
+    scene.serve().stop()
+    state = scene.state
+    assert state["identity"].pop("meanings")
+    scene.state_file.write_text(yaml.safe_dump(state), "utf-8")
+    control = scene.control
+    del control["identity"]["meanings"]
+    scene.request("PUT", f"/{scene.prefix}-control/_doc/{scene.prefix}", control)
+    owner(scene, VIEW.format("title || ' upgraded'"))
+    daemon = scene.start()
+    daemon.wait_for("reconciled", stale=lambda count: count > 0)
+    scene.wait_converged()
+    daemon.stop()
+    daemon = scene.start()
+    daemon.wait_for("watermark_moved")
+    assert not daemon.found("reconcile_started"), daemon.log
+    daemon.stop()
+
+
+def titles(scene: Scene) -> set[str]:
+    """What the titles of all documents end with."""
+    scene.request("POST", f"/{scene.index}/_refresh")
+    hits = scene.request("GET", f"/{scene.index}/_search?size=1000")["hits"]["hits"]
+    return {one["_source"]["title"].rpartition(" ")[2] for one in hits}
+
+
+def test_search_path_of_the_role(scene: Scene) -> None:
+    """A name without a schema comes to mean another table; the daemon's connections follow all at
+    once, and none of them before the others."""
+    prepare(scene, suffix="(SELECT ' ' || text FROM suffix)", audit_every=2)
+    path = f'ALTER ROLE {OWNER} IN DATABASE "{scene.database}" SET search_path = '
+    owner(scene, "CREATE SCHEMA early;" + SUFFIX.format("content", "late"))
+    scene.admin(path + "content")
+    scene.options["documents"][0]["static"] = ["content.suffix", "early.suffix"]
+    daemon = scene.serve(converge=False)
+    daemon.wait_for("loaded")
+    assert titles(scene) == {"late"}
+
+    mark = daemon.mark()
+    scene.admin(path + "early, content")  # where there is no such table yet
+    # a worker that connects now has the path of all others
+    scene.admin(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE datname = '{scene.database}' AND application_name = 'listener: documents'"
+    )
+    owner(scene, SUFFIX.format("early", "early"))
+    daemon.wait_for("reconciled", after=mark)
+    scene.sql("UPDATE content.film_work SET title = 'Y' WHERE id = md5('film 3')::uuid")
+    daemon.wait_for("indexed", after=mark, written=1)
+    daemon.wait_for("reconciled", after=mark, stale=lambda count: count > 0)
+    assert titles(scene) == {"early"}
+    daemon.stop()
+
+
+def test_a_connection_that_is_made_later(scene: Scene) -> None:
+    """It has the search_path of all others, until an audit or a start gives all the new one."""
+    prepare(scene, suffix="(SELECT ' ' || text FROM suffix)", audit_every=3600)
+    path = f'ALTER ROLE {OWNER} IN DATABASE "{scene.database}" SET search_path = '
+    owner(scene, "CREATE SCHEMA early;" + SUFFIX.format("content", "late"))
+    owner(scene, SUFFIX.format("early", "early"))
+    scene.admin(path + "content")
+    scene.options["documents"][0]["static"] = ["content.suffix", "early.suffix"]
+    daemon = scene.serve(converge=False)
+    daemon.wait_for("loaded")
+    mark = daemon.mark()
+    scene.admin(path + "early, content")
+    scene.admin(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE datname = '{scene.database}' AND application_name = 'listener: documents'"
+    )
+    scene.sql("UPDATE content.film_work SET title = 'Z' WHERE id = md5('film 4')::uuid")
+    daemon.wait_for("indexed", after=mark, written=1)
+    assert titles(scene) == {"late"}
+    daemon.stop()
+    daemon = scene.start()
+    daemon.wait_for("reconciled")
+    assert titles(scene) == {"early"}
+    daemon.stop()
