@@ -52,6 +52,8 @@ def record(patch: pytest.MonkeyPatch) -> Record:
     made = Record()
     _taking(made, patch, "_take", items=1)
     _taking(made, patch, "_add_page", items=2)
+    _taking(made, patch, "_take_suspects", items=1)
+    _taking(made, patch, "_take_witness", items=1)
     draw, begin, read = Versions.draw, Versions.begin, DocumentSource.read_through
     answered = Senders._answered
 
