@@ -57,6 +57,11 @@ as the batch itself, and the smallest pieces more in round trips."""
 _CAREFUL_FOR: Final = 20
 _ROW_FAULT: Final = ("21", "22", "54", "P0")
 """SQLSTATE classes in which one row's content makes the query fail."""
+_SERVER_FAULT: Final = ("08", "25", "28", "3D", "40", "42501", "53", "55", "57", "58")
+"""SQLSTATE prefixes of faults that are never a row's, whoever else succeeds: connection, state of
+the transaction, roles and rights, resources, locks, shutdown, the system."""
+_WITNESSES: Final = 20
+"""Rows among which one that can be read is looked for."""
 
 
 _new_document = partial(tuple.__new__, Document)
@@ -83,8 +88,26 @@ def row_fault(error: psycopg.Error) -> str | None:
     state = error.sqlstate or ""
     # without a state: psycopg itself could not send a value, such as a NUL character
     if state.startswith(_ROW_FAULT) if state else isinstance(error, psycopg.DataError):
-        return f"{error.diag.message_primary or error} (SQLSTATE {state})"
+        return _told(error)
     return None
+
+
+def doubtful(error: psycopg.Error) -> str | None:
+    """Why a statement failed, where it may be for the content of a row: a function of the user's
+    may raise any SQLSTATE, or meet any. It is a row's where another row succeeds at that moment."""
+    state = error.sqlstate or ""
+    if not state or state.startswith((*_ROW_FAULT, *_SERVER_FAULT)):
+        return None
+    return _told(error)
+
+
+def _told(error: psycopg.Error) -> str:
+    return f"{error.diag.message_primary or error} (SQLSTATE {error.sqlstate or ''})"
+
+
+def _made(found: Iterable[object]) -> bool:
+    """Whether a read brought a document."""
+    return any(isinstance(one, Document) and one.body is not None for one in found)
 
 
 def _qualified(name: str) -> sql.Identifier:
@@ -132,6 +155,10 @@ class DocumentSource:
         }
         self.mapping_paths = dict(mappings)
         self._watch_types = watch_types
+        self._good: Key | None = None
+        """The last key of which a document was made."""
+        self._good_mapped: dict[str, Key] = {}
+        """By watch, a key that its mapping took."""
         self._careful = 0
         """Reads that are made in pieces, since one of the last ones met a row that fails."""
         self.rendered_ids: str | None = None
@@ -186,6 +213,9 @@ class DocumentSource:
             for unflushed in [one for one in read if isinstance(one, Unflushed)]:
                 last = unflushed  # the log only grows
             found += [one for one in read if not isinstance(one, Unflushed)]
+        for one in found[-_WITNESSES:]:
+            if isinstance(one, Document) and one.body is not None:
+                self._good = one.key
         if any(isinstance(one, Faulty) for one in found):
             self._careful = _CAREFUL_FOR
         elif self._careful:
@@ -219,28 +249,66 @@ class DocumentSource:
         keys: Sequence[Key],
         run: Callable[[Connection, Sequence[Key]], list[T]],
         alone: Callable[[Key, str], T],
+        *,
+        vouched: bool = False,
     ) -> list[T]:
-        """Run it for all keys at once, or, where a row's content makes it fail, for parts."""
+        """Run it for all keys at once, or, where a row's content makes it fail, for parts.
+
+        `vouched`: that another row succeeds was seen for a larger part of the same.
+        """
         if any(len(key) != len(self.types) for key in keys):  # an id that is not of our making
             good = [key for key in keys if len(key) == len(self.types)]
             odd = [alone(key, "") for key in keys if len(key) != len(self.types)]
-            return odd + (self._bisected(connection, good, run, alone) if good else [])
+            if not good:
+                return odd
+            return odd + self._bisected(connection, good, run, alone, vouched=vouched)
         try:
             return run(connection, keys)
         except psycopg.Error as error:
             cancelled = error.sqlstate == "57014"
             reason = row_fault(error)
             if reason is None and not cancelled:
-                raise
+                reason = doubtful(error)
+                if reason is None:
+                    raise
+                if not (vouched and len(keys) > 1) and not self._others(connection, keys):
+                    raise
+                vouched = True
             if len(keys) > 1:
                 size = _PIECE if len(keys) > 2 * _PIECE else (len(keys) + 1) // 2
                 found: list[T] = []
                 for start in range(0, len(keys), size):
-                    found += self._bisected(connection, keys[start : start + size], run, alone)
+                    part = keys[start : start + size]
+                    found += self._bisected(connection, part, run, alone, vouched=vouched)
                 return found
             if reason is None:
                 raise
             return [alone(keys[0], reason)]
+
+    def _others(self, connection: Connection, keys: Sequence[Key]) -> bool:
+        """Whether a document can be made now: another one than that of a single key. Where there
+        is no other one, the statement itself must run."""
+        alone = keys[0] if len(keys) == 1 else None
+        page = self.id_page(connection, None, 10 * _WITNESSES)
+        others = [key for key in page if key != alone]
+        try:
+            rows = self._execute(connection, self._ids_only, others) if others else []
+        except psycopg.Error:
+            returned = others  # it fails on one of them: which are there is seen one by one
+        else:
+            there = {row[0] for row in rows}
+            returned = [key for key in others if self.id_of(key) in there]
+        good = [] if self._good in (None, alone) else [self._good]
+        for key in [*good, *returned[:_WITNESSES]]:
+            try:
+                if key is not None and _made(self._read(connection, [key])):
+                    return True
+            except psycopg.Error as error:
+                if row_fault(error) is None and doubtful(error) is None:
+                    raise
+        if not returned:
+            self._read(connection, [])
+        return not returned
 
     def _execute(
         self, connection: Connection, statement: sql.SQL, keys: Sequence[Key]
@@ -351,8 +419,29 @@ class DocumentSource:
         )
         paged = sql.SQL("SELECT t.id::text FROM (\n{}\n) AS t(id) ORDER BY t.id").format(statement)
         rows = connection.execute(paged, parameters, prepare=len(keys) <= PREPARE_UP_TO).fetchall()
+        if rows:
+            self._good_mapped[watch] = keys[-1]
         end = rows[-1][0] if len(rows) == limit else None
         return self._keys((row[0] for row in rows), watch), end
+
+    def mapping_fault(
+        self, connection: Connection, watch: str, keys: Sequence[Key], error: psycopg.Error
+    ) -> str | None:
+        """Why a mapping failed, where it is for the content of one of these keys; else None.
+
+        A doubtful fault is one where another key is taken at that moment, or, where none is known,
+        where the statement runs for no key at all.
+        """
+        reason = row_fault(error) or doubtful(error)
+        if reason is not None and row_fault(error) is None:
+            good = self._good_mapped.get(watch)
+            try:
+                self.mapped_page(
+                    connection, watch, [good] if good and [good] != list(keys) else [], None, 1
+                )
+            except psycopg.Error:
+                return None
+        return reason
 
     def _keys(self, ids: Iterable[str], place: str) -> list[Key]:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from listener.batches import Batch, Jobs, Shared, Trial
 from listener.changes import Key
@@ -168,18 +168,23 @@ class Gatherer:
             return None
         try:
             witness = self._take_witness(document, items)
-            sole = False
+            others = "some"
             if witness is None:
-                sole = self._sample(connection, document)
+                others = self._sample(connection, document)
                 witness = self._take_witness(document, items)
         except BaseException:
             with shared.lock:
                 for key, jobs in items.items():
                     shared.give_back(document, key, jobs)
             raise
+        if witness is None and others == "on their way":
+            with shared.lock:  # when they are answered they may be witnesses
+                for key, jobs in items.items():
+                    shared.give_back(document, key, jobs)
+            return None
         with shared.lock:
             batch = self._begin(lane, items)
-        batch.trial = Trial(witness, sole=sole and witness is None)
+        batch.trial = Trial(witness, sole=witness is None and others == "none")
         return batch
 
     def _take_suspects(self, document: int, items: dict[Key, Jobs]) -> None:
@@ -212,12 +217,14 @@ class Gatherer:
                     return key
         return None
 
-    def _sample(self, connection: Connection, document: int) -> bool:
-        """Look for a witness among the rows of the database. Whether there is no other document,
-        good or bad, that could be one."""
+    def _sample(
+        self, connection: Connection, document: int
+    ) -> Literal["some", "none", "on their way"]:
+        """Look for a witness among the rows of the database: whether there is one, or might have
+        been (suspects, and what was tried in vain), or may be soon."""
         shared, source = self._shared, self._sources[document]
         after: Key | None = None
-        others = False
+        others = flies = False
         for _ in range(_SAMPLES):
             keys = source.id_page(connection, after, _SAMPLE)
             if not keys:
@@ -225,19 +232,23 @@ class Gatherer:
             after = keys[-1]
             with shared.lock:
                 suspects, useless = shared.suspects[document], shared.no_witness[document]
+                flying = shared.flying[document]
                 others = others or len(suspects) > 1 or bool(useless)
+                flies = flies or any(key in flying and key not in suspects for key in keys)
                 known = shared.parking.known
                 aside = [key for key in keys if (document, source.id_of(key)) in known]
-                apart = suspects.keys() | shared.flying[document] | useless | set(aside)
+                apart = suspects.keys() | flying | useless | set(aside)
             keys = [key for key in keys if key not in apart]
             found = source.existing(connection, keys) if keys else set()
             if found:
                 with shared.lock:
                     shared.is_good(document, next(key for key in keys if key in found))
-                return False
+                return "some"
+        if flies:
+            return "on their way"
         with shared.lock:
             shared.no_witness[document].clear()  # all were tried: anew, the next time
-        return not others
+        return "some" if others else "none"
 
     def _take(self, document: int, items: dict[Key, Jobs], most: int) -> None:
         flying, suspects = self._shared.flying[document], self._shared.suspects[document]

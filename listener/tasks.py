@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import psycopg
 
 from listener.changes import Key
-from listener.documents import DocumentSource, row_fault
+from listener.documents import DocumentSource
 from listener.pending import Job
 from listener.postgres import Connection
 
@@ -109,7 +109,7 @@ class MappedTask:
         self, connection: Connection, keys: Sequence[Key], error: psycopg.Error
     ) -> list[tuple[Key, str]]:
         """Those of these keys that fail alone; raises what is no key's fault."""
-        reason = row_fault(error)
+        reason = self._source.mapping_fault(connection, self.watch, keys, error)
         if reason is None:
             raise error
         if len(keys) == 1 or self._singled_out >= _SINGLED_OUT:

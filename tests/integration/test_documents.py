@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -15,8 +16,10 @@ from listener.bulk import Document
 from listener.changes import Key, KeyType
 from listener.config import DocumentConfig
 from listener.documents import DocumentSource, Faulty
+from listener.pending import Job
 from listener.postgres import Connection
 from listener.rendering import QueryFileError, arrays
+from listener.tasks import MappedTask
 
 Make = Callable[..., DocumentSource]
 
@@ -382,3 +385,81 @@ def test_keys_reach_the_query_as_they_are(connection: Connection, texts: list[st
     for prepare in (False, True):
         row = connection.execute("SELECT %(ids)s::text[]", given, prepare=prepare).fetchone()
         assert row == (texts,)
+
+
+RAISES: LiteralString = """
+    CREATE FUNCTION checked(n integer, state text) RETURNS integer LANGUAGE plpgsql AS $$
+    BEGIN
+        IF n = 7 OR (SELECT all_fail FROM switch) THEN
+            IF state = '42' THEN PERFORM no_such_table.x FROM no_such_table; END IF;
+            RAISE EXCEPTION 'not this one' USING ERRCODE = state;
+        END IF;
+        RETURN n;
+    END $$;
+    CREATE TABLE switch (all_fail boolean);
+    INSERT INTO switch VALUES (false);
+"""
+
+
+@pytest.mark.parametrize("state", ["MY001", "F0001", "23514", "38000", "39000", "XX000", "42"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_any_fault_of_one_row(connection: Connection, make: Make, state: str, alone: bool) -> None:
+    """A function of the user's raises what it likes: a row that fails while another one succeeds is
+    put aside. Where every row fails, nobody is."""
+    connection.execute(RAISES)
+    source = make(
+        "SELECT id, json_build_object('n', checked(id, %s)) AS document FROM item "
+        "WHERE id = ANY (%%(ids)s)".replace("%s", f"'{state}'").replace("%%", "%")
+    )
+    wanted = keys(7) if alone else keys(*range(1, 101))
+    found = source.read(connection, wanted)
+    [faulty] = [one for one in found if isinstance(one, Faulty)]
+    assert faulty.key == ("7",)
+    assert "SQLSTATE" in faulty.reason
+    assert len(found) == len(wanted)
+    assert source.existing(connection, wanted) == set(wanted)
+    connection.execute("UPDATE switch SET all_fail = true")
+    with pytest.raises(psycopg.Error):
+        source.read(connection, wanted)
+    connection.execute("UPDATE switch SET all_fail = false; DELETE FROM item WHERE id <> 7")
+    [faulty] = [one for one in source.read(connection, keys(7)) if isinstance(one, Faulty)]
+
+
+@pytest.mark.parametrize("state", ["08006", "40001", "42501", "53100", "55P03", "57P01", "58030"])
+def test_faults_that_are_no_row_s(connection: Connection, make: Make, state: str) -> None:
+    """Whoever else succeeds: the server says something of itself."""
+    connection.execute(RAISES)
+    source = make(
+        f"SELECT id, json_build_object('n', checked(id, '{state}')) AS document FROM item "
+        "WHERE id = ANY (%(ids)s)"
+    )
+    with pytest.raises(psycopg.Error):
+        source.read(connection, keys(*range(1, 20)))
+
+
+def test_a_table_that_is_gone_costs_no_search(connection: Connection, make: Make) -> None:
+    """A batch of a thousand is not bisected for what fails for everybody."""
+    source = make("SELECT id, '{}' AS document FROM item WHERE id = ANY (%(ids)s)")
+    source.read(connection, keys(1))
+    connection.execute("ALTER TABLE item RENAME TO elsewhere; CREATE TABLE item (id integer)")
+    connection.execute("ALTER TABLE item RENAME id TO other")
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        source.read(connection, keys(*range(1, 1000)))
+
+
+def test_a_mapping_that_raises(connection: Connection, make: Make) -> None:
+    """As of the query: the key that fails is found, and a mapping that is broken is not a key's."""
+    connection.execute(RAISES)
+    source = make(
+        "SELECT id, '{}' AS document FROM item WHERE id = ANY (%(ids)s)",
+        mapping="SELECT checked(k, 'MY001') AS id FROM unnest(%(keys)s) AS k",
+    )
+    task = MappedTask(0, source, "w", keys(*range(1, 11)), job=Job())
+    page, more = task.next_page(connection, 100)
+    assert not more
+    assert ("7",) not in page
+    assert len(page) == 9
+    assert [key for key, _ in task.failed] == [("7",)]
+    connection.execute("UPDATE switch SET all_fail = true")
+    with pytest.raises(psycopg.Error):
+        MappedTask(0, source, "w", keys(1, 2), job=Job()).next_page(connection, 100)

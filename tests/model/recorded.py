@@ -18,13 +18,15 @@ from listener.sink import Versions, send
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: ids that were taken, read, sent or answered; `lost`: without an answer."""
+    """One call: ids that were taken, read, sent or answered; `lost`: without an answer; `by`: which
+    function took them."""
 
     name: str
     keys: frozenset[Key] = frozenset()
     version: int = 0
     document: int = 0
     lost: bool = False
+    by: str = ""
 
 
 @dataclass
@@ -52,6 +54,8 @@ def record(patch: pytest.MonkeyPatch) -> Record:
     made = Record()
     _taking(made, patch, "_take", items=1)
     _taking(made, patch, "_add_page", items=2)
+    _taking(made, patch, "_take_suspects", items=1)
+    _taking(made, patch, "_take_witness", items=1)
     draw, begin, read = Versions.draw, Versions.begin, DocumentSource.read_through
     answered = Senders._answered
 
@@ -92,11 +96,12 @@ def _taking(made: Record, patch: pytest.MonkeyPatch, name: str, *, items: int) -
     """Note which ids a function of Gatherer adds to the batch; `items`: which argument that is."""
     take = getattr(Gatherer, name)
 
-    def taking(self: Gatherer, *arguments: Any, **more: Any) -> None:
+    def taking(self: Gatherer, *arguments: Any, **more: Any) -> Any:
         batch = arguments[items]
         before = set(batch)
-        take(self, *arguments, **more)
+        result = take(self, *arguments, **more)
         if set(batch) != before:
-            made.note(Call("Gatherer._take", frozenset(set(batch) - before)))
+            made.note(Call("Gatherer._take", frozenset(set(batch) - before), by=name))
+        return result
 
     patch.setattr(Gatherer, name, taking)

@@ -20,6 +20,7 @@ from listener.settings import load
 from playground.postgres import PostgresServer
 from playground.proxy import TcpProxy
 from playground.search import SearchServer
+from playground.system import wait_until
 from tests.model.recorded import Call, Record, record
 from tests.model.rules import AS_BUILT
 from tests.process.scene import Scene, Template, open_scene
@@ -76,6 +77,7 @@ def calls(
             scene.wait_converged()
             cut(scene, proxy, made)
             scene.wait_converged()
+            refuse(scene, made)
     return made.calls
 
 
@@ -99,6 +101,33 @@ def cut(scene: Scene, proxy: TcpProxy, made: Record) -> None:
     edit(scene, 3)
     made.wait_for(lambda call: call.lost, before)
     proxy.unstall()
+
+
+def refuse(scene: Scene, made: Record) -> None:
+    """A few films of many are refused: each is tried alone, while others change."""
+    assert not any(call.by == "_take_suspects" for call in made.calls)
+    with scene.superuser() as connection:
+        connection.execute(
+            "UPDATE content.film_work SET rating = CASE WHEN id IN "
+            "(SELECT id FROM content.film_work ORDER BY id LIMIT 3) THEN 'NaN'::real ELSE 1 END"
+        )
+    edit(scene, 5)
+    wait_until(
+        lambda: scene.admin("SELECT count(*) FROM listener.parked")[0][0] == 3,
+        seconds=30,
+        what="three are parked",
+    )
+
+
+def test_a_trial_has_one_suspect_and_a_witness(calls: list[Call]) -> None:
+    """Both are read and sent together, in one request."""
+    sent = [call.keys for call in calls if call.name == "sink.send"]
+    suspects = [call.keys for call in calls if call.by == "_take_suspects"]
+    witnesses = [call.keys for call in calls if call.by == "_take_witness"]
+    assert len(suspects) == len(witnesses) >= 3
+    for one, beside in zip(suspects, witnesses, strict=True):
+        assert len(one) == len(beside) == 1
+        assert one | beside in sent
 
 
 def test_take_draw_read(calls: list[Call]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from listener.parking import ALL_REFUSED
-from tests.process.scene import Scene
+from tests.process.scene import OWNER, Scene
 
 Action = dict[str, Any]
 
@@ -141,3 +142,67 @@ def test_a_deleted_row_of_a_parked_document_is_wrong(scene: Scene) -> None:
     verify.expect_exit(1)
     assert f"orphaned: 1 ({film})" in verify.output
     daemon.stop()
+
+
+def test_many_among_others(scene: Scene) -> None:
+    """Each of a hundred is proven alone; the others do not wait for them."""
+    daemon = scene.serve()
+    mark = daemon.mark()
+    scene.sql(
+        "WITH numbered AS (SELECT id, row_number() OVER (ORDER BY id) AS n FROM content.film_work) "
+        "UPDATE content.film_work AS f SET rating = CASE WHEN n % 3 = 0 THEN 'NaN'::real ELSE 7 END "
+        "FROM numbered WHERE numbered.id = f.id"
+    )
+    for _ in range(100):
+        mark = daemon.wait_for("parked", after=mark).number + 1
+    daemon.wait_for("watermark_moved", after=daemon.mark())
+    assert scene.admin("SELECT count(*), max(count) FROM listener.parked") == [(100, 1)]
+    assert not daemon.found("held")
+    verify = scene.start("verify")
+    verify.expect_exit(0)
+    assert "parked: 100 (" in verify.output
+    # tried again, those that are aside already go many at a time
+    mark = daemon.mark()
+    scene.start("parked", "--retry").expect_exit(1)
+    assert len(daemon.found("indexed", after=mark)) < 50
+    scene.sql("UPDATE content.film_work SET rating = 1")
+    scene.wait_converged()
+    daemon.wait_for("watermark_moved", after=daemon.mark())
+    assert scene.admin("SELECT count(*) FROM listener.parked") == [(0,)]
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_a_function_that_raises_its_own_sqlstate(scene: Scene) -> None:
+    """The row that it refuses is parked; where it refuses all of them, nobody is."""
+    scene.admin(
+        "CREATE TABLE content.switch (all_fail boolean); INSERT INTO content.switch VALUES (false);"
+        "CREATE FUNCTION content.checked(title text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN "
+        "IF title LIKE 'bad%' OR (SELECT all_fail FROM content.switch) THEN "
+        "RAISE EXCEPTION 'not this one' USING ERRCODE = 'MY001'; END IF; RETURN title; END $$;"
+        f"ALTER FUNCTION content.checked(text) OWNER TO {OWNER};"
+        f"ALTER TABLE content.switch OWNER TO {OWNER}"
+    )
+    document = scene.options["documents"][0]
+    text = Path(document["query_file"]).read_text("utf-8")
+    path = scene.folder / "film.sql"
+    path.write_text(text.replace("film.title", "content.checked(film.title)"), "utf-8")
+    document["query_file"] = str(path)
+    daemon = scene.serve()
+    scene.sql("UPDATE content.film_work SET title = 'bad' WHERE id = md5('film 1')::uuid")
+    parked = daemon.wait_for("parked")
+    assert "MY001" in parked["reason"]
+    scene.sql("UPDATE content.film_work SET title = 'other' WHERE id = md5('film 2')::uuid")
+    daemon.wait_for("watermark_moved", after=daemon.mark())
+    mark = daemon.mark()
+    scene.admin("UPDATE content.switch SET all_fail = true")
+    scene.sql("UPDATE content.film_work SET rating = 3")
+    held = daemon.wait_for("held", after=mark)
+    assert "MY001" in held["reason"]
+    daemon.wait_for("held", after=held)
+    assert not daemon.found("parked", after=mark)
+    scene.admin("UPDATE content.switch SET all_fail = false")
+    scene.sql("UPDATE content.film_work SET title = 'good' WHERE id = md5('film 1')::uuid")
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()

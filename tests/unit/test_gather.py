@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from listener.batches import Batch, Limits, Shared, Targets
+from listener.batches import Batch, Limits, Shared, Targets, Trial
 from listener.changes import Key
 from listener.gather import Gatherer, Lane
 from listener.pending import Job, Route
@@ -247,3 +247,85 @@ def test_what_a_failed_query_had_taken_is_given_back() -> None:
             assert not setting.shared.flying[0]
     setting.shared.tasks.clear()
     assert setting.names() == ["a"]
+
+
+TRIAL = Lane(0, load_only=False, trial=True)
+
+
+class Suspecting(Setting):
+    """Some ids were refused; the table has these rows, of which the query returns all."""
+
+    def __init__(self, *suspects: str, rows: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.note(*suspects)
+        self.shared.suspects[0] = {(name,): None for name in suspects}
+        keys: list[Key] = [(name,) for name in rows]
+        self.source.id_of = lambda key: key[0]
+        self.source.id_page = lambda _connection, after, _limit: keys if after is None else []
+        self.source.existing = lambda _connection, asked: set(asked)
+
+
+def test_suspects_have_turns_of_their_own() -> None:
+    """One at a time, beside the last that was good; no ordinary batch has them."""
+    setting = Suspecting("bad", "worse")
+    setting.note("news")
+    setting.shared.is_good(0, ("older",))
+    setting.shared.is_good(0, ("good",))
+    lanes = [setting.gatherer.choose() for _ in range(4)]
+    assert lanes == [TRIAL, LANE, TRIAL, LANE]
+    assert setting.names() == ["news"]
+    batch = setting.gather(TRIAL)
+    assert batch is not None
+    assert list(batch.items) == [("bad",), ("good",)]
+    assert batch.trial == Trial(("good",))
+    assert batch.targets == (Target("a.w1"),)
+    other = setting.gather(TRIAL)  # the good one is on its way
+    assert other is not None
+    assert list(other.items) == [("worse",), ("older",)]
+    assert setting.gatherer.choose() is None
+
+
+def test_a_witness_is_looked_for_in_the_table() -> None:
+    """Not among those that are suspected, parked, or were of no use."""
+    setting = Suspecting("bad", rows=("bad", "parked", "useless", "row"))
+    setting.shared.parking.known = {(0, "parked")}
+    setting.shared.no_witness[0] = {("useless",)}
+    batch = setting.gather(TRIAL)
+    assert batch is not None
+    assert batch.trial == Trial(("row",))
+
+
+def test_no_witness_is_found() -> None:
+    """There is no other document: said so. Others fail, too: not that. Others fly: later."""
+    setting = Suspecting("bad", rows=("bad",))
+    batch = setting.gather(TRIAL)
+    assert batch is not None
+    assert batch.trial == Trial(None, sole=True)
+    setting = Suspecting("bad", "worse", rows=("bad", "worse"))
+    batch = setting.gather(TRIAL)
+    assert batch is not None
+    assert batch.trial == Trial(None)
+    setting = Suspecting("bad", rows=("bad", "row"))
+    setting.shared.flying[0].add(("row",))
+    assert setting.gather(TRIAL) is None
+    assert ("bad",) in setting.shared.pending.ids[0].waiting
+    assert setting.shared.flying[0] == {("row",)}
+
+
+def test_a_suspect_that_was_dropped_is_none() -> None:
+    """An overflow took it: a sweep will bring it, as any other."""
+    setting = Suspecting("bad")
+    setting.shared.pending.ids[0].pop(("bad",))
+    assert setting.gather(TRIAL) is None
+    assert not setting.shared.suspects[0]
+
+
+def test_parked_ones_are_tried_many_at_a_time() -> None:
+    """Each was proven alone before."""
+    names = [str(number) for number in range(60)]
+    setting = Suspecting(*names)
+    setting.shared.parking.known = {(0, name) for name in names}
+    setting.shared.is_good(0, ("good",))
+    batch = setting.gather(TRIAL)
+    assert batch is not None
+    assert len(batch.items) == 51
