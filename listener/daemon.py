@@ -186,7 +186,7 @@ class Daemon:
 
         def on_wait(attempt: int, seconds: float, told: str) -> None:
             error = met[0] if met else None
-            if isinstance(error, psycopg.Error | elastic.Error):
+            if error is not None and isinstance(error, (psycopg.Error, *elastic.Error)):
                 told = _of_server(error)
             if error is None or _passes(error):
                 self._observe(observations.Waiting(server, attempt, seconds, told))

@@ -29,6 +29,7 @@ from listener.changes import (
 )
 from listener.config import DocumentConfig, split_name
 from listener.postgres import Connection
+from listener.printable import one_line
 from listener.rendering import SQL_TYPE, QueryFileError, arrays, render, single
 
 PREPARE_UP_TO: Final = 20
@@ -282,6 +283,7 @@ class DocumentSource:
                     found += self._bisected(connection, part, run, alone, vouched=vouched)
                 return found
             if reason is None:
+                error.add_note(f"document {one_line(self.id_of(keys[0]))} alone takes that long")
                 raise
             return [alone(keys[0], reason)]
 

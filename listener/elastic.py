@@ -32,7 +32,8 @@ _COMPATIBLE: Final = re.compile(
 
 _KEY: Final = re.compile(r"[!-~]+")
 _UNTRUSTED: Final = re.compile(
-    r"certificate|fingerprint|wrong.version|http.request|errno|no such file|\bPEM\b|alert|protocol",
+    r"certificate|fingerprint|match|wrong.version|http.request|errno|no such file|\bPEM\b|alert|"
+    r"protocol",
     re.IGNORECASE,
 )
 """What is said of TLS that does not pass by itself."""

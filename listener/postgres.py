@@ -10,11 +10,13 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import sql
-from psycopg.abc import PQGen
+from psycopg.abc import Buffer, PQGen
+from psycopg.types.datetime import TimestamptzLoader
 
 from listener.config import PostgresConfig
 from listener.settings import ConfigError, secret
@@ -105,6 +107,26 @@ _INTERVAL: Final = 10.0
 """Seconds between two wakings of a thread that waits for a server."""
 
 
+FIRST_MOMENT: Final = datetime.min.replace(tzinfo=UTC)
+LAST_MOMENT: Final = datetime.max.replace(tzinfo=UTC)
+"""What stands for a moment that Python cannot tell."""
+
+
+class _Moments(TimestamptzLoader):
+    """Moments that Python cannot tell become the first or the last one that it can.
+
+    `infinity` and years before Christ are values as others are: psycopg would fail for each.
+    """
+
+    def load(self, data: Buffer) -> datetime:
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            text = bytes(data)
+            early = text.startswith(b"-") or text.endswith(b"BC")
+            return FIRST_MOMENT if early else LAST_MOMENT
+
+
 class Pooled(psycopg.NotSupportedError):
     """A pooler stands between us and the server: LISTEN, locks and settings belong to a backend."""
 
@@ -190,6 +212,7 @@ def connect(config: PostgresConfig, name: str, *, timed: bool = False) -> Sessio
     except ConfigError as error:
         raise SecretAway(str(error)) from None
     connection = Session.connect(**parameters, autocommit=True)
+    connection.adapters.register_loader("timestamptz", _Moments)
     connection.name = name
     connection.opened_at = time.monotonic()
     with _SESSIONS_LOCK:
@@ -249,6 +272,7 @@ def describe(error: BaseException) -> str:
     """One line for a log: PostgreSQL's message without its context and without values of rows."""
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         text = f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})"
+        text = "; ".join([text, *getattr(error, "__notes__", ())])
     else:
         text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, Pooled):
@@ -257,4 +281,4 @@ def describe(error: BaseException) -> str:
         for pattern, mend in _HINTS:
             if pattern.search(text):
                 return f"{text}. Mend: {mend}"
-    return "; ".join([text, *getattr(error, "__notes__", ())])
+    return text

@@ -27,8 +27,9 @@ from listener import sqlfiles, watermark
 from listener.changes import Change, Key, KeyType, Watch, canonical_keys, decode_keys
 from listener.marks import Marks
 from listener.parked import RETRIED, read_request
-from listener.postgres import Connection
+from listener.postgres import LAST_MOMENT, Connection
 from listener.recent import Recent
+from listener.surprises import Unfit
 
 PAGE: Final = 2000
 JOURNAL_PAGE: Final = 100
@@ -300,6 +301,8 @@ class Sweep:
                 yield Swept("journal", changes, count, seconds, tuple(lost), tuple(retry))
             if len(rows) < JOURNAL_PAGE:
                 return
+            if rows[-1][0] == LAST_MOMENT:
+                raise Unfit("too many rows of the journal are stamped `infinity`: delete them")
             after, after_id = rows[-1][0], rows[-1][1]
 
     def _journalled(self, watch: str, kind: str, keys: str | None) -> Change | None:

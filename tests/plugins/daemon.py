@@ -26,6 +26,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 """Where `python -m listener` is started: the code beside these tests is the code they test."""
 
 DEADLINE = 30.0
+_UNEXPECTED = re.compile(r"unexpected \w+Error: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,6 +286,8 @@ class Processes:
         for process in self.started:
             defects = process.found("crashed")
             defects += [one for one in process.found("text") if "Traceback" in one.message]
+            # an error of Python's that was held as somebody's data: it should be told in our words
+            defects += [one for one in process.records if _UNEXPECTED.search(one.message)]
             if defects:
                 pytest.fail(f"a defect in the daemon; the log:\n{process.log}")
 

@@ -15,8 +15,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from listener.config import Config
-from listener.settings import ConfigError, config_path, load, misspelt, options, secret
+from listener.config import Config, ElasticsearchConfig, PostgresConfig
+from listener.settings import (
+    ConfigError,
+    check_files,
+    config_path,
+    load,
+    misspelt,
+    options,
+    secret,
+)
 
 MINIMAL = """\
 pipeline: movies
@@ -443,6 +451,44 @@ def test_a_secret_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> 
         file.write_bytes(content)
     with pytest.raises(ConfigError, match=f"{file}: .*secret"):
         secret(None, file)
+
+
+@pytest.mark.parametrize("content", [None, "a folder", b"", b"\xff\xfe garbage", b"-----BEGIN"])
+@pytest.mark.parametrize("option", ["postgres.sslrootcert", "elasticsearch.ca_certs"])
+def test_certificates_that_cannot_be_used(
+    tmp_path: Path, option: str, content: bytes | str | None
+) -> None:
+    """Missing, a folder, empty, or no PEM: told with the path, before anything begins."""
+    path = tmp_path / "ca.pem"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        path.mkdir()
+    section = (
+        PostgresConfig(dbname="d", user="u", sslrootcert=path)
+        if option.startswith("postgres")
+        else ElasticsearchConfig(urls=("https://e:9200",), ca_certs=path)
+    )
+    with pytest.raises(ConfigError) as caught:
+        check_files(section)
+    assert caught.value.path == path
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_secrets_that_are_missing(tmp_path: Path) -> None:
+    """Each of the three files is looked at."""
+    path = tmp_path / "secret"
+    for section in (
+        PostgresConfig(dbname="d", user="u", password_file=path),
+        ElasticsearchConfig(user="u", password_file=path),
+        ElasticsearchConfig(api_key_file=path),
+    ):
+        path.unlink(missing_ok=True)
+        with pytest.raises(ConfigError, match="cannot read the secret"):
+            check_files(section)
+        path.write_bytes(b"\xef\xbb\xbfa secret\r\n")
+        check_files(section)
+    assert secret(None, path) == "a secret"
 
 
 def test_permission_denied() -> None:
