@@ -87,7 +87,7 @@ class Marks:
         return title
 
     def _indexed(self, title: str) -> bool:
-        return self.world.wait(lambda: self.title == title, seconds=15)
+        return self.world.wait(lambda: self.title == title, seconds=40)
 
     def _run(self, *statements: str) -> None:
         with self.world.connect(lock_timeout="5s") as session:
@@ -111,7 +111,7 @@ def passed(world: World) -> bool:
             return False
         return isinstance(saved, datetime) and saved > now + behind
 
-    return world.wait(ready, seconds=15)
+    return world.wait(ready, seconds=40)
 
 
 def bulk_alias(world: World) -> str:
