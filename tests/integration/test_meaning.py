@@ -1,5 +1,7 @@
 """What a query depends on besides rows: each kind of change is seen, and nothing else is."""
 
+# ruff: noqa: E501 - statements stand in one line, as somebody types them
+
 from __future__ import annotations
 
 import secrets
