@@ -1,6 +1,11 @@
 """The doorbell's lease: who polls anyway keeps the bell, so that no writer needs to ring it.
 
-A trigger that cannot take the lock of the present 50 ms finds the bell ringing and does not ring.
+A trigger that cannot take the lock of the 50 ms in which its transaction began finds the bell
+ringing and does not ring. A transaction always asks for the same lock, so it need not remember
+that it rang: it takes once more a lock that it has, and PostgreSQL sends equal notifications once.
+It has its id when it asks: so the polls that follow the ring wait for who found the bell ringing.
+One that began before the lease finds its slot free, and rings.
+
 That saves NOTIFY, and the lock of the whole cluster that it takes, only while another transaction
 that rang is open; thousands of short ones a second would all ring. So under such a load the daemon
 itself holds the locks of the next slots, for as long as it polls without a pause.

@@ -80,8 +80,9 @@ CALLED: Final = tuple(
         "timezone(text,timestamp with time zone)",
         "to_json(anyelement)",
         "unnest(anyarray)",
-        "gen_random_uuid()",
-        "uuid_hash_extended(uuid,bigint)",
+        "pg_backend_pid()",
+        "pg_current_wal_insert_lsn()",
+        "pg_lsn_hash_extended(pg_lsn,bigint)",
     )
 )
 """What our functions, and the default of the journal's id, call: their owner must be allowed to.

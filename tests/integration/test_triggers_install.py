@@ -242,6 +242,38 @@ def test_an_earlier_journal_goes_on_as_it_is(tables: Bench) -> None:
     assert len(tables.value(kept)) > len(rows)
 
 
+def test_functions_that_noted_moved_keys_in_a_setting(bench: Bench) -> None:
+    """Where a writer might not set it they noted nothing: they are replaced, their trigger goes,
+    and an older watermark compares."""
+    bench.run("CREATE TABLE t (id integer PRIMARY KEY, updated_at timestamptz)")
+    bench.install(Watch("public", "t", ("id",), "updated_at", None, "off"))
+    stamp = bench.value("SELECT proname FROM pg_proc WHERE proname LIKE 'listener%_stamp'")
+    update = bench.value("SELECT proname FROM pg_proc WHERE proname LIKE 'listener%_delete'")
+    update = update.replace("_delete", "_update")
+    for name, text in (
+        (stamp, "BEGIN PERFORM pg_catalog.set_config('listener.moved_x', 'yes', true);"
+         " RETURN NEW; END"),
+        (update, "BEGIN RETURN NULL; END"),
+    ):  # fmt: skip
+        body = f"-- Written by listener, do not edit ({names.digest(text)})\n{text}"
+        bench.run(
+            f"CREATE OR REPLACE FUNCTION listener.{name}() RETURNS trigger LANGUAGE plpgsql "
+            f"AS $x${body}$x$"
+        )
+    bench.run(
+        f"CREATE TRIGGER {update} AFTER UPDATE ON t REFERENCING OLD TABLE AS old_rows "
+        f"NEW TABLE AS new_rows EXECUTE FUNCTION listener.{update}();"
+        f"ALTER TABLE t ENABLE ALWAYS TRIGGER {update}"
+    )
+    former = pruned_below(bench)
+    bench.install()
+    assert pruned_below(bench) > former
+    assert bench.plan() == ()
+    assert bench.value(f"SELECT count(*) FROM pg_trigger WHERE tgname = '{update}'") == 0
+    bench.told("INSERT INTO t VALUES (1)")
+    assert bench.told("UPDATE t SET id = 2").journaled() == {("1",)}
+
+
 def test_statements_of_another_version_must_end_first(tables: Bench) -> None:
     """A statement whose rows one version has stamped must not end in a trigger of the next one."""
     tables.install(FILM)

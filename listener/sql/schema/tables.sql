@@ -8,11 +8,13 @@ CREATE TABLE IF NOT EXISTS {schema}.meta (
 );
 -- Every writer pays for its one row here: one index, and no CHECK, whose text PostgreSQL parses at
 -- each statement; who reads a kind that is neither 'keys' nor 'reconcile' reconciles.
--- The id only tells rows of one moment apart. A sequence would be seen by the application: a trigger
--- runs in its session, and lastval() there is the last sequence of anybody.
+-- The id only tells rows of one microsecond apart: each row writes WAL, so that no process has the
+-- same position twice. A sequence would show in lastval() of the application, and the operating
+-- system's random numbers cost more than the rest of the row.
 -- The key is there for publications of all tables too: without one, they would refuse to prune.
 CREATE TABLE IF NOT EXISTS {schema}.journal (
-    id bigint NOT NULL DEFAULT pg_catalog.uuid_hash_extended(pg_catalog.gen_random_uuid(), 0),
+    id bigint NOT NULL DEFAULT pg_catalog.pg_lsn_hash_extended(
+        pg_catalog.pg_current_wal_insert_lsn(), pg_catalog.pg_backend_pid()),
     updated_at timestamptz NOT NULL,
     watch text NOT NULL,
     kind text NOT NULL,
