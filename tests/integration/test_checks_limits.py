@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
+
 import psycopg
 import pytest
 
 from listener.changes import Watch
 from listener.checks import check_limits
 from listener.checks.limits import size
+from playground.postgres import PostgresServer
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import Bench
 
@@ -62,6 +66,44 @@ def test_a_large_statement_under_a_low_temp_file_limit(bench: Bench) -> None:
     bench.run("SET work_mem = '1MB'; SET temp_file_limit = '1GB'")
     bench.run(change)
     assert bench.value("SELECT count(*) FROM item WHERE text LIKE '%..'") == 60000
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[PostgresServer]:
+    """A server whose queue of NOTIFY has the smallest size that there is: half a megabyte."""
+    server = PostgresServer(settings={"max_notify_queue_pages": 64})
+    try:
+        server.start()
+        server.create_database("bulk")
+        yield server
+    finally:
+        server.close()
+
+
+def test_a_transaction_larger_than_the_queue(small: PostgresServer) -> None:
+    """With `rows` its COMMIT fails, and `check` warns of it; with `doorbell`, which the warning
+    names, it passes."""
+    for bench in triggers_kit.open_bench(small, "bulk"):
+        bench.run(
+            "CREATE TABLE item (id uuid PRIMARY KEY, n integer);"
+            "INSERT INTO item SELECT gen_random_uuid(), g FROM generate_series(1, 29700) g"
+        )
+        bulk = "; ".join(
+            f"UPDATE item SET n = n WHERE n > {start} AND n <= {start + 9900}"
+            for start in (0, 9900, 19800)
+        )
+        bench.install(ITEM)
+        [found] = check_limits(bench.admin, [ITEM])
+        assert (found.severity, "max_notify_queue_pages is 64 (0.5 MB)" in found.what) == (
+            "warning",
+            True,
+        )
+        with pytest.raises(psycopg.OperationalError, match="NOTIFY queue"):
+            bench.run(f"BEGIN; {bulk}; COMMIT")
+        quiet = dataclasses.replace(ITEM, notify="doorbell")
+        bench.install(quiet)
+        assert check_limits(bench.admin, [quiet]) == []
+        bench.run(f"BEGIN; {bulk}; COMMIT")
 
 
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])

@@ -6,6 +6,8 @@ with a `lock_timeout` go on. They wait behind us, never for longer than that.
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +28,7 @@ from tests.integration.triggers_kit import SCHEMA, Bench
 
 bench = triggers_kit.bench
 
+DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "triggers.md"
 FORMER: Final = Path(__file__).parent / "former" / "version_1.sql"
 FILM: Final = Watch("public", "film", ("id",), "updated_at")
 LINK: Final = Watch("public", "link", ("film",))
@@ -212,6 +215,35 @@ def test_the_printed_script_beside_writers(tables: Bench) -> None:
         thread.join(60)
     assert failed == []
     assert tables.status() == ()
+
+
+def test_the_emergency_exit_beside_writers(tables: Bench) -> None:
+    """The command of the documentation, as it stands there."""
+    tables.install(FILM, LINK, PART)
+    [command] = re.findall(r"```sh\n(until psql.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
+    place = tables.admin.info
+    environment = {
+        "PATH": f"{tables.server.psql.parent}:{os.environ['PATH']}",
+        "PGHOST": place.host,
+        "PGPORT": str(place.port),
+        "PGUSER": place.user,
+        "PGDATABASE": tables.name,
+    }
+    writer = tables.connect()
+    writer.execute(b"BEGIN; " + OPENED["link"].encode())
+    with (
+        writers(tables, "film", "link", "part", "part21") as failed,
+        subprocess.Popen(
+            ["bash", "-c", command], env=environment, stderr=subprocess.PIPE, text=True
+        ) as ran,
+    ):
+        assert ran.stderr is not None
+        said = [ran.stderr.readline() for _ in range(2)]
+        writer.execute("COMMIT")
+        assert ran.wait(60) == 0
+    assert "timeout" in said[0], said
+    assert failed == []
+    assert tables.value("SELECT to_regnamespace('listener')") is None
 
 
 def test_a_table_of_many_parts_is_done_in_pieces(tables: Bench) -> None:
