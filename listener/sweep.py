@@ -311,9 +311,11 @@ class Sweep:
             return None
         kinds = self._types[watch]
         try:
-            decoded = decode_keys(json.loads(keys or ""))
-            return Change(watch, "keys", tuple(canonical_keys(decoded, kinds)))
-        except ValueError:
+            read = json.loads(keys or "")
+            if not isinstance(read, list):
+                return None
+            return Change(watch, "keys", tuple(canonical_keys(decode_keys(read), kinds)))
+        except (ValueError, RecursionError):
             return None
 
 
