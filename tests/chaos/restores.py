@@ -45,7 +45,11 @@ class Marks:
     @classmethod
     def drawn(cls, world: World, choice: Random) -> Marks:
         """Other rows than the last time, most likely."""
-        return cls(world, choice.randint(1, 11_900), f"Bulk after {choice.randrange(1_000_000)}")
+        return cls(
+            world,
+            choice.randint(100, world.bulk_rows - 3 * _ROWS),
+            f"Bulk after {choice.randrange(1_000_000)}",
+        )
 
     def prepare(self) -> None:
         """All but those to insert are there."""

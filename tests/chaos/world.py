@@ -180,6 +180,8 @@ class World:
     """A table (`id` uuid, `title`, `type`) whose rows `md5('bulk N')::uuid` no writer touches."""
     big: tuple[str, ...]
     """Statements that each change more than 10,000 documents; `{text}` is something new."""
+    bulk_rows: int = 12_000
+    """How many rows of the bulk there are, as long as nobody deletes one."""
     outage: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     """While PostgreSQL itself is away: the writers' lost connections are excused."""
     locking: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext

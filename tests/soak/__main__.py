@@ -18,6 +18,7 @@ from playground.places import cache_directory
 from tests.chaos.vocabulary import FAULTS
 from tests.soak import definitions
 from tests.soak.run import Run
+from tests.soak.settle import PATIENCE
 from tests.soak.stage import open_stage
 from tests.soak.truncation import TRUNCATED
 
@@ -48,10 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         flush=True,
     )
     status = 1
-    with _Bounded(options.minutes * 60 + _GRACE):
+    with _Bounded(options.minutes * 60 + options.patience + _GRACE):
         try:
             with open_stage(folder, seed, writers=options.writers, pace=options.pace) as stage:
-                run = Run(stage, seed, options.minutes * 60, chosen or KINDS)
+                run = Run(
+                    stage, seed, options.minutes * 60, chosen or KINDS, patience=options.patience
+                )
                 status = run.go()
                 line = run.line
         except KeyboardInterrupt as error:
@@ -95,6 +98,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--writers", type=int, default=8, choices=range(1, 9), metavar="1-8")
     parser.add_argument("--pace", type=float, default=0.03, help="seconds between two of a writer")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=PATIENCE,
+        help=f"seconds until a difference is a divergence ({PATIENCE:g}; more on a busy machine)",
+    )
     parser.add_argument("--keep", type=Path, help="folder that is kept whatever happens")
     return parser
 

@@ -45,7 +45,7 @@ def _left_out(world: World, choice: Random) -> None:
     with daemons_away(world, choice.choice(["stopped", "killed"])):
         out = documents.pop(place)
     try:
-        world.wait(lambda: any(_serves(world)), seconds=30, what="a daemon without the document")
+        world.wait(lambda: any(_serves(world)), seconds=60, what="a daemon without the document")
         marks.change()
         _edit(world, choice)
         if choice.random() < 0.25:

@@ -45,14 +45,14 @@ _SEARCH: dict[str, SearchSetting] = {
     "thread_pool.write.queue_size": 12,
     "path.repo": ["repo"],
 }
-_REFILL = f"""
+_REFILL = """
     INSERT INTO content.film_work (id, title, type)
-    SELECT md5('bulk ' || n)::uuid, 'Bulk ' || n, 'movie' FROM generate_series(1, {BULK}) AS n
+    SELECT md5('bulk ' || n)::uuid, 'Bulk ' || n, 'movie' FROM generate_series(1, {count}) AS n
     ON CONFLICT DO NOTHING;
     INSERT INTO content.genre (id, name) VALUES (md5('bulk genre')::uuid, 'Bulk')
     ON CONFLICT DO NOTHING;
     INSERT INTO content.genre_film_work (film_work_id, genre_id)
-    SELECT md5('bulk ' || n)::uuid, md5('bulk genre')::uuid FROM generate_series(1, {BULK}) AS n
+    SELECT md5('bulk ' || n)::uuid, md5('bulk genre')::uuid FROM generate_series(1, {count}) AS n
     ON CONFLICT DO NOTHING"""
 """What only TRUNCATE removes."""
 _BIG = (
@@ -102,7 +102,9 @@ class _Logs:
 
 
 @contextlib.contextmanager
-def open_stage(folder: Path, seed: int, *, writers: int, pace: float) -> Iterator[Stage]:
+def open_stage(
+    folder: Path, seed: int, *, writers: int, pace: float, bulk: int = BULK
+) -> Iterator[Stage]:
     """Everything is started, but for daemons and writers; everything is ended at the end."""
     with contextlib.ExitStack() as stack:
         search = SearchServer(
@@ -114,7 +116,7 @@ def open_stage(folder: Path, seed: int, *, writers: int, pace: float) -> Iterato
         search.start()
         postgres.start()
         processes = Processes()
-        scene = _scene(postgres, search, folder, processes)
+        scene = _scene(postgres, search, folder, processes, bulk)
         logs = _Logs(folder / "daemons")
         logs.folder.mkdir(parents=True, exist_ok=True)
         lock, over = threading.RLock(), threading.Event()
@@ -129,6 +131,7 @@ def open_stage(folder: Path, seed: int, *, writers: int, pace: float) -> Iterato
             scene,
             seats,
             bulk="content.film_work",
+            bulk_rows=bulk,
             big=_BIG,
             outage=crew.outage,
             locking=crew.may_wait,
@@ -155,7 +158,7 @@ def keep_log(server: PostgresServer | SearchServer, folder: Path) -> None:
 def refill(world: World) -> None:
     """Rows that a TRUNCATE took."""
     with world.connect() as session:
-        session.execute(_REFILL.encode())
+        session.execute(_REFILL.format(count=world.bulk_rows).encode())
 
 
 def search_path(database: str, number: int) -> str:
@@ -183,7 +186,7 @@ def _end(world: World, lock: threading.RLock) -> None:
 
 
 def _scene(
-    postgres: PostgresServer, search: SearchServer, folder: Path, processes: Processes
+    postgres: PostgresServer, search: SearchServer, folder: Path, processes: Processes, bulk: int
 ) -> Scene:
     """A database with both schemas, and the configuration of one pipeline for both."""
     create_roles(postgres)
@@ -205,7 +208,7 @@ def _scene(
         session.execute(
             f"GRANT USAGE ON SCHEMA stock, cards TO {APPLICATION}; "
             "GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA stock, cards "
-            f"TO {APPLICATION}; {_REFILL}".encode()
+            f"TO {APPLICATION}; {_REFILL.format(count=bulk)}".encode()
         )
     for schema in (STOCK, CARDS):
         scene.options["documents"] += documents(schema / "documents.yaml", prefix)

@@ -75,7 +75,7 @@ def test_usage() -> None:
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Servers, two daemons and some writers."""
-    with open_stage(tmp_path_factory.mktemp("soak"), 1, writers=4, pace=0.05) as stage:
+    with open_stage(tmp_path_factory.mktemp("soak"), 1, writers=4, pace=0.05, bulk=1500) as stage:
         yield stage
 
 
