@@ -21,9 +21,11 @@ from listener.compare import Comparison
 from listener.config import Config
 from listener.fence import Fence, FencedOut
 from listener.history import Plan
+from listener.indexes import IndexError_
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
 from listener.loader import Kind, Loader
+from listener.lookout import Lookout
 from listener.observations import Observe
 from listener.postgres import Connection
 from listener.reconcile import Reconciler
@@ -64,6 +66,7 @@ class Loads:
         loader: Loader,
         fence: Fence,
         keeper: Keeper,
+        lookout: Lookout,
         all_rows: bool,
         observe: Observe,
         stop: Stop,
@@ -84,6 +87,7 @@ class Loads:
         self._loader = loader
         self._fence = fence
         self._keeper = keeper
+        self._lookout = lookout
         self._all_rows = all_rows
         self._observe = observe
         self._stop = stop
@@ -259,7 +263,7 @@ class Loads:
                     self._wait(waits, "Elasticsearch", reason, passing=passing)
         except Stopped:
             return
-        except FencedOut:
+        except (FencedOut, IndexError_):  # a new session finds the index gone, changed, foreign
             self._on_fenced()
         except BaseException as error:
             self._fatal(error)
@@ -405,6 +409,9 @@ class Loads:
             unguarded=unguarded,
             cancelled=lambda: cancelled() or self._stop.requested,
         )
+        lost = self._lookout.settle(index, started_at if proven else None)
+        if lost is not None:  # it is due still, and a new session begins it anew
+            raise FencedOut(lost)
         self._floor = min(self._floor or started_at, started_at)
         self._refresh_soon()
         with self._lock:

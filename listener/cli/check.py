@@ -8,10 +8,11 @@ from typing import Final
 
 import psycopg
 
-from listener import elastic, postgres
+from listener import elastic, identity, postgres
 from listener.assembly import assemble
 from listener.checks import Finding, check_search
 from listener.config import Config
+from listener.indexes import Database
 from listener.preflight import look_at_database, look_at_server, look_at_triggers
 from listener.settings import misspelt
 
@@ -27,8 +28,9 @@ def run(config: Config, path: Path) -> int:
         Finding("warning", f"the variable {name} means nothing", f"did you mean {meant}?")
         for name, meant in misspelt(path).items()
     ]
-    away = _try("PostgreSQL", lambda: _postgres(config, findings))
-    away |= _try("Elasticsearch", lambda: _elasticsearch(config, findings))
+    ours: list[Database] = []
+    away = _try("PostgreSQL", lambda: _postgres(config, findings, ours))
+    away |= _try("Elasticsearch", lambda: _elasticsearch(config, findings, ours))
     for one in sorted(dict.fromkeys(findings), key=lambda one: one.severity):
         print(f"{one.severity}: {one.what}")
         for line in one.mend.splitlines():
@@ -54,8 +56,9 @@ def _try(server: str, look: Callable[[], None]) -> bool:
     return True
 
 
-def _postgres(config: Config, findings: list[Finding]) -> None:
+def _postgres(config: Config, findings: list[Finding], ours: list[Database]) -> None:
     with postgres.connect(config.postgres, "listener: check") as connection:
+        ours.append(identity.database(connection, config.postgres.db_schema))
         findings += look_at_server(connection)
         try:
             found = look_at_triggers(config, connection)
@@ -73,5 +76,6 @@ def _postgres(config: Config, findings: list[Finding]) -> None:
             findings += look_at_database(config, connection, parts)
 
 
-def _elasticsearch(config: Config, findings: list[Finding]) -> None:
-    findings += check_search(elastic.connect(config.elasticsearch), config)
+def _elasticsearch(config: Config, findings: list[Finding], ours: list[Database]) -> None:
+    client = elastic.connect(config.elasticsearch)
+    findings += check_search(client, config, database=ours[0] if ours else None)
