@@ -197,9 +197,9 @@ class Indexes:
         if take or self._of_us(theirs):
             return None
         return (
-            f"{clash}: it is another database. If they are one, and the database was moved or restored, run `listener "
-            "load`: it loads everything anew and takes the name. Otherwise give pipeline and "
-            "documents[].index other names"
+            f"{clash}: it is another database. If they are one, and the database was moved or "
+            "restored, run `listener load`: it loads everything anew and takes the name. Otherwise "
+            "give pipeline and documents[].index other names"
         )
 
     def refuse_foreign(self, alias: str, *, take: bool = False) -> None:
