@@ -246,6 +246,7 @@ def test_a_load_under_way_goes_back(scene: Scene, server: SearchServer) -> None:
     daemon.wait_for("load_progress", after=before, documents=lambda n: n > before["documents"] + 50)
     daemon.kill()
     put_back(server, kept)
+    scene.set(page_size=500, batch_documents=500)
     daemon = scene.serve()
     daemon.stop()
     scene.assert_converged()
