@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import elasticsearch
 
-from listener.elastic import Client
+from listener.elastic import Client, Unreadable
 from listener.state import State
 
 _PATIENCE: Final = "5s"
@@ -53,6 +53,16 @@ class ControlDocument:
         self._client = client
         self._index = index
         self._pipeline = pipeline
+        self.newest: int | None = None
+        """The highest sequence number that was written or accepted: the document never goes below
+        it, unless Elasticsearch went back."""
+
+    def accept(self, seen: Control) -> None:
+        """Go on from this document, whatever was there before: what it tells is written down."""
+        self.newest = seen.seq_no
+
+    def _went_back(self, seen: Control) -> bool:
+        return self.newest is not None and (seen.seq_no is None or seen.seq_no < self.newest)
 
     def prepare(self) -> None:
         """Make the index where it is missing."""
@@ -83,9 +93,12 @@ class ControlDocument:
     def raise_generation(self, above: int = 0) -> Control:
         """Take the next generation, above every one before. Returns the document as written.
 
-        Raises elasticsearch.ConflictError where another process was faster: read again, try again.
+        Raises elasticsearch.ConflictError where another process was faster: read again, try again;
+        Unreadable where the document went back: what it tells must not be written over.
         """
         seen = self.read()
+        if self._went_back(seen):
+            raise Unreadable("the control document went back, or is gone")
         generation = max(seen.generation, above) + 1
         content = {**seen.content, "generation": generation}
         return self._write(seen, content, generation)
@@ -93,7 +106,7 @@ class ControlDocument:
     def succeed(self, generation: int) -> Control | None:
         """Take the generation after this one, if it is in force. None: it is not."""
         seen = self.read()
-        if seen.generation != generation:
+        if seen.generation != generation or self._went_back(seen):
             return None
         content = {**seen.content, "generation": generation + 1}
         try:
@@ -102,9 +115,13 @@ class ControlDocument:
             return None
 
     def save(self, generation: int, content: Mapping[str, Any]) -> bool:
-        """Save watermark and identity beside the generation; False where it is ours no longer."""
+        """Save watermark and identity beside the generation.
+
+        False where the generation is ours no longer, or the document went back: a session of ours
+        looks into that, and writes then.
+        """
         seen = self.read()
-        if seen.generation != generation:
+        if seen.generation != generation or self._went_back(seen):
             return False
         try:
             self._write(seen, {**content, "generation": generation}, generation)
@@ -129,6 +146,7 @@ class ControlDocument:
                 if_primary_term=seen.primary_term,
                 timeout=_PATIENCE,
             ).body
+        self.newest = answer["_seq_no"]
         return Control(generation, content, answer["_seq_no"], answer["_primary_term"])
 
 

@@ -9,6 +9,7 @@ watermark when all that came before is in Elasticsearch.
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -216,6 +217,8 @@ class Coordinator:
             self._guard.patience(f"{server}: {reason}", time.monotonic() - seconds)
             if server == "PostgreSQL":
                 self._look_meanwhile()
+            else:
+                self._audited_at = -math.inf  # what comes back may be an older one: look at once
 
     def _look_meanwhile(self) -> None:
         """What is waited for may wait for ever: for a key column of another type, say, which only

@@ -31,7 +31,7 @@ from listener.config import Config
 from listener.control import ControlDocument
 from listener.guard import GaveUp
 from listener.history import ForeignState, refuse_foreign
-from listener.indexes import IndexError_
+from listener.indexes import Database, IndexError_
 from listener.lifecycle import Stop, Stopped, wait_any
 from listener.loader import AliasTaken
 from listener.notifications import AlreadyActive
@@ -121,6 +121,7 @@ class Daemon:
         self._repair = repair
         self._served = False
         """Whether stages were started once: what does not fit from then on is waited for."""
+        self._database: Database | None = None
         self._ended = threading.Lock()
         self._reason: BaseException | None = None
 
@@ -267,6 +268,7 @@ class Daemon:
             parts = assembly.assemble(config, connection)
             self._judge(preflight.look_at_database(config, connection, parts))
             self._refuse_foreign_state(connection, parts)
+            self._database = identity.database(connection, config.postgres.db_schema)
             return parts
 
     def _refuse_foreign_state(self, connection: postgres.Connection, parts: Assembly) -> None:
@@ -278,7 +280,11 @@ class Daemon:
 
     def _look_at_elasticsearch(self, client: elastic.Client) -> None:
         try:
-            self._judge(check_search(client, self._config, names=False))
+            self._judge(
+                check_search(
+                    client, self._config, names=False, database=self._database, take=self._force
+                )
+            )
         except elasticsearch.ApiError as error:
             if elastic.is_passing(error):
                 raise _NotYet(elastic.describe(error)) from error

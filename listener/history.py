@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,12 +14,13 @@ from listener import identity, meaning, observations, triggers
 from listener.changes import Watch
 from listener.control import Control, ControlDocument
 from listener.identity import Facts
-from listener.indexes import Existing, IndexError_, Indexes
+from listener.indexes import Database, Existing, ForeignIndex, IndexError_, Indexes
 from listener.keeper import Keeper
 from listener.loader import Kind
+from listener.lookout import Lookout, Seen, marked
 from listener.observations import Observe
 from listener.postgres import Connection
-from listener.state import Identity, Load, State
+from listener.state import Identity, Load, Mark, State
 
 TRUNCATED: Final = "TRUNCATE"
 """Reason of a journal row that a TRUNCATE wrote."""
@@ -81,6 +82,36 @@ class Findings:
     plans: tuple[Plan, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a session finds of Elasticsearch, beside what was saved of it.
+
+    `back`: by alias, why its index is not as it was left. `state` is what was saved, with the
+    watermark and the loads set back to what is certain. `marks`: what the indexes are now.
+    """
+
+    state: State | None
+    back: Mapping[str, str]
+    marks: Mapping[str, Mark]
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What a session that begins has found.
+
+    `known`: the identity that was saved. `reasons`: why the database's history is another one.
+    By alias: `back`, why its index is not as it was left; `because`, why its documents are compared
+    (`back`, or what the query means); `owed`, comparisons that were due before, and whether they may
+    delete any number.
+    """
+
+    known: Identity | None
+    reasons: Sequence[str]
+    back: Mapping[str, str]
+    because: Mapping[str, str]
+    owed: Mapping[str, bool]
+
+
 class History:
     """Compares what was saved with what is there. One for the process."""
 
@@ -98,6 +129,7 @@ class History:
         control: ControlDocument,
         indexes: Indexes,
         keeper: Keeper,
+        lookout: Lookout,
         wrong: Callable[[Connection], Sequence[str]],
         observe: Observe,
     ) -> None:
@@ -111,18 +143,17 @@ class History:
         self._schema = schema
         self._kinds = kinds
         self._saved = saved
-        self._force = force
+        self._force = self._take = force
         self._repair = repair
         self._overlap = overlap
         self._control = control
         self._indexes = indexes
         self._keeper = keeper
+        self._lookout = lookout
         self._wrong = wrong
         self._observe = observe
         self._begun = False
         self._nonce: str | None = None
-        self._mappings: dict[str, str] = {}
-        """By index UUID, what its mapping was when it was first looked at."""
         self._fingerprint: Mapping[str, str] = {}
         """What the triggers and tables were at the last look that found them unaltered."""
         self._settings: Mapping[str, str] = {}
@@ -135,31 +166,48 @@ class History:
         Raises ForeignState at the first call where what was saved is of another database.
         """
         self._control.prepare()
-        for kind in self._kinds:
-            self._indexes.protect(kind.index)
         facts = identity.read(connection, self._watches, self._schema)
         self._settings = meaning.settings_now(connection)
         meanings = self._meanings(connection)
+        control = self._control.read()
         if self._begun:
             saved: State | None = self._keeper.state
+            self._refuse_taken(control, facts)
         else:
-            saved = self._starting_point(self._control.read(), facts)
+            saved = self._starting_point(control, facts)
+        self._claim(connection, facts, saved)
+        behind = {kind.index: self._behind(kind.index) for kind in self._kinds}
+        search = self._look_at_search(
+            saved, control, facts, {index: one for index, (one, _) in behind.items()}
+        )
+        saved = search.state
         known = saved.identity if saved else None
         reasons = self._reasons(connection, saved, facts) if saved else []
         fresh = saved is None or bool(reasons)
         owed = dict(saved.reconcile) if saved else {}
         altered = self._redefined(known, meanings) if known else {}
+        because = {**altered, **search.back}
+        # where Elasticsearch went back, the database is the one that it was: what the index alone
+        # has was deleted there
+        due = {
+            index: owed.get(index, False) or (index in search.back and not reasons)
+            for index in because
+        }
         self._keeper.begin(
             State(
                 last_processed=None if fresh or saved is None else saved.last_processed,
-                identity=self._identity(facts, known, meanings),
+                identity=self._identity(facts, known, meanings).model_copy(
+                    update={"marks": search.marks, "control": control.seq_no}
+                ),
                 # pages that were read under another meaning are stale
                 loads=()
                 if fresh or saved is None
                 else tuple(load for load in saved.loads if load.index not in altered),
-                loaded={} if fresh or saved is None else saved.loaded,
+                loaded={}
+                if fresh or saved is None
+                else {name: at for name, at in saved.loaded.items() if name not in search.back},
                 # written down with the new meaning, at once: a crash must not forget either
-                reconcile=dict.fromkeys(altered, False) | owed,
+                reconcile={**owed, **due},
             )
         )
         self._nonce = facts.nonce
@@ -167,16 +215,18 @@ class History:
         self._fingerprint = facts.fingerprint
         for reason in reasons:
             self._observe(observations.HistoryChanged(reason))
+        session = _Session(known, tuple(reasons), search.back, because, owed)
         current: list[Current | None] = []
         plans: list[Plan] = []
         for kind in self._kinds:
-            found, plan = self._look(kind, known, reasons, altered, owed)
+            found, plan = self._look(kind, behind[kind.index], session)
             current.append(found)
             if plan is not None:
                 plans.append(plan)
         self._force = False
         self._repair = None
         self._keeper.save(now=True)
+        self._control.accept(control)  # what it told is written down: it may be written over
         return Findings(tuple(current), tuple(plans))
 
     def audit(self, connection: Connection, loading: Collection[int] = ()) -> str | None:
@@ -199,10 +249,39 @@ class History:
                 return str(error)
             if behind is None or behind.uuid != expected:
                 return f"{kind.index}: the alias does not lead to the index that it led to"
-            if self._mappings.setdefault(behind.uuid, behind.mapping) != behind.mapping:
-                return f"{kind.index}: mapping or settings of {behind.name} were altered"
+            altered = self._altered_index(behind, known)
+            if altered is not None:
+                return f"{kind.index}: {altered}"
+        altered = self._audit_shards()
+        if altered is not None:
+            return altered
         # for a snapshot of a volume at work: no session ends for it
         self.renew(connection)
+        return None
+
+    def _audit_shards(self) -> str | None:
+        """Whether the indexes are those that we left; None: they are, and that is noted."""
+        settled = self._keeper.last_processed
+        marks = self._keeper.identity.marks
+        loads = {load.physical: load for load in self._keeper.loads}
+        for name, seen in self._lookout.look(marks, marks).items():
+            if seen.change.back is not None:
+                return f"{name}: {seen.change.back}"
+            if seen.change.restarted:
+                return f"Elasticsearch was started anew, and may lack what {name} was sent last"
+            if seen.shards:
+                now = marked(marks[name], seen, settled, None, loads.get(name))
+                self._keeper.mark(name, now)
+        return None
+
+    def _altered_index(self, found: Existing, known: Identity | None) -> str | None:
+        """What is wrong with mapping or settings of an index: by what was noted of them, and
+        whatever was noted, where a document would be lost or changed by them."""
+        if found.fault is not None:
+            return f"{found.name}: {found.fault.what}"
+        mark = known.marks.get(found.name) if known else None
+        if mark is not None and mark.mapping and mark.mapping != found.mapping:
+            return f"mapping or settings of {found.name} were altered"
         return None
 
     def audit_database(self, connection: Connection) -> str | None:
@@ -294,6 +373,129 @@ class History:
             self._observe(observations.StateFromControl(remote.last_processed, why))
         return chosen
 
+    def _claim(self, connection: Connection, facts: Facts, saved: State | None) -> None:
+        """Say whose documents the indexes hold, and take the names. Raises ForeignIndex.
+
+        Where another database answers a daemon at work, which is found and compared, the indexes
+        of the one before are still its own.
+        """
+        self._indexes.database = Database(
+            facts.system_identifier, facts.database_oid, self._schema, connection.info.dbname
+        )
+        if saved is not None:
+            known = saved.identity
+            self._indexes.formers.add((known.system_identifier, known.database_oid, self._schema))
+        for kind in self._kinds:
+            self._indexes.protect(kind.index, take=self._take)
+
+    def _refuse_taken(self, control: Control, facts: Facts) -> None:
+        """Raises ForeignIndex where another database took the pipeline's name meanwhile."""
+        try:
+            remote = control.state
+        except ValueError:
+            return
+        if remote is None:
+            return
+        its, ours = remote.identity, self._keeper.identity
+        theirs = (its.system_identifier, its.database_oid)
+        if theirs not in (
+            (ours.system_identifier, ours.database_oid),
+            (facts.system_identifier, facts.database_oid),
+        ):
+            raise ForeignIndex(
+                f"the control document of the pipeline {self._pipeline!r} belongs to another "
+                f"database now (oid {theirs[1]} of cluster {theirs[0]}). If that one was moved "
+                "here, end this daemon; otherwise give one of the two pipelines another name"
+            )
+
+    def _behind(self, index: str) -> tuple[Existing | None, str]:
+        """The index behind the alias, or why it cannot be told."""
+        try:
+            return self._indexes.behind(index), ""
+        except IndexError_ as error:
+            return None, str(error)
+
+    def _look_at_search(
+        self,
+        saved: State | None,
+        control: Control,
+        facts: Facts,
+        behind: Mapping[str, Existing | None],
+    ) -> Search:
+        """Whether Elasticsearch went back, and to what it is certain."""
+        known = saved.identity if saved else None
+        marks = known.marks if known else {}
+        ours = {alias: one for alias, one in behind.items() if one and self._indexes.is_ours(one)}
+        loads = saved.loads if saved else ()
+        names = {one.name for one in ours.values()} | {load.physical for load in loads}
+        seen = self._lookout.look(names, marks)
+        why = _control_back(control, known, facts)
+        back = dict.fromkeys(ours, why) if why is not None else {}
+        since: list[datetime] = []
+        for alias, one in ours.items():
+            change, mark = seen[one.name].change, marks.get(one.name)
+            expected = known.indexes.get(alias) if known else None
+            if change.back is not None:
+                back[alias] = f"{one.name}: {change.back}"
+            elif expected and expected != one.uuid and mark and mark.mapping == one.mapping:
+                back[alias] = f"{one.name} was deleted, and is there again"
+            elif change.restarted and mark is not None:
+                if mark.settled is None:
+                    back[alias] = f"{one.name}: Elasticsearch was started anew"
+                else:
+                    since.append(mark.settled)
+        kept = tuple(self._kept(loads, behind, seen, marks, back, everything=why))
+        if saved is not None:
+            last = saved.last_processed
+            if last is not None and since:
+                last = min(last, *since)
+                self._observe(observations.SearchRestarted(last))
+            saved = saved.model_copy(update={"last_processed": last, "loads": kept})
+        for alias, reason in back.items():
+            self._observe(observations.IndexWentBack(alias, reason))
+        settled = saved.last_processed if saved else None
+        mappings = {one.name: one.mapping for one in ours.values()}
+        under_way = {load.physical: load for load in kept}
+        new: dict[str, Mark] = {}
+        for name in names:
+            before = marks.get(name, Mark())
+            new[name] = marked(
+                Mark() if seen[name].change.back else before,
+                seen[name],
+                settled,
+                before.mapping or mappings.get(name, ""),
+                under_way.get(name),
+            )
+        return Search(saved, back, new)
+
+    def _kept(  # noqa: PLR0917 - what the session has found so far
+        self,
+        loads: Sequence[Load],
+        behind: Mapping[str, Existing | None],
+        seen: Mapping[str, Seen],
+        marks: Mapping[str, Mark],
+        back: dict[str, str],
+        everything: str | None,
+    ) -> Iterator[Load]:
+        """The loads that go on, each from where it is certain. One whose index stands behind the
+        alias already is `back` with it. `everything`: why no index is what it was.
+        """
+        for load in loads:
+            change, mark = seen[load.physical].change, marks.get(load.physical)
+            there = behind.get(load.index)
+            if there is not None and there.name == load.physical:
+                if change.restarted:
+                    back.setdefault(load.index, f"{there.name}: Elasticsearch was started anew")
+                yield load
+            elif change.back is not None or everything is not None:
+                told = f"{load.physical}: {change.back}" if change.back else str(everything)
+                self._observe(observations.IndexWentBack(load.index, told))
+            elif change.restarted and mark is not None:
+                done = {"after": mark.after, "documents": mark.documents, "done": False}
+                yield load.model_copy(update=done)
+            else:
+                yield load
+
     def _reasons(self, connection: Connection, saved: State, facts: Facts) -> list[str]:
         reasons = identity.differences(saved.identity, facts, saved.last_processed, self._overlap)
         row = connection.execute(
@@ -367,24 +569,16 @@ class History:
         return found
 
     def _look(
-        self,
-        kind: Kind,
-        known: Identity | None,
-        reasons: Sequence[str],
-        altered: Mapping[str, str],
-        owed: Mapping[str, bool],
+        self, kind: Kind, found: tuple[Existing | None, str], session: _Session
     ) -> tuple[Current | None, Plan | None]:
         """The index behind the alias, and whether its documents must be loaded anew."""
-        behind: Existing | None = None
-        concrete = ""
-        try:
-            behind = self._indexes.behind(kind.index)
-        except IndexError_ as error:
-            concrete = str(error)
+        behind, concrete = found
+        known, reasons = session.known, session.reasons
         current: Current | None = None
         if behind is not None and behind.pipeline == self._pipeline:
             current = Current(behind.name, lenient=behind.hash != kind.hash)
         unfinished = None if reasons else self._unfinished(kind)
+        expected = known.indexes.get(kind.index) if known else None
         if (
             unfinished is not None
             and unfinished.done
@@ -392,21 +586,26 @@ class History:
             and unfinished.physical == behind.name
         ):
             # the swap was done, by us just before the end or by hand; the state was not yet saved
+            due = kind.index in session.back
             self._keeper.load_is_done(unfinished, behind.uuid)
-            return current, None
-        expected = known.indexes.get(kind.index) if known else None
-        reason = concrete or self._why_load(behind, current, expected, unfinished)
+            if not due:
+                return current, None
+            self._keeper.want_reconcile(kind.index, unguarded=True)
+            expected, unfinished = behind.uuid, None
+        reason = concrete or self._why_load(kind, behind, current, expected, unfinished, session)
         if reason is not None:
             if expected and (behind is None or behind.uuid != expected):
                 self._observe(observations.IndexVanished(kind.index, reason))
             return current, Plan(kind, reason, unfinished)
-        due = self._keeper.reconcile.get(kind.index)
-        unguarded = bool(due or self._repair)
+        if behind is not None:
+            self._indexes.adopt(behind)
+            self._keeper.index_is(kind.index, behind.uuid)
+        unguarded = bool(self._keeper.reconcile.get(kind.index) or self._repair)
         if reasons:
             reason = "another history"
-        elif kind.index in altered:
-            reason = altered[kind.index]
-        elif due is not None:
+        elif kind.index in session.because:
+            reason = session.because[kind.index]
+        elif kind.index in session.owed:
             reason = "it was interrupted"
         elif self._repair is not None:
             reason = "asked for"
@@ -414,15 +613,17 @@ class History:
             reason = "there is no proven watermark"
         else:
             return current, None
-        blind = bool(reasons) or kind.index in owed
+        blind = bool(reasons) or kind.index in session.owed
         return current, Plan(kind, reason, compare=True, unguarded=unguarded, blind=blind)
 
     def _why_load(
         self,
+        kind: Kind,
         behind: Existing | None,
         current: Current | None,
         expected: str | None,
         unfinished: Load | None,
+        session: _Session,
     ) -> str | None:
         """Why a new index is needed; None: the one behind the alias is good."""
         if behind is None:
@@ -435,9 +636,9 @@ class History:
             reason = "asked for"
         elif expected is None:
             reason = "no saved state speaks of this index"
-        elif self._mappings.setdefault(behind.uuid, behind.mapping) != behind.mapping:
-            reason = f"mapping or settings of {behind.name} were altered"
-        elif expected != behind.uuid:
+        elif (altered := self._altered_index(behind, session.known)) is not None:
+            reason = altered
+        elif expected != behind.uuid and kind.index not in session.back:
             reason = f"{behind.name} is another index than before"
         elif unfinished is not None:
             reason = "it was interrupted"
@@ -450,10 +651,34 @@ class History:
         for load in self._keeper.loads:
             if load.index == kind.index:
                 found = self._indexes.get(load.physical)
-                if found and found.hash == kind.hash and found.pipeline == self._pipeline:
+                if (
+                    found
+                    and found.hash == kind.hash
+                    and self._indexes.is_ours(found)
+                    and self._altered_index(found, self._keeper.identity) is None
+                ):
                     return load
                 self._keeper.drop_load(kind.index)
         return None
+
+
+def _control_back(control: Control, known: Identity | None, facts: Facts) -> str | None:
+    """Why the control document is not the one that we left: then neither is any index, for all
+    that is known. None: it is."""
+    if known is None:
+        return None
+    if known.control is not None:
+        if control.seq_no is None:
+            return "the control document is gone, and Elasticsearch may have gone back with it"
+        if control.seq_no < known.control:
+            return "the control document is an older one: Elasticsearch went back"
+        return None
+    # of a former release: what is in the database was left in the control document, too
+    ours = facts.nonce is not None and facts.nonce in known.nonce.split()
+    saved = control.content.get("identity")
+    if ours and isinstance(saved, Mapping) and facts.nonce not in str(saved.get("nonce")).split():
+        return "the control document is an older one: Elasticsearch went back"
+    return None
 
 
 def prune(connection: Connection, schema: str, below: datetime) -> None:

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from listener import sqlfiles, triggers
 from listener.changes import Watch
+from listener.indexes import Database
 from listener.postgres import Connection
 from listener.state import Identity
 from listener.surprises import Unfit
@@ -81,6 +82,13 @@ def read(connection: Connection, watches: Sequence[Watch], schema: str) -> Facts
         asked,
         answered,
     )
+
+
+def database(connection: Connection, schema: str) -> Database:
+    """The database as our indexes name it. Raises psycopg.Error."""
+    row = connection.execute(sqlfiles.load("watermark/identity")).fetchone()
+    assert row is not None
+    return Database(row[0], row[2], schema, connection.info.dbname)
 
 
 def trigger_hash(fingerprint: Mapping[str, str]) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import elasticsearch
 
+from listener import shards
 from listener.elastic import Client, Error
+from listener.indexsettings import Fault, faults, flatten
+from listener.shards import Shard
 
 _TEMPLATE_PRIORITY: Final = 900_000
 _FOREIGN: Final = (
@@ -24,14 +28,56 @@ _FOREIGN: Final = (
     "blocks",
     "gc_deletes",  # shorter, and a late write would bring back what was deleted
     "translog",  # `async`, and a crash would lose what was acknowledged
+    "search",
+    "mode",
+    "routing_partition_size",
+    "routing_path",
+    "derived_source",
+    "append_only",
+    "max_result_window",
 )
+_COPIES: Final = "write.wait_for_active_shards"
+"""A setting of index_config.json that an index without replicas could not keep to."""
 _OWN_MAPPING: Final = ("properties", "dynamic", "_meta")
+_OF_SHARDS: Final = ",".join(
+    f"indices.*.shards.*.{one}"
+    for one in (
+        "routing.primary",
+        "routing.state",
+        "routing.node",
+        "commit.user_data.history_uuid",
+        "seq_no",
+    )
+)
 OURS: Final = "listener-"
 """How the names of our index templates begin."""
 
 
 class IndexError_(ValueError):
     """An index is not, or would not be, what index_config.json says."""
+
+
+class ForeignIndex(IndexError_):
+    """An index, or the name of our alias, belongs to another pipeline or another database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database of a pipeline, as our indexes name it: `system` and `oid` tell it from all others,
+    and `schema` is ours in it. `name` is for people: it may be renamed."""
+
+    system: str
+    oid: int
+    schema: str
+    name: str
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """What tells it from others."""
+        return self.system, self.oid, self.schema
+
+    def __str__(self) -> str:
+        return f"the database {self.name} (oid {self.oid} of cluster {self.system})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +95,8 @@ class Existing:
     """An index behind an alias. `hash` and `pipeline` are ours, or None in a foreign index.
 
     `mapping`: a hash of the mapping as the server has it, and of the settings that decide what
-    becomes of a document.
+    becomes of a document. `fault`: what is wrong with these. `database`: the one whose documents
+    they are; None where a former release has made it. `meta` is the mapping's `_meta`.
     """
 
     name: str
@@ -57,14 +104,9 @@ class Existing:
     hash: str | None
     pipeline: str | None
     mapping: str
-
-
-def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, inner in value.items():
-        if isinstance(inner, Mapping):
-            yield from _flatten(inner, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", inner
+    database: Database | None = None
+    fault: Fault | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_config(path: Path) -> IndexConfig:
@@ -79,14 +121,20 @@ def read_config(path: Path) -> IndexConfig:
     mappings = value.get("mappings", {})
     if not isinstance(settings, dict) or not isinstance(mappings, dict):
         raise IndexError_(f"{path}: `settings` and `mappings` are objects")
-    flat = dict(_flatten(settings))
-    flat = {key.removeprefix("index."): inner for key, inner in flat.items()}
+    flat = flat_settings(settings)
     replicas = flat.pop("number_of_replicas", 1)
     refresh = str(flat.pop("refresh_interval", "1s"))
     mappings = {"dynamic": "strict", **mappings}
     if mappings["dynamic"] != "strict":
         raise IndexError_(f'{path}: mappings.dynamic is {mappings["dynamic"]!r}: write "strict"')
+    for fault in faults(flat, mappings):
+        raise IndexError_(f"{path}: {fault.what}: {fault.mend}")
     return IndexConfig(flat, mappings, replicas, refresh)
+
+
+def flat_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of an index by their whole names, without `index.`."""
+    return {key.removeprefix("index."): inner for key, inner in flatten(settings)}
 
 
 def owned(alias: str) -> re.Pattern[str]:
@@ -104,29 +152,168 @@ def content_hash(config: IndexConfig, *texts: str) -> str:
 
 
 class Indexes:
-    """Operations on the indexes and aliases of one pipeline. Errors of the client pass through."""
+    """Operations on the indexes and aliases of one pipeline. Errors of the client pass through.
 
-    def __init__(self, client: Client, pipeline: str) -> None:
+    `database` is whose documents they hold; as long as it is None, nobody's is foreign.
+    """
+
+    def __init__(self, client: Client, pipeline: str, database: Database | None = None) -> None:
         self._client = client
         self._pipeline = pipeline
+        self.database = database
+        self.formers: set[tuple[str, int, str]] = set()
+        """Keys of databases whose place this one has taken, as a saved state says."""
 
-    def protect(self, alias: str) -> None:
-        """Install the template that keeps a write to a vanished alias from making an index.
+    # -- whose they are --------------------------------------------------------------------------
+
+    def _own(self) -> dict[str, Any]:
+        """What names the owner."""
+        own: dict[str, Any] = {"pipeline": self._pipeline}
+        if self.database is not None:
+            own["database"] = asdict(self.database)
+        return own
+
+    def _foreign(self, path: str, own: Any, alias: str, *, take: bool) -> str | None:
+        """Why what is at this path, an index or a template, is not ours by what it says of its
+        owner, and the way out.
+
+        What no pipeline has made is nobody's here. `take`: that of another database, but of a
+        pipeline of our name, becomes ours: the database was moved, and a person says so.
+        """
+        if not isinstance(own, Mapping) or own.get("pipeline") is None:
+            return None
+        us = f"the pipeline {self._pipeline!r}"
+        if self.database is not None:
+            us += f" of {self.database}"
+        theirs = _database(own.get("database"))
+        them = f"the pipeline {own['pipeline']!r}" + (f" of {theirs}" if theirs else "")
+        name = path.rsplit("/", 1)[-1]
+        clash = f"{name} belongs to {them}, and this is {us}: two cannot feed the alias {alias!r}"
+        if own["pipeline"] != self._pipeline:
+            return (
+                f"{clash}. Give documents[].index another name; or, where the other pipeline is "
+                f"gone for good, DELETE {path}"
+            )
+        if take or self._of_us(theirs):
+            return None
+        return (
+            f"{clash}: it is another database. If they are one, and the database was moved or "
+            "restored, run `listener load`: it loads everything anew and takes the name. Otherwise "
+            "give pipeline and documents[].index other names"
+        )
+
+    def refuse_foreign(self, alias: str, *, take: bool = False) -> None:
+        """Raises ForeignIndex where somebody else of our kind uses this alias: by the index behind
+        it, by an index that a write alias leads to, or by the template that keeps the name."""
+        for what in self.claims(alias, take=take):
+            raise ForeignIndex(what)
+
+    def claims(self, alias: str, *, take: bool = False) -> Iterator[str]:
+        """What of others' stands in the way of this alias."""
+        answer = self._client.options(ignore_status=404).indices.get_alias(
+            name=f"{alias},{alias}.*", expand_wildcards="all"
+        )
+        pattern = owned(alias)
+        for name, body in answer.body.items():
+            aliases = body.get("aliases", {}) if isinstance(body, Mapping) else {}
+            if any(one == alias or pattern.match(one) for one in aliases):
+                found = self.get(name)
+                own = found.meta.get("listener") if found is not None else None
+                why = self._foreign(f"/{name}", own, alias, take=take)
+                if why is not None:
+                    yield why
+        path = f"/_index_template/{OURS}{alias}"
+        why = self._foreign(path, self._template(alias), alias, take=take)
+        if why is not None:
+            yield why
+
+    def _template(self, alias: str) -> Any:
+        """What our template for this alias says of its owner; None: there is none."""
+        answer = self._client.options(ignore_status=404).indices.get_index_template(
+            name=f"{OURS}{alias}"
+        )
+        for one in answer.body.get("index_templates", ()):
+            return one["index_template"].get("_meta", {}).get("listener", {})
+        return None
+
+    def adopt(self, found: Existing) -> None:
+        """Write ourselves down as the owner of an index that a former release has made, or whose
+        database we have replaced. Where the server refuses that now, a later session does it.
+        """
+        if self.database is None or (found.database and found.database.key == self.database.key):
+            return
+        own = {**found.meta.get("listener", {}), **self._own()}
+        meta = {**found.meta, "listener": own}
+        with contextlib.suppress(elasticsearch.ApiError):
+            self._client.indices.put_mapping(index=found.name, meta=meta)
+
+    def is_ours(self, found: Existing) -> bool:
+        """Whether it is of this pipeline, and of no other database."""
+        if found.pipeline != self._pipeline:
+            return False
+        return self._of_us(found.database)
+
+    def _of_us(self, theirs: Database | None) -> bool:
+        ours = self.database
+        return theirs is None or ours is None or theirs.key in {ours.key, *self.formers}
+
+    # -- shards ----------------------------------------------------------------------------------
+
+    def shards(self, names: Collection[str]) -> dict[str, dict[str, Shard]]:
+        """The primaries that are at work of these indexes, by name and number."""
+        if not names:
+            return {}
+        stats = self._client.perform_request(
+            "GET",
+            f"/{','.join(sorted(names))}/_stats/docs",
+            params={"level": "shards", "ignore_unavailable": "true", "filter_path": _OF_SHARDS},
+            headers={"accept": "application/json"},
+        )
+        state = self._client.options(ignore_status=(403, 404)).cluster.state(
+            metric="nodes", filter_path="nodes.*.ephemeral_id"
+        )
+        nodes = state.body.get("nodes", {}) if state.meta.status == 200 else {}
+        return shards.from_stats(stats.body if isinstance(stats.body, Mapping) else {}, nodes)
+
+    def started(self, name: str) -> None:
+        """Wait a moment for the primaries of a new index."""
+        self._client.options(ignore_status=408).cluster.health(
+            index=name, wait_for_status="yellow", timeout="5s"
+        )
+
+    # -- making them -----------------------------------------------------------------------------
+
+    def protect(self, alias: str, *, take: bool = False) -> None:
+        """Install the template that keeps a write to a vanished alias from making an index. It
+        keeps the name for us, too: of two that begin at once, one is refused.
 
         OpenSearch refuses `allow_auto_create`; there the bulk's require_alias covers all but a
-        stray delete, which makes an empty index that the audit removes.
+        stray delete, which makes an empty index that the audit removes. Raises ForeignIndex.
         """
+        self.refuse_foreign(alias, take=take)
+        try:
+            self._put_template(alias, create=self._template(alias) is None)
+        except elasticsearch.BadRequestError as error:
+            if "already exists" not in str(error):
+                raise
+            self.refuse_foreign(alias, take=take)
+            self._put_template(alias, create=False)
+
+    def _put_template(self, alias: str, *, create: bool) -> None:
         body: dict[str, Any] = {
             "index_patterns": [alias, f"{alias}.w*", f"{alias}.l*"],
             "priority": _TEMPLATE_PRIORITY,
             "allow_auto_create": False,
-            "_meta": {"listener": {"pipeline": self._pipeline}},
+            "_meta": {"listener": self._own()},
         }
+        name = f"{OURS}{alias}"
         try:
-            self._client.indices.put_index_template(name=f"{OURS}{alias}", **_template(body))
+            self._client.indices.put_index_template(name=name, create=create, **_template(body))
         except elasticsearch.BadRequestError as error:
             if "allow_auto_create" not in str(error):
                 raise
+            del body["allow_auto_create"]
+            self._client.indices.put_index_template(name=name, create=create, **_template(body))
 
     def behind(self, alias: str) -> Existing | None:
         """The index behind the alias; None where the name is free.
@@ -162,7 +349,7 @@ class Indexes:
         Raises IndexError_ where a foreign template added fields, a pipeline, a lifecycle or a sort;
         the index is removed then, and the template named.
         """
-        own = {"pipeline": self._pipeline, "hash": digest}
+        own = {**self._own(), "hash": digest}
         meta = {**config.mappings.get("_meta", {}), "listener": own}
         settings = {
             **config.settings,
@@ -170,6 +357,7 @@ class Indexes:
             "refresh_interval": "-1",
         }
         settings.pop("auto_expand_replicas", None)
+        settings.pop(_COPIES, None)
         self._client.indices.create(
             index=name,
             settings=settings,
@@ -205,9 +393,9 @@ class Indexes:
             "number_of_replicas": config.replicas,
             "refresh_interval": config.refresh_interval,
         }
-        expand = config.settings.get("auto_expand_replicas")
-        if expand is not None:
-            settings["auto_expand_replicas"] = expand
+        for setting in ("auto_expand_replicas", _COPIES):
+            if config.settings.get(setting) is not None:
+                settings[setting] = config.settings[setting]
         self._client.indices.put_settings(index=name, settings=settings)
 
     def healthy(self, name: str, seconds: int) -> bool:
@@ -283,7 +471,7 @@ class Indexes:
         (a snapshot is under way, a right is missing), and it stays.
         """
         found = self.get(name)
-        if found is None or found.pipeline != self._pipeline:
+        if found is None or not self.is_ours(found):
             return True
         answer = self._client.indices.get_alias(index=name).body
         ours = owned(alias)
@@ -310,7 +498,7 @@ class Indexes:
         """Delete empty indexes of ours that no alias leads to: they were made, but the answer that
         said so was lost, and another one was made instead."""
         for name, body in self._client.indices.get(index=f"{alias}-*").body.items():
-            if _existing(name, body).pipeline == self._pipeline and not body.get("aliases"):
+            if self.is_ours(_existing(name, body)) and not body.get("aliases"):
                 self._drop_if_empty(name)
 
     def _drop_if_empty(self, name: str) -> None:
@@ -323,12 +511,16 @@ class Indexes:
 
     def old(self, alias: str) -> list[str]:
         """Indexes of this pipeline that were behind the alias before and are behind none now."""
+        return sorted(one.name for one in self._without_alias(alias) if self.is_ours(one))
+
+    def old_of_others(self, alias: str) -> list[Existing]:
+        """Those of a pipeline of our name with another database, which may be alive."""
+        found = self._without_alias(alias)
+        return [one for one in found if one.pipeline == self._pipeline and not self.is_ours(one)]
+
+    def _without_alias(self, alias: str) -> list[Existing]:
         found = self._client.indices.get(index=f"{alias}-*", ignore_unavailable=True).body
-        return sorted(
-            name
-            for name, body in found.items()
-            if _existing(name, body).pipeline == self._pipeline and not body.get("aliases")
-        )
+        return [_existing(name, body) for name, body in found.items() if not body.get("aliases")]
 
     def delete(self, name: str) -> None:
         """Delete an index."""
@@ -374,9 +566,9 @@ def _matching(name: str, patterns: Any) -> str | None:
 def _added(found: Mapping[str, Any], config: IndexConfig) -> str | None:
     """What a new index has that index_config.json does not say, if it matters."""
     wanted = dict(_fields(config.mappings))
-    for field, kind in _fields(found["mappings"]):
-        if field not in wanted:
-            return f"the field {field} ({kind})"
+    for path, kind in _fields(found["mappings"]):
+        if path not in wanted:
+            return f"the field {path} ({kind})"
     for key, value in found["mappings"].items():
         if key not in config.mappings and key not in _OWN_MAPPING:
             return f"{key} = {json.dumps(value)} to the mapping"
@@ -396,17 +588,39 @@ def _template(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _existing(name: str, body: Mapping[str, Any]) -> Existing:
-    own = body.get("mappings", {}).get("_meta", {}).get("listener", {})
-    uuid = body["settings"]["index"]["uuid"]
+    mappings = body.get("mappings", {})
+    meta = mappings.get("_meta", {})
+    own = meta.get("listener", {})
+    settings = dict(flatten(body["settings"]["index"]))
     # a block is lifted again, by the server itself where a disk was full: it holds, no more
-    settings = {
+    deciding = {
         key: value
-        for key, value in _flatten(body["settings"]["index"])
+        for key, value in settings.items()
         if key.split(".")[0] in _FOREIGN and not key.startswith("blocks.")
     }
-    whole = json.dumps([body.get("mappings", {}), settings], sort_keys=True)
-    mapping = hashlib.sha256(whole.encode()).hexdigest()[:16]
-    return Existing(name, uuid, own.get("hash"), own.get("pipeline"), mapping)
+    # whose it is may be written into it later
+    theirs = {**mappings, "_meta": {key: one for key, one in meta.items() if key != "listener"}}
+    whole = json.dumps([theirs, deciding], sort_keys=True)
+    return Existing(
+        name,
+        settings["uuid"],
+        own.get("hash"),
+        own.get("pipeline"),
+        hashlib.sha256(whole.encode()).hexdigest()[:16],
+        _database(own.get("database")),
+        next((one for one in faults(settings, mappings) if not one.block), None),
+        meta,
+    )
+
+
+def _database(value: Any) -> Database | None:
+    """The database that an owner's words name; None where a former release has written them."""
+    try:
+        return Database(
+            str(value["system"]), int(value["oid"]), str(value["schema"]), str(value["name"])
+        )
+    except (TypeError, KeyError, ValueError):
+        return None
 
 
 def _fields(mappings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -17,7 +17,7 @@ from typing import Final
 from listener import elastic, observations, state
 from listener.control import ControlDocument
 from listener.observations import Observe
-from listener.state import Identity, Load, State
+from listener.state import Identity, Load, Mark, State
 
 _FILE_EVERY: Final = 1.0
 _CONTROL_EVERY: Final = 10.0
@@ -97,6 +97,11 @@ class Keeper:
         with self._lock:
             self.identify(indexes={**self.identity.indexes, index: uuid})
 
+    def mark(self, name: str, mark: Mark) -> None:
+        """This is what the index of this name is now."""
+        with self._lock:
+            self.identify(marks={**self.identity.marks, name: mark})
+
     @property
     def identity(self) -> Identity:
         """The identity that is saved next."""
@@ -130,10 +135,14 @@ class Keeper:
             last, loads = self._state.last_processed, self._state.loads
             known = self._state.identity
             ahead = None if known.ahead is None else known.ahead - by.total_seconds()
+            marks = {
+                name: mark.model_copy(update={"settled": mark.settled and mark.settled - by})
+                for name, mark in known.marks.items()
+            }
             self._state = self._state.model_copy(
                 update={
                     # this step is known: a session need not find it and compare everything
-                    "identity": known.model_copy(update={"ahead": ahead}),
+                    "identity": known.model_copy(update={"ahead": ahead, "marks": marks}),
                     "last_processed": None if last is None else last - by,
                     "loads": tuple(
                         load.model_copy(update={"started_at": load.started_at - by})
@@ -279,7 +288,9 @@ class Keeper:
             ours = self._control.save(self._generation(), content)
         except elastic.Error:
             return True  # the pipeline's own requests tell of an outage
-        if not ours:
-            with self._lock:
+        with self._lock:
+            if ours:
+                self.identify(control=self._control.newest)
+            else:
                 self._control_due = 0.0  # whoever asks next is told, too
         return ours

@@ -17,10 +17,11 @@ from typing import Final
 
 from listener import observations, postgres
 from listener.documents import DocumentSource
-from listener.fence import Fence
+from listener.fence import Fence, FencedOut
 from listener.indexes import IndexConfig, Indexes
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
+from listener.lookout import Lookout
 from listener.observations import Observe
 from listener.pending import Job
 from listener.pipeline import Pipeline
@@ -50,7 +51,11 @@ class Kind:
 
 
 class Loader:
-    """Loads kinds of documents. Its methods run in the thread that calls them."""
+    """Loads kinds of documents. Its methods run in the thread that calls them.
+
+    `take`: a person asked for the load, so that an alias of the same pipeline with another database
+    behind it becomes ours.
+    """
 
     def __init__(
         self,
@@ -60,7 +65,9 @@ class Loader:
         fence: Fence,
         indexes: Indexes,
         keeper: Keeper,
+        lookout: Lookout,
         page_size: int,
+        take: bool,
         observe: Observe,
         stop: Stop,
     ) -> None:
@@ -69,7 +76,9 @@ class Loader:
         self._fence = fence
         self._indexes = indexes
         self._keeper = keeper
+        self._lookout = lookout
         self._page_size = page_size
+        self._take = take
         self._observe = observe
         self._stop = stop
         self._began: dict[str, float] = {}
@@ -84,7 +93,9 @@ class Loader:
         else:
             self._drop_unfinished(kind)
             name = f"{kind.index}-{kind.hash}-{now.astimezone(UTC):%Y%m%dt%H%M%S%f}z"
-            self._indexes.create(name, kind.config, kind.hash)
+            made = self._indexes.create(name, kind.config, kind.hash)
+            self._indexes.started(name)
+            self._lookout.begin(name, made.mapping)
             load = Load(index=kind.index, physical=name, started_at=now)
         self._began[kind.index] = time.monotonic()
         self._observe(observations.LoadStarted(kind.index, load.physical, reason, load.documents))
@@ -169,6 +180,9 @@ class Loader:
             )
             if self._stop.requested or cancelled():
                 raise Stopped("the load was stopped")
+        lost = self._lookout.settle(load.physical, load.started_at if proven else None, load)
+        if lost is not None:  # a new session goes on from where it is certain
+            raise FencedOut(lost)
         if self._indexes.is_concrete(kind.index):
             raise AliasTaken(
                 f"{kind.index!r} is a concrete index, not an alias, and listener does not touch "
@@ -178,6 +192,7 @@ class Loader:
                 f'\'{{"actions":[{{"remove_index":{{"index":"{kind.index}"}}}},'
                 f'{{"add":{{"index":"{load.physical}","alias":"{kind.index}"}}}}]}}\''
             )
+        self._indexes.refuse_foreign(kind.index, take=self._take)
         with self._fence.lock, self._pipeline.quiet():
             former = self._indexes.aliases(kind.index).get(kind.index, [])
             self._fence.current[kind.number] = load.physical

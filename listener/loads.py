@@ -25,6 +25,7 @@ from listener.indexes import IndexError_
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
 from listener.loader import Kind, Loader
+from listener.lookout import Lookout
 from listener.observations import Observe
 from listener.postgres import Connection
 from listener.reconcile import Reconciler
@@ -67,6 +68,7 @@ class Loads:
         loader: Loader,
         fence: Fence,
         keeper: Keeper,
+        lookout: Lookout,
         all_rows: bool,
         observe: Observe,
         stop: Stop,
@@ -88,6 +90,7 @@ class Loads:
         self._loader = loader
         self._fence = fence
         self._keeper = keeper
+        self._lookout = lookout
         self._all_rows = all_rows
         self._observe = observe
         self._stop = stop
@@ -269,7 +272,7 @@ class Loads:
                     self._wait(waits, "PostgreSQL", told(error), passing=False)
         except Stopped:
             return
-        except FencedOut:
+        except (FencedOut, IndexError_):  # a new session finds the index gone, changed, foreign
             self._on_fenced()
         except BaseException as error:
             self._fatal(error)
@@ -415,6 +418,9 @@ class Loads:
             unguarded=unguarded,
             cancelled=lambda: cancelled() or self._stop.requested,
         )
+        lost = self._lookout.settle(index, started_at if proven else None)
+        if lost is not None:  # it is due still, and a new session begins it anew
+            raise FencedOut(lost)
         self._floor = min(self._floor or started_at, started_at)
         self._refresh_soon()
         with self._lock:

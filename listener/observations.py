@@ -467,6 +467,26 @@ class IndexVanished(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class IndexWentBack(Observation):
+    """An index is not as we left it: a snapshot, an older data folder or an empty shard."""
+
+    index: str
+    reason: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "{index}: {reason}; database and index are compared"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRestarted(Observation):
+    """Elasticsearch was started anew since the last look at its shards."""
+
+    since: datetime
+    TEXT: ClassVar[str] = (
+        "Elasticsearch was started anew: what was written since {since} is read once more"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRaised(Observation):
     """This process owns the write aliases from here on."""
 

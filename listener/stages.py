@@ -24,6 +24,7 @@ from listener.keeper import Keeper
 from listener.lifecycle import Stop
 from listener.loader import Kind, Loader
 from listener.loads import Loads
+from listener.lookout import Lookout
 from listener.notifications import Notifications
 from listener.observations import Observe
 from listener.parked import ParkedTable
@@ -95,13 +96,16 @@ class Stages:
             names=self._names,
             observe=observe,
         )
+        lookout = Lookout(indexes, self.keeper)
         loader = Loader(
             kinds=parts.kinds,
             pipeline=self.pipeline,
             fence=fence,
             indexes=indexes,
             keeper=self.keeper,
+            lookout=lookout,
             page_size=config.page_size,
+            take=force,
             observe=observe,
             stop=stop,
         )
@@ -117,6 +121,7 @@ class Stages:
             control=control,
             indexes=indexes,
             keeper=self.keeper,
+            lookout=lookout,
             wrong=lambda connection: triggers_wrong(config, connection, parts),
             observe=observe,
         )
@@ -139,6 +144,7 @@ class Stages:
             loader=loader,
             fence=fence,
             keeper=self.keeper,
+            lookout=lookout,
             all_rows=all_rows,
             observe=observe,
             stop=stop,
@@ -242,3 +248,4 @@ class Stages:
         self._watchdog.join()
         self.keeper.save(now=True)
         self.keeper.save_control(now=True)
+        self.keeper.save(now=True)  # what the control document is now

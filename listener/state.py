@@ -59,6 +59,21 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+class Mark(_Record):
+    """What an index was at the last look at it: by this it shows where it went back since.
+
+    `shards` gives a note of each shard (see `shards`), `mapping` a hash of mapping and settings.
+    Every change stamped before `settled` was in it at that look; None: none for certain. `after`
+    and `documents`: how far the load into it had come.
+    """
+
+    shards: Mapping[str, str] = {}
+    mapping: str = ""
+    settled: AwareDatetime | None = None
+    after: tuple[str, ...] | None = None
+    documents: int = 0
+
+
 class Identity(_Record):
     """Which history the watermark belongs to: of the database, of the indexes, of the config.
 
@@ -66,7 +81,9 @@ class Identity(_Record):
     alias; `triggers` is a hash of all that records changes in the database; `nonce` is the value
     that this pipeline last left in its own schema; `ahead` says by how many seconds the database's
     clock was ahead of ours. `meanings` says, by alias, what the queries depend on besides rows, and
-    a hash of its state; without an entry nobody looked yet.
+    a hash of its state; without an entry nobody looked yet. `marks` gives by its own name what each
+    index was at the last look; `control` the sequence number of the control document, which only
+    rises.
     """
 
     pipeline: str
@@ -81,6 +98,8 @@ class Identity(_Record):
     triggers: str = ""
     ahead: float | None = None
     meanings: Mapping[str, Mapping[str, str]] = {}
+    marks: Mapping[str, Mark] = {}
+    control: int | None = None
 
 
 class Load(_Record):

@@ -13,7 +13,8 @@ import elasticsearch
 from listener.checks.finding import Finding
 from listener.config import Config, DocumentConfig
 from listener.elastic import Client, describe
-from listener.indexes import OURS, foreign_templates
+from listener.indexes import OURS, Database, Indexes, flat_settings, foreign_templates
+from listener.indexsettings import doubts, faults
 
 P = ParamSpec("P")
 
@@ -23,12 +24,20 @@ _INDEX_PRIVILEGES: Final = ("read", "write", "manage")
 _CLUSTER_PRIVILEGES: Final = ("monitor", "manage_index_templates")
 
 
-def check_search(client: Client, config: Config, *, names: bool = True) -> list[Finding]:
+def check_search(
+    client: Client,
+    config: Config,
+    *,
+    names: bool = True,
+    database: Database | None = None,
+    take: bool = False,
+) -> list[Finding]:
     """Version, health, rights, and for each document its mapping, its alias, foreign templates.
 
-    `names` False leaves out whether the aliases are free: a full load goes beside an index that
-    bears such a name, and says itself how to replace it. Raises the client's errors where the
-    server does not answer.
+    `database`: ours, None where it is not known; an alias that another one feeds is refused, unless
+    we are to `take` it. `names` False leaves out whether the aliases are free: a full load goes
+    beside an index that bears such a name, and says itself how to replace it. Raises the client's
+    errors where the server does not answer.
     """
     found: list[Finding] = []
     found += _guarded("read the version", _version, client)
@@ -42,9 +51,12 @@ def check_search(client: Client, config: Config, *, names: bool = True) -> list[
             found.append(body)
         else:
             found += _dynamic(body, document.index_config_file)
+            found += _settings(body, document.index_config_file)
             found += _guarded("try a mapping out", _mapping, client, document, body)
         if names:
             found += _guarded("look up the alias", _alias, client, document.index)
+        indexes = Indexes(client, config.pipeline, database)
+        found += _guarded("look up whose the alias is", _owner, indexes, document.index, take)
         found += _guarded("read the index templates", _templates, client, document.index)
     return list(dict.fromkeys(found))
 
@@ -161,6 +173,25 @@ def _dynamic(body: Mapping[str, Any], path: Path) -> Iterator[Finding]:
                 "name would be guessed or dropped",
                 f'{place}: "dynamic": "strict"',
             )
+
+
+def _settings(body: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    """What loses writes, or keeps documents from being what was sent."""
+    settings, mappings = flat_settings(body["settings"]), body["mappings"]
+    for one in faults(settings, mappings):
+        yield Finding("error", f"{path}: {one.what}", one.mend)
+    for one in doubts(settings, mappings):
+        yield Finding("warning", f"{path}: {one.what}", one.mend)
+
+
+def _owner(indexes: Indexes, alias: str, take: bool) -> list[Finding]:
+    """Another pipeline, or the same one of another database, that feeds this alias."""
+    try:
+        for one in indexes.claims(alias, take=take):
+            return [Finding("error", *one.split(". ", 1))]  # what else is there is of the same one
+    except elasticsearch.AuthorizationException:
+        return []  # the rights are told by themselves
+    return []
 
 
 def _dynamics(mapping: Mapping[str, Any], place: str) -> Iterator[tuple[str, Any]]:

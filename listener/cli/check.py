@@ -8,10 +8,11 @@ from typing import Final
 
 import psycopg
 
-from listener import elastic, postgres, triggers
+from listener import elastic, identity, postgres, triggers
 from listener.assembly import assemble
 from listener.checks import Finding, check_search
 from listener.config import Config
+from listener.indexes import Database
 from listener.preflight import look_at_database, look_at_server, look_at_triggers
 from listener.settings import misspelt
 from listener.surprises import SURPRISES, told
@@ -28,8 +29,9 @@ def run(config: Config, path: Path) -> int:
         Finding("warning", f"the variable {name} means nothing", f"did you mean {meant}?")
         for name, meant in misspelt(path).items()
     ]
-    away = _try("PostgreSQL", lambda: _postgres(config, findings), findings)
-    away |= _try("Elasticsearch", lambda: _elasticsearch(config, findings), findings)
+    ours: list[Database] = []
+    away = _try("PostgreSQL", lambda: _postgres(config, findings, ours), findings)
+    away |= _try("Elasticsearch", lambda: _elasticsearch(config, findings, ours), findings)
     for one in sorted(dict.fromkeys(findings), key=lambda one: one.severity):
         print(f"{one.severity}: {one.what}")
         for line in one.mend.splitlines():
@@ -58,13 +60,14 @@ def _try(server: str, look: Callable[[], None], findings: list[Finding]) -> bool
     return True
 
 
-def _postgres(config: Config, findings: list[Finding]) -> None:
+def _postgres(config: Config, findings: list[Finding], ours: list[Database]) -> None:
     try:
         session = postgres.connect(config.postgres, "listener: check")
     except postgres.Pooled as error:
         findings.append(Finding("error", str(error), postgres.DIRECTLY))
         return
     with session as connection:
+        ours.append(identity.database(connection, config.postgres.db_schema))
         findings += look_at_server(connection)
         other = triggers.other_pipeline(connection, config.postgres.db_schema, config.pipeline)
         if other is not None:
@@ -86,5 +89,6 @@ def _postgres(config: Config, findings: list[Finding]) -> None:
             findings += look_at_database(config, connection, parts)
 
 
-def _elasticsearch(config: Config, findings: list[Finding]) -> None:
-    findings += check_search(elastic.connect(config.elasticsearch), config)
+def _elasticsearch(config: Config, findings: list[Finding], ours: list[Database]) -> None:
+    client = elastic.connect(config.elasticsearch)
+    findings += check_search(client, config, database=ours[0] if ours else None)

@@ -118,15 +118,14 @@ def test_zombie_after_tombstones_are_forgotten(scene: Scene, way: str) -> None:
     """Frozen with a row in its hands for longer than gc_deletes; meanwhile that row is deleted.
 
     No version protects a deletion that Elasticsearch has forgotten (`gc_deletes`, 2 s here instead
-    of 60, set on the index after its load): only the fence does. The request is either held by
-    the network, or so large that its end is still to be sent by the process itself.
+    of 60, set on the index when the follower serves): only the fence does. The request is either
+    held by the network, or so large that its end is still to be sent by the process itself.
     """
     scene.set(batch_bytes=50_000_000)
     direct = scene.options["elasticsearch"]["urls"]
     with Gate(scene.search.port, BULK) as gate:
         scene.set(elasticsearch={"urls": [f"http://127.0.0.1:{gate.port}"]})
         zombie = scene.serve()
-        scene.request("PUT", f"/{scene.index}/_settings", {"index.gc_deletes": "2s"})
         gate.close()
         # 20 MB are more than the buffers of two sockets hold
         large = 200_000 if way == "sent when awake" else 1
@@ -142,6 +141,8 @@ def test_zombie_after_tombstones_are_forgotten(scene: Scene, way: str) -> None:
         scene.set(elasticsearch={"urls": direct})
         follower = scene.start(folder="follower")
         follower.wait_for("caught_up")
+        # now: a session that begins would load such an index anew
+        scene.request("PUT", f"/{scene.index}/_settings", {"index.gc_deletes": "2s"})
         scene.sql(
             f"DELETE FROM content.film_work WHERE id = {FILM}; "
             "DELETE FROM content.film_work WHERE id = md5('film 7')::uuid"

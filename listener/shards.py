@@ -1,0 +1,101 @@
+"""Shards: what proves that an index went back to what it was before, by a look at its primaries.
+
+An index keeps its UUID whatever is put back into it. But a shard that is restored from a snapshot,
+or made anew for want of a copy, begins another *history*, which has a UUID of its own. A data
+folder that is put back brings the old history along: its operations are then fewer than were seen,
+unless new ones have been added since; and whoever put it back has started the *process* anew that
+holds the shard. So three things are noted at each look: history, process, and how many operations
+are in every copy for certain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+UNKNOWN = ""
+"""Instead of a process that the server does not name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A primary at work. `history`: the UUID of its line of operations. `process`: the one that
+    holds it, another after each start. `certain`: operations that every copy has kept; `reached`:
+    the last one that it has seen.
+    """
+
+    history: str
+    process: str
+    certain: int
+    reached: int
+
+    @property
+    def note(self) -> str:
+        """What is written down of it."""
+        return f"{self.history} {self.process or '-'} {self.certain}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of an index since a look. `back`: why it is not what it was, None: it is.
+
+    `restarted`: a process holds one of its shards that did not then; what was written since that
+    look may be gone.
+    """
+
+    back: str | None = None
+    restarted: bool = False
+
+
+def change(notes: Mapping[str, str], found: Mapping[str, Shard]) -> Change:
+    """Compare what was noted with what is there. A shard that is not there now is unknown: it is
+    looked at again when it is back."""
+    restarted = False
+    for number, shard in found.items():
+        noted = notes.get(number)
+        if noted is None:
+            continue
+        history, process, certain = parse(noted)
+        if history != shard.history:
+            return Change(f"shard {number} was restored or made anew")
+        if shard.reached < certain:
+            return Change(
+                f"shard {number} has fewer operations than before ({shard.reached + 1} of "
+                f"{certain + 1}): an older copy of it was put back"
+            )
+        if process != shard.process and UNKNOWN not in (process, shard.process):
+            restarted = True
+    return Change(restarted=restarted)
+
+
+def parse(note: str) -> tuple[str, str, int]:
+    """History, process and certain operations; a note that is none is equal to no shard."""
+    parts = note.split()
+    if len(parts) != 3 or not parts[2].lstrip("-").isdecimal():
+        return "", UNKNOWN, -1
+    return parts[0], UNKNOWN if parts[1] == "-" else parts[1], int(parts[2])
+
+
+def from_stats(stats: Mapping[str, Any], nodes: Mapping[str, Any]) -> dict[str, dict[str, Shard]]:
+    """By index, the primaries that are at work: of `_stats?level=shards`, and of the nodes."""
+    found: dict[str, dict[str, Shard]] = {}
+    for index, body in stats.get("indices", {}).items():
+        for number, copies in body.get("shards", {}).items():
+            for copy in copies:
+                routing, seq_no = copy.get("routing", {}), copy.get("seq_no", {})
+                history = copy.get("commit", {}).get("user_data", {}).get("history_uuid")
+                if (
+                    routing.get("primary")
+                    and routing.get("state") in ("STARTED", "RELOCATING")
+                    and history
+                    and "max_seq_no" in seq_no
+                ):
+                    node = nodes.get(routing.get("node"), {})
+                    found.setdefault(index, {})[number] = Shard(
+                        history,
+                        node.get("ephemeral_id", UNKNOWN),
+                        seq_no.get("global_checkpoint", -1),
+                        seq_no["max_seq_no"],
+                    )
+    return found

@@ -1,0 +1,72 @@
+"""Settings of an index that lose writes: changed while nobody looked, or asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.process.scene import Scene
+
+
+@pytest.mark.parametrize("upgraded", [False, True], ids=["", "former release"])
+@pytest.mark.parametrize(
+    "settings",
+    [{"index.translog.durability": "async"}, {"index.gc_deletes": "1s"}],
+    ids=["async", "gc_deletes"],
+)
+def test_changed_while_the_daemon_was_away(
+    scene: Scene, settings: dict[str, Any], upgraded: bool
+) -> None:
+    """The start finds it, says it, and loads into an index as configured; also where nothing was
+    noted of the index before."""
+    scene.serve().stop()
+    [old] = scene.behind()
+    if upgraded:
+        state = scene.state
+        for name in ("marks", "control"):
+            del state["identity"][name]
+        scene.state_file.write_text(yaml.safe_dump(state), "utf-8")
+    scene.request("PUT", f"/{old}/_settings", settings)
+    daemon = scene.start()
+    started = daemon.wait_for("load_started")
+    assert old in started["reason"], daemon.log
+    daemon.wait_for("loaded")
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
+    assert scene.behind() != [old]
+
+
+def test_a_harmless_change_is_found_by_what_was_noted(scene: Scene) -> None:
+    """A field more in the mapping, made while the daemon was away."""
+    scene.serve().stop()
+    [old] = scene.behind()
+    scene.request("PUT", f"/{old}/_mapping", {"properties": {"theirs": {"type": "keyword"}}})
+    daemon = scene.start()
+    started = daemon.wait_for("load_started")
+    assert f"mapping or settings of {old} were altered" in started["reason"]
+    daemon.wait_for("loaded")
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_asked_for_in_the_configuration(scene: Scene) -> None:
+    """`check`, `load` and `run` refuse it, with the file and what to write."""
+    document = scene.options["documents"][0]
+    body = json.loads(Path(document["index_config_file"]).read_text("utf-8"))
+    body["settings"]["index.translog.durability"] = "async"
+    path = scene.folder / "index_config.json"
+    path.write_text(json.dumps(body))
+    document["index_config_file"] = str(path)
+    for arguments in (("check",), ("load",), ()):
+        process = scene.start(*arguments)
+        process.expect_exit(2)
+        told = process.log
+        assert "translog.durability is 'async'" in told
+        assert str(path) in told
+        assert 'write "request"' in told

@@ -1,0 +1,92 @@
+"""Which settings and mappings are refused: those that lose writes, or change what was sent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from listener.indexes import IndexError_, read_config
+from listener.indexsettings import doubts, faults
+
+
+def config(folder: Path, settings: dict[str, Any], mappings: dict[str, Any]) -> Path:
+    """An index_config.json with these."""
+    path = folder / "index_config.json"
+    path.write_text(json.dumps({"settings": settings, "mappings": mappings}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("settings", "mappings", "says"),
+    [
+        ({"index": {"translog": {"durability": "async"}}}, {}, "translog.durability"),
+        ({"index.translog.durability": "ASYNC"}, {}, "translog.durability"),
+        ({"translog.durability": "async"}, {}, "translog.durability"),
+        ({"gc_deletes": "59s"}, {}, "gc_deletes"),
+        ({"gc_deletes": "1000ms"}, {}, "gc_deletes"),
+        ({"gc_deletes": -1}, {}, "gc_deletes"),
+        ({"gc_deletes": "0"}, {}, "gc_deletes"),
+        ({"default_pipeline": "p"}, {}, "default_pipeline"),
+        ({"index.final_pipeline": "p"}, {}, "final_pipeline"),
+        ({"search": {"default_pipeline": "p"}}, {}, "search.default_pipeline"),
+        ({"blocks": {"write": True}}, {}, "blocks.write"),
+        ({"index.blocks.read_only": "true"}, {}, "blocks.read_only"),
+        ({"mode": "logsdb"}, {}, "mode"),
+        ({"mode": "time_series"}, {}, "mode"),
+        ({"mapping.source.mode": "synthetic"}, {}, "mapping.source.mode"),
+        ({"derived_source.enabled": True}, {}, "derived_source"),
+        ({"append_only.enabled": True}, {}, "append_only"),
+        ({"max_result_window": 100}, {}, "max_result_window"),
+        ({"routing_partition_size": 2}, {}, "routing_partition_size"),
+        ({}, {"_source": {"enabled": False}}, "_source.enabled"),
+        ({}, {"_source": {"mode": "synthetic"}}, "_source.mode"),
+        ({}, {"_source": {"excludes": ["a"]}}, "_source.excludes"),
+        ({}, {"_source": {"includes": ["a"]}}, "_source.includes"),
+        ({}, {"_routing": {"required": True}}, "_routing.required"),
+    ],
+)
+def test_what_is_refused(
+    tmp_path: Path, settings: dict[str, Any], mappings: dict[str, Any], says: str
+) -> None:
+    """With the file, the setting, what comes of it and what to write."""
+    path = config(tmp_path, settings, mappings)
+    with pytest.raises(IndexError_) as refused:
+        read_config(path)
+    assert str(refused.value).startswith(f"{path}: {says}")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"translog": {"durability": "request", "sync_interval": "1s"}},
+        {"gc_deletes": "60s"},
+        {"gc_deletes": "1h"},
+        {"gc_deletes": "60000ms"},
+        {"default_pipeline": "_none"},
+        {"blocks.write": False},
+        {"mode": "standard"},
+        {"sort.field": "n", "number_of_routing_shards": 4, "soft_deletes.enabled": True},
+        {"max_result_window": 50_000, "write.wait_for_active_shards": 2, "hidden": True},
+    ],
+)
+def test_what_is_taken(tmp_path: Path, settings: dict[str, Any]) -> None:
+    """Defaults written down, and what changes neither documents nor what is kept of them."""
+    mappings = {"properties": {"n": {"type": "keyword", "ignore_above": 10}}}
+    read_config(config(tmp_path, settings, mappings))
+    assert not list(faults({}, {}))
+    assert not list(doubts({}, mappings))
+
+
+def test_what_is_doubted() -> None:
+    """The document is whole; searches or other policies may surprise."""
+    mappings = {"properties": {"n": {"type": "integer", "ignore_malformed": True}}}
+    settings = {"mapping.ignore_malformed": "true", "lifecycle.name": "old"}
+    told = [one.what.split(":")[0] for one in doubts(settings, mappings)]
+    assert told == [
+        "settings.index.mapping.ignore_malformed",
+        "mappings.properties.n.ignore_malformed",
+        "lifecycle.name is 'old'",
+    ]

@@ -1,0 +1,73 @@
+"""What shows that an index went back, and what is settled then: decided without a server."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from listener.lookout import Seen, marked
+from listener.shards import Change, Shard, change, from_stats, parse
+from listener.state import Mark
+
+MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
+SHARD = Shard("h", "p", 10, 12)
+
+
+@pytest.mark.parametrize(
+    ("now", "back", "restarted"),
+    [
+        (SHARD, False, False),
+        (Shard("h", "p", 20, 30), False, False),
+        (Shard("h", "p", 3, 10), False, False),  # a replica that is slow, or took over
+        (Shard("other", "p", 10, 12), True, False),
+        (Shard("h", "p", 9, 9), True, False),
+        (Shard("h", "", 10, 12), False, False),
+        (Shard("h", "q", 10, 12), False, True),
+        (Shard("h", "q", 9, 9), True, False),
+    ],
+)
+def test_what_became_of_a_shard(now: Shard, back: bool, restarted: bool) -> None:
+    """Another history, or fewer operations than were certain: back. Another process: perhaps."""
+    found = change({"0": SHARD.note}, {"0": now})
+    assert (found.back is not None, found.restarted) == (back, restarted)
+
+
+def test_shards_that_are_not_there() -> None:
+    """Unknown is not changed, and what was never noted is not, either; one of several counts."""
+    notes = {"0": SHARD.note, "1": SHARD.note}
+    assert change(notes, {}) == Change()
+    assert change({}, {"0": SHARD}) == Change()
+    assert change(notes, {"0": SHARD, "1": Shard("x", "p", 10, 12)}).back is not None
+    assert parse("odd") == ("", "", -1)
+
+
+def test_nothing_newer_is_settled_while_a_shard_is_away() -> None:
+    """It may come back as it was at the last look that saw it."""
+    before = Mark(shards={"0": SHARD.note, "1": SHARD.note}, mapping="m", settled=None)
+    one = marked(before, Seen({"0": SHARD}, Change()), MOMENT, None)
+    assert (one.settled, one.shards, one.mapping) == (None, before.shards, "m")
+    whole = marked(before, Seen({"0": SHARD, "1": SHARD}, Change()), MOMENT, None)
+    assert whole.settled == MOMENT
+    assert marked(None, Seen({}, Change()), MOMENT, "m").settled is None
+
+
+def test_only_primaries_at_work_are_read() -> None:
+    """A replica, a shard that recovers and one without a commit tell nothing."""
+
+    def copy(state: str, history: str | None, *, primary: bool) -> dict[str, object]:
+        return {
+            "routing": {"state": state, "primary": primary, "node": "n"},
+            "commit": {"user_data": {"history_uuid": history} if history else {}},
+            "seq_no": {"max_seq_no": 12, "global_checkpoint": 10},
+        }
+
+    copies = [
+        copy("STARTED", "replica", primary=False),
+        copy("INITIALIZING", "moves", primary=True),
+        copy("STARTED", None, primary=True),
+        copy("RELOCATING", "h", primary=True),
+    ]
+    stats = {"indices": {"a": {"shards": {"0": copies, "1": copies[:3]}}}}
+    assert from_stats(stats, {"n": {"ephemeral_id": "p"}}) == {"a": {"0": SHARD}}
+    assert from_stats({}, {}) == {}
