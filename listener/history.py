@@ -101,8 +101,8 @@ class _Session:
 
     `known`: the identity that was saved. `reasons`: why the database's history is another one.
     By alias: `back`, why its index is not as it was left; `because`, why its documents are compared
-    (`back`, or what the query means); `owed`, comparisons that were due before, and whether they may
-    delete any number.
+    (`back`, or what the query means); `owed`, comparisons that were due before, and whether they
+    may delete any number.
     """
 
     known: Identity | None
