@@ -67,12 +67,7 @@ class Inbox:
         if kinds is None:
             raise PayloadError("a table that this pipeline does not watch")
         if change.kind == "keys":
-            try:
-                keys = canonical_keys(change.keys, kinds)
-            except PayloadError:
-                # whoever sent it, the tables say: of a column that was retyped it is the first word
-                self.want_sweep()
-                raise
+            keys = canonical_keys(change.keys, kinds)
             if self._pipeline.add(change.watch, keys):
                 return
         if change.kind == "sweep" and change.watch in self._doorbells:

@@ -146,7 +146,7 @@ CASES = {
         "ALTER TABLE listener.meta ALTER nonce DROP NOT NULL; UPDATE listener.meta SET nonce = NULL"
     ),
     "meta pruned for ever": Case("UPDATE listener.meta SET pruned_below = 'infinity'"),
-    "meta pruned before Christ": Case("UPDATE listener.meta SET pruned_below = '44-03-15 BC'"),
+    "meta pruned before Christ": Case("UPDATE listener.meta SET pruned_below = '0044-03-15 BC'"),
     "meta of another version": Case(
         "UPDATE listener.meta SET schema_version = schema_version + 98",
         "UPDATE listener.meta SET schema_version = schema_version - 98",
@@ -163,6 +163,7 @@ CASES = {
         "UPDATE stall.tag SET item_id = 'a word' WHERE id = 1",
         "UPDATE stall.tag SET item_id = '5' WHERE id = 1;"
         "ALTER TABLE stall.tag ALTER item_id TYPE integer USING item_id::integer",
+        held=False,
     ),
 }
 
