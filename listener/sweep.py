@@ -19,7 +19,7 @@ from psycopg import sql
 
 from listener import sqlfiles
 from listener.changes import Change, Key, KeyType, Watch, canonical_keys, decode_keys
-from listener.marks import Marks
+from listener.marks import TimedMarks
 from listener.parked import RETRIED, read_request
 from listener.postgres import Connection
 from listener.recent import Recent
@@ -66,23 +66,19 @@ class Sweep:
         self._types = types
         self._zoneless = stamps
         self._journal = sql.Identifier(schema, "journal")
-        self._handed: dict[int, Marks] = {}
-        self._count = 0
+        self._handed = TimedMarks()
         self._look = Recent()
         self._silent_look = Recent()
 
     def forget(self) -> None:
         """Hand everything on again at the next sweep."""
         self._handed.clear()
-        self._count = 0
         self._look.forget()
         self._silent_look.forget()
 
     def forget_before(self, since: datetime) -> None:
         """No later sweep reaches back before this moment."""
-        edge = _second(since)
-        for second in [one for one in self._handed if one < edge]:
-            self._count -= len(self._handed.pop(second))
+        self._handed.forget_before(_second(since))
 
     def pages(
         self,
@@ -168,16 +164,10 @@ class Sweep:
             bound = sql.SQL("({}) > ({})").format(keyset, sql.SQL(", ").join(values))
 
     def _first_time(self, row: tuple[Any, ...], second: int) -> bool:
-        known = self._handed.get(second)
-        if known is None:
-            known = self._handed[second] = Marks()
         mark = hash(row)  # 64 bits, of a kind that nobody can foresee: no two rows will share one
-        if self._count >= MEMORY:
-            return mark not in known
-        if known.add(mark):
-            self._count += 1
-            return True
-        return False
+        if len(self._handed) >= MEMORY:
+            return not self._handed.knows(mark, second)
+        return self._handed.add(mark, second)
 
     def _read_journal(
         self, connection: Connection, since: datetime, *, silent: bool
@@ -224,9 +214,11 @@ class Sweep:
             return None
         kinds = self._types[watch]
         try:
-            decoded = decode_keys(json.loads(keys or ""))
-            return Change(watch, "keys", tuple(canonical_keys(decoded, kinds)))
-        except ValueError:
+            listed = json.loads(keys or "")
+            if not isinstance(listed, list):
+                return None
+            return Change(watch, "keys", tuple(canonical_keys(decode_keys(listed), kinds)))
+        except (ValueError, RecursionError):
             return None
 
 
