@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Final
 from psycopg import sql
 
 from listener import identity, observations, triggers
-from listener.changes import Watch
+from listener.changes import PayloadError, Watch, canonical_key
 from listener.control import Control, ControlDocument
 from listener.identity import Facts
 from listener.indexes import Existing, IndexError_, Indexes
@@ -29,6 +30,8 @@ ALLOWED: Final = "verify --repair --allow-deletes"
 ALTERED: Final = "altered"
 """Instead of the fingerprint's hash: no fingerprint is equal to it."""
 NAMED: Final = 3
+_INDEX_NAME: Final = re.compile(r"[a-z0-9-]+")
+"""What follows the alias in the name of an index of ours."""
 
 
 class ForeignState(Exception):
@@ -54,7 +57,7 @@ class Plan:
 
     A load into a new index (`resume` is one that was begun before), or, where the index is good
     but may have missed changes, a comparison; `unguarded`: that may delete any number; `blind`:
-    changes that were not recorded may be committed later.
+    changes that were not recorded may be committed later, which a load may miss as well.
     """
 
     kind: Kind
@@ -125,9 +128,14 @@ class History:
         """By index UUID, what its mapping was when it was first looked at."""
         self._fingerprint: Mapping[str, str] = {}
         """What the triggers and tables were at the last look that found them unaltered."""
+        self._pruned: datetime | None = None
+        """Below it the journal was pruned."""
 
     def begin(self, connection: Connection) -> Findings:
         """Look at both servers. The first call decides where the watermark starts.
+
+        What is to be compared is part of the same state as the new identity, which would not tell
+        it any more: whatever fails from here on, the next session finds it there.
 
         Raises ForeignState at the first call where what was saved is of another database.
         """
@@ -135,20 +143,32 @@ class History:
         for kind in self._kinds:
             self._indexes.protect(kind.index)
         facts = identity.read(connection, self._watches, self._schema)
+        control = self._control.read()
+        if control.damage is not None:
+            self._observe(observations.ControlDamaged(control.damage))
         if self._begun:
             saved: State | None = self._keeper.state
         else:
-            saved = self._starting_point(self._control.read(), facts)
+            saved = self._starting_point(control, facts)
+        if saved is not None:
+            saved = self._of_these_kinds(saved)
         known = saved.identity if saved else None
-        reasons = self._reasons(connection, saved, facts) if saved else []
+        self._pruned = self._pruned_below(connection)
+        reasons = self._reasons(saved, facts) if saved else []
         fresh = saved is None or bool(reasons)
+        before: Mapping[str, bool] = {} if saved is None else saved.reconcile
+        due = dict(before)
+        if reasons or self._repair is not None:
+            due = {one.index: before.get(one.index, False) for one in self._kinds}
+        if self._repair:
+            due = dict.fromkeys(due, True)
         self._keeper.begin(
             State(
                 last_processed=None if fresh or saved is None else saved.last_processed,
                 identity=self._identity(facts, known),
                 loads=() if fresh or saved is None else saved.loads,
                 loaded={} if fresh or saved is None else saved.loaded,
-                reconcile={} if saved is None else saved.reconcile,
+                reconcile=due,
             )
         )
         self._nonce = facts.nonce
@@ -159,7 +179,7 @@ class History:
         current: list[Current | None] = []
         plans: list[Plan] = []
         for kind in self._kinds:
-            found, plan = self._look(kind, known, reasons)
+            found, plan = self._look(kind, known, reasons, facts, interrupted=kind.index in before)
             current.append(found)
             if plan is not None:
                 plans.append(plan)
@@ -252,12 +272,41 @@ class History:
             self._observe(observations.StateFromControl(remote.last_processed, why))
         return chosen
 
-    def _reasons(self, connection: Connection, saved: State, facts: Facts) -> list[str]:
-        reasons = identity.differences(saved.identity, facts, saved.last_processed, self._overlap)
+    def _of_these_kinds(self, saved: State) -> State:
+        """What was saved, without what it says of documents that the last session did not have, or
+        that this one does not have.
+
+        The watermark moves on while a document is not in the configuration, or is one of another
+        query, for whose changes alone it speaks then. What its index has missed nobody knows: when
+        it returns it is loaded. So it must be forgotten as soon as a session begins without it, and
+        by whoever finds it where that session was of a release that did not forget.
+        """
+        fed = saved.identity.config_hash.split("-")
+        mine = {kind.index for kind in self._kinds}
+        same = {kind.index for kind in self._kinds if kind.hash in fed}
+        indexes = {name: uuid for name, uuid in saved.identity.indexes.items() if name in same}
+        return saved.model_copy(
+            update={
+                "identity": saved.identity.model_copy(update={"indexes": indexes}),
+                "loads": tuple(load for load in saved.loads if load.index in same),
+                "loaded": {name: at for name, at in saved.loaded.items() if name in same},
+                "reconcile": {name: one for name, one in saved.reconcile.items() if name in mine},
+            }
+        )
+
+    def _pruned_below(self, connection: Connection) -> datetime | None:
         row = connection.execute(
-            sql.SQL("SELECT pruned_below FROM {}").format(sql.Identifier(self._schema, "meta"))
+            # an infinite one is no moment of Python's
+            sql.SQL(
+                "SELECT LEAST(GREATEST(pruned_below, '0002-01-01 UTC'), '9998-01-01 UTC') FROM {}"
+            ).format(sql.Identifier(self._schema, "meta"))
         ).fetchone()
         pruned: datetime | None = row[0] if row else None
+        return pruned
+
+    def _reasons(self, saved: State, facts: Facts) -> list[str]:
+        reasons = identity.differences(saved.identity, facts, saved.last_processed, self._overlap)
+        pruned = self._pruned
         if (
             pruned is not None
             and saved.last_processed is not None
@@ -301,9 +350,18 @@ class History:
         )
 
     def _look(
-        self, kind: Kind, known: Identity | None, reasons: Sequence[str]
+        self,
+        kind: Kind,
+        known: Identity | None,
+        reasons: Sequence[str],
+        facts: Facts,
+        *,
+        interrupted: bool,
     ) -> tuple[Current | None, Plan | None]:
-        """The index behind the alias, and whether its documents must be loaded anew."""
+        """The index behind the alias, and whether its documents must be loaded anew.
+
+        `interrupted`: a comparison of them was due before.
+        """
         behind: Existing | None = None
         concrete = ""
         try:
@@ -313,7 +371,8 @@ class History:
         current: Current | None = None
         if behind is not None and behind.pipeline == self._pipeline:
             current = Current(behind.name, lenient=behind.hash != kind.hash)
-        unfinished = None if reasons else self._unfinished(kind)
+        unfinished = None if reasons else self._unfinished(kind, facts)
+        blind = bool(reasons) or interrupted
         if (
             unfinished is not None
             and unfinished.done
@@ -328,12 +387,11 @@ class History:
         if reason is not None:
             if expected and (behind is None or behind.uuid != expected):
                 self._observe(observations.IndexVanished(kind.index, reason))
-            return current, Plan(kind, reason, unfinished)
-        due = self._keeper.reconcile.get(kind.index)
-        unguarded = bool(due or self._repair)
+            return current, Plan(kind, reason, unfinished, blind=blind)
+        unguarded = self._keeper.reconcile.get(kind.index, False)
         if reasons:
             reason = "another history"
-        elif due is not None:
+        elif interrupted:
             reason = "it was interrupted"
         elif self._repair is not None:
             reason = "asked for"
@@ -341,7 +399,6 @@ class History:
             reason = "there is no proven watermark"
         else:
             return current, None
-        blind = bool(reasons) or due is not None
         return current, Plan(kind, reason, compare=True, unguarded=unguarded, blind=blind)
 
     def _why_load(
@@ -372,15 +429,29 @@ class History:
             return None
         return reason
 
-    def _unfinished(self, kind: Kind) -> Load | None:
+    def _unfinished(self, kind: Kind, facts: Facts) -> Load | None:
         """A load that was begun before, whose index is still there and still what it must be."""
         for load in self._keeper.loads:
             if load.index == kind.index:
-                found = self._indexes.get(load.physical)
-                if found and found.hash == kind.hash and found.pipeline == self._pipeline:
-                    return load
+                if self._may_go_on(kind, load, facts):
+                    found = self._indexes.get(load.physical)
+                    if found and found.hash == kind.hash and found.pipeline == self._pipeline:
+                        return load
                 self._keeper.drop_load(kind.index)
         return None
+
+    def _may_go_on(self, kind: Kind, load: Load, facts: Facts) -> bool:
+        """Whether what was written down of a load is what we write, and the sweeps that go with it
+        can reach back to its start."""
+        if not _INDEX_NAME.fullmatch(load.physical.removeprefix(f"{kind.index}-")):
+            return False
+        if self._pruned is not None and load.started_at < self._pruned:
+            return False
+        try:
+            after = None if load.after is None else canonical_key(load.after, kind.source.types)
+        except PayloadError:
+            return False
+        return after == load.after and load.started_at <= facts.now
 
 
 def prune(connection: Connection, schema: str, below: datetime) -> None:

@@ -90,8 +90,11 @@ def read_config(path: Path) -> IndexConfig:
 
 
 def owned(alias: str) -> re.Pattern[str]:
-    """The names of our write aliases of this alias; the group is the generation."""
-    return re.compile(re.escape(alias) + r"\.[wl](\d+)\Z")
+    """The names of our write aliases of this alias; the group is the generation.
+
+    Numbers from bulk.GENERATIONS on are nobody's generation: versions have no room for them.
+    """
+    return re.compile(re.escape(alias) + r"\.[wl]([1-9][0-9]{0,5}|[1-3][0-9]{6})\Z")
 
 
 def content_hash(config: IndexConfig, *texts: str) -> str:
@@ -375,7 +378,9 @@ def _template(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _existing(name: str, body: Mapping[str, Any]) -> Existing:
-    own = body.get("mappings", {}).get("_meta", {}).get("listener", {})
+    meta = body.get("mappings", {}).get("_meta")
+    own = meta.get("listener") if isinstance(meta, Mapping) else None
+    own = own if isinstance(own, Mapping) else {}  # anybody may write there
     uuid = body["settings"]["index"]["uuid"]
     # a block is lifted again, by the server itself where a disk was full: it holds, no more
     settings = {
@@ -385,7 +390,14 @@ def _existing(name: str, body: Mapping[str, Any]) -> Existing:
     }
     whole = json.dumps([body.get("mappings", {}), settings], sort_keys=True)
     mapping = hashlib.sha256(whole.encode()).hexdigest()[:16]
-    return Existing(name, uuid, own.get("hash"), own.get("pipeline"), mapping)
+    digest, pipeline = own.get("hash"), own.get("pipeline")
+    return Existing(
+        name,
+        uuid,
+        digest if isinstance(digest, str) else None,
+        pipeline if isinstance(pipeline, str) else None,
+        mapping,
+    )
 
 
 def _fields(mappings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
