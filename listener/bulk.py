@@ -103,6 +103,10 @@ _LIFTS: Final = {
 is a person's decision."""
 
 
+GENERATIONS: Final = 4_000_000
+"""No generation reaches this number: each session takes one, and a version has 63 bits."""
+
+
 def versioned(generation: int, counter: int) -> int:
     """External version: the fencing token first, then our own counter."""
     return (generation << 40) + counter

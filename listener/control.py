@@ -1,49 +1,48 @@
 """The control document: one a pipeline, in an index of its own; it holds the fencing token.
 
 The *generation* only ever rises, by compare-and-set. Who raised it last owns the write aliases.
+
+Other programs and other releases may write there, too. What the document holds is read with
+tolerance: damage is as good as loss, is told, and is written over. What keeps us from reading or
+writing the index at all raises elastic.Unusable, with what mends it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import elasticsearch
 
-from listener.elastic import Client, Unreadable
+from listener import state
+from listener.bulk import GENERATIONS
+from listener.elastic import Client, Unreadable, Unusable, describe, is_passing
 from listener.state import State
 
 _PATIENCE: Final = "5s"
 """How long the server looks for a copy to write to: its refusal is an answer, a timeout of ours is
 none."""
+_MADE_ANEW: Final = (
+    "listener makes it anew when it is gone, and takes all from state.yaml: DELETE /{index}"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """The document as it was read, with what a compare-and-set needs."""
+    """The document as it was read, with what a compare-and-set needs.
+
+    `generation` 0: there is none, or none that is one. `state` None: there is none yet, or it
+    cannot be read. `damage` says what could not be read, None: nothing.
+    """
 
     generation: int
     content: Mapping[str, Any]
     seq_no: int | None
     primary_term: int | None
-
-    @property
-    def state(self) -> State | None:
-        """The state that was saved beside the generation; None where there is none yet.
-
-        Raises ValueError (pydantic's) where it is damaged.
-        """
-        fields = {key: value for key, value in self.content.items() if key != "generation"}
-        if not fields:
-            return None
-        fields["last_processed"] = _moment(fields.get("last_processed"))
-        loads = fields.get("loads") or []
-        fields["loads"] = [{**one, "started_at": _moment(one.get("started_at"))} for one in loads]
-        loaded = fields.get("loaded") or {}
-        fields["loaded"] = {index: _moment(text) for index, text in loaded.items()}
-        return State.model_validate(fields)
+    state: State | None = None
+    damage: str | None = None
 
 
 class ControlDocument:
@@ -65,30 +64,42 @@ class ControlDocument:
         return self.newest is not None and (seen.seq_no is None or seen.seq_no < self.newest)
 
     def prepare(self) -> None:
-        """Make the index where it is missing."""
+        """Make the index where it is missing. Raises Unusable where its name is an alias."""
         try:
-            self._client.indices.create(
-                index=self._index,
-                settings={"number_of_shards": 1, "auto_expand_replicas": "0-1"},
-                mappings={"dynamic": False},
-            )
+            with self._mendable():
+                self._client.indices.create(
+                    index=self._index,
+                    settings={"number_of_shards": 1, "auto_expand_replicas": "0-1"},
+                    mappings={"dynamic": False},
+                )
         except elasticsearch.BadRequestError as error:
             if error.error != "resource_already_exists_exception":
                 raise
 
     def read(self) -> Control:
-        """The document; generation 0 where there is none yet. A damaged one raises ValueError."""
+        """The document; generation 0 where there is none yet, or none that can be used."""
         try:
-            answer = self._client.get(index=self._index, id=self._pipeline).body
+            with self._mendable():
+                answer = self._client.get(index=self._index, id=self._pipeline).body
         except elasticsearch.NotFoundError:
             return Control(0, {}, None, None)
-        content = answer["_source"]
+        content = answer.get("_source")
+        if not isinstance(content, Mapping):
+            raise Unusable(self._told("it keeps no _source, so that nothing can be read there"))
         generation = content.get("generation")
-        if not isinstance(generation, int) or generation < 1:
-            raise ValueError(
-                f"the control document {self._index}/{self._pipeline} has no valid generation"
-            )
-        return Control(generation, content, answer["_seq_no"], answer["_primary_term"])
+        damage: str | None = None
+        if type(generation) is not int or not 0 < generation < GENERATIONS:
+            generation, damage = 0, "it has no valid generation"
+        found: State | None = None
+        fields = {key: value for key, value in content.items() if key != "generation"}
+        if fields:
+            try:
+                found = state.from_json(fields)
+            except ValueError as error:
+                damage = str(error)
+        return Control(
+            generation, content, answer["_seq_no"], answer["_primary_term"], found, damage
+        )
 
     def raise_generation(self, above: int = 0) -> Control:
         """Take the next generation, above every one before. Returns the document as written.
@@ -100,13 +111,24 @@ class ControlDocument:
         if self._went_back(seen):
             raise Unreadable("the control document went back, or is gone")
         generation = max(seen.generation, above) + 1
-        content = {**seen.content, "generation": generation}
-        return self._write(seen, content, generation)
+        if generation >= GENERATIONS:
+            raise Unusable(
+                f"no generation is left above {generation - 1}: remove the write aliases and the "
+                "documents that bear it; no daemon has written them"
+            )
+        # of a damaged one nothing is kept; where it could be read it stands in our state, too
+        kept = seen.content if seen.damage is None else {}
+        written = self._write(seen, {**kept, "generation": generation}, generation)
+        now = self.read()
+        if now.seq_no == written.seq_no and now.generation != generation:
+            raise Unusable(self._told("what is written there is not what can be read afterwards"))
+        return written
 
     def succeed(self, generation: int) -> Control | None:
         """Take the generation after this one, if it is in force. None: it is not."""
         seen = self.read()
-        if seen.generation != generation or self._went_back(seen):
+        passed = generation + 1 >= GENERATIONS
+        if seen.generation != generation or passed or self._went_back(seen):
             return None
         content = {**seen.content, "generation": generation + 1}
         try:
@@ -130,25 +152,52 @@ class ControlDocument:
         return True
 
     def _write(self, seen: Control, content: Mapping[str, Any], generation: int) -> Control:
-        if seen.seq_no is None:
-            answer = self._client.create(
-                index=self._index,
-                id=self._pipeline,
-                document=dict(content),
-                timeout=_PATIENCE,
-            ).body
-        else:
-            answer = self._client.index(
-                index=self._index,
-                id=self._pipeline,
-                document=dict(content),
-                if_seq_no=seen.seq_no,
-                if_primary_term=seen.primary_term,
-                timeout=_PATIENCE,
-            ).body
+        with self._mendable():
+            if seen.seq_no is None:
+                answer = self._client.create(
+                    index=self._index,
+                    id=self._pipeline,
+                    document=dict(content),
+                    timeout=_PATIENCE,
+                ).body
+            else:
+                answer = self._client.index(
+                    index=self._index,
+                    id=self._pipeline,
+                    document=dict(content),
+                    if_seq_no=seen.seq_no,
+                    if_primary_term=seen.primary_term,
+                    timeout=_PATIENCE,
+                ).body
+        if answer.get("result") not in ("created", "updated"):  # a pipeline may drop it
+            raise Unusable(self._told("the server did not keep what was written there"))
         self.newest = answer["_seq_no"]
         return Control(generation, content, answer["_seq_no"], answer["_primary_term"])
 
+    @contextlib.contextmanager
+    def _mendable(self) -> Iterator[None]:
+        """What refuses this index alone, and no other request of ours, is told with what mends it.
 
-def _moment(text: Any) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(str(text))
+        Conflicts, and what is missing, pass through: they are answers.
+        """
+        try:
+            yield
+        except (elasticsearch.ConflictError, elasticsearch.NotFoundError):
+            raise
+        except elasticsearch.ApiError as error:
+            answer = describe(error)
+            exists = error.error == "resource_already_exists_exception"
+            if exists or is_passing(error) or error.status_code == 401:
+                raise
+            if "exists as alias" in answer or "more than one ind" in answer:
+                raise Unusable(
+                    f"the control index {self._index}: {answer}. Its name must be free: remove "
+                    f"the alias, or give elasticsearch.control_index another name"
+                ) from error
+            if error.status_code != 400 or "Mend: " in answer:  # it says itself what lifts it
+                raise Unusable(f"the control index {self._index}: {answer}") from error
+            raise Unusable(self._told(answer)) from error
+
+    def _told(self, what: str) -> str:
+        made = _MADE_ANEW.format(index=self._index)
+        return f"the control index {self._index}: {what}. It is not as listener made it; {made}"

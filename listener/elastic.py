@@ -76,6 +76,11 @@ class Unreadable(elastic_transport.TransportError):
     """Elasticsearch answered for a part of what was asked that it cannot read it now."""
 
 
+class Unusable(elastic_transport.TransportError):
+    """What Elasticsearch holds, or how it is set up, is such that only a person can mend it. The
+    message says how."""
+
+
 AS_SENT: Final = "application/vnd.listener.as-sent"
 """Accept this, and the body of the answer comes as bytes, unless it is an error."""
 
@@ -229,6 +234,8 @@ def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed later: no answer, or no room."""
     if isinstance(error, elasticsearch.ApiError):
         return error.status_code in (429, 502, 503, 504)
+    if isinstance(error, Unusable):
+        return False
     if isinstance(error, elastic_transport.TlsError):
         return _UNTRUSTED.search(str(error.message)) is None
     return isinstance(error, elastic_transport.TransportError)
@@ -252,6 +259,8 @@ def describe(error: BaseException) -> str:
             reason = f"{inner.get('type')}: {str(inner.get('reason'))[:300]}"
             return f"{error.status_code} {with_mend(reason, str(inner.get('index', 'INDEX')))}"
         return f"{error.status_code} {str(body)[:300]}"
+    if isinstance(error, Unusable):
+        return str(error.message)
     if isinstance(error, elastic_transport.TransportError):
         text = f"{type(error).__name__}: {str(error.message)[:300]}"
         mend = next((mend for pattern, mend in _HINTS if pattern.search(text)), None)

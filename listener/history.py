@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Final
 from psycopg import sql
 
 from listener import identity, meaning, observations, triggers
-from listener.changes import Watch
+from listener.changes import PayloadError, Watch, canonical_key
 from listener.control import Control, ControlDocument
 from listener.identity import Facts
 from listener.indexes import Database, Existing, ForeignIndex, IndexError_, Indexes
@@ -30,6 +31,8 @@ ALLOWED: Final = "verify --repair --allow-deletes"
 ALTERED: Final = "altered"
 """Instead of the fingerprint's hash: no fingerprint is equal to it."""
 NAMED: Final = 3
+_INDEX_NAME: Final = re.compile(r"[a-z0-9-]+")
+"""What follows the alias in the name of an index of ours."""
 
 
 class ForeignState(Exception):
@@ -55,7 +58,7 @@ class Plan:
 
     A load into a new index (`resume` is one that was begun before), or, where the index is good
     but may have missed changes, a comparison; `unguarded`: that may delete any number; `blind`:
-    changes that were not recorded may be committed later.
+    changes that were not recorded may be committed later, which a load may miss as well.
     """
 
     kind: Kind
@@ -99,12 +102,14 @@ class Search:
 class _Session:
     """What a session that begins has found.
 
-    `known`: the identity that was saved. `reasons`: why the database's history is another one.
+    `facts`: what the database says. `known`: the identity that was saved. `reasons`: why the
+    database's history is another one.
     By alias: `back`, why its index is not as it was left; `because`, why its documents are compared
     (`back`, or what the query means); `owed`, comparisons that were due before, and whether they
     may delete any number.
     """
 
+    facts: Facts
     known: Identity | None
     reasons: Sequence[str]
     back: Mapping[str, str]
@@ -159,9 +164,14 @@ class History:
         self._settings: Mapping[str, str] = {}
         """Of our session: what changes the result of a query."""
         self._role: str | None = None
+        self._pruned: datetime | None = None
+        """Below it the journal was pruned."""
 
     def begin(self, connection: Connection) -> Findings:
         """Look at both servers. The first call decides where the watermark starts.
+
+        What is to be compared is part of the same state as the new identity, which would not tell
+        it any more: whatever fails from here on, the next session finds it there.
 
         Raises ForeignState at the first call where what was saved is of another database.
         """
@@ -170,29 +180,28 @@ class History:
         self._settings = meaning.settings_now(connection)
         meanings = self._meanings(connection)
         control = self._control.read()
+        if control.damage is not None:
+            self._observe(observations.ControlDamaged(control.damage))
         if self._begun:
             saved: State | None = self._keeper.state
             self._refuse_taken(control, facts)
         else:
             saved = self._starting_point(control, facts)
         self._claim(connection, facts, saved)
+        if saved is not None:
+            saved = self._of_these_kinds(saved)
         behind = {kind.index: self._behind(kind.index) for kind in self._kinds}
         search = self._look_at_search(
             saved, control, facts, {index: one for index, (one, _) in behind.items()}
         )
         saved = search.state
         known = saved.identity if saved else None
-        reasons = self._reasons(connection, saved, facts) if saved else []
+        self._pruned = self._pruned_below(connection)
+        reasons = self._reasons(saved, facts) if saved else []
         fresh = saved is None or bool(reasons)
         owed = dict(saved.reconcile) if saved else {}
         altered = self._redefined(known, meanings) if known else {}
-        because = {**altered, **search.back}
-        # where Elasticsearch went back, the database is the one that it was: what the index alone
-        # has was deleted there
-        due = {
-            index: owed.get(index, False) or (index in search.back and not reasons)
-            for index in because
-        }
+        session = _Session(facts, known, reasons, search.back, {**altered, **search.back}, owed)
         self._keeper.begin(
             State(
                 last_processed=None if fresh or saved is None else saved.last_processed,
@@ -206,8 +215,7 @@ class History:
                 loaded={}
                 if fresh or saved is None
                 else {name: at for name, at in saved.loaded.items() if name not in search.back},
-                # written down with the new meaning, at once: a crash must not forget either
-                reconcile={**owed, **due},
+                reconcile=self._due(session),
             )
         )
         self._nonce = facts.nonce
@@ -215,7 +223,6 @@ class History:
         self._fingerprint = facts.fingerprint
         for reason in reasons:
             self._observe(observations.HistoryChanged(reason))
-        session = _Session(known, tuple(reasons), search.back, because, owed)
         current: list[Current | None] = []
         plans: list[Plan] = []
         for kind in self._kinds:
@@ -496,12 +503,53 @@ class History:
             else:
                 yield load
 
-    def _reasons(self, connection: Connection, saved: State, facts: Facts) -> list[str]:
-        reasons = identity.differences(saved.identity, facts, saved.last_processed, self._overlap)
+    def _of_these_kinds(self, saved: State) -> State:
+        """What was saved, without what it says of documents that the last session did not have, or
+        that this one does not have.
+
+        The watermark moves on while a document is not in the configuration, or is one of another
+        query, for whose changes alone it speaks then. What its index has missed nobody knows: when
+        it returns it is loaded. So it must be forgotten as soon as a session begins without it, and
+        by whoever finds it where that session was of a release that did not forget.
+        """
+        fed = saved.identity.config_hash.split("-")
+        mine = {kind.index for kind in self._kinds}
+        same = {kind.index for kind in self._kinds if kind.hash in fed}
+        indexes = {name: uuid for name, uuid in saved.identity.indexes.items() if name in same}
+        return saved.model_copy(
+            update={
+                "identity": saved.identity.model_copy(update={"indexes": indexes}),
+                "loads": tuple(load for load in saved.loads if load.index in same),
+                "loaded": {name: at for name, at in saved.loaded.items() if name in same},
+                "reconcile": {name: one for name, one in saved.reconcile.items() if name in mine},
+            }
+        )
+
+    def _due(self, session: _Session) -> dict[str, bool]:
+        """By alias, the comparisons that are due, and whether they may delete any number."""
+        due = dict(session.owed)
+        if session.reasons or self._repair is not None:
+            due = {one.index: due.get(one.index, False) for one in self._kinds}
+        for index in session.because:
+            # where Elasticsearch went back the database is the one that it was: what the index
+            # alone has was deleted there
+            deleted = index in session.back and not session.reasons
+            due[index] = due.get(index, False) or deleted
+        return dict.fromkeys(due, True) if self._repair else due
+
+    def _pruned_below(self, connection: Connection) -> datetime | None:
         row = connection.execute(
-            sql.SQL("SELECT pruned_below FROM {}").format(sql.Identifier(self._schema, "meta"))
+            # an infinite one is no moment of Python's
+            sql.SQL(
+                "SELECT LEAST(GREATEST(pruned_below, '0002-01-01 UTC'), '9998-01-01 UTC') FROM {}"
+            ).format(sql.Identifier(self._schema, "meta"))
         ).fetchone()
         pruned: datetime | None = row[0] if row else None
+        return pruned
+
+    def _reasons(self, saved: State, facts: Facts) -> list[str]:
+        reasons = identity.differences(saved.identity, facts, saved.last_processed, self._overlap)
+        pruned = self._pruned
         if (
             pruned is not None
             and saved.last_processed is not None
@@ -577,8 +625,9 @@ class History:
         current: Current | None = None
         if behind is not None and behind.pipeline == self._pipeline:
             current = Current(behind.name, lenient=behind.hash != kind.hash)
-        unfinished = None if reasons else self._unfinished(kind)
+        unfinished = None if reasons else self._unfinished(kind, session.facts)
         expected = known.indexes.get(kind.index) if known else None
+        blind = bool(reasons) or kind.index in session.owed
         if (
             unfinished is not None
             and unfinished.done
@@ -592,15 +641,17 @@ class History:
                 return current, None
             self._keeper.want_reconcile(kind.index, unguarded=True)
             expected, unfinished = behind.uuid, None
-        reason = concrete or self._why_load(kind, behind, current, expected, unfinished, session)
+        reason = concrete or self._why_load(
+            kind, behind, current, session, expected=expected, unfinished=unfinished
+        )
         if reason is not None:
             if expected and (behind is None or behind.uuid != expected):
                 self._observe(observations.IndexVanished(kind.index, reason))
-            return current, Plan(kind, reason, unfinished)
+            return current, Plan(kind, reason, unfinished, blind=blind)
         if behind is not None:
             self._indexes.adopt(behind)
             self._keeper.index_is(kind.index, behind.uuid)
-        unguarded = bool(self._keeper.reconcile.get(kind.index) or self._repair)
+        unguarded = self._keeper.reconcile.get(kind.index, False)
         if reasons:
             reason = "another history"
         elif kind.index in session.because:
@@ -613,7 +664,6 @@ class History:
             reason = "there is no proven watermark"
         else:
             return current, None
-        blind = bool(reasons) or kind.index in session.owed
         return current, Plan(kind, reason, compare=True, unguarded=unguarded, blind=blind)
 
     def _why_load(
@@ -621,9 +671,10 @@ class History:
         kind: Kind,
         behind: Existing | None,
         current: Current | None,
+        session: _Session,
+        *,
         expected: str | None,
         unfinished: Load | None,
-        session: _Session,
     ) -> str | None:
         """Why a new index is needed; None: the one behind the alias is good."""
         if behind is None:
@@ -646,20 +697,34 @@ class History:
             return None
         return reason
 
-    def _unfinished(self, kind: Kind) -> Load | None:
+    def _unfinished(self, kind: Kind, facts: Facts) -> Load | None:
         """A load that was begun before, whose index is still there and still what it must be."""
         for load in self._keeper.loads:
             if load.index == kind.index:
-                found = self._indexes.get(load.physical)
-                if (
-                    found
-                    and found.hash == kind.hash
-                    and self._indexes.is_ours(found)
-                    and self._altered_index(found, self._keeper.identity) is None
-                ):
-                    return load
+                if self._may_go_on(kind, load, facts):
+                    found = self._indexes.get(load.physical)
+                    if (
+                        found
+                        and found.hash == kind.hash
+                        and self._indexes.is_ours(found)
+                        and self._altered_index(found, self._keeper.identity) is None
+                    ):
+                        return load
                 self._keeper.drop_load(kind.index)
         return None
+
+    def _may_go_on(self, kind: Kind, load: Load, facts: Facts) -> bool:
+        """Whether what was written down of a load is what we write, and the sweeps that go with it
+        can reach back to its start."""
+        if not _INDEX_NAME.fullmatch(load.physical.removeprefix(f"{kind.index}-")):
+            return False
+        if self._pruned is not None and load.started_at < self._pruned:
+            return False
+        try:
+            after = None if load.after is None else canonical_key(load.after, kind.source.types)
+        except PayloadError:
+            return False
+        return after == load.after and load.started_at <= facts.now
 
 
 def _control_back(control: Control, known: Identity | None, facts: Facts) -> str | None:

@@ -138,8 +138,11 @@ def flat_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def owned(alias: str) -> re.Pattern[str]:
-    """The names of our write aliases of this alias; the group is the generation."""
-    return re.compile(re.escape(alias) + r"\.[wl](\d+)\Z")
+    """The names of our write aliases of this alias; the group is the generation.
+
+    Numbers from bulk.GENERATIONS on are nobody's generation: versions have no room for them.
+    """
+    return re.compile(re.escape(alias) + r"\.[wl]([1-9][0-9]{0,5}|[1-3][0-9]{6})\Z")
 
 
 def content_hash(config: IndexConfig, *texts: str) -> str:
@@ -589,8 +592,10 @@ def _template(body: dict[str, Any]) -> dict[str, Any]:
 
 def _existing(name: str, body: Mapping[str, Any]) -> Existing:
     mappings = body.get("mappings", {})
-    meta = mappings.get("_meta", {})
-    own = meta.get("listener", {})
+    meta = mappings.get("_meta")
+    meta = meta if isinstance(meta, Mapping) else {}  # anybody may write there
+    own = meta.get("listener")
+    own = own if isinstance(own, Mapping) else {}
     settings = dict(flatten(body["settings"]["index"]))
     # a block is lifted again, by the server itself where a disk was full: it holds, no more
     deciding = {
@@ -601,11 +606,12 @@ def _existing(name: str, body: Mapping[str, Any]) -> Existing:
     # whose it is may be written into it later
     theirs = {**mappings, "_meta": {key: one for key, one in meta.items() if key != "listener"}}
     whole = json.dumps([theirs, deciding], sort_keys=True)
+    digest, pipeline = own.get("hash"), own.get("pipeline")
     return Existing(
         name,
         settings["uuid"],
-        own.get("hash"),
-        own.get("pipeline"),
+        digest if isinstance(digest, str) else None,
+        pipeline if isinstance(pipeline, str) else None,
         hashlib.sha256(whole.encode()).hexdigest()[:16],
         _database(own.get("database")),
         next((one for one in faults(settings, mappings) if not one.block), None),

@@ -27,7 +27,7 @@ _REMIND_EVERY: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Failing:
-    """Why state.yaml cannot be written, since when, and when to say so again."""
+    """Why one of the two cannot be written, since when, and when to say so again."""
 
     reason: str
     since: float
@@ -60,6 +60,7 @@ class Keeper:
         self._file_due = self._control_due = 0.0
         self._changed = False
         self._failing: _Failing | None = None
+        self._control_failing: _Failing | None = None
 
     @property
     def last_processed(self) -> datetime | None:
@@ -260,15 +261,15 @@ class Keeper:
 
     @property
     def trouble(self) -> str | None:
-        """Why state.yaml cannot be written, where it cannot."""
-        return self._failing.reason if self._failing is not None else None
+        """Why state.yaml or the control document cannot be written, where it cannot."""
+        failing = self._failing or self._control_failing
+        return failing.reason if failing is not None else None
 
     def _fails(self, reason: str, clock: float) -> None:
         """Tell it at first, for another reason, and each minute."""
         before = self._failing
-        if before is None or before.reason != reason or clock > before.remind:
-            since = clock if before is None else before.since
-            self._failing = _Failing(reason, since, clock + _REMIND_EVERY)
+        self._failing = _failing(before, reason, clock)
+        if self._failing is not before:
             self._observe(observations.StateNotSaved(reason))
 
     def control_soon(self) -> None:
@@ -286,11 +287,29 @@ class Keeper:
             self._control_due = clock + _CONTROL_EVERY
         try:
             ours = self._control.save(self._generation(), content)
-        except elastic.Error:
-            return True  # the pipeline's own requests tell of an outage
+        except elastic.Error as error:
+            if not elastic.is_passing(error):  # else the pipeline's own requests tell of it
+                self._control_fails(elastic.describe(error), clock)
+            return True
         with self._lock:
+            self._control_failing = None
             if ours:
                 self.identify(control=self._control.newest)
             else:
                 self._control_due = 0.0  # whoever asks next is told, too
         return ours
+
+    def _control_fails(self, reason: str, clock: float) -> None:
+        with self._lock:
+            before = self._control_failing
+            self._control_failing = _failing(before, reason, clock)
+        if self._control_failing is not before:
+            self._observe(observations.ControlNotSaved(reason))
+
+
+def _failing(before: _Failing | None, reason: str, clock: float) -> _Failing:
+    """The same one, or a new one where it is to be told."""
+    if before is not None and before.reason == reason and clock <= before.remind:
+        return before
+    since = clock if before is None else before.since
+    return _Failing(reason, since, clock + _REMIND_EVERY)

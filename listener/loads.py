@@ -36,6 +36,7 @@ from listener.watermark import Draw
 
 NAME_HOLDER_AFTER: Final = 2.0
 """Seconds of waiting for a proof after which the holder is named."""
+_ENDED: Final = "once more when the transactions have ended that were open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,10 @@ class Loads:
         self._later: dict[int, Wanted] = {}
         self._open: dict[int, Draw] = {}
         """Comparisons that wait until the transactions have ended that were open at this draw."""
+        self._blind: set[int] = set()
+        """Documents whose load is for changes that were not recorded, too."""
+        self._owed: set[int] = set()
+        """Those of them whose load began while such changes might yet be committed."""
         self._over = True
         self._cancel = threading.Event()
         self._thread: threading.Thread | None = None
@@ -155,6 +160,8 @@ class Loads:
         self._comparing.clear()
         self._later.clear()
         self._open.clear()
+        self._blind.clear()
+        self._owed.clear()
         self.guarded.clear()
         self._floor = None
         self._covered = {
@@ -183,6 +190,8 @@ class Loads:
                 self._begin_comparing(plan.kind, now, wanted, blind=plan.blind)
             else:
                 self._keeper.freeze(index)
+                if plan.blind:
+                    self._blind.add(number)
                 self._running[number] = self._loader.begin(plan.kind, plan.reason, plan.resume, now)
         if plans and thread:
             self._over = False
@@ -215,7 +224,7 @@ class Loads:
             unguarded = (one is not None and one.unguarded) or (
                 comparing is not None and comparing.unguarded
             )
-            blind = comparing is not None and comparing.blind
+            blind = (comparing is not None and comparing.blind) or kind.number in self._blind
             plans.append(
                 Plan(kind, reason, resume, compare=compare, unguarded=unguarded, blind=blind)
             )
@@ -310,10 +319,18 @@ class Loads:
             proven = self._wait_proof(connection, drawn, cancel)
             load = load.model_copy(update={"started_at": drawn.at})
             self._running[kind.number] = load
+            if not proven and kind.number in self._blind:
+                self._owed.add(kind.number)
+                self._open[kind.number] = drawn
         load = self._pages(connection, kind, load, proven=proven, cancelled=cancel.is_set)
         if self._fence.current[kind.number] is not None and not self._catch_up(cancel.is_set):
             raise Stopped("the load was stopped")
         self._finish(kind, load, cancel.is_set)
+        if kind.number in self._open:
+            with self._lock:
+                self._begin_comparing(
+                    kind, load.started_at, Wanted(_ENDED, unguarded=False), blind=False
+                )
 
     def _mend(self, connection: Connection, kind: Kind, cancel: threading.Event) -> None:
         before = self._open.get(kind.number)
@@ -329,8 +346,7 @@ class Loads:
             # nobody will tell
             self._open[kind.number] = drawn
             with self._lock:
-                reason = "once more when the transactions have ended that were open"
-                self._ask_again(kind.number, Wanted(reason, unguarded=False))
+                self._ask_again(kind.number, Wanted(_ENDED, unguarded=False))
         self._reconcile(connection, kind, drawn.at, proven=proven, cancelled=cancel.is_set)
 
     def _wait_proof(self, connection: Connection, drawn: Draw, cancel: threading.Event) -> bool:
@@ -382,10 +398,14 @@ class Loads:
 
     def _finish(self, kind: Kind, load: Load, cancelled: Callable[[], bool]) -> None:
         proven = kind.number in self._covered
+        if kind.number in self._owed:
+            self._keeper.want_reconcile(kind.index, unguarded=False, outlives_load=True)
         self._loader.swap(kind, load, proven=proven, cancelled=cancelled)
         self._keeper.save_control(now=True)  # a standby must not load it once more
         self._floor = min(self._floor or load.started_at, load.started_at)
         del self._running[kind.number]
+        self._blind.discard(kind.number)
+        self._owed.discard(kind.number)
         self._refresh_soon()
 
     def _reconcile(
@@ -461,6 +481,8 @@ class Loads:
             if not proven:
                 drawn = watermark.draw(connection)
                 proven = watermark.passed(connection, drawn)
+                if not proven and number in self._blind:
+                    self._owed.add(number)
                 load = load.model_copy(update={"started_at": drawn.at})  # noqa: PLW2901
                 self._running[number] = load
             all_proven = all_proven and proven

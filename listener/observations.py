@@ -560,6 +560,25 @@ class StateFromControl(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class ControlDamaged(Observation):
+    """The control document cannot be read: as good as lost, it is written anew."""
+
+    reason: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "the control document cannot be used, and is written anew: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlNotSaved(Observation):
+    """The control document could not be written; a daemon that starts without our state.yaml
+    begins from what it was before."""
+
+    reason: str
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = "control document not saved: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class MakingIndex(Observation):
     """An index on a stamp column is made or removed; on a large table that takes its time."""
 

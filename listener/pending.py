@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from listener.changes import Key
 
@@ -127,6 +127,10 @@ class Ids:
         self.noted = 0
 
 
+_TIDY: Final = 1000
+"""Epochs from which on those that are done are looked for."""
+
+
 class Pending:
     """All that waits to be read. `limit` bounds what notifications may add."""
 
@@ -134,8 +138,9 @@ class Pending:
         self.ids = [Ids() for _ in range(documents)]
         self.mapped: dict[tuple[int, str], dict[Key, Job]] = {}
         self._limit = limit
-        self._epochs: deque[Job] = deque([Job(epoch=True)])
-        self._first_epoch = 0
+        self._epochs: deque[tuple[int, Job]] = deque([(0, Job(epoch=True))])
+        """What was added between two marks, by number, the oldest first."""
+        self._tidy_at = _TIDY
         self.overflows = 0
 
     def __len__(self) -> int:
@@ -143,7 +148,7 @@ class Pending:
 
     def add(self, watch: str, keys: Iterable[Key], routes: Iterable[Route]) -> bool:
         """Add changed keys. False where the limit was passed: all of it was dropped, sweep."""
-        epoch = self._epochs[-1]
+        epoch = self._epochs[-1][1]
         keys = tuple(keys)
         for route in routes:
             if route.mapped:
@@ -192,16 +197,26 @@ class Pending:
         return taken
 
     def mark(self) -> int:
-        """A number for all that has been added so far; ask `settled` about it."""
-        self._epochs.append(Job(epoch=True))
-        return self._first_epoch + len(self._epochs) - 2
+        """A number for all that has been added so far; ask `settled` about it.
+
+        A heartbeat marks, for days while Elasticsearch is away. So there is no new epoch where
+        nothing of the last one is open, and those that are done go: what is left has something
+        open each, of which there is no more than the limit and what is under way.
+        """
+        number, last = self._epochs[-1]
+        if last.open == 0:
+            return number - 1
+        if len(self._epochs) >= self._tidy_at:
+            self._epochs = deque(one for one in self._epochs if one[1].open)
+            self._tidy_at = max(_TIDY, 2 * len(self._epochs))
+        self._epochs.append((number + 1, Job(epoch=True)))
+        return number
 
     def settled(self, mark: int) -> bool:
         """Whether all that was added before `mark()` gave this number is in Elasticsearch.
 
         Parked counts; so does what an overflow dropped: compare `overflows` before and after.
         """
-        while len(self._epochs) > 1 and self._epochs[0].open == 0:
+        while len(self._epochs) > 1 and self._epochs[0][1].open == 0:
             self._epochs.popleft()
-            self._first_epoch += 1
-        return self._first_epoch > mark
+        return self._epochs[0][0] > mark

@@ -26,6 +26,8 @@ from listener.printable import shown
 DELETES: Final = 1000
 DELETES_SHARE: Final = 0.05
 EXAMPLES: Final = 5
+KEPT: Final = 10_000
+"""Orphans that are held until it is known how many there are; of more the index is read again."""
 _OPEN_JOBS: Final = 4
 _PROGRESS_EVERY: Final = 5.0
 
@@ -138,10 +140,9 @@ class Reconciler:
             progress.add(page)
             report.documents += page.looked_at
             for suspect in page.suspects:
-                report.add(suspect)
-                if suspect.kind == "orphaned":
-                    orphans.append(suspect.key)
-                else:  # parked ones too: what was wrong with them may be mended elsewhere
+                if suspect.kind != "orphaned":  # those the index's own pages bring, once
+                    report.add(suspect)
+                    # parked ones too: what was wrong with them may be mended elsewhere
                     work.add(suspect.key)
             work.flush()
         # of what is parked, neither side may have it any more
@@ -151,7 +152,7 @@ class Reconciler:
             report.indexed += page.looked_at
             for suspect in page.suspects:
                 report.add(suspect)
-                if len(orphans) <= deletes_allowed(report.indexed) or unguarded:
+                if len(orphans) < KEPT or unguarded:
                     orphans.append(suspect.key)
             if unguarded:
                 work.take(orphans)
@@ -159,7 +160,11 @@ class Reconciler:
         allowed = deletes_allowed(report.indexed)
         report.guarded = not unguarded and report.counts["orphaned"] > allowed
         if not report.guarded:
+            taken = len(orphans)
             work.take(orphans)
+            work.finish()
+            if not unguarded and report.counts["orphaned"] > taken:
+                report.guarded = not self._more(connection, comparison, work, allowed - taken)
         work.finish()
         self._observe(
             observations.Reconciled(
@@ -174,6 +179,18 @@ class Reconciler:
         if report.guarded:
             self._observe(observations.DeletesGuarded(index, report.counts["orphaned"], allowed))
         return report
+
+    def _more(
+        self, connection: Connection, comparison: Comparison, work: _Work, allowed: int
+    ) -> bool:
+        """Delete the orphans that were only counted, a page at a time; False where there are more
+        than are allowed, by now."""
+        for page in comparison.index(connection):
+            allowed -= len(page.suspects)
+            if allowed < 0:
+                return False
+            work.take([suspect.key for suspect in page.suspects])
+        return True
 
 
 class _Work:

@@ -16,14 +16,25 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
+
+from listener.printable import shown
 
 VERSION: Final = 1
+_DAY: Final = timedelta(days=1)
 
 _PROCESS: Final = secrets.token_hex(4)
 """Not the process id: in a container that is 1 before and after every crash."""
@@ -45,9 +56,21 @@ class StateError(Exception):
     """The state file cannot be used or written. The message says what, where and the way out."""
 
 
-def _moment(value: Any) -> Any:
-    """Only what YAML itself reads as a timestamp: pydantic would take 17 for seconds of 1970."""
-    if value is None or isinstance(value, datetime):
+def _moment(value: Any, info: ValidationInfo) -> Any:
+    """Only what YAML itself reads as a timestamp, or such a text in JSON: pydantic would take 17
+    for seconds of 1970."""
+    if info.mode == "json" and isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            value = "no timestamp"
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        try:
+            _ = value.astimezone(UTC) - _DAY, value.astimezone(UTC) + _DAY
+        except OverflowError:
+            raise ValueError("no clock shows it, and it cannot be reckoned with") from None
         return value
     raise ValueError("it is no timestamp such as 2026-01-31T10:00:00.000000+00:00")
 
@@ -55,8 +78,17 @@ def _moment(value: Any) -> Any:
 Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 
 
+Lsn = Annotated[str, Field(pattern=r"\A[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}\z")]
+
+
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    """A field that is added later has a default, which means that nothing is known of it: files
+    of former releases lack it, and an older release that was at work leaves it out (`from_json`).
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
 
 
 class Mark(_Record):
@@ -90,7 +122,7 @@ class Identity(_Record):
     system_identifier: str
     timeline: int
     database_oid: int
-    wal_lsn: str
+    wal_lsn: Lsn
     nonce: str
     config_hash: str
     tables: Mapping[str, int]
@@ -137,13 +169,15 @@ class Heartbeat(_Record):
     """A sign of life. `at` is this machine's clock, in seconds since 1970.
 
     `state` is a word or two for people (serving, loading, waiting for PostgreSQL), `reason` why
-    it is not serving.
+    it is not serving. What a newer release adds to it is no matter here.
     """
+
+    model_config = ConfigDict(extra="ignore")
 
     at: float
     fetch_delay: float
     state: str
-    last_processed: AwareDatetime | None = None
+    last_processed: Moment | None = None
     reason: str | None = None
 
 
@@ -198,12 +232,52 @@ def _parse(text: str, path: Path) -> State:
     try:
         return State.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "timezone_aware":
-            reason = "the timestamp has no offset; +00:00 is UTC"
-        raise StateError(f"{path} is damaged: {place}: {reason}. {_WAY_OUT}") from None
+        raise StateError(f"{path} is damaged: {_wrong(error)}. {_WAY_OUT}") from None
+
+
+def from_json(fields: Mapping[str, Any]) -> State:
+    """The state as the control document has it, read with tolerance: what a newer release has
+    added is left out, and so is not written again. That release finds it missing and knows that
+    an older one was at work; kept, it would speak of a time when nobody looked after it.
+
+    Raises ValueError, with what is wrong in a few words.
+    """
+    version = fields.get("version")
+    if version != VERSION or isinstance(version, bool):
+        newer = isinstance(version, int) and version > VERSION
+        raise ValueError(
+            f"it has version {version} and this listener reads version {VERSION}"
+            if newer
+            else f"its version is not {VERSION}"
+        )
+    known = _known(State, fields)
+    known["identity"] = _known(Identity, known.get("identity"))
+    loads = known.get("loads")
+    if isinstance(loads, list):
+        known["loads"] = [_known(Load, one) for one in loads]
+    try:
+        return State.model_validate_json(json.dumps(known), strict=True)
+    except ValidationError as error:
+        raise ValueError(_wrong(error)) from None
+
+
+def _known(model: type[_Record], value: Any) -> Any:
+    """A record without the fields that this release does not have."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: inner for name, inner in value.items() if name in model.model_fields}
+
+
+def _wrong(error: ValidationError) -> str:
+    """The first thing that is wrong: its place, and what it should be."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = shown(".".join(str(part) for part in first["loc"])[:200])
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "timezone_aware":
+        reason = "the timestamp has no offset; +00:00 is UTC"
+    if first["type"] == "extra_forbidden":
+        reason += " (a newer listener has written it, or it is misspelt)"
+    return f"{place}: {reason}"
 
 
 # libyaml's emitter, where PyYAML has it: the file is written each second
@@ -274,7 +348,7 @@ def beat(
 def read_heartbeat(path: Path) -> Heartbeat | None:
     """The heartbeat beside the state file `path`; None where there is none that can be read."""
     try:
-        return Heartbeat.model_validate(json.loads(heartbeat_path(path).read_text("utf-8")))
+        return Heartbeat.model_validate_json(heartbeat_path(path).read_text("utf-8"))
     except (OSError, ValueError):
         return None
 

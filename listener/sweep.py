@@ -25,7 +25,7 @@ from psycopg import sql
 
 from listener import sqlfiles, watermark
 from listener.changes import Change, Key, KeyType, Watch, canonical_keys, decode_keys
-from listener.marks import Marks
+from listener.marks import TimedMarks
 from listener.parked import RETRIED, read_request
 from listener.postgres import LAST_MOMENT, Connection
 from listener.recent import Recent
@@ -74,8 +74,7 @@ class Sweep:
         self._types = types
         self._zoneless = stamps
         self._journal = sql.Identifier(schema, "journal")
-        self._handed: dict[int, Marks] = {}
-        self._count = 0
+        self._handed = TimedMarks()
         self._look = Recent()
         self._silent_look = Recent()
         self._oldest = 0
@@ -84,15 +83,12 @@ class Sweep:
     def forget(self) -> None:
         """Hand everything on again at the next sweep."""
         self._handed.clear()
-        self._count = 0
         self._look.forget()
         self._silent_look.forget()
 
     def forget_before(self, since: datetime) -> None:
         """No later sweep reaches back before this moment."""
-        edge = _second(since)
-        for second in [one for one in self._handed if one < edge]:
-            self._count -= len(self._handed.pop(second))
+        self._handed.forget_before(_second(since))
 
     def pages(
         self,
@@ -231,22 +227,13 @@ class Sweep:
         return sql.Literal(at.astimezone(UTC).replace(tzinfo=None) if zoneless else at)
 
     def _first_time(self, row: tuple[Any, ...], second: int) -> bool:
-        known = self._handed.get(second)
-        if known is None:
-            known = self._handed[second] = Marks()
         mark = hash(row)  # 64 bits, of a kind that nobody can foresee: no two rows will share one
-        if self._count >= MEMORY:
-            if mark in known:
-                return False
-            # the oldest ones are read no more while the watermark stands
-            first = min(self._handed)
-            if first >= second:
-                return True
-            self._count -= len(self._handed.pop(first))
-        if known.add(mark):
-            self._count += 1
+        if self._handed.knows(mark, second):
+            return False
+        # the oldest ones are read no more while the watermark stands
+        if len(self._handed) >= MEMORY and not self._handed.forget_oldest(second):
             return True
-        return False
+        return self._handed.add(mark, second)
 
     def _read_journal(
         self,
@@ -311,10 +298,10 @@ class Sweep:
             return None
         kinds = self._types[watch]
         try:
-            read = json.loads(keys or "")
-            if not isinstance(read, list):
+            listed = json.loads(keys or "")
+            if not isinstance(listed, list):
                 return None
-            return Change(watch, "keys", tuple(canonical_keys(decode_keys(read), kinds)))
+            return Change(watch, "keys", tuple(canonical_keys(decode_keys(listed), kinds)))
         except (ValueError, RecursionError):
             return None
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import pytest
 
-from listener import observations
-from listener.compare import Page, Suspect
+from listener import observations, reconcile
+from listener.changes import Key
+from listener.compare import Comparison, Page, Suspect
 from listener.observations import Observation
-from listener.reconcile import Progress, Report, deletes_allowed
+from listener.pending import Job
+from listener.pipeline import Pipeline
+from listener.postgres import Connection
+from listener.reconcile import Progress, Reconciler, Report, deletes_allowed
 
 
 def test_progress_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,3 +55,91 @@ def test_report_holds_a_few_ids_of_many() -> None:
         "  stale: 1000 (0, 1, 2, 3, 4, …)",
         "  parked: 1 (p)",
     ]
+
+
+class Both:
+    """A comparison of an index with orphans, and the pipeline that deletes them."""
+
+    over = False
+
+    def __init__(self, ids: list[int], *, later: int = 0) -> None:
+        """`later`: so many more orphans from the second look on."""
+        self.ids = ids
+        self.later = later
+        self.looks = 0
+        self.largest = 0
+
+    def database(self, _connection: object) -> Iterator[Page]:
+        """Of what is in the table the query returns nothing, and the index has it."""
+        for number in self.ids[:7]:
+            yield Page(1, (Suspect((str(number),), str(number), "orphaned"),))
+
+    def index(self, _connection: object) -> Iterator[Page]:
+        """Ten ids a page, of a snapshot."""
+        self.looks += 1
+        if self.looks == 2:
+            self.ids += range(100_000, 100_000 + self.later)
+        there = list(self.ids)
+        for start in range(0, len(there), 10):
+            part = there[start : start + 10]
+            yield Page(10, tuple(Suspect((str(one),), str(one), "orphaned") for one in part))
+
+    def submit_ids(self, _document: int, keys: Sequence[Key], *, load_only: bool) -> Job:
+        """They are gone at once."""
+        assert not load_only
+        self.largest = max(self.largest, len(keys))
+        gone = {key[0] for key in keys}
+        self.ids = [one for one in self.ids if str(one) not in gone]
+        job = Job()
+        job.seal()
+        return job
+
+    def parked_keys(self, _document: int) -> list[Key]:
+        """None is parked."""
+        return []
+
+    def wait(self, _job: Job, _seconds: float) -> bool:
+        """Done."""
+        return True
+
+    def run(self, *, unguarded: bool = False) -> Report:
+        """Reconcile."""
+        return Reconciler(cast(Pipeline, self), lambda _: None).run(
+            cast(Connection, None),
+            0,
+            cast(Comparison, self),
+            index="films",
+            total=0,
+            unguarded=unguarded,
+            cancelled=lambda: False,
+        )
+
+
+def test_orphans_are_counted_first_and_deleted_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is counted once, though both sides bring it; few are held; all of them go."""
+    monkeypatch.setattr(reconcile, "KEPT", 30)
+    both = Both(list(range(1000)))
+    report = both.run()
+    assert (report.counts["orphaned"], report.guarded) == (1000, False)
+    assert both.ids == []
+    assert both.largest <= 40
+
+
+def test_too_many_orphans_are_not_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None is deleted before it is known how many there are; with a person's word all are."""
+    monkeypatch.setattr(reconcile, "KEPT", 30)
+    both = Both(list(range(1001)))
+    report = both.run()
+    assert (report.counts["orphaned"], report.guarded, len(both.ids)) == (1001, True, 1001)
+    report = both.run(unguarded=True)
+    assert (report.guarded, both.ids) == (False, [])
+    assert both.largest <= 40
+
+
+def test_orphans_that_come_while_others_are_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard counts them, too."""
+    monkeypatch.setattr(reconcile, "KEPT", 30)
+    both = Both(list(range(900)), later=500)
+    report = both.run()
+    assert report.guarded
+    assert len(both.ids) >= 400

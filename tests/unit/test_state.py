@@ -147,6 +147,9 @@ def test_missing_is_a_first_start(path: Path) -> None:
         ("last_processed:", "last_procesed:", "last_processed: Field required"),
         ("last_processed:", "more: 1\nlast_processed:", "more: Extra inputs"),
         ("timeline: 1", "timeline: one", "identity.timeline: Input should be a valid integer"),
+        ("wal_lsn: 0/16B3748", "wal_lsn: far", "identity.wal_lsn: String should match"),
+        ("2026-11-24T08:00:00.123456+00:00", "0001-01-01T00:00:00+00:00", "no clock shows it"),
+        ("last_processed:", "more: 1\nlast_processed:", "a newer listener has written it"),
         ("version: 1", "version: 2", "has version 2 and this listener reads version 1"),
         ("version: 1", "version: 0", "its last line is not `version: 1`"),
         ("version: 1", "version: true", "its last line is not `version: 1`"),
@@ -430,3 +433,12 @@ def test_any_text_survives(
     )
     write(path, state)
     assert read(path) == state
+
+
+def test_heartbeat_of_a_newer_listener(path: Path) -> None:
+    """What it has added is no matter; what is no heartbeat is none."""
+    heartbeat_path(path).write_text('{"at": 5, "fetch_delay": 1, "state": "serving", "new": []}')
+    assert read_heartbeat(path) == Heartbeat(at=5, fetch_delay=1, state="serving")
+    for content in ("", "5", "[" * 100_000, '{"at": NaN, "fetch_delay": 1, "state": "x"}'):
+        heartbeat_path(path).write_text(content)
+        assert read_heartbeat(path) is None

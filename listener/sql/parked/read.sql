@@ -1,2 +1,7 @@
 -- All parked documents. The pipeline keeps them in memory; `max_parked` bounds how many there are.
-SELECT document, id, reason, first_at, last_at, count FROM {table} ORDER BY document, first_at, id
+-- Moments that a client cannot hold are the nearest that it can.
+SELECT document, id, reason,
+    LEAST(GREATEST(first_at, '0002-01-01 UTC'), '9998-01-01 UTC'),
+    LEAST(GREATEST(last_at, '0002-01-01 UTC'), '9998-01-01 UTC'),
+    count
+FROM {table} AS p ORDER BY document, p.first_at, id
