@@ -16,6 +16,7 @@ import pytest
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 from playground.system import wait_until
+from tests.faults.search_kit import not_before
 from tests.plugins.daemon import ListenerProcess
 from tests.process.scene import Scene, Template, open_scene
 
@@ -40,7 +41,7 @@ def scene(
 ) -> Iterator[Scene]:
     """A scene on that server. Audits are frequent, for a fault shows at one."""
     with open_scene(postgres_server, server, movies_template, tmp_path) as scene:
-        scene.set(audit_every=1)
+        scene.set(audit_every=1, overlap=0.1)
         yield scene
 
 
@@ -62,6 +63,13 @@ def edits(scene: Scene) -> None:
         "INSERT INTO content.film_work (id, title, type, created_at, updated_at) "
         "VALUES (md5('new')::uuid, 'New', 'movie', now(), now())"
     )
+
+
+def pass_over(scene: Scene, daemon: ListenerProcess) -> None:
+    """Wait until the watermark is well past the edits: no sweep from it would bring them."""
+    [(moment,)] = scene.sql("SELECT clock_timestamp() + interval '1 second'")
+    scene.wait_converged()
+    daemon.wait_for("watermark_moved", last_processed=not_before(moment))
 
 
 def snapshot(scene: Scene, indices: str) -> Callable[[bool], None]:
@@ -141,7 +149,7 @@ def test_a_snapshot_is_restored_while_the_daemon_is_stopped(
     restore = snapshot(scene, f"{scene.prefix}*" if everything else f"{scene.index}-*")
     scene.serve(converge=False)
     edits(scene)
-    scene.wait_converged()
+    pass_over(scene, scene.processes.started[-1])
     scene.processes.started[-1].stop()
     restore(deleted)
     daemon = scene.start()
@@ -158,7 +166,7 @@ def test_a_snapshot_is_restored_while_the_daemon_runs(scene: Scene, deleted: boo
     daemon = scene.serve()
     restore = snapshot(scene, f"{scene.index}-*")
     edits(scene)
-    scene.wait_converged()
+    pass_over(scene, daemon)
     restore(deleted)
     scene.sql("UPDATE content.film_work SET title = 'After' WHERE id = md5('film 9')::uuid")
     scene.wait_converged(60)
@@ -175,7 +183,7 @@ def test_the_data_folder_is_put_back(scene: Scene, server: SearchServer, runs: b
     kept = scene.folder / "kept"
     copy(server, kept)
     edits(scene)
-    scene.wait_converged()
+    pass_over(scene, daemon)
     if runs:
         put_back(server, kept)
         scene.wait_converged(90)
@@ -191,16 +199,16 @@ def test_the_data_folder_is_put_back(scene: Scene, server: SearchServer, runs: b
 
 
 def test_only_the_restart_tells(scene: Scene, server: SearchServer) -> None:
-    """A copy made after the last look, and put back before the next: history and number of
-    operations are what they were at that look. What came after it is read once more."""
+    """A copy in which all is that the last look saw, put back before the next one: history and
+    number of operations are what they were. What came after that look is read once more."""
     scene.set(audit_every=3600)
     scene.serve()
     kept = scene.folder / "kept"
     scene.processes.started[-1].stop()
-    daemon = scene.serve(converge=False)  # the last look
     copy(server, kept)
+    daemon = scene.serve(converge=False)  # the last look
     edits(scene)
-    scene.wait_converged()
+    pass_over(scene, daemon)
     daemon.kill()
     control = scene.control
     put_back(server, kept)
