@@ -150,7 +150,8 @@ def test_many_among_others(scene: Scene) -> None:
     mark = daemon.mark()
     scene.sql(
         "WITH numbered AS (SELECT id, row_number() OVER (ORDER BY id) AS n FROM content.film_work) "
-        "UPDATE content.film_work AS f SET rating = CASE WHEN n % 3 = 0 THEN 'NaN'::real ELSE 7 END "
+        "UPDATE content.film_work AS f "
+        "SET rating = CASE WHEN n % 3 = 0 THEN 'NaN'::real ELSE 7 END "
         "FROM numbered WHERE numbered.id = f.id"
     )
     for _ in range(100):
