@@ -70,3 +70,27 @@ def test_the_request_that_deletes_a_version_of_somebody_else(scene: Scene) -> No
     assert scene.admin("SELECT count(*) FROM listener.parked") == [(0,)]
     daemon.stop()
     scene.assert_converged()
+
+
+def test_a_static_table_s_rows_change(scene: Scene) -> None:
+    """Nothing tells of it, so the daemon goes on with what it has; `verify --repair` mends it."""
+    scene.admin(
+        "CREATE TABLE content.suffix (text text); INSERT INTO content.suffix VALUES ('!');"
+        "GRANT SELECT ON content.suffix TO PUBLIC"
+    )
+    [document] = scene.options["documents"]
+    (scene.folder / "suffixed.sql").write_text(
+        "SELECT f.id, json_build_object('title', f.title || s.text, 'type', f.type) AS document "
+        "FROM content.film_work AS f CROSS JOIN content.suffix AS s WHERE f.id = ANY(%(ids)s)"
+    )
+    document["query_file"] = str(scene.folder / "suffixed.sql")
+    document["static"] = ["content.suffix"]
+    scene.set(audit_every=0.3)
+    daemon = scene.serve(converge=False)
+    daemon.wait_for("loaded")
+    scene.admin("UPDATE content.suffix SET text = '?'")
+    scene.start("verify").expect_exit(1)
+    repair = scene.start("verify", "--repair")
+    repair.expect_exit(0)
+    scene.start("verify").expect_exit(0)
+    daemon.stop()

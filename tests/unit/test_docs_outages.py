@@ -45,6 +45,24 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "faults/test_postgres_refusals.py::test_a_right_is_revoked",
         "faults/test_postgres_refusals.py::test_another_password",
     ),
+    "a password or API key rotated in its file": (
+        "process/test_log_ins.py::test_password_rotated_in_its_file",
+        "process/test_log_ins.py::test_api_key_rotated_in_its_file",
+        "process/test_log_ins.py::test_postgres_password_with_any_letters",
+    ),
+    "a certificate that is not trusted": (
+        "process/test_log_ins.py::test_certificates",
+        "process/test_log_ins.py::test_another_fingerprint",
+        "process/test_log_ins.py::test_http_where_https_is_spoken_and_the_reverse",
+        "process/test_log_ins.py::test_files_that_are_missing",
+    ),
+    "a connection pooler in between": (
+        "process/test_pooler.py::test_every_command_refuses_it",
+        "process/test_pooler.py::test_a_pooler_put_in_between",
+    ),
+    "the role or the database has defaults of its own": (
+        "process/test_role_settings.py::test_a_role_of_odd_defaults",
+    ),
     "an open transaction, prepared ones too": (
         "process/test_polls.py::test_a_standing_watermark_repeats_nothing",
         "process/test_once.py::test_open_transactions_are_not_waited_for",
@@ -57,6 +75,39 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "clock set back": (
         "faults/test_postgres_clock.py::test_set_back_and_forward_while_it_runs",
         "faults/test_postgres_clock.py::test_set_back_while_it_is_down",
+    ),
+    "rows stamped in the future": (
+        "process/test_polls.py::test_rows_stamped_in_the_future",
+        "faults/test_postgres_clock.py::test_stamped_before_the_clock_was_set_back",
+    ),
+    # -- Statements of the application -------------------------------------------------------------
+    "triggers are installed, mended, upgraded or removed while transactions are open": (
+        "integration/test_triggers_locks.py::test_install_beside_writers",
+        "integration/test_triggers_locks.py::test_remove_beside_writers",
+        "integration/test_triggers_locks.py::test_another_version_beside_writers",
+        "integration/test_triggers_locks.py::test_an_upgrade_of_the_schema_beside_writers",
+        "integration/test_triggers_locks.py::test_the_least_timeout_that_can_be_read",
+    ),
+    "`temp_file_limit` is low": (
+        "integration/test_checks_limits.py::test_a_low_temp_file_limit_is_named",
+        "integration/test_checks_limits.py::test_a_large_statement_under_a_low_temp_file_limit",
+    ),
+    "`max_notify_queue_pages` is low": (
+        "integration/test_checks_limits.py::test_a_transaction_larger_than_the_queue",
+    ),
+    "transactions that are REPEATABLE READ or SERIALIZABLE": (
+        "integration/test_checks_limits.py"
+        "::test_our_triggers_make_no_transaction_fail_to_serialize",
+    ),
+    "commits that NOTIFY": (
+        "faults/test_postgres_notify_queue.py::test_a_session_holds_the_queue",
+    ),
+    "PREPARE TRANSACTION": (
+        "integration/test_triggers_refusals.py::test_prepared_transactions",
+    ),
+    "ALTER TABLE: the stamp column dropped or retyped": (
+        "integration/test_triggers_migrations.py::test_postgresql_itself_keeps_the_stamp_column",
+        "process/test_audit_stamps.py::test_dropped",
     ),
     # -- Elasticsearch -----------------------------------------------------------------------------
     "restarted, killed, 429, 503, no primary copy": (
@@ -82,6 +133,27 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "faults/test_search_indexes.py::test_alias_changed_by_hand",
         "faults/test_search_indexes.py::test_settings_changed_by_hand",
     ),
+    "a snapshot restored, under the same name": (
+        "faults/test_search_went_back.py::test_a_snapshot_is_restored_while_the_daemon_is_stopped",
+        "faults/test_search_went_back.py::test_a_snapshot_is_restored_while_the_daemon_runs",
+        "faults/test_search_went_back.py::test_the_data_folder_is_put_back",
+        "faults/test_search_went_back.py::test_an_empty_shard_takes_the_place_of_a_lost_one",
+        "faults/test_search_went_back.py::test_a_load_under_way_goes_back",
+    ),
+    "started anew": ("faults/test_search_went_back.py::test_only_the_restart_tells",),
+    "settings or mapping altered while the daemon was away": (
+        "process/test_search_settings.py::test_changed_while_the_daemon_was_away",
+        "process/test_search_settings.py::test_a_harmless_change_is_found_by_what_was_noted",
+    ),
+    "the same settings in `index_config.json`": (
+        "process/test_search_settings.py::test_asked_for_in_the_configuration",
+        "unit/test_index_settings.py::test_what_is_refused",
+    ),
+    "another pipeline, or the same one of another database, has the same index": (
+        "process/test_owners.py::test_another_database_with_the_same_index",
+        "process/test_owners.py::test_both_begin_at_once",
+        "process/test_owners.py::test_a_database_that_was_moved",
+    ),
     "a snapshot is being made": (
         "faults/test_search_snapshot.py::test_start_while_a_snapshot_is_made",
         "integration/test_index_leftovers.py::test_a_deletion_that_is_refused",
@@ -93,6 +165,14 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "one document refused": (
         "process/test_pressure.py::test_a_bad_document_is_parked_and_comes_back",
         "parked/test_command.py::test_list_explain_and_try_again_with_a_daemon",
+    ),
+    "the document beside it is refused, too": (
+        "parked/test_proof.py::test_a_setting_that_refuses_every_document",
+    ),
+    "a write alias leads to another index, too": (
+        "parked/test_proof.py::test_an_alias_that_leads_to_two_indexes",
+        "parked/test_proof.py::test_writes_that_go_elsewhere",
+        "parked/test_proof.py::test_an_alias_with_a_routing",
     ),
     "a document with a version that is not of listener's making": (
         "process/test_promises.py::test_the_request_that_deletes_a_version_of_somebody_else",
@@ -118,6 +198,11 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_once.py::test_second_daemon",
         "faults/test_daemon_many.py::test_two_started_in_the_same_second",
     ),
+    "another pipeline is configured with the same `postgres.schema`": (
+        "process/test_pipelines.py::test_the_second_is_refused_by_name",
+        "process/test_pipelines.py::test_a_schema_of_its_own_is_the_way_out",
+        "process/test_pipelines.py::test_a_pipeline_that_was_renamed",
+    ),
     "frozen (SIGSTOP), or its network silent": (
         "process/test_takeover.py::test_process_that_slept_through_a_takeover",
         "faults/test_daemon_takeover.py::test_takeover_from_a_frozen_daemon",
@@ -135,10 +220,33 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_state.py::test_lost_control_document",
         "process/test_state.py::test_control_document_lost_at_a_high_generation",
     ),
+    "control document damaged, or somebody else's": (
+        "integration/test_control.py::test_damage_is_as_good_as_loss",
+        "process/test_control_document.py::test_whatever_stands_there_at_a_start",
+        "process/test_control_document.py::test_with_no_state_file",
+        "process/test_control_document.py::test_while_a_daemon_serves",
+    ),
+    "control document of a newer listener": (
+        "integration/test_control.py::test_fields_of_a_newer_release_are_left_out",
+        "process/test_control_document.py::test_whatever_stands_there_at_a_start",
+    ),
+    "control index closed, blocked, an alias": (
+        "integration/test_control.py::test_an_index_that_is_closed_or_blocked",
+        "integration/test_control.py::test_a_name_that_is_an_alias",
+        "integration/test_control.py::test_an_index_that_is_not_as_we_make_it",
+        "process/test_control_document.py::test_a_control_index_that_is_closed",
+    ),
     "state.yaml lost, and the control document too": (
         "process/test_state.py::test_missing_state_and_control_document",
     ),
     "state.yaml damaged": ("process/test_state.py::test_damaged_state_is_refused",),
+    "a document taken out of the configuration, or its query changed, and put back": (
+        "process/test_taken_out.py::test_out_and_in_again",
+        "process/test_taken_out.py::test_out_on_one_machine_and_in_on_another",
+        "process/test_taken_out.py::test_taken_out_while_it_is_loaded",
+        "process/test_taken_out.py::test_an_index_renamed_and_named_back",
+        "process/test_taken_out.py::test_a_query_changed_and_changed_back_while_it_is_loaded",
+    ),
     # -- triggers and tables -----------------------------------------------------------------------
     "trigger disabled, dropped, altered; partition": (
         "process/test_audit_triggers.py::test_altered_while_the_daemon_runs",
@@ -156,6 +264,27 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_promises.py::test_columns_come_and_go",
         "process/test_verify.py::test_a_rewritten_column_is_compared",
     ),
+    "a table (or its schema) renamed, moved or detached": (
+        "process/test_audit_swapped.py::test_swapped_and_swapped_back",
+    ),
+    "what a query means altered, not its text": (
+        "integration/test_meaning.py::test_what_a_query_depends_on",
+        "process/test_audit_meaning.py::test_altered_under_the_daemon",
+        "process/test_audit_meaning.py::test_altered_while_the_daemon_was_away",
+        "process/test_audit_meaning.py::test_what_routes_changes_is_altered",
+    ),
+    "`search_path` or another setting of the role": (
+        "process/test_audit_meaning.py::test_search_path_of_the_role",
+        "process/test_audit_meaning.py::test_a_connection_that_is_made_later",
+    ),
+    "a materialized view refreshed, a static table's rows changed": (
+        "process/test_promises.py::test_a_static_table_s_rows_change",
+    ),
+    "what is in the database does not fit what the daemon knows of it": (
+        "hostile/test_altered.py::test_altered_under_the_daemon",
+        "faults/test_database_altered.py::test_altered_under_the_daemon",
+        "process/test_stored_garbage.py::test_rows_of_our_schema",
+    ),
     "TRUNCATE": (
         "process/test_edits.py::test_truncate_compares",
         "process/test_promises.py::test_a_truncate_may_empty_the_index",
@@ -168,12 +297,12 @@ PROMISES: dict[str, tuple[str, ...]] = {
     ),
     "a watched table set UNLOGGED": ("process/test_audit_tables.py::test_a_table_set_unlogged",),
     # -- paragraphs --------------------------------------------------------------------------------
-    "No statement of an application fails or waits": (
+    "No INSERT, UPDATE, DELETE or TRUNCATE of an application fails": (
         "process/test_outages_elasticsearch.py::test_server_goes_away_under_writes",
         "faults/test_audit_under_load.py::test_rights_revoked",
         "process/test_audit_triggers.py::test_what_not_even_the_journal_took",
     ),
-    "its memory stays bounded": (
+    "memory stays bounded": (
         "faults/test_memory.py::test_a_million_rows_change_while_elasticsearch_is_away",
         "faults/test_memory.py::test_one_genre_of_all_films_is_renamed",
     ),
