@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "outages.md"
+KINDS = ROOT / "docs" / "kinds.md"
 
 PROMISES: dict[str, tuple[str, ...]] = {
     # -- PostgreSQL --------------------------------------------------------------------------------
@@ -345,6 +347,13 @@ def lines() -> list[str]:
 def test_each_line_has_its_test(line: str) -> None:
     """A new line needs one, too."""
     assert [start for start in PROMISES if line.startswith(start)], "name its test in PROMISES"
+
+
+def test_each_kind_names_tests_that_are_there() -> None:
+    """docs/kinds.md says where they stand."""
+    named = re.findall(r"`([a-z]+/test_\w+\.py)`", KINDS.read_text("utf-8"))
+    assert len(named) > 30
+    assert [name for name in named if not (ROOT / "tests" / name).is_file()] == []
 
 
 @pytest.mark.parametrize("start", PROMISES)
