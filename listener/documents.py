@@ -285,7 +285,26 @@ class DocumentSource:
             if reason is None:
                 error.add_note(f"document {one_line(self.id_of(keys[0]))} alone takes that long")
                 raise
+            if row_fault(error) is None:
+                # what all rows met may have ended before the other one was made
+                return self._once_more(connection, keys[0], run, alone)
             return [alone(keys[0], reason)]
+
+    def _once_more(
+        self,
+        connection: Connection,
+        key: Key,
+        run: Callable[[Connection, Sequence[Key]], list[T]],
+        alone: Callable[[Key, str], T],
+    ) -> list[T]:
+        """Run it again for a key that failed, now that another one was seen to succeed."""
+        try:
+            return run(connection, [key])
+        except psycopg.Error as error:
+            reason = row_fault(error) or doubtful(error)
+            if reason is None:
+                raise
+            return [alone(key, reason)]
 
     def _others(self, connection: Connection, keys: Sequence[Key]) -> bool:
         """Whether a document can be made now: another one than that of a single key. Where there
@@ -432,7 +451,7 @@ class DocumentSource:
         """Why a mapping failed, where it is for the content of one of these keys; else None.
 
         A doubtful fault is one where another key is taken at that moment, or, where none is known,
-        where the statement runs for no key at all.
+        where the statement runs for no key at all; and where these fail once more after that.
         """
         reason = row_fault(error) or doubtful(error)
         if reason is not None and row_fault(error) is None:
@@ -443,6 +462,11 @@ class DocumentSource:
                 )
             except psycopg.Error:
                 return None
+            try:  # what all keys met may have ended before the other one was taken
+                self.mapped_page(connection, watch, keys, None, 1)
+            except psycopg.Error as again:
+                return row_fault(again) or doubtful(again)
+            return None
         return reason
 
     def _keys(self, ids: Iterable[str], place: str) -> list[Key]:

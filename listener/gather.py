@@ -182,6 +182,9 @@ class Gatherer:
                 for key, jobs in items.items():
                     shared.give_back(document, key, jobs)
             return None
+        if witness is not None:
+            # written first: what ends while both are written must not look like the suspect's own
+            items = {witness: items.pop(witness), **items}
         with shared.lock:
             batch = self._begin(lane, items)
         batch.trial = Trial(witness, sole=witness is None and others == "none")

@@ -243,8 +243,15 @@ class History:
         where all is well.
         """
         altered = self.audit_database(connection)
+        altered = altered or self._audit_indexes(loading) or self._audit_shards()
         if altered is not None:
             return altered
+        # for a snapshot of a volume at work: no session ends for it
+        self.renew(connection)
+        return None
+
+    def _audit_indexes(self, loading: Collection[int]) -> str | None:
+        """Whether aliases, mappings and settings are what they were; None: they are."""
         known = self._keeper.identity
         for kind in self._kinds:
             expected = known.indexes.get(kind.index)
@@ -256,14 +263,11 @@ class History:
                 return str(error)
             if behind is None or behind.uuid != expected:
                 return f"{kind.index}: the alias does not lead to the index that it led to"
+            if not self._indexes.is_ours(behind):
+                return f"{kind.index}: {behind.name} does not say any more that it is ours"
             altered = self._altered_index(behind, known)
             if altered is not None:
                 return f"{kind.index}: {altered}"
-        altered = self._audit_shards()
-        if altered is not None:
-            return altered
-        # for a snapshot of a volume at work: no session ends for it
-        self.renew(connection)
         return None
 
     def _audit_shards(self) -> str | None:

@@ -88,6 +88,13 @@ CALLED: Final = tuple(
 """What our functions, and the default of the journal's id, call: their owner must be allowed to.
 Names that a version does not have are left out."""
 
+TELLING: Final = (
+    "pg_catalog.pg_notify(text,text)",
+    "pg_catalog.pg_notification_queue_usage()",
+    "pg_catalog.pg_try_advisory_xact_lock(integer,integer)",
+)
+"""Those of them that nobody calls where `notify` is off everywhere."""
+
 _SEAL: Final = re.compile(r"-- Written by listener, do not edit \(([0-9a-f]{12})\)\n", re.ASCII)
 
 

@@ -210,6 +210,8 @@ class _Work:
                     ) from error
                 tries.wait(describe(error) + self._holders(step))
             except psycopg.errors.InsufficientPrivilege as error:
+                if step.mend is not None:
+                    raise TriggerError(*(f"{one}: {step.mend}" for one in step.reasons)) from error
                 raise TriggerError(
                     f"{step.title}: {describe(error)}: install as the owner of the table "
                     "(`listener triggers install --dsn`), or let the owner run what `listener "

@@ -12,7 +12,7 @@ from listener.changes import Watch
 from listener.config import TriggersConfig
 from listener.postgres import Connection
 from listener.triggers import indexes
-from listener.triggers.bodies import CALLED, Function, authentic
+from listener.triggers.bodies import CALLED, TELLING, Function, authentic
 from listener.triggers.catalog import Catalog, Member, Watched, rows
 from listener.triggers.own import Claim, own_schema, pruned
 from listener.triggers.present import Present, PresentFunction, PresentTrigger, look
@@ -49,7 +49,7 @@ def plan_for(
     present = look(conn, schema)
     goals = {place: wanted(group, schema) for place, group in catalog.tables().items()}
     steps = list(own_schema(conn, present, schema, role, claim))
-    steps.extend(_owners(conn, schema))
+    steps.extend(_owners(conn, catalog, schema))
     for place, group in catalog.tables().items():
         steps.extend(_table(group, goals[place], present, schema))
     steps.extend(_stale(list(goals.values()), present, schema))
@@ -59,9 +59,11 @@ def plan_for(
     return tuple(steps)
 
 
-def _owners(conn: Connection, schema: str) -> Iterator[Step]:
+def _owners(conn: Connection, catalog: Catalog, schema: str) -> Iterator[Step]:
     """What the owners of our functions lack: without it, changes would not be recorded."""
-    lacking = rows(conn, "rights", schema=schema, functions=list(CALLED))
+    quiet = all(one.watch.notify == "off" for one in catalog.watched)
+    called = [one for one in CALLED if not (quiet and one in TELLING)]
+    lacking = rows(conn, "rights", schema=schema, functions=called)
     if lacking:
         yield Step(
             "rights of the owners of our functions",
@@ -70,6 +72,7 @@ def _owners(conn: Connection, schema: str) -> Iterator[Step]:
                 f"role {role}, which owns functions of {schema}, lacks {what}: {grant}"
                 for role, what, grant in lacking
             ),
+            mend="let a superuser, or who may grant it, run that",
         )
 
 

@@ -22,7 +22,8 @@ class Step:
 
     `reasons`: what is not as it should be, one sentence each. `tables`: those that are locked, all
     at once and first: their OIDs, and their quoted names. `optional`: for speed alone. `undo`: what
-    takes back a step that was cut short.
+    takes back a step that was cut short. `mend`: who can do it where this role may not; None: the
+    owner of the tables.
     """
 
     title: str
@@ -32,6 +33,7 @@ class Step:
     tables: tuple[tuple[int, str], ...] = ()
     optional: bool = False
     undo: str | None = None
+    mend: str | None = None
 
     @property
     def lock_mode(self) -> str | None:

@@ -425,6 +425,37 @@ def test_any_fault_of_one_row(connection: Connection, make: Make, state: str, al
     [faulty] = [one for one in source.read(connection, keys(7)) if isinstance(one, Faulty)]
 
 
+PASSES: LiteralString = """
+    CREATE SEQUENCE attempts;
+    CREATE FUNCTION checked(n integer) RETURNS integer LANGUAGE plpgsql AS $$
+    BEGIN
+        IF n = 7 AND nextval('attempts') = 1 THEN
+            RAISE EXCEPTION 'not yet' USING ERRCODE = 'MY001';
+        END IF;
+        RETURN n;
+    END $$;
+"""
+
+
+def test_a_fault_that_ends_before_another_row_succeeds(connection: Connection, make: Make) -> None:
+    """It is nobody's own: a column that was gone is there again, say. The row is made then."""
+    connection.execute(PASSES)
+    source = make(
+        "SELECT id, json_build_object('n', checked(id)) AS document FROM item "
+        "WHERE id = ANY (%(ids)s)",
+        mapping="SELECT checked(k) AS id FROM unnest(%(keys)s) AS k",
+    )
+    [found] = source.read(connection, keys(7))
+    assert isinstance(found, Document)
+    assert found.body is not None
+    connection.execute("SELECT setval('attempts', 1, false)")
+    task = MappedTask(0, source, "w", keys(7), job=Job())
+    with pytest.raises(psycopg.Error, match="not yet"):  # held, and tried again
+        task.next_page(connection, 100)
+    assert task.next_page(connection, 100)[0] == keys(7)
+    assert task.failed == []
+
+
 @pytest.mark.parametrize("state", ["08006", "40001", "42501", "53100", "55P03", "57P01", "58030"])
 def test_faults_that_are_no_row_s(connection: Connection, make: Make, state: str) -> None:
     """Whoever else succeeds: the server says something of itself."""

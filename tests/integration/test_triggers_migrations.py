@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 import pytest
 
 from listener.changes import Watch
 from listener.config import Notify
+from listener.triggers import TriggerError
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import Bench, Told, change_of
 
@@ -169,7 +172,9 @@ def test_the_journal_out_of_order(table: Bench, accident: str) -> None:
         table.run(f"BEGIN; {statement}; ROLLBACK", usual)
         table.run(statement, writer)
         kinds = [change_of(payload).kind for payload in table.heard()]
-        if table.watches[0].updated_at is None or event == "delete":
+        # of two rows the keys are found and journaled by one query, which names the journal
+        named = event == "update" and not accident.endswith("VALID")
+        if table.watches[0].updated_at is None or event == "delete" or named:
             assert kinds == ["reconcile"]
             assert "listener: a change of public.t(id) is not recorded" in logged[0]
         else:
@@ -196,17 +201,24 @@ def test_the_owner_of_the_functions_lost_its_rights(bench: Bench) -> None:
 
 
 def test_pg_notify_not_allowed(bench: Bench) -> None:
-    """A hardened database may take it away: the journal still says everything."""
+    """A hardened database may take it away: the journal still says everything, and an installer who
+    cannot grant it names what is to be granted; who notifies nobody does not need it."""
     owner = bench.new_role()
     bench.run(
         f"CREATE TABLE t (id integer); ALTER TABLE t OWNER TO {owner};"
-        f"GRANT CREATE ON DATABASE {bench.name} TO {owner};"
-        "REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC"
+        f"GRANT CREATE ON DATABASE {bench.name} TO {owner}"
     )
     bench.install(Watch("public", "t", ("id",)), conn=bench.connect(owner))
+    bench.run("REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC")
     told = bench.told("INSERT INTO t VALUES (1)")
     assert told.payloads == ()
     assert [(one.kind, (one.reason or "")[:5]) for one in told.journal] == [("reconcile", "42501")]
+    grant = f"GRANT EXECUTE ON FUNCTION pg_notify(text,text) TO {owner}: let a superuser"
+    with pytest.raises(TriggerError, match=re.escape(grant)):
+        bench.install(Watch("public", "t", ("id",)), conn=bench.connect(owner))
+    bench.install(Watch("public", "t", ("id",), notify="off"), conn=bench.connect(owner))
+    told = bench.told("INSERT INTO t VALUES (2)")
+    assert (told.kinds(), [one.kind for one in told.journal]) == ([], ["keys"])
 
 
 def test_the_schema_dropped(table: Bench) -> None:

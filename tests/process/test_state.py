@@ -206,6 +206,7 @@ def test_state_of_another_database(scene: Scene, other: Scene) -> None:
     assert scene.behind() == []
     scene.set(pipeline=other.prefix, elasticsearch={"control_index": f"{other.prefix}-control"})
     scene.options["documents"] = other.options["documents"]
+    scene.admin("UPDATE listener.meta SET pipeline = NULL")  # nobody's yet
     daemon = scene.start()
     daemon.expect_exit(2)
     reason = daemon.wait_for("ended")["reason"]

@@ -104,9 +104,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "commits that NOTIFY": (
         "faults/test_postgres_notify_queue.py::test_a_session_holds_the_queue",
     ),
-    "PREPARE TRANSACTION": (
-        "integration/test_triggers_refusals.py::test_prepared_transactions",
-    ),
+    "PREPARE TRANSACTION": ("integration/test_triggers_refusals.py::test_prepared_transactions",),
     "ALTER TABLE: the stamp column dropped or retyped": (
         "integration/test_triggers_migrations.py::test_postgresql_itself_keeps_the_stamp_column",
         "process/test_audit_stamps.py::test_dropped",

@@ -276,7 +276,7 @@ def test_suspects_have_turns_of_their_own() -> None:
     assert setting.names() == ["news"]
     batch = setting.gather(TRIAL)
     assert batch is not None
-    assert list(batch.items) == [("bad",), ("good",)]
+    assert list(batch.items) == [("good",), ("bad",)]
     assert batch.trial == Trial(("good",))
     assert batch.targets == (Target("a.w1"),)
     other = setting.gather(TRIAL)  # the good one is on its way
