@@ -183,7 +183,7 @@ class Indexes:
         What no pipeline has made is nobody's here. `take`: that of another database, but of a
         pipeline of our name, becomes ours: the database was moved, and a person says so.
         """
-        if not isinstance(own, Mapping) or own.get("pipeline") is None:
+        if not isinstance(own, Mapping) or not isinstance(own.get("pipeline"), str):
             return None
         us = f"the pipeline {self._pipeline!r}"
         if self.database is not None:

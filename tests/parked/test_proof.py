@@ -94,7 +94,7 @@ def test_an_alias_with_a_routing(scene: Scene) -> None:
 
 
 def test_a_setting_that_refuses_every_document(scene: Scene) -> None:
-    """Held, with the server's words, and nothing is parked: a few beside a witness, which is refused,
+    """Held, with the server's words, and nothing is parked: a few beside a witness that is refused,
     too; then all of them, by their number."""
     # those without a nested object would be taken
     scene.sql(

@@ -281,7 +281,7 @@ def test_suspects_have_turns_of_their_own() -> None:
     assert batch.targets == (Target("a.w1"),)
     other = setting.gather(TRIAL)  # the good one is on its way
     assert other is not None
-    assert list(other.items) == [("worse",), ("older",)]
+    assert list(other.items) == [("older",), ("worse",)]
     assert setting.gatherer.choose() is None
 
 
