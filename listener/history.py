@@ -281,9 +281,15 @@ class History:
             if seen.change.restarted:
                 return f"Elasticsearch was started anew, and may lack what {name} was sent last"
             if seen.shards:
-                now = marked(marks[name], seen, settled, None, loads.get(name))
-                self._keeper.mark(name, now)
+                certain = None if self._unsettled(name, loads) else settled
+                now = marked(marks[name], seen, certain, None, loads.get(name))
+                self._keeper.mark(name, now, instead_of=marks[name])
         return None
+
+    def _unsettled(self, name: str, loads: Collection[str]) -> bool:
+        """Whether this index lacks what the watermark speaks of: it is loaded, or compared."""
+        due = self._keeper.reconcile if self._begun else {}
+        return name in loads or any(name.startswith(f"{alias}-") for alias in due)
 
     def _altered_index(self, found: Existing, known: Identity | None) -> str | None:
         """What is wrong with mapping or settings of an index: by what was noted of them, and
@@ -409,7 +415,9 @@ class History:
             return
         its, ours = remote.identity, self._keeper.identity
         theirs = (its.system_identifier, its.database_oid)
-        if theirs not in (
+        # the one before us, which this daemon has replaced, and could not write down there yet
+        former = (*theirs, self._schema) in self._indexes.formers
+        if not former and theirs not in (
             (ours.system_identifier, ours.database_oid),
             (facts.system_identifier, facts.database_oid),
         ):
@@ -467,13 +475,14 @@ class History:
         settled = saved.last_processed if saved else None
         mappings = {one.name: one.mapping for one in ours.values()}
         under_way = {load.physical: load for load in kept}
+        owed = {one.name for alias, one in ours.items() if saved and alias in saved.reconcile}
         new: dict[str, Mark] = {}
         for name in names:
             before = marks.get(name, Mark())
             new[name] = marked(
                 Mark() if seen[name].change.back else before,
                 seen[name],
-                settled,
+                None if name in under_way or name in owed else settled,
                 before.mapping or mappings.get(name, ""),
                 under_way.get(name),
             )
@@ -532,6 +541,9 @@ class History:
     def _due(self, session: _Session) -> dict[str, bool]:
         """By alias, the comparisons that are due, and whether they may delete any number."""
         due = dict(session.owed)
+        if session.known is not None and identity.another_past(session.known, session.facts):
+            # what was found of the database before is no word on this one: it may be half restored
+            due = dict.fromkeys(due, False)
         if session.reasons or self._repair is not None:
             due = {one.index: due.get(one.index, False) for one in self._kinds}
         for index in session.because:
@@ -639,11 +651,11 @@ class History:
             and unfinished.physical == behind.name
         ):
             # the swap was done, by us just before the end or by hand; the state was not yet saved
-            due = kind.index in session.back
+            due = self._keeper.reconcile.get(kind.index)
             self._keeper.load_is_done(unfinished, behind.uuid)
-            if not due:
+            if due is None or kind.index not in {*session.back, *session.owed}:
                 return current, None
-            self._keeper.want_reconcile(kind.index, unguarded=True)
+            self._keeper.want_reconcile(kind.index, unguarded=due)
             expected, unfinished = behind.uuid, None
         reason = concrete or self._why_load(
             kind, behind, current, session, expected=expected, unfinished=unfinished

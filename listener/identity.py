@@ -119,6 +119,16 @@ def other_database(saved: Identity, facts: Facts) -> str | None:
     return None
 
 
+def another_past(saved: Identity, facts: Facts) -> bool:
+    """Whether the database is not the one that was left: promoted, restored, or another one."""
+    return (
+        other_database(saved, facts) is not None
+        or saved.timeline != facts.timeline
+        or position(facts.wal_lsn) < position(saved.wal_lsn)
+        or facts.nonce not in saved.nonce.split()
+    )
+
+
 def differences(
     saved: Identity, facts: Facts, last_processed: datetime | None, overlap: timedelta
 ) -> list[str]:

@@ -28,14 +28,14 @@ _FOREIGN: Final = (
     "blocks",
     "gc_deletes",  # shorter, and a late write would bring back what was deleted
     "translog",  # `async`, and a crash would lose what was acknowledged
-    "search",
+    "search.default_pipeline",
     "mode",
     "routing_partition_size",
     "routing_path",
     "derived_source",
     "append_only",
-    "max_result_window",
 )
+"""Settings that decide what becomes of a document, by the beginning of their names."""
 _COPIES: Final = "write.wait_for_active_shards"
 """A setting of index_config.json that an index without replicas could not keep to."""
 _OWN_MAPPING: Final = ("properties", "dynamic", "_meta")
@@ -577,11 +577,15 @@ def _added(found: Mapping[str, Any], config: IndexConfig) -> str | None:
             return f"{key} = {json.dumps(value)} to the mapping"
     for key, value in found["settings"].items():
         short = key.removeprefix("index.")
-        if short.split(".")[0] in _FOREIGN and short not in config.settings:
+        if _decides(short) and short not in config.settings:
             return f"{key} = {value!r}"
     if found.get("aliases"):
         return f"the aliases {', '.join(found['aliases'])}"
     return None
+
+
+def _decides(setting: str) -> bool:
+    return any(setting == one or setting.startswith(f"{one}.") for one in _FOREIGN)
 
 
 def _template(body: dict[str, Any]) -> dict[str, Any]:
@@ -601,7 +605,7 @@ def _existing(name: str, body: Mapping[str, Any]) -> Existing:
     deciding = {
         key: value
         for key, value in settings.items()
-        if key.split(".")[0] in _FOREIGN and not key.startswith("blocks.")
+        if _decides(key) and not key.startswith("blocks.")
     }
     # whose it is may be written into it later
     theirs = {**mappings, "_meta": {key: one for key, one in meta.items() if key != "listener"}}

@@ -98,10 +98,12 @@ class Keeper:
         with self._lock:
             self.identify(indexes={**self.identity.indexes, index: uuid})
 
-    def mark(self, name: str, mark: Mark) -> None:
-        """This is what the index of this name is now."""
+    def mark(self, name: str, mark: Mark, *, instead_of: Mark | None = None) -> None:
+        """This is what the index of this name is now. `instead_of`: unless another look than this
+        one was noted meanwhile."""
         with self._lock:
-            self.identify(marks={**self.identity.marks, name: mark})
+            if instead_of is None or self.identity.marks.get(name) is instead_of:
+                self.identify(marks={**self.identity.marks, name: mark})
 
     @property
     def identity(self) -> Identity:

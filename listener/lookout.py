@@ -61,8 +61,15 @@ class Lookout:
         if seen.change.restarted:
             return f"Elasticsearch was started anew, and may lack what {name} was sent last"
         before = marks.get(name)
+        if not _whole(before or Mark(), seen):
+            return f"not all shards of {name} are at work: what they hold is not certain"
         self._keeper.mark(name, marked(before, seen, settled, None, load))
         return None
+
+
+def _whole(before: Mark, seen: Seen) -> bool:
+    """Whether all shards are at work that were noted."""
+    return set(before.shards) <= set(seen.shards) and bool(seen.shards)
 
 
 def marked(
@@ -78,9 +85,12 @@ def marked(
     come back as it was at that look.
     """
     before = before or Mark()
-    whole = set(before.shards) <= set(seen.shards) and bool(seen.shards)
+    whole = _whole(before, seen)
     return Mark(
-        shards={**before.shards, **{number: one.note for number, one in seen.shards.items()}},
+        shards={
+            **before.shards,
+            **{number: one.note(before.shards.get(number)) for number, one in seen.shards.items()},
+        },
         mapping=before.mapping if mapping is None else mapping,
         settled=settled if whole else before.settled,
         after=load.after if load is not None and whole else before.after,

@@ -30,10 +30,11 @@ class Shard:
     certain: int
     reached: int
 
-    @property
-    def note(self) -> str:
-        """What is written down of it."""
-        return f"{self.history} {self.process or '-'} {self.certain}"
+    def note(self, before: str | None = None) -> str:
+        """What is written down of it. `before`: the former note, whose process counts where the
+        server does not name it now: a start in between must not go unseen."""
+        process = self.process or (parse(before)[1] if before is not None else UNKNOWN)
+        return f"{self.history} {process or '-'} {self.certain}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,7 +251,9 @@ def from_json(fields: Mapping[str, Any]) -> State:
             else f"its version is not {VERSION}"
         )
     known = _known(State, fields)
-    known["identity"] = _known(Identity, known.get("identity"))
+    known["identity"] = identity = _known(Identity, known.get("identity"))
+    if isinstance(identity, dict) and isinstance(marks := identity.get("marks"), Mapping):
+        identity["marks"] = {name: _known(Mark, one) for name, one in marks.items()}
     loads = known.get("loads")
     if isinstance(loads, list):
         known["loads"] = [_known(Load, one) for one in loads]

@@ -29,13 +29,13 @@ SHARD = Shard("h", "p", 10, 12)
 )
 def test_what_became_of_a_shard(now: Shard, back: bool, restarted: bool) -> None:
     """Another history, or fewer operations than were certain: back. Another process: perhaps."""
-    found = change({"0": SHARD.note}, {"0": now})
+    found = change({"0": SHARD.note()}, {"0": now})
     assert (found.back is not None, found.restarted) == (back, restarted)
 
 
 def test_shards_that_are_not_there() -> None:
     """Unknown is not changed, and what was never noted is not, either; one of several counts."""
-    notes = {"0": SHARD.note, "1": SHARD.note}
+    notes = {"0": SHARD.note(), "1": SHARD.note()}
     assert change(notes, {}) == Change()
     assert change({}, {"0": SHARD}) == Change()
     assert change(notes, {"0": SHARD, "1": Shard("x", "p", 10, 12)}).back is not None
@@ -44,7 +44,7 @@ def test_shards_that_are_not_there() -> None:
 
 def test_nothing_newer_is_settled_while_a_shard_is_away() -> None:
     """It may come back as it was at the last look that saw it."""
-    before = Mark(shards={"0": SHARD.note, "1": SHARD.note}, mapping="m", settled=None)
+    before = Mark(shards={"0": SHARD.note(), "1": SHARD.note()}, mapping="m", settled=None)
     one = marked(before, Seen({"0": SHARD}, Change()), MOMENT, None)
     assert (one.settled, one.shards, one.mapping) == (None, before.shards, "m")
     whole = marked(before, Seen({"0": SHARD, "1": SHARD}, Change()), MOMENT, None)
