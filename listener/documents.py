@@ -61,8 +61,11 @@ _ROW_FAULT: Final = ("21", "22", "54", "P0")
 _SERVER_FAULT: Final = ("08", "25", "28", "3D", "40", "42501", "53", "55", "57", "58")
 """SQLSTATE prefixes of faults that are never a row's, whoever else succeeds: connection, state of
 the transaction, roles and rights, resources, locks, shutdown, the system."""
-_WITNESSES: Final = 20
-"""Rows among which one that can be read is looked for."""
+_WITNESSES: Final = 5
+"""Rows of a batch, and of each page, among which one that can be made is looked for."""
+_PAGE: Final = 200
+_PAGES: Final = 20
+"""Pages of ids that are looked through for it: rows that fail may stand side by side."""
 
 
 _new_document = partial(tuple.__new__, Document)
@@ -109,6 +112,13 @@ def _told(error: psycopg.Error) -> str:
 def _made(found: Iterable[object]) -> bool:
     """Whether a read brought a document."""
     return any(isinstance(one, Document) and one.body is not None for one in found)
+
+
+def _spread(keys: Sequence[Key], most: int) -> Sequence[Key]:
+    """So many of these, from the first to the last."""
+    if len(keys) <= most:
+        return keys
+    return [keys[number * (len(keys) - 1) // (most - 1)] for number in range(most)]
 
 
 def _qualified(name: str) -> sql.Identifier:
@@ -308,28 +318,48 @@ class DocumentSource:
 
     def _others(self, connection: Connection, keys: Sequence[Key]) -> bool:
         """Whether a document can be made now: another one than that of a single key. Where there
-        is no other one, the statement itself must run."""
+        is no other one in the whole table, the statement itself must run.
+        """
         alone = keys[0] if len(keys) == 1 else None
-        page = self.id_page(connection, None, 10 * _WITNESSES)
-        others = [key for key in page if key != alone]
+        near = [self._good, *(() if alone else _spread(keys, _WITNESSES))]
+        if any(self._makes(connection, key) for key in near if key not in (None, alone)):
+            return True
+        after: Key | None = None
+        others = False
+        for _ in range(_PAGES):
+            page = self.id_page(connection, after, _PAGE)
+            if not page:
+                if not others:
+                    self._read(connection, [])
+                return not others
+            after = page[-1]
+            there = self._returned(connection, [key for key in page if key != alone])
+            others = others or bool(there)
+            if any(self._makes(connection, key) for key in _spread(there, _WITNESSES)):
+                return True
+        return False
+
+    def _makes(self, connection: Connection, key: Key | None) -> bool:
+        """Whether the query makes the document of this key."""
         try:
-            rows = self._execute(connection, self._ids_only, others) if others else []
-        except psycopg.Error:
-            returned = others  # it fails on one of them: which are there is seen one by one
-        else:
-            there = {row[0] for row in rows}
-            returned = [key for key in others if self.id_of(key) in there]
-        good = [] if self._good in (None, alone) else [self._good]
-        for key in [*good, *returned[:_WITNESSES]]:
-            try:
-                if key is not None and _made(self._read(connection, [key])):
-                    return True
-            except psycopg.Error as error:
-                if row_fault(error) is None and doubtful(error) is None:
-                    raise
-        if not returned:
-            self._read(connection, [])
-        return not returned
+            return key is not None and _made(self._read(connection, [key]))
+        except psycopg.Error as error:
+            if row_fault(error) is None and doubtful(error) is None:
+                raise
+        return False
+
+    def _returned(self, connection: Connection, keys: Sequence[Key]) -> Sequence[Key]:
+        """Those of these keys that the query returns; all where it fails on one of them."""
+        if not keys:
+            return ()
+        try:
+            rows = self._execute(connection, self._ids_only, keys)
+        except psycopg.Error as error:
+            if row_fault(error) is None and doubtful(error) is None:
+                raise
+            return keys
+        there = {self._returned_id(row[0]) for row in rows}
+        return [key for key in keys if self.id_of(key) in there]
 
     def _execute(
         self, connection: Connection, statement: sql.SQL, keys: Sequence[Key]

@@ -33,7 +33,7 @@ _COMPATIBLE: Final = re.compile(
 _KEY: Final = re.compile(r"[!-~]+")
 _UNTRUSTED: Final = re.compile(
     r"certificate|fingerprint|match|wrong.version|http.request|errno|no such file|\bPEM\b|alert|"
-    r"protocol",
+    r"(?<!violation of )protocol",
     re.IGNORECASE,
 )
 """What is said of TLS that does not pass by itself."""

@@ -262,6 +262,8 @@ def is_passing(error: BaseException) -> bool:
     if isinstance(error, psycopg.Error):
         if error.sqlstate is not None:
             return error.sqlstate.startswith(_PASSING)
+        if isinstance(error, SecretAway):
+            return True
         if isinstance(error, psycopg.OperationalError) and _UNTRUSTED.search(str(error)):
             return False
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)

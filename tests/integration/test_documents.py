@@ -456,6 +456,35 @@ def test_a_fault_that_ends_before_another_row_succeeds(connection: Connection, m
     assert task.failed == []
 
 
+def test_other_rows_are_looked_for_in_the_whole_table(connection: Connection, make: Make) -> None:
+    """That the first rows are no documents, or fail too, says nothing of the others."""
+    connection.execute(RAISES)
+    connection.execute("INSERT INTO item SELECT generate_series(101, 1000)")
+    source = make(
+        "SELECT id, json_build_object('n', checked(id, 'MY001')) AS document FROM item "
+        "WHERE id = ANY (%(ids)s) AND (id > 600 OR id = 7)"
+    )
+    connection.execute("UPDATE switch SET all_fail = true")
+    for some in (keys(7), keys(7, 650, 700)):  # there are others, and they fail as well
+        with pytest.raises(psycopg.Error, match="not this one"):
+            source.read(connection, some)
+    connection.execute("UPDATE switch SET all_fail = false")
+    [faulty] = source.read(connection, keys(7))
+    assert isinstance(faulty, Faulty)
+    # a new process, and the rows with the lowest ids are those that fail
+    connection.execute(
+        "CREATE OR REPLACE FUNCTION checked(n integer, state text) RETURNS integer "
+        "LANGUAGE plpgsql AS $$ BEGIN "
+        "IF n <= 100 THEN RAISE EXCEPTION 'low' USING ERRCODE = state; END IF; RETURN n; END $$"
+    )
+    source = make(
+        "SELECT id, json_build_object('n', checked(id, 'MY001')) AS document FROM item "
+        "WHERE id = ANY (%(ids)s)"
+    )
+    found = source.read(connection, keys(*range(90, 110)))
+    assert sum(isinstance(one, Faulty) for one in found) == 11
+
+
 @pytest.mark.parametrize("state", ["08006", "40001", "42501", "53100", "55P03", "57P01", "58030"])
 def test_faults_that_are_no_row_s(connection: Connection, make: Make, state: str) -> None:
     """Whoever else succeeds: the server says something of itself."""

@@ -24,7 +24,7 @@
       v_moment := {moment};
       v_counted := pg_catalog.pg_sequence_last_value({count}::pg_catalog.regclass);
       PERFORM pg_catalog.setval({count}::pg_catalog.regclass, v_moment);
-      IF v_counted OPERATOR(pg_catalog.>) v_moment OPERATOR(pg_catalog.-) 1000000 THEN
+      IF v_counted OPERATOR(pg_catalog.>) (v_moment OPERATOR(pg_catalog.-) 1000000) THEN
         v_reason := NULL;
       END IF;
     EXCEPTION WHEN OTHERS THEN
