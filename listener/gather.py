@@ -70,6 +70,8 @@ class Gatherer:
         ]
         self._turn = 0
         self._means = [2000.0 for _ in sources]
+        self._awaited: list[set[Key]] = [set() for _ in sources]
+        """Ids that were on their way when no other witness was found."""
         self._step = _FIRST
 
     def measured(self, document: int, mean: float) -> None:
@@ -96,7 +98,11 @@ class Gatherer:
         flying, suspects = shared.flying[document], shared.suspects[document]
         waiting = shared.pending.ids[document].waiting
         if lane.trial:
-            return any(key in waiting and key not in flying for key in suspects)
+            # while all that might be a witness flies, to look again finds nothing else
+            awaited = self._awaited[document]
+            return any(key in waiting and key not in flying for key in suspects) and (
+                not awaited or not awaited <= flying or self._witness(document) is not None
+            )
         if any(self._belongs(task, lane) for task in shared.tasks):
             return True
         if lane.load_only:
@@ -162,6 +168,7 @@ class Gatherer:
         """One suspect and a witness. A change of the suspect that came meanwhile is served, too."""
         shared, document = self._shared, lane.document
         items: dict[Key, Jobs] = {}
+        self._awaited[document] = set()
         with shared.lock:
             self._take_suspects(document, items)
         if not items:
@@ -172,6 +179,9 @@ class Gatherer:
             if witness is None:
                 others = self._sample(connection, document)
                 witness = self._take_witness(document, items)
+            if witness is None and others == "some":
+                # a load may be all that has taken it since: better than none
+                witness = self._take_witness(document, items, parked=True)
         except BaseException:
             with shared.lock:
                 for key, jobs in items.items():
@@ -208,26 +218,44 @@ class Gatherer:
             if not aside or len(items) >= _KNOWN_AT_ONCE:
                 break
 
-    def _take_witness(self, document: int, items: dict[Key, Jobs]) -> Key | None:
-        """The last one that was good, if it is not on its way or suspected itself."""
+    def _take_witness(
+        self, document: int, items: dict[Key, Jobs], *, parked: bool = False
+    ) -> Key | None:
         shared = self._shared
         with shared.lock:
-            flying, suspects = shared.flying[document], shared.suspects[document]
-            for key in reversed(shared.good[document]):
-                if key not in flying and key not in suspects:
-                    items[key] = shared.pending.ids[document].pop(key)
-                    flying.add(key)
-                    return key
+            key = self._witness(document, parked=parked)
+            if key is not None:
+                items[key] = shared.pending.ids[document].pop(key)
+                shared.flying[document].add(key)
+        return key
+
+    def _witness(self, document: int, *, parked: bool = False) -> Key | None:
+        """The last one that was good, if it is not on its way, suspected or (but for `parked`)
+        parked itself. Call it with the lock held.
+        """
+        shared = self._shared
+        flying, suspects = shared.flying[document], shared.suspects[document]
+        for key in reversed(shared.good[document]):
+            if key in flying or key in suspects:
+                continue
+            if parked or not self._is_parked(document, key):
+                return key
         return None
+
+    def _is_parked(self, document: int, key: Key) -> bool:
+        """Whether it is, and was not taken since. Call it with the lock held."""
+        parking, one = self._shared.parking, (document, self._sources[document].id_of(key))
+        return one in parking.known and one not in parking.to_clear
 
     def _sample(
         self, connection: Connection, document: int
     ) -> Literal["some", "none", "on their way"]:
         """Look for a witness among the rows of the database: whether there is one, or might have
-        been (suspects, and what was tried in vain), or may be soon."""
+        been (suspects, parked ones, what was tried in vain or not looked at), or may be soon."""
         shared, source = self._shared, self._sources[document]
         after: Key | None = None
-        others = flies = False
+        others = False
+        awaited: set[Key] = set()
         for _ in range(_SAMPLES):
             keys = source.id_page(connection, after, _SAMPLE)
             if not keys:
@@ -237,17 +265,20 @@ class Gatherer:
                 suspects, useless = shared.suspects[document], shared.no_witness[document]
                 flying = shared.flying[document]
                 others = others or len(suspects) > 1 or bool(useless)
-                flies = flies or any(key in flying and key not in suspects for key in keys)
-                known = shared.parking.known
-                aside = [key for key in keys if (document, source.id_of(key)) in known]
-                apart = suspects.keys() | flying | useless | set(aside)
+                awaited.update(key for key in keys if key in flying and key not in suspects)
+                aside = {key for key in keys if self._is_parked(document, key)}
+                others = others or not aside <= suspects.keys()
+                apart = suspects.keys() | flying | useless | aside
             keys = [key for key in keys if key not in apart]
             found = source.existing(connection, keys) if keys else set()
             if found:
                 with shared.lock:
                     shared.is_good(document, next(key for key in keys if key in found))
                 return "some"
-        if flies:
+        else:
+            others = True  # not all ids were looked at
+        self._awaited[document] = awaited
+        if awaited:
             return "on their way"
         with shared.lock:
             shared.no_witness[document].clear()  # all were tried: anew, the next time

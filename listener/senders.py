@@ -123,6 +123,7 @@ class Senders:
             if batch.refresh:
                 self.pace.done(time.monotonic(), sent.seconds, ok=worst is None)
             self._give_back_memory(sent.bytes)
+            last = not (self._shared.requests or self._shared.tasks or len(self._shared.pending))
             self._shared.lock.notify_all()
         self._observe(
             observations.Indexed(
@@ -135,15 +136,16 @@ class Senders:
                 refreshed=batch.refresh,
             )
         )
-        self._tell(batch, settled)
+        self._tell(batch, settled, last=last)
 
-    def _tell(self, batch: Batch, settled: _Settled) -> None:
-        """Whether Elasticsearch does what it should."""
+    def _tell(self, batch: Batch, settled: _Settled, *, last: bool) -> None:
+        """Whether Elasticsearch does what it should. `last`: nothing else waits for it."""
         worst, fenced = settled.worst, settled.fenced
         if worst is None:
-            # suspects say nothing; and a brake is over when others than theirs are taken
+            # suspects say nothing; and a brake is over when others than theirs are taken, or
+            # when there are no others
             braked = self._outage.braked and self._outage.reason.startswith(TOO_MANY)
-            if not (batch.trial is not None and braked) and (
+            if (last or batch.trial is None or not braked) and (
                 settled.written or not settled.doubted
             ):
                 self._outage.works()
@@ -232,6 +234,7 @@ class Senders:
         """Elasticsearch has refused this document, for a fault of its own, as it seems."""
         shared, parking = self._shared, self._shared.parking
         suspects = shared.suspects[batch.document]
+        shared.good[batch.document].pop(one.key, None)
         if batch.trial is not None:  # it was counted when it became a suspect
             if (one.document, one.id) not in parking.known and parking.full():
                 return Outcome.HOLD

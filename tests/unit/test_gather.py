@@ -312,6 +312,83 @@ def test_no_witness_is_found() -> None:
     assert setting.shared.flying[0] == {("row",)}
 
 
+def test_none_is_said_only_where_all_were_seen() -> None:
+    """More ids than are looked at, or one that is parked: there are others, too."""
+    setting = Suspecting("bad")
+    pages = iter(range(1000))
+
+    def id_page(*_: object) -> list[Key]:
+        return [(f"no document {next(pages)}",)]
+
+    setting.source.id_page = id_page
+    setting.source.existing = lambda *_: set()
+    batch = setting.gather(TRIAL)
+    assert batch is not None
+    assert batch.trial == Trial(None)
+    setting = Suspecting("bad", rows=("bad", "parked"))
+    setting.shared.parking.known = {(0, "parked")}
+    batch = setting.gather(TRIAL)
+    assert batch is not None
+    assert batch.trial == Trial(None)
+    setting = Suspecting("bad", rows=("bad",))
+    setting.shared.parking.known = {(0, "bad")}  # tried again: no other than itself
+    batch = setting.gather(TRIAL)
+    assert batch is not None
+    assert batch.trial == Trial(None, sole=True)
+
+
+def test_no_turn_while_the_witness_is_on_its_way() -> None:
+    """The worker would ask the database without a pause. Answered, given back, or another: now."""
+
+    def waiting() -> Shared:
+        setting = Suspecting("bad", rows=("bad", "row"))
+        setting.shared.flying[0].add(("row",))
+        assert setting.gatherer.choose() == TRIAL
+        assert setting.gather(TRIAL) is None
+        assert setting.gatherer.choose() is None
+        settings.append(setting)
+        return setting.shared
+
+    settings: list[Suspecting] = []
+    waiting().finish(0, ("row",), ())
+    waiting().give_back(0, ("row",), ())
+    waiting().is_good(0, ("other",))
+    for setting in settings:
+        setting.shared.pending.ids[0].pop(("row",))
+        assert setting.gatherer.choose() == TRIAL
+
+
+def test_what_flies_does_not_keep_suspects_from_their_turn() -> None:
+    """Others change without a pause; a witness may be in the table nevertheless."""
+    setting = Suspecting("bad", rows=("bad", "row"))
+    setting.shared.flying[0].add(("other",))
+    assert setting.gatherer.choose() == TRIAL
+    batch = setting.gather(TRIAL)
+    assert batch is not None
+    assert batch.trial == Trial(("row",))
+
+
+def test_a_parked_one_is_no_witness() -> None:
+    """Another is looked for. One that was taken since is; and where only a load may have taken it,
+    it is better than none."""
+    setting = Suspecting("bad", rows=("bad", "parked", "row"))
+    parking = setting.shared.parking
+    parking.known = {(0, "parked")}
+    setting.shared.is_good(0, ("parked",))
+    batch = setting.gather(TRIAL)
+    assert batch is not None
+    assert batch.trial == Trial(("row",))
+    for rows, cleared in (("bad", "parked", "row"), True), (("bad", "parked"), False):
+        setting = Suspecting("bad", rows=rows)
+        parking = setting.shared.parking
+        parking.known = {(0, "parked")}
+        parking.to_clear = parking.known.copy() if cleared else set()
+        setting.shared.is_good(0, ("parked",))
+        batch = setting.gather(TRIAL)
+        assert batch is not None
+        assert batch.trial == Trial(("parked",))
+
+
 def test_a_suspect_that_was_dropped_is_none() -> None:
     """An overflow took it: a sweep will bring it, as any other."""
     setting = Suspecting("bad")

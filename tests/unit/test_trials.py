@@ -174,3 +174,30 @@ def test_a_proven_fault_needs_no_trial() -> None:
     trials = Trials()
     trials.answer({ONE: Verdict(Outcome.PARK, "a version", proven=True)})
     assert aside(trials) == [ONE]
+
+
+def test_what_is_refused_is_a_witness_no_more() -> None:
+    """Whether it is suspected or parked at once."""
+    for verdict in (BAD, Verdict(Outcome.PARK, "a version", proven=True)):
+        trials = Trials()
+        trials.answer({ONE: GOOD})
+        trials.answer({ONE: verdict})
+        assert not trials.shared.good[0]
+
+
+def test_the_last_trial_ends_the_brake() -> None:
+    """Nothing else is left that could: while something is, trials say nothing of it."""
+    trials = Trials()
+    keys = [(f"bad {number}",) for number in range(10)]
+    for number, key in enumerate(keys):
+        trials.answer({(f"good {number}",): GOOD, key: BAD})
+    trials.answer({ONE: BAD})
+    assert trials.senders._outage.reason.startswith(TOO_MANY)
+    for key in keys:
+        trials.answer({WITNESS: GOOD, key: GOOD}, Trial(WITNESS))
+    trials.answer({ONE: BAD})
+    assert trials.suspects == [ONE]
+    assert trials.told == [Held]
+    trials.answer({WITNESS: GOOD, ONE: BAD}, Trial(WITNESS))
+    assert aside(trials) == [ONE]
+    assert trials.told == [Held, Recovered]
