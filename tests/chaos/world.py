@@ -89,6 +89,17 @@ class Seat:
                 return record.event == "listening"
         return False
 
+    @property
+    def came_up(self) -> bool:
+        """Whether its start is behind it: it has come to serve, or to stand by. What does not fit
+        from then on is waited for; at a start it ends the daemon."""
+        process = self._process
+        return (
+            self.running
+            and process is not None
+            and (bool(process.found("listening")) or bool(process.found("standing_by")))
+        )
+
     def command(self, *arguments: str) -> ListenerProcess:
         """`listener` with these arguments, from this place."""
         with self._lock:
@@ -228,6 +239,15 @@ class World:
         """Another one than the active; where there is but one, that."""
         active = self.active
         return next((seat for seat in self.seats if seat is not active), active)
+
+    def all_up(self) -> None:
+        """Wait until no daemon is at its start, where it ends for what does not fit. For faults
+        that alter what a start asks for. Raises NotInTime."""
+        self.wait(
+            lambda: all(seat.came_up for seat in self.seats),
+            seconds=60,
+            what="daemons that serve or stand by",
+        )
 
     # -- the database ----------------------------------------------------------------------------
 

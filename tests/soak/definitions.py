@@ -4,7 +4,7 @@ tables and keys that are others for a moment. They know the schemas of the soak 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 import psycopg
@@ -161,6 +161,19 @@ def _define(world: World, statements: str) -> None:
 # -- tables that are others for a moment -----------------------------------------------------------
 
 
+def _surely(world: World, undo: Callable[[], None]) -> None:
+    """Undo it, whatever another fault does to the server meanwhile; `undo` may come twice."""
+
+    def done() -> bool:
+        try:
+            undo()
+        except (psycopg.OperationalError, NotInTime):
+            return False
+        return True
+
+    world.wait(done, seconds=90, what="an undone fault")
+
+
 def tables_swapped(world: World, choice: Random) -> None:
     """A table and its copy swap names, somebody writes, and they swap back."""
     name = choice.choice(["ticket", "ticket", "card"])
@@ -169,7 +182,16 @@ def tables_swapped(world: World, choice: Random) -> None:
         f"ALTER TABLE cards.{here} RENAME TO {aside}; ALTER TABLE cards.{there} RENAME TO {here}; "
         f"ALTER TABLE cards.{aside} RENAME TO {there}"
     )
-    with world.alone():
+    [(table,)] = world.scene.admin(f"SELECT 'cards.{here}'::regclass::oid")
+
+    def back() -> None:
+        [(now,)] = world.scene.admin(f"SELECT 'cards.{here}'::regclass::oid")
+        if now != table:
+            _define(world, swap)
+        _define(world, f"DROP TABLE IF EXISTS cards.{there}")
+
+    world.all_up()
+    with world.locking(), world.alone():
         _define(
             world,
             f"DROP TABLE IF EXISTS cards.{there}; "
@@ -177,8 +199,8 @@ def tables_swapped(world: World, choice: Random) -> None:
             f"INSERT INTO cards.{there} SELECT * FROM cards.{here} WHERE id % 3 = 0; "
             f"UPDATE cards.{there} SET label = 'Other'",
         )
-        _define(world, swap)
         try:
+            _define(world, swap)
             with world.connect(lock_timeout="5s") as session:
                 session.execute(
                     f"UPDATE cards.{there} SET label = 'Swapped {choice.random()}' "
@@ -188,18 +210,18 @@ def tables_swapped(world: World, choice: Random) -> None:
                     session.execute(f"DELETE FROM cards.{there} WHERE id % 30 = 7".encode())
             world.rest(choice.choice([0.1, 0.5, 1, 4]))
         finally:
-            _define(world, swap)
-            world.alter(f"DROP TABLE cards.{there}")
+            _surely(world, back)
     world.tell(f"tables_swapped: {name}")
 
 
 def key_retyped(world: World, choice: Random) -> None:
     """A key becomes a bigint, and has ids that an integer has not; some seconds later it is an
     integer again."""
+    world.all_up()
     with world.locking():
-        if not world.alter("ALTER TABLE cards.ticket ALTER id TYPE bigint"):
-            raise NotInTime("no lock for cards.ticket")
         try:
+            if not world.alter("ALTER TABLE cards.ticket ALTER id TYPE bigint"):
+                raise NotInTime("no lock for cards.ticket")
             with world.connect(lock_timeout="5s") as session:
                 session.execute(
                     f"INSERT INTO cards.ticket SELECT {_BIG} + n, 'Big' "
@@ -211,25 +233,29 @@ def key_retyped(world: World, choice: Random) -> None:
                 )
             world.rest(choice.uniform(0.5, 5))
         finally:
-            with world.connect(lock_timeout="5s") as session:
-                session.execute(f"DELETE FROM cards.ticket WHERE id > {_BIG}".encode())
-            if not world.alter("ALTER TABLE cards.ticket ALTER id TYPE integer", tries=60):
-                raise NotInTime("no lock for cards.ticket")
-        world.rest(3)  # the audit puts the triggers right
+            _surely(world, lambda: _integer_again(world))
     world.tell("key_retyped: integer, bigint with ids over 2^31, integer")
+
+
+def _integer_again(world: World) -> None:
+    with world.connect(lock_timeout="5s") as session:
+        session.execute(f"DELETE FROM cards.ticket WHERE id > {_BIG}".encode())
+    if not world.alter("ALTER TABLE cards.ticket ALTER id TYPE integer", tries=60):
+        raise NotInTime("no lock for cards.ticket")
 
 
 def stamped_ahead(world: World, choice: Random) -> None:
     """Rows get stamps of the future, as a clock that was ahead leaves them."""
     ahead = choice.randint(2, 15)
     few = choice.randint(1, 11_000)
-    done = world.alter(
-        f"BEGIN; ALTER TABLE {world.bulk} DISABLE TRIGGER USER; "
-        f"UPDATE {world.bulk} SET title = 'Bulk ahead {ahead}', "
-        f"updated_at = clock_timestamp() + interval '{ahead} s' WHERE id IN "
-        f"(SELECT md5('bulk ' || n)::uuid FROM generate_series({few}, {few + 400}) AS n); "
-        f"ALTER TABLE {world.bulk} ENABLE TRIGGER USER; COMMIT"
-    )
+    with world.locking():  # what is enabled so is not as it was: the daemon puts it right
+        done = world.alter(
+            f"BEGIN; ALTER TABLE {world.bulk} DISABLE TRIGGER USER; "
+            f"UPDATE {world.bulk} SET title = 'Bulk ahead {ahead}', "
+            f"updated_at = clock_timestamp() + interval '{ahead} s' WHERE id IN "
+            f"(SELECT md5('bulk ' || n)::uuid FROM generate_series({few}, {few + 400}) AS n); "
+            f"ALTER TABLE {world.bulk} ENABLE TRIGGER USER; COMMIT"
+        )
     world.rest(choice.uniform(0, 2))
     world.tell(f"stamped_ahead: {ahead} s: {done}")
 
@@ -250,6 +276,7 @@ def rights_revoked(world: World, choice: Random) -> None:
     if not world.scene.admin("SELECT 1 WHERE to_regclass('listener.journal') IS NOT NULL"):
         return
     right, place = what
+    world.all_up()
     with world.locking():
         with _revoked(world, right, place):
             with world.connect(lock_timeout="5s") as session:
@@ -269,10 +296,14 @@ def _revoked(world: World, right: str, place: str) -> Iterator[None]:
     try:
         yield
     finally:
-        gone = psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable
-        # what was dropped meanwhile is made anew with all rights
-        with world.connect() as session, contextlib.suppress(*gone):
-            session.execute(f"GRANT {right} ON {place} TO {OWNER}".encode())
+        _surely(world, lambda: _grant(world, right, place))
+
+
+def _grant(world: World, right: str, place: str) -> None:
+    gone = psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable
+    # what was dropped meanwhile is made anew with all rights
+    with world.connect() as session, contextlib.suppress(*gone):
+        session.execute(f"GRANT {right} ON {place} TO {OWNER}".encode())
 
 
 def path_altered(world: World, choice: Random) -> None:
@@ -293,9 +324,9 @@ def path_altered(world: World, choice: Random) -> None:
 FAULTS = (
     fault(document_left_out, "daemons", "index", "triggers", "search"),
     fault(view_replaced, "daemons", "cards"),
-    fault(tables_swapped, "cards", "triggers", "rows"),
-    fault(key_retyped, "cards", "triggers"),
+    fault(tables_swapped, "cards", "triggers", "rows", "daemons"),
+    fault(key_retyped, "cards", "triggers", "daemons"),
     fault(stamped_ahead, "rows", "triggers"),
-    fault(rights_revoked, "cards", "triggers"),
+    fault(rights_revoked, "cards", "triggers", "daemons"),
     fault(path_altered, "cards", "daemons"),
 )

@@ -21,6 +21,8 @@ from tests.soak.cards_writes import CARDS
 
 _HEAVY = {"many films": 0.03, "many items": 0.03, "refill": 0.2, "update all films": 0.2}
 """How often, of the times that others come once."""
+_AUDITED = 8.0
+"""Seconds in which an audit, which comes every two, has mended the triggers."""
 _KEPT = 4_000
 """Transactions of one writer that are remembered."""
 
@@ -88,6 +90,8 @@ class SoakWriters(Writers):
         """By writer: when a transaction ended, and what it was."""
         self._seed = seed
         self._excused = False
+        self._repaired = 0.0
+        """When the audit has put right what was altered under an excuse."""
 
     @property
     def trouble(self) -> list[str]:
@@ -124,12 +128,16 @@ class SoakWriters(Writers):
         that (and no longer than the daemon's lock_timeout)."""
         with self._changed:
             self._excused = True
-        yield
+        try:
+            yield
+        finally:
+            self._repaired = time.monotonic() + _AUDITED
 
     def settled(self) -> None:
-        """All is as it should be: from now on nobody may wait."""
+        """All is as it should be: from now on nobody may wait; where the audit may be about to
+        mend triggers still, from the next settle point on."""
         with self._changed:
-            self._excused = False
+            self._excused = time.monotonic() < self._repaired
             self._blocked.clear()
 
     def _run(self, number: int) -> None:
