@@ -72,6 +72,8 @@ class Gatherer:
         self._means = [2000.0 for _ in sources]
         self._awaited: list[set[Key]] = [set() for _ in sources]
         """Ids that were on their way when no other witness was found."""
+        self._looked: dict[int, tuple[Key | None, bool]] = {}
+        """By document, up to which id a witness was looked for, and whether there may be one."""
         self._step = _FIRST
 
     def measured(self, document: int, mean: float) -> None:
@@ -253,8 +255,7 @@ class Gatherer:
         """Look for a witness among the rows of the database: whether there is one, or might have
         been (suspects, parked ones, what was tried in vain or not looked at), or may be soon."""
         shared, source = self._shared, self._sources[document]
-        after: Key | None = None
-        others = False
+        after, others = self._looked.pop(document, (None, False))
         awaited: set[Key] = set()
         for _ in range(_SAMPLES):
             keys = source.id_page(connection, after, _SAMPLE)
@@ -276,7 +277,8 @@ class Gatherer:
                     shared.is_good(document, next(key for key in keys if key in found))
                 return "some"
         else:
-            others = True  # not all ids were looked at
+            self._looked[document] = after, others  # the next look goes on from here
+            others = True
         self._awaited[document] = awaited
         if awaited:
             return "on their way"

@@ -337,6 +337,30 @@ def test_none_is_said_only_where_all_were_seen() -> None:
     assert batch.trial == Trial(None, sole=True)
 
 
+def test_the_next_look_goes_on_where_this_one_ended() -> None:
+    """A witness may stand behind thousands of ids that are no documents."""
+    setting = Suspecting("bad")
+
+    def id_page(_: object, after: Key | None, limit: int) -> list[Key]:
+        first = 0 if after is None else int(after[0]) + 1
+        return [(str(number),) for number in range(first, min(first + limit, 2500))]
+
+    setting.source.id_page = id_page
+    setting.source.existing = lambda _, keys: {key for key in keys if key == ("2400",)}
+    found: list[Key | None] = []
+    while not found or found[-1] is None:
+        assert len(found) < 5
+        batch = setting.gather(TRIAL)
+        assert batch is not None
+        assert batch.trial is not None
+        assert not batch.trial.sole
+        found.append(batch.trial.witness)
+        with setting.shared.lock:
+            for key, jobs in batch.items.items():
+                setting.shared.give_back(0, key, jobs)
+    assert found == [None, None, ("2400",)]
+
+
 def test_no_turn_while_the_witness_is_on_its_way() -> None:
     """The worker would ask the database without a pause. Answered, given back, or another: now."""
 
