@@ -61,9 +61,8 @@ def test_out_and_in_again(scene: Scene, tmp_path: Path, case: str) -> None:
         scene.state_file.unlink()
     put_in(scene, persons)
     daemon = scene.start()
-    daemon.wait_for("caught_up")
+    daemon.wait_for("loaded", index=persons["index"])
     scene.wait_converged()
-    assert daemon.found("loaded", index=persons["index"]), daemon.log
     assert not daemon.found("load_started", index=scene.index), daemon.log
     assert persons["index"] not in saved
     daemon.stop()
