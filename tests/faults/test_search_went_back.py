@@ -206,7 +206,9 @@ def test_only_the_restart_tells(scene: Scene, server: SearchServer) -> None:
     kept = scene.folder / "kept"
     scene.processes.started[-1].stop()
     copy(server, kept)
-    daemon = scene.serve(converge=False)  # the last look
+    daemon = scene.serve(converge=False)
+    first = daemon.wait_for("watermark_moved")
+    daemon.wait_for("watermark_moved", after=first)  # the first tick's audit was the last look
     edits(scene)
     pass_over(scene, daemon)
     daemon.kill()
