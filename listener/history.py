@@ -463,7 +463,7 @@ class History:
                     back[alias] = f"{one.name}: Elasticsearch was started anew"
                 else:
                     since.append(mark.settled)
-        kept = tuple(self._kept(loads, behind, seen, marks, back, everything=why))
+        kept = tuple(self._kept(loads, behind, seen, marks, back=back, everything=why))
         if saved is not None:
             last = saved.last_processed
             if last is not None and since:
@@ -488,12 +488,13 @@ class History:
             )
         return Search(saved, back, new)
 
-    def _kept(  # noqa: PLR0917 - what the session has found so far
+    def _kept(
         self,
         loads: Sequence[Load],
         behind: Mapping[str, Existing | None],
         seen: Mapping[str, Seen],
         marks: Mapping[str, Mark],
+        *,
         back: dict[str, str],
         everything: str | None,
     ) -> Iterator[Load]:
