@@ -98,7 +98,9 @@ class Coordinator:
         self._clock = ServerClock()
         self._turns = 0
         self._pruned_at = 0.0
-        self._audited_at = 0.0
+        self._audited_at = -math.inf
+        self._doubted = False
+        """Elasticsearch was in trouble: what comes back may be an older one."""
         self._resumed = False
         self._thread = threading.Thread(target=self._run, name="coordinator", daemon=True)
 
@@ -218,7 +220,7 @@ class Coordinator:
             if server == "PostgreSQL":
                 self._look_meanwhile()
             else:
-                self._audited_at = -math.inf  # what comes back may be an older one: look at once
+                self._doubted = True
 
     def _look_meanwhile(self) -> None:
         """What is waited for may wait for ever: for a key column of another type, say, which only
@@ -405,19 +407,12 @@ class Coordinator:
         self._keeper.save()
         if not self._keeper.save_control():
             self._inbox.fenced = True
+        altered = self._audit()
+        if altered is not None:
+            self._observe(observations.AuditFailed(altered))
+            self._served = 0  # begin as on a new connection: mend, then compare
+            return
         now = time.monotonic()
-        if now - self._audited_at > self._config.audit_every:
-            self._audited_at = now
-            loading = [number for number, name in enumerate(self._fence.loading) if name]
-            altered = self._history.audit(self._connection, loading)
-            if altered is None:
-                altered = self._fence.astray()
-                if altered is not None:
-                    self._history.distrust()  # what was accepted elsewhere is missing here
-            if altered is not None:
-                self._observe(observations.AuditFailed(altered))
-                self._served = 0  # begin as on a new connection: mend, then compare
-                return
         if now - self._pruned_at > _PRUNE_EVERY and self._keeper.last_processed is not None:
             self._pruned_at = now
             retention = timedelta(seconds=self._config.triggers.retention)
@@ -427,6 +422,36 @@ class Coordinator:
                 self._keeper.last_processed - retention,
             )
         self._current(session)
+
+    def _audit(self) -> str | None:
+        """Look whether all is as it was left, where that is due; what is not."""
+        assert self._connection is not None
+        now = time.monotonic()
+        if self._pipeline.trouble is None and self._doubted:
+            self._doubted = False
+            self._audited_at = -math.inf
+        if now - self._audited_at <= self._config.audit_every:
+            return None
+        self._audited_at = now
+        loading = [number for number, name in enumerate(self._fence.loading) if name]
+        try:
+            altered = self._history.audit(self._connection, loading)
+            if altered is None:
+                altered = self._fence.astray()
+                if altered is not None:
+                    self._history.distrust()  # what was accepted elsewhere is missing here
+        except elastic.Error as error:
+            suffering = self._pipeline.trouble is not None
+            if not elastic.is_passing(error) or not (suffering or self._loads.running):
+                raise
+            # a new session would end the loads that wait for the server
+            self._doubted = self._doubted or suffering
+            if not suffering:  # else it is told already
+                reason = f"audit: {elastic.describe(error)}"
+                every = self._config.audit_every
+                self._observe(observations.Waiting("Elasticsearch", 1, every, reason))
+            return None
+        return altered
 
     def _beat(self, state: str, reason: str | None = None) -> None:
         trouble, braked = self._pipeline.trouble, self._pipeline.braked
