@@ -47,8 +47,8 @@ def refuse_foreign(place: str, saved: Identity, facts: Facts, pipeline: str) -> 
     if other is not None:
         raise ForeignState(
             f"{place}: {other}. If this database is the right one, run `listener load`: it "
-            "loads everything into a new index and starts a new state. Otherwise mend the "
-            "connection, or give the pipeline another name"
+            "loads everything into a new index and starts a new state. Otherwise mend "
+            "section postgres, or give the pipeline another name"
         )
 
 
@@ -414,17 +414,18 @@ class History:
         if remote is None:
             return
         its, ours = remote.identity, self._keeper.identity
-        theirs = (its.system_identifier, its.database_oid)
+        schema = its.db_schema or self._schema
+        theirs = (its.system_identifier, its.database_oid, schema)
         # the one before us, which this daemon has replaced, and could not write down there yet
-        former = (*theirs, self._schema) in self._indexes.formers
-        if not former and theirs not in (
-            (ours.system_identifier, ours.database_oid),
-            (facts.system_identifier, facts.database_oid),
+        if theirs not in self._indexes.formers and theirs not in (
+            (ours.system_identifier, ours.database_oid, self._schema),
+            (facts.system_identifier, facts.database_oid, self._schema),
         ):
             raise ForeignIndex(
                 f"the control document of the pipeline {self._pipeline!r} belongs to another "
-                f"database now (oid {theirs[1]} of cluster {theirs[0]}). If that one was moved "
-                "here, end this daemon; otherwise give one of the two pipelines another name"
+                f"database now, or to another schema of ours in it (oid {theirs[1]} of cluster "
+                f"{theirs[0]}, schema {schema}). If that one was moved here, end this daemon; "
+                "otherwise give one of the two pipelines another name"
             )
 
     def _behind(self, index: str) -> tuple[Existing | None, str]:
@@ -602,6 +603,7 @@ class History:
             system_identifier=facts.system_identifier,
             timeline=facts.timeline,
             database_oid=facts.database_oid,
+            db_schema=facts.schema,
             wal_lsn=facts.wal_lsn,
             nonce=known.nonce if known else facts.nonce or "",
             config_hash="-".join(kind.hash for kind in self._kinds),

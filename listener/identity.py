@@ -23,11 +23,12 @@ from listener.surprises import Unfit
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the database says of itself now. `nonce` None: our schema holds none."""
+    """What the database says of itself now. `nonce` None: our schema, `schema`, holds none."""
 
     system_identifier: str
     timeline: int
     database_oid: int
+    schema: str
     wal_lsn: str
     nonce: str | None
     tables: Mapping[str, int]
@@ -74,6 +75,7 @@ def read(connection: Connection, watches: Sequence[Watch], schema: str) -> Facts
         row[0],
         row[1],
         row[2],
+        schema,
         row[3],
         nonce[0],
         tables,
@@ -111,11 +113,13 @@ def position(lsn: str) -> int:
 
 
 def other_database(saved: Identity, facts: Facts) -> str | None:
-    """Why the state file belongs to another database altogether, or None."""
+    """Why what was saved is of another database, or of another schema of ours in it; or None."""
     if saved.system_identifier != facts.system_identifier:
         return "it belongs to another PostgreSQL cluster"
     if saved.database_oid != facts.database_oid:
         return "it belongs to another database of this cluster (or to one that was made anew)"
+    if saved.db_schema not in (None, facts.schema):
+        return f"it belongs to the schema {saved.db_schema} (postgres.schema), not {facts.schema}"
     return None
 
 
@@ -143,6 +147,8 @@ def differences(
         found.append("another PostgreSQL cluster answers at this address")
     if saved.database_oid != facts.database_oid:  # a copy of it has the same tables, by oid too
         found.append("another database bears this name now")
+    if saved.db_schema not in (None, facts.schema):
+        found.append(f"our schema is {facts.schema} instead of {saved.db_schema}")
     if saved.timeline != facts.timeline:
         found.append(f"timeline {facts.timeline} instead of {saved.timeline} (a promoted replica)")
     if position(facts.wal_lsn) < position(saved.wal_lsn):

@@ -77,7 +77,10 @@ class Database:
         return self.system, self.oid, self.schema
 
     def __str__(self) -> str:
-        return f"the database {self.name} (oid {self.oid} of cluster {self.system})"
+        return (
+            f"the database {self.name} (oid {self.oid} of cluster {self.system}, postgres.schema "
+            f"{self.schema})"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +203,10 @@ class Indexes:
         if take or self._of_us(theirs):
             return None
         return (
-            f"{clash}: it is another database. If they are one, and the database was moved or "
-            "restored, run `listener load`: it loads everything anew and takes the name. Otherwise "
-            "give pipeline and documents[].index other names"
+            f"{clash}: it is another database, or another schema of ours in it. If they are one, "
+            "and the database was moved or restored, or the schema renamed, run `listener load`: "
+            "it loads everything anew and takes the name. Otherwise give pipeline and "
+            "documents[].index other names"
         )
 
     def refuse_foreign(self, alias: str, *, take: bool = False) -> None:
@@ -293,9 +297,11 @@ class Indexes:
         OpenSearch refuses `allow_auto_create`; there the bulk's require_alias covers all but a
         stray delete, which makes an empty index that the audit removes. Raises ForeignIndex.
         """
+        # looked for before its owner is: one that another makes in between is not written over
+        create = self._template(alias) is None
         self.refuse_foreign(alias, take=take)
         try:
-            self._put_template(alias, create=self._template(alias) is None)
+            self._put_template(alias, create=create)
         except elasticsearch.BadRequestError as error:
             if "already exists" not in str(error):
                 raise

@@ -115,7 +115,7 @@ class Identity(_Record):
     clock was ahead of ours. `meanings` says, by alias, what the queries depend on besides rows, and
     a hash of its state; without an entry nobody looked yet. `marks` gives by its own name what each
     index was at the last look; `control` the sequence number of the control document, which only
-    rises.
+    rises. `db_schema` is our schema in the database; None: a former release did not say.
     """
 
     pipeline: str
@@ -132,6 +132,7 @@ class Identity(_Record):
     meanings: Mapping[str, Mapping[str, str]] = {}
     marks: Mapping[str, Mark] = {}
     control: int | None = None
+    db_schema: str | None = None
 
 
 class Load(_Record):

@@ -16,7 +16,7 @@ from listener import elastic
 from listener.bulk import Document, Outcome
 from listener.config import ElasticsearchConfig
 from listener.control import ControlDocument
-from listener.indexes import IndexError_, Indexes, content_hash, read_config
+from listener.indexes import ForeignIndex, IndexError_, Indexes, content_hash, read_config
 from listener.sink import Sent, Target, Versions, send, write_alias
 from playground.search import SearchServer
 from playground.system import free_port
@@ -275,3 +275,20 @@ def test_a_failed_try_is_not_kept_in_memory() -> None:
     finally:
         gc.enable()
         client.close()
+
+
+def test_two_protect_one_name_at_once(client: elastic.Client, index_prefix: str) -> None:
+    """The other one's template comes between our look for its owner and our own: it stays."""
+    first, second = Indexes(client, "first"), Indexes(client, "second")
+    look = second.refuse_foreign
+
+    def looked(alias: str, *, take: bool = False) -> None:
+        look(alias, take=take)
+        first.protect(alias)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(second, "refuse_foreign", looked)
+        with pytest.raises(ForeignIndex, match="belongs to the pipeline 'first'"):
+            second.protect(index_prefix)
+    [found] = client.indices.get_index_template(name=f"listener-{index_prefix}")["index_templates"]
+    assert found["index_template"]["_meta"]["listener"]["pipeline"] == "first"

@@ -91,6 +91,27 @@ def test_a_schema_of_its_own_is_the_way_out(two: Scene) -> None:
     two.wait_converged()
 
 
+def test_one_name_in_two_schemas(two: Scene) -> None:
+    """A configuration that was copied, its schema changed and its name not: the two would take
+    each other's watermark, and fence each other for ever."""
+    documents, name = two.options["documents"], two.options["pipeline"]
+    first, schema = two.processes.started[0], f"{two.prefix}_theirs".replace("-", "_")
+    mark = first.mark()
+    other(two, postgres={"schema": schema})
+    two.set(pipeline=name)
+    for arguments in ((), ("--once",)):
+        second = two.start(*arguments, folder="theirs")
+        second.expect_exit(2)
+        assert "it belongs to the schema listener (postgres.schema)" in second.log
+        assert "another name" in second.log
+    two.set(documents=documents, postgres={"schema": "listener"})
+    two.sql("UPDATE content.genre SET name = name || ' (new)'")
+    two.wait_converged()
+    assert not first.found("fenced", after=mark), first.log
+    first.stop()
+    two.assert_converged()
+
+
 def test_a_pipeline_that_was_renamed(two: Scene) -> None:
     """`--take-over` is for it, once its daemon is stopped; from then on the old name is refused."""
     first = two.options["pipeline"]

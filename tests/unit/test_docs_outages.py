@@ -203,6 +203,9 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_pipelines.py::test_a_schema_of_its_own_is_the_way_out",
         "process/test_pipelines.py::test_a_pipeline_that_was_renamed",
     ),
+    "one pipeline name with two values of `postgres.schema` (a configuration that was copied)": (
+        "process/test_pipelines.py::test_one_name_in_two_schemas",
+    ),
     "frozen (SIGSTOP), or its network silent": (
         "process/test_takeover.py::test_process_that_slept_through_a_takeover",
         "faults/test_daemon_takeover.py::test_takeover_from_a_frozen_daemon",
