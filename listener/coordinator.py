@@ -330,6 +330,7 @@ class Coordinator:
                 except BaseException:
                     self._inbox.want_sweep()
                     raise
+                self._polls.look_ahead()
                 swept = everything and proven
                 if everything:
                     self._stop.wait(_SWEEP_APART)

@@ -112,7 +112,7 @@ LAST_MOMENT: Final = datetime.max.replace(tzinfo=UTC)
 """What stands for a moment that Python cannot tell."""
 
 
-class _Moments(TimestamptzLoader):
+class Moments(TimestamptzLoader):
     """Moments that Python cannot tell become the first or the last one that it can.
 
     `infinity` and years before Christ are values as others are: psycopg would fail for each.
@@ -212,7 +212,7 @@ def connect(config: PostgresConfig, name: str, *, timed: bool = False) -> Sessio
     except ConfigError as error:
         raise SecretAway(str(error)) from None
     connection = Session.connect(**parameters, autocommit=True)
-    connection.adapters.register_loader("timestamptz", _Moments)
+    connection.adapters.register_loader("timestamptz", Moments)
     connection.name = name
     connection.opened_at = time.monotonic()
     with _SESSIONS_LOCK:

@@ -9,7 +9,8 @@ Rows may be stamped in the future: the clock was set back, or they are from befo
 Our stamps are of the server's clock, so a row that is written now is not one of them. The first
 sweep of a session reads them (`ahead`), once more those that a transaction of that time commits
 later are read, and each of them again when the clock has come to its stamp. Were they read by every
-sweep, they would be indexed at every tick until then.
+sweep, they would be indexed at every tick until then. A clock that is ahead for a moment between
+two sweeps leaves such stamps, too: from time to time what is new among them is looked for.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Sweep:
         self._look = Recent()
         self._silent_look = Recent()
         self._oldest = 0
-        """The oldest transaction that ran when `ahead` was read first, as 32 bits of its id."""
+        """The oldest transaction that ran when what is ahead was read last: 32 bits of its id."""
 
     def forget(self) -> None:
         """Hand everything on again at the next sweep."""
@@ -128,12 +129,16 @@ class Sweep:
                 for look in looks:
                     look.forget()
 
-    def ahead_again(self, connection: Connection, since: datetime | None) -> Generator[Swept]:
+    def ahead_again(
+        self, connection: Connection, since: datetime | None, *, silent: bool = False
+    ) -> Generator[Swept]:
         """What is stamped in the future, or from `since` on, of transactions that had not ended
-        when it was read first. For when they have.
+        when it was read the last time. `silent`: only of tables that do not send their keys.
         """
+        oldest = self._oldest_running(connection)
         since = since or watermark.now(connection)[0]
-        yield from self._between(connection, since, None, silent=False, oldest=self._oldest)
+        yield from self._between(connection, since, None, silent=silent, oldest=self._oldest)
+        self._oldest = oldest
 
     def _between(
         self,

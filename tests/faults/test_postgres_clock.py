@@ -102,6 +102,33 @@ def test_set_back_by_less_than_a_pause(server: ClockedTemplate, polled: Scene) -
     scene.assert_converged()
 
 
+@pytest.mark.parametrize("notify", ["off", "doorbell"])
+def test_ahead_for_a_moment_between_two_ticks(
+    server: ClockedTemplate, polled: Scene, notify: str
+) -> None:
+    """No tick sees the clock go. What was stamped then is found with the next audit, long before
+    the clock has come to it."""
+    clocked, scene = server[0], polled
+    for watch in scene.options["documents"][0]["watch"]:
+        watch["notify"] = notify
+    scene.set(fetch_delay=8, audit_every=10)
+    daemon = scene.serve()
+    daemon.wait_for("watermark_moved", after=daemon.mark())
+    clocked.set_clock(3600)
+    scene.admin(
+        "UPDATE content.film_work SET title = 'ahead' WHERE id = md5('film 1')::uuid;"
+        "DELETE FROM content.film_work WHERE id = md5('film 2')::uuid;"
+        "UPDATE content.genre SET name = 'ahead'"
+    )
+    clocked.set_clock(0)
+    mark = daemon.mark()
+    scene.wait_converged(60)
+    assert not daemon.found("clock_stepped_back", after=mark), "a tick came between"
+    assert not daemon.found("reconcile_started", after=mark), "all of it is found by its stamps"
+    daemon.stop()
+    scene.assert_converged()
+
+
 @pytest.mark.parametrize("back", [30, 600])
 def test_set_back_while_it_is_down(server: ClockedTemplate, polled: Scene, back: int) -> None:
     """The watermark lies in the future: what was stamped meanwhile is older than it."""

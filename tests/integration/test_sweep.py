@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from listener import postgres
 from listener import sweep as module
 from listener.changes import Key, KeyType, Watch
 from listener.postgres import Connection
@@ -35,6 +37,7 @@ def connection(
     """A stamped table and a journal."""
     kind = "timestamp" if zoneless else "timestamptz"
     with psycopg.connect(postgres_server.dsn(database), autocommit=True) as connection:
+        connection.adapters.register_loader("timestamptz", postgres.Moments)
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"CREATE TABLE item (id bigint, at {kind})".encode())
         connection.execute(
@@ -63,6 +66,12 @@ def swept(
         for change in page.changes
         for key in change.keys
     ]
+
+
+def ahead_again(sweep: Sweep, connection: Connection) -> list[Key]:
+    """All keys of a later look at what is ahead."""
+    pages = sweep.ahead_again(connection, None)
+    return [key for page in pages for change in page.changes for key in change.keys]
 
 
 @pytest.mark.parametrize("page", [1, 7, 5000])
@@ -126,19 +135,28 @@ def test_what_is_stamped_in_the_future(
         "INSERT INTO listener.journal (updated_at, watch, kind, keys) "
         f"""VALUES (now() + interval '1 day', '{WATCH.id}', 'keys', '["7"]')""".encode()
     )
+    connection.execute(
+        "INSERT INTO listener.journal (updated_at, watch, kind, keys) "
+        f"""VALUES ('infinity', '{LINK.id}', 'keys', '[["7", "x"]]')""".encode()
+    )
     with psycopg.connect(postgres_server.dsn(database)) as late:
         late.execute("SET TimeZone = 'UTC'")
         late.execute(f"INSERT INTO item VALUES (3, {later})".encode())
-        assert sorted(swept(sweep, connection, ahead=True)) == [("1",), ("2",), ("7",)]
+        assert sorted(swept(sweep, connection, ahead=True)) == [
+            ("1",),
+            ("2",),
+            ("7",),
+            ("7", "x"),
+        ]
         assert swept(sweep, connection) == []
     assert swept(sweep, connection) == []
-    again = [
-        key
-        for page in sweep.ahead_again(connection, None)
-        for change in page.changes
-        for key in change.keys
-    ]
-    assert again == [("3",)]
+    again = functools.partial(ahead_again, sweep, connection)
+    assert again() == [("3",)]
+    assert again() == []
+    connection.execute(f"INSERT INTO item VALUES (4, {later})".encode())
+    assert again() == [("4",)]
+    assert again() == []
+    connection.execute("DELETE FROM item WHERE id = 4")
     # the clock comes to them
     two_days = timedelta(days=2)
     assert sorted(swept(sweep, connection, margin=two_days)) == [("1",), ("3",), ("7",)]
