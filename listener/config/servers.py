@@ -21,6 +21,9 @@ def _check_url(url: str, *, needs_port: bool) -> None:
         raise ValueError("a URL starts with http:// or https:// and names a host")
     if parts.username is not None or parts.password is not None:
         raise ValueError("write user and password as options, not into the URL")
+    # what stands before such a sign may be a part of a password
+    if any(sign in url for sign in "@?#\\"):
+        raise ValueError("a URL has no @, ?, # or backslash: a log-in is written as options")
     if port is None and needs_port:  # the client guesses none
         raise ValueError(f"write the port into the URL: {parts.scheme}://{parts.hostname}:PORT")
 

@@ -26,6 +26,8 @@ def secret(value: SecretStr | None, file: Path | None) -> str | None:
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
         raise ConfigError(file, [Problem((), "the file of a secret is empty")])
+    if "\0" in text:
+        raise ConfigError(file, [Problem((), "the secret has a NUL byte, which no server takes")])
     return text
 
 

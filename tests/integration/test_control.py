@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -176,6 +177,24 @@ def test_damage_is_as_good_as_loss(
         assert control.read().content == {"generation": 8}
     put(client, index_prefix, {})
     assert control.read().damage == "it has no valid generation"
+
+
+def test_nested_deeper_than_can_be_read(
+    control: ControlDocument, search_server: SearchServer, index_prefix: str
+) -> None:
+    """The server takes more levels than Python's reader of JSON does: as good as lost, too."""
+    deep = f'{{"generation": 7, "x": {"[" * 995}{"]" * 995}}}'
+    url = f"{search_server.url}/{index_prefix}-control/_doc/test"
+    request = urllib.request.Request(
+        url, deep.encode(), {"content-type": "application/json"}, method="PUT"
+    )
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 201
+    found = control.read()
+    assert (found.generation, found.state) == (0, None)
+    assert found.damage == "it is nested too deep to be read"
+    assert control.raise_generation(6).generation == 7
+    assert control.read().content == {"generation": 7}
 
 
 def test_an_index_that_is_closed_or_blocked(

@@ -489,6 +489,10 @@ def test_secrets_that_are_missing(tmp_path: Path) -> None:
         path.write_bytes(b"\xef\xbb\xbfa secret\r\n")
         check_files(section)
     assert secret(None, path) == "a secret"
+    path.write_bytes(b"a\0secret")
+    with pytest.raises(ConfigError, match="NUL byte") as caught:
+        secret(None, path)
+    assert "a\0" not in str(caught.value)
 
 
 def test_permission_denied() -> None:
