@@ -13,6 +13,7 @@ from listener.checks import (
     check_privileges,
     check_server,
     check_statements,
+    check_tables,
     sample,
 )
 from listener.config import Config
@@ -43,6 +44,7 @@ def look_at_database(config: Config, connection: Connection, parts: Assembly) ->
     """Rights, and the user's SQL files. Raises psycopg.Error."""
     found = check_privileges(connection, config.documents, config.postgres.db_schema)
     found += check_limits(connection, parts.watches)
+    found += check_tables(connection, parts.watches, config.postgres.db_schema, config.triggers)
     for number, document in enumerate(config.documents):
         found += check_statements(connection, document, _statements(parts, number))
     return list(dict.fromkeys(found))
