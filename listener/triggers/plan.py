@@ -306,5 +306,6 @@ def drop_triggers(by_table: dict[int, list[PresentTrigger]], present: Present) -
             tables=tuple(
                 (oid, text("{}", sql.Identifier(one.schema, one.relation)))
                 for oid, one in touched.items()
+                if not one.foreign
             ),
         )

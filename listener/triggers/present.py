@@ -16,7 +16,10 @@ from listener.triggers.catalog import TriggerError, rows
 
 @dataclass(frozen=True, slots=True)
 class PresentTrigger:
-    """A trigger that calls a function of ours; the fields are those of `wanted.Trigger`."""
+    """A trigger that calls a function of ours; the fields are those of `wanted.Trigger`.
+
+    `foreign`: the table is a foreign one, a part of a watched table, which LOCK TABLE refuses.
+    """
 
     oid: int
     table: int
@@ -30,6 +33,7 @@ class PresentTrigger:
     new: bool
     function: str
     column: str | None
+    foreign: bool
 
 
 @dataclass(frozen=True, slots=True)
