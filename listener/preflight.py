@@ -26,13 +26,17 @@ INSTALL = (
 
 
 def look_at_triggers(config: Config, connection: Connection) -> list[Finding]:
-    """How the triggers differ from what they should be. Raises psycopg.Error, ValueError."""
+    """How the triggers differ from what they should be.
+
+    Raises TriggerError with what no installing mends, psycopg.Error and ValueError.
+    """
     watches, schema = watches_of(config), config.postgres.db_schema
     settings, role = config.triggers, config.postgres.user
     other = triggers.other_pipeline(connection, schema, config.pipeline)
     if other is not None:
         return [Finding("error", other.what, other.mend)]
     claim = triggers.Claim(config.pipeline)
+    triggers.plan(connection, watches, schema, settings, role, claim=claim)
     differences = triggers.status(connection, watches, schema, settings, role, claim=claim)
     if differences:
         return [Finding("error", difference, INSTALL) for difference in differences]

@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 
 from listener import elastic, identity, postgres, triggers
-from listener.assembly import assemble, watches_of
+from listener.assembly import assemble
 from listener.checks import Finding, check_search
 from listener.config import Config
 from listener.indexes import Database
@@ -76,7 +76,6 @@ def _postgres(config: Config, findings: list[Finding], ours: list[Database]) -> 
         try:
             found = look_at_triggers(config, connection)
             if config.triggers.install == "auto" and any(one.severity == "error" for one in found):
-                _refuse_what_cannot_be_installed(config, connection)
                 what = (
                     f"{len(found)} triggers or tables of ours are missing or not as they should be"
                 )
@@ -90,18 +89,6 @@ def _postgres(config: Config, findings: list[Finding], ours: list[Database]) -> 
             findings += [Finding("error", line) for line in str(error).split("; ")]
         else:
             findings += look_at_database(config, connection, parts)
-
-
-def _refuse_what_cannot_be_installed(config: Config, connection: postgres.Connection) -> None:
-    """Raises TriggerError with what `run` would end with."""
-    triggers.plan(
-        connection,
-        watches_of(config),
-        config.postgres.db_schema,
-        config.triggers,
-        config.postgres.user,
-        claim=triggers.Claim(config.pipeline),
-    )
 
 
 def _elasticsearch(config: Config, findings: list[Finding], ours: list[Database]) -> None:

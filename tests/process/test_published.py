@@ -16,8 +16,10 @@ def test_a_publication_of_all_tables(scene: Scene, install: str) -> None:
     check.expect_exit(2)
     assert "error: the publication everything is FOR ALL TABLES" in check.output
     assert "`listener run` installs them" not in check.output
+    assert "run `listener triggers install`" not in check.output
     run = scene.start()
     run.expect_exit(2)
+    assert "run `listener triggers install`" not in run.log
     assert "the publication everything is FOR ALL TABLES" in run.log
     [row] = scene.admin("SELECT to_regnamespace('listener') IS NULL")
     assert row[0]
