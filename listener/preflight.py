@@ -13,6 +13,7 @@ from listener.checks import (
     check_privileges,
     check_server,
     check_statements,
+    check_tables,
     sample,
 )
 from listener.config import Config
@@ -25,13 +26,17 @@ INSTALL = (
 
 
 def look_at_triggers(config: Config, connection: Connection) -> list[Finding]:
-    """How the triggers differ from what they should be. Raises psycopg.Error, ValueError."""
+    """How the triggers differ from what they should be.
+
+    Raises TriggerError with what no installing mends, psycopg.Error and ValueError.
+    """
     watches, schema = watches_of(config), config.postgres.db_schema
     settings, role = config.triggers, config.postgres.user
     other = triggers.other_pipeline(connection, schema, config.pipeline)
     if other is not None:
         return [Finding("error", other.what, other.mend)]
     claim = triggers.Claim(config.pipeline)
+    triggers.plan(connection, watches, schema, settings, role, claim=claim)
     differences = triggers.status(connection, watches, schema, settings, role, claim=claim)
     if differences:
         return [Finding("error", difference, INSTALL) for difference in differences]
@@ -43,6 +48,7 @@ def look_at_database(config: Config, connection: Connection, parts: Assembly) ->
     """Rights, and the user's SQL files. Raises psycopg.Error."""
     found = check_privileges(connection, config.documents, config.postgres.db_schema)
     found += check_limits(connection, parts.watches)
+    found += check_tables(connection, parts.watches, config.postgres.db_schema, config.triggers)
     for number, document in enumerate(config.documents):
         found += check_statements(connection, document, _statements(parts, number))
     return list(dict.fromkeys(found))

@@ -10,6 +10,7 @@ from listener.checks.privileges import check_privileges
 from listener.checks.search import check_search
 from listener.checks.server import check_server
 from listener.checks.statements import Statement, check_statements, sample
+from listener.checks.tables import check_tables
 
 __all__ = [
     "Finding",
@@ -19,5 +20,6 @@ __all__ = [
     "check_search",
     "check_server",
     "check_statements",
+    "check_tables",
     "sample",
 ]

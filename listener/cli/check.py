@@ -83,6 +83,8 @@ def _postgres(config: Config, findings: list[Finding], ours: list[Database]) -> 
             else:
                 findings += found
             parts = assemble(config, connection)
+        except triggers.TriggerError as error:
+            findings += [Finding("error", problem) for problem in error.problems]
         except ValueError as error:  # SQL files, keys, contradictions
             findings += [Finding("error", line) for line in str(error).split("; ")]
         else:

@@ -57,6 +57,11 @@ class TriggersConfig(Strict):
         description="Allow NOTIFY although max_prepared_transactions > 0: PREPARE TRANSACTION "
         "fails after a NOTIFY.",
     )
+    published: bool = Field(
+        default=False,
+        description="Make listener's own tables although a publication FOR ALL TABLES carries "
+        "them: each of its subscribers has them, or it would stop.",
+    )
     retention: float = Field(
         default=86400, ge=60, description="Seconds that a journal row is kept behind the watermark."
     )

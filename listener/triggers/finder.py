@@ -26,6 +26,12 @@ _OBSTACLES: Final = {
     "it, or {way}",
     "unique": "{what} makes {column} unique, and could refuse a row that we stamped: drop it, or "
     "{way}",
+    "reference": "{column} is part of the foreign key {what}, and a stamp would break it: drop it, "
+    "or {way}",
+    "policy": "the policy {what} of its row-level security looks at {column}, and could refuse a "
+    "row that we stamped: change it, or {way}",
+    "view": "the view {what} has a CHECK OPTION and shows rows by {column}, and could refuse a row "
+    "that we stamped: change it, or {way}",
     "partition": "{column} decides about the partition of {what}, and a stamp would move rows: "
     "{way}",
     "pipeline": "{column} is stamped by the pipeline with schema {what} too, and one of the two "
@@ -112,7 +118,9 @@ class Finder:
             member = Member(*fields)
             self._tree.append((member, subscribed))
             where = "it" if member.oid == oid else f"its part {member.label}"
-            if member.kind not in ("r", "p"):
+            if member.kind == "f" and member.oid != oid:
+                self._wrong(f"{where} is {_KINDS['f']}{self._foreign(member)}")
+            elif member.kind not in ("r", "p"):
                 self._wrong(f"{where} is {_KINDS.get(member.kind, 'no table')}")
             elif persistence == "u":
                 self._wrong(
@@ -122,6 +130,21 @@ class Finder:
             elif persistence == "t":
                 self._wrong(f"{where} is temporary: it cannot be watched")
         return tuple(member for member, _ in self._tree)
+
+    def _foreign(self, part: Member) -> str:
+        """A foreign table may become a part at any time, and our triggers are in the way then."""
+        out = (
+            f"or leave {self._label} out of `watch`, then `listener triggers install` drops the "
+            "triggers on it"
+        )
+        if not part.partition:
+            return f". ALTER TABLE {part.label} NO INHERIT its parents; {out}"
+        [parent] = [one.label for one, _ in self._tree if one.oid == part.parent]
+        return (
+            f". While triggers of ours are on {self._label}, PostgreSQL refuses statements that "
+            "insert rows into that part through it, move them there or change them there (0A000): "
+            f"ALTER TABLE {parent} DETACH PARTITION {part.label}; {out}"
+        )
 
     def _missing(self, role: str, name: str, columns: dict[str, _Column]) -> None:
         near = [one for one in columns if one.lower() == name.lower()]
@@ -182,6 +205,7 @@ class Finder:
             return None
         column = columns.get(name)
         if column is None:
+            self._published(name, members, way)
             return "timestamptz"
         stamp = _STAMPS.get(column.type) if column.built_in else None
         if stamp is None or column.typmod not in (-1, 6):
@@ -205,3 +229,17 @@ class Finder:
         ):
             self._wrong(_OBSTACLES[kind].format(column=name, what=what, way=way))
         return stamp
+
+    def _published(self, name: str, members: tuple[Member, ...], way: str) -> None:
+        """A column that a subscriber lacks stops its replication at the next row."""
+        for publication, table, more in rows(
+            self._conn, "published", oids=[member.oid for member in members]
+        ):
+            others = f" and {more} more of its parts" if more else ""
+            self._wrong(
+                f"the publication {publication} carries {table}{others}, and a new column {name} "
+                "with it: a subscriber that lacks the column stops replicating. Add it at each "
+                f"subscriber first, then here: ALTER TABLE {self._label} ADD COLUMN {name} "
+                "timestamptz DEFAULT now(); or give the publication a column list (PostgreSQL 15); "
+                f"or {way}"
+            )

@@ -22,6 +22,7 @@ from listener.triggers.catalog import TriggerError, rows
 from listener.triggers.own import Claim
 from listener.triggers.plan import drop_triggers, plan
 from listener.triggers.present import Present, PresentTrigger, look
+from listener.triggers.refused import way_out
 from listener.triggers.steps import Step, text
 
 PATIENCE: Final = 60.0
@@ -167,12 +168,14 @@ class _Work:
         self._patience = patience
         self._hurry = hurry
         self._longest = locks.FIRST
+        self._schema = ""
         self.statements = 0
 
     @contextlib.contextmanager
     def alone(self, schema: str) -> Iterator[None]:
         """Hold the lock of this schema's installer; no timeouts of the role meanwhile."""
         conn = self._conn
+        self._schema = schema
         key = (_LOCK_CLASS, zlib.crc32(schema.encode()) - (1 << 31))
         tries = _Tries(self, f"the schema {schema}")
         while True:
@@ -212,11 +215,8 @@ class _Work:
             except psycopg.errors.InsufficientPrivilege as error:
                 if step.mend is not None:
                     raise TriggerError(*(f"{one}: {step.mend}" for one in step.reasons)) from error
-                raise TriggerError(
-                    f"{step.title}: {describe(error)}: install as the owner of the table "
-                    "(`listener triggers install --dsn`), or let the owner run what `listener "
-                    "triggers print` prints"
-                ) from error
+                way = way_out(self._conn, step, self._schema)
+                raise TriggerError(f"{step.title}: {describe(error)}: {way}") from error
             except psycopg.OperationalError:
                 raise
             except psycopg.Error as error:

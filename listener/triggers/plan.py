@@ -13,7 +13,7 @@ from listener.config import TriggersConfig
 from listener.postgres import Connection
 from listener.triggers import indexes
 from listener.triggers.bodies import CALLED, TELLING, Function, authentic
-from listener.triggers.catalog import Catalog, Member, Watched, rows
+from listener.triggers.catalog import Catalog, Member, TriggerError, Watched, rows
 from listener.triggers.own import Claim, own_schema, pruned
 from listener.triggers.present import Present, PresentFunction, PresentTrigger, look
 from listener.triggers.resolve import resolve
@@ -47,6 +47,7 @@ def plan_for(
 ) -> tuple[Step, ...]:
     """The plan for watches that are resolved already."""
     present = look(conn, schema)
+    _refuse_hidden(present, schema)
     goals = {place: wanted(group, schema) for place, group in catalog.tables().items()}
     steps = list(own_schema(conn, present, schema, role, claim))
     steps.extend(_owners(conn, catalog, schema))
@@ -57,6 +58,21 @@ def plan_for(
         steps.extend(indexes.steps(conn, group[0], schema))
     steps.extend(indexes.stale(catalog, present, schema))
     return tuple(steps)
+
+
+def _refuse_hidden(present: Present, schema: str) -> None:
+    """Policies on what is ours stand in everybody's way: the writers' and the daemon's."""
+    if present.hidden:
+        names = [text("{}", sql.Identifier(schema, name)) for name in present.hidden]
+        mend = "; ".join(
+            f"ALTER TABLE {name} DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY"
+            for name in names
+        )
+        raise TriggerError(
+            f"row-level security is on for {', '.join(present.hidden)} of the schema {schema} and "
+            f"hides rows from this role: {mend}; if an event trigger turns it on for new tables, "
+            f"exempt the schema {schema} from it"
+        )
 
 
 def _owners(conn: Connection, catalog: Catalog, schema: str) -> Iterator[Step]:
@@ -306,5 +322,6 @@ def drop_triggers(by_table: dict[int, list[PresentTrigger]], present: Present) -
             tables=tuple(
                 (oid, text("{}", sql.Identifier(one.schema, one.relation)))
                 for oid, one in touched.items()
+                if not one.foreign
             ),
         )

@@ -16,7 +16,10 @@ from listener.triggers.catalog import TriggerError, rows
 
 @dataclass(frozen=True, slots=True)
 class PresentTrigger:
-    """A trigger that calls a function of ours; the fields are those of `wanted.Trigger`."""
+    """A trigger that calls a function of ours; the fields are those of `wanted.Trigger`.
+
+    `foreign`: the table is a foreign one, a part of a watched table, which LOCK TABLE refuses.
+    """
 
     oid: int
     table: int
@@ -30,6 +33,7 @@ class PresentTrigger:
     new: bool
     function: str
     column: str | None
+    foreign: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Present:
     """All of ours. `relations`: name -> (persistence, columns), None without the schema.
 
     `pipeline`: whose schema it is, None: nobody's yet. `oids`: of the relations.
+    `hidden`: those of whose rows policies may hide some from this role.
     """
 
     relations: dict[str, tuple[str, str]] | None
@@ -79,6 +84,7 @@ class Present:
     triggers: dict[tuple[int, str], PresentTrigger]
     functions: dict[str, PresentFunction]
     indexes: tuple[PresentIndex, ...]
+    hidden: tuple[str, ...]
 
 
 def look(conn: Connection, schema: str) -> Present:
@@ -86,7 +92,12 @@ def look(conn: Connection, schema: str) -> Present:
     own = rows(conn, "own", schema=schema)
     relations = {row[0]: (row[1], row[2]) for row in own if row[0] is not None} if own else None
     version = pipeline = None
-    if relations and "schema_version integer" in relations.get("meta", ("", ""))[1]:
+    hidden = tuple(row[0] for row in own if row[5])
+    if (
+        "meta" not in hidden
+        and relations
+        and "schema_version integer" in relations.get("meta", ("", ""))[1]
+    ):
         if not any(row[0] == "meta" and row[3] for row in own):
             raise TriggerError(
                 f"this role may not read {schema}.meta: `listener triggers install --dsn` as the "
@@ -113,4 +124,5 @@ def look(conn: Connection, schema: str) -> Present:
             PresentIndex(place, name, kind, table, tuple(zip(oids, quoted, strict=True)))
             for place, name, kind, table, oids, quoted in indexes
         ),
+        hidden,
     )

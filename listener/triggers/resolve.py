@@ -45,6 +45,7 @@ def _server(
         )
     if schema in ("public", *NOT_OURS) or schema.startswith("pg_"):
         yield f"postgres.schema: {schema} is not a schema for listener alone: name another one"
+    yield from _published(conn, schema, config)
     for watch in watches:
         if [one.id for one in watches].count(watch.id) > 1:
             yield f"{watch.id} is watched twice"
@@ -54,6 +55,22 @@ def _server(
                 f"max_prepared_transactions is {two_phase}, and PREPARE TRANSACTION fails after a "
                 "NOTIFY: write `notify: off` for this table, or `no_2pc: true` under `triggers` if "
                 "nobody prepares transactions that write it"
+            )
+
+
+def _published(conn: Connection, schema: str, config: TriggersConfig) -> Iterator[str]:
+    """Tables of ours that would be new to the subscribers of a publication of all tables.
+
+    The first row in one of them would stop these, and WAL would pile up here.
+    """
+    for publication, anew in rows(conn, "published_all", schema=schema):
+        if anew and not config.published:
+            yield (
+                f"the publication {publication} is FOR ALL TABLES and would carry the tables of "
+                f"the schema {schema}, too: a subscriber that lacks them stops replicating. Name "
+                "its tables or schemas in a publication instead; or write `published: true` under "
+                "`triggers`, make what `listener triggers print` says for that schema at each "
+                "subscriber, then install"
             )
 
 

@@ -10,6 +10,7 @@ import pytest
 from listener import triggers
 from listener.changes import Watch
 from listener.config import TriggersConfig
+from listener.lifecycle import Stop
 from playground.postgres import PostgresServer
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import SCHEMA, Bench
@@ -93,6 +94,73 @@ def test_tables_that_cannot_be_watched(bench: Bench) -> None:
         bench.run("DROP FOREIGN DATA WRAPPER IF EXISTS w CASCADE")
 
 
+_THROUGH_THE_ROOT = (
+    "INSERT INTO t VALUES (101, 1)",
+    "UPDATE t SET id = 102 WHERE id = 1",
+    "DELETE FROM t WHERE id = 100",
+)
+
+
+@pytest.mark.parametrize("stamp", [None, "u"])
+@pytest.mark.parametrize(("notify", "leave_out"), [("rows", True), ("off", False)])
+def test_a_foreign_table_becomes_a_part(
+    bench: Bench, stamp: str | None, notify: Any, leave_out: bool
+) -> None:
+    """Statements fail then that work without us: it is said, with both ways out."""
+    bench.run(
+        "CREATE TABLE t (id integer, n integer, u timestamptz) PARTITION BY RANGE (id);"
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (10);"
+        "CREATE TABLE remote (id integer, n integer, u timestamptz);"
+        "INSERT INTO t VALUES (1, 1); INSERT INTO remote VALUES (100, 1)"
+    )
+    bench.install(watch(updated_at=stamp, notify=notify))
+    bench.run(
+        "CREATE EXTENSION postgres_fdw; CREATE SERVER s FOREIGN DATA WRAPPER postgres_fdw OPTIONS"
+        f"  (host '{bench.server.socket_directory}', port '{bench.server.port}',"
+        f"   dbname '{bench.name}');"
+        "CREATE USER MAPPING FOR PUBLIC SERVER s OPTIONS (user 'postgres')"
+    )
+    attach = (
+        "CREATE FOREIGN TABLE f PARTITION OF t FOR VALUES FROM (100) TO (200) SERVER s OPTIONS"
+        "  (table_name 'remote')"
+    )
+    bench.run(attach)
+    failed: list[str] = []
+    for statement in _THROUGH_THE_ROOT:
+        try:
+            bench.run(statement)
+        except psycopg.errors.FeatureNotSupported:  # transition tuples of foreign tables
+            failed.append(statement)
+    assert failed
+    [found] = bench.status()
+    assert "its part public.f is a foreign table: its rows change where no trigger" in found
+    assert "(0A000): ALTER TABLE public.t DETACH PARTITION public.f; or leave public.t" in found
+    bench.run("ALTER TABLE public.t DETACH PARTITION public.f")
+    assert bench.status() == ()
+    bench.run("INSERT INTO f VALUES (103, 1); UPDATE t SET n = 3; DELETE FROM f WHERE id = 103")
+    bench.run("DROP FOREIGN TABLE f")
+    bench.run(attach)
+    if leave_out:
+        triggers.install(
+            bench.admin, [], SCHEMA, bench.config, observe=bench.seen.append, stop=Stop()
+        )
+    else:
+        bench.remove()
+    for statement in failed:
+        bench.run(statement)
+    bench.run("DROP TABLE t; DROP EXTENSION postgres_fdw CASCADE")
+
+
+def test_a_foreign_table_becomes_a_child(bench: Bench) -> None:
+    """No statement fails, but its rows would be missed."""
+    bench.run(
+        "CREATE TABLE t (id integer); CREATE FOREIGN DATA WRAPPER w;"
+        "CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE FOREIGN TABLE f () INHERITS (t) SERVER s"
+    )
+    assert "ALTER TABLE public.f NO INHERIT its parents" in the_problem(bench, watch())
+    bench.run("DROP FOREIGN DATA WRAPPER w CASCADE")
+
+
 def test_temporary_and_system_tables(bench: Bench) -> None:
     """Neither is a part of the database that others see."""
     bench.run("CREATE TEMP TABLE t (id integer)")
@@ -161,6 +229,148 @@ def test_columns_that_cannot_be_stamped(bench: Bench) -> None:
         bench.run(f"DROP TABLE IF EXISTS t; CREATE TABLE t (id integer, {column})")
         found = problems(bench, watch(updated_at="u"))
         assert any(sign in one and "leave `updated_at` out" in one for one in found), found
+
+
+_BREAKS: list[tuple[str, str, str, str]] = [
+    (
+        "policy",
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
+        "CREATE POLICY keep ON t USING (true) WITH CHECK (u <= now())",
+        "UPDATE t SET n = 2",
+        "the policy keep of its row-level security looks at u",
+    ),
+    (
+        "policy for SELECT",
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY w ON t USING (true);"
+        "CREATE POLICY old ON t AS RESTRICTIVE FOR SELECT USING (u <= now())",
+        "UPDATE t SET n = n + 1",
+        "the policy old of its row-level security looks at u",
+    ),
+    (
+        "check option",
+        "CREATE VIEW v AS SELECT * FROM t WHERE u <= now() WITH CHECK OPTION",
+        "UPDATE v SET n = 2",
+        "the view public.v has a CHECK OPTION and shows rows by u",
+    ),
+    (
+        "check option above",
+        "CREATE VIEW o AS SELECT * FROM t WHERE u <= now();"
+        "CREATE VIEW v AS SELECT * FROM o WHERE n > 0 WITH CASCADED CHECK OPTION",
+        "UPDATE v SET n = 2",
+        "the view public.v has a CHECK OPTION and shows rows by u",
+    ),
+    (
+        "referenced",
+        "ALTER TABLE t ADD UNIQUE (id, u); CREATE TABLE c (id integer, at timestamptz,"
+        "  CONSTRAINT child FOREIGN KEY (id, at) REFERENCES t (id, u));"
+        "INSERT INTO c SELECT id, u FROM t",
+        "UPDATE t SET n = 2",
+        "u is part of the foreign key child",
+    ),
+    (
+        "referencing",
+        "CREATE TABLE r (id integer, at timestamptz, PRIMARY KEY (id, at));"
+        "INSERT INTO r SELECT id, u FROM t;"
+        "ALTER TABLE t ADD CONSTRAINT parent FOREIGN KEY (id, u) REFERENCES r",
+        "UPDATE t SET n = 2",
+        "u is part of the foreign key parent",
+    ),
+    (
+        "unique by an expression",
+        "CREATE UNIQUE INDEX daily ON t (n, ((u AT TIME ZONE 'UTC')::date))",
+        "UPDATE t SET id = id",
+        "daily makes u unique",
+    ),
+    (
+        "unique where",
+        "CREATE UNIQUE INDEX late ON t (n) WHERE u > '2021-01-01'",
+        "UPDATE t SET id = id",
+        "late makes u unique",
+    ),
+    (
+        "exclusion by an expression",
+        "ALTER TABLE t ADD CONSTRAINT apart EXCLUDE USING gist"
+        "  (daterange((u AT TIME ZONE 'UTC')::date, NULL, '[]') WITH =)",
+        "UPDATE t SET id = id",
+        "apart makes u unique",
+    ),
+    (
+        "checked when generated",
+        "ALTER TABLE t ADD d date GENERATED ALWAYS AS ((u AT TIME ZONE 'UTC')::date) STORED,"
+        "  ADD CONSTRAINT past CHECK (d < '2025-01-01')",
+        "UPDATE t SET n = 2",
+        "the constraint past checks u",
+    ),
+    (
+        "unique when generated",
+        "ALTER TABLE t ADD d date GENERATED ALWAYS AS ((u AT TIME ZONE 'UTC')::date) STORED,"
+        "  ADD CONSTRAINT once UNIQUE (n, d)",
+        "UPDATE t SET id = id",
+        "once makes u unique",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("ddl", "statement", "sign"), [one[1:] for one in _BREAKS], ids=[one[0] for one in _BREAKS]
+)
+def test_what_a_stamp_would_violate(bench: Bench, ddl: str, statement: str, sign: str) -> None:
+    """What works without us: rows are what the application declares, until we stamp them."""
+    role = bench.new_role()
+    bench.run(
+        "CREATE TABLE t (id integer PRIMARY KEY, n integer, u timestamptz);"
+        "INSERT INTO t VALUES (1, 1, '2020-01-01'), (2, 1, '2020-01-02')"
+    )
+    bench.run(ddl)
+    bench.run(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    app = bench.connect(role)
+    try:
+        bench.run(statement, app)
+        assert sign in the_problem(bench, watch(updated_at="u"))
+        bench.install(watch())
+        bench.run(statement, app)
+        bench.run(
+            "CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN NEW.u := clock_timestamp(); RETURN NEW; END'; CREATE TRIGGER z"
+            "  BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION stamp()"
+        )
+        with pytest.raises(psycopg.DatabaseError):
+            bench.run(statement, app)
+    finally:
+        app.close()
+        bench.run(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_a_stamp_that_violates_nothing(bench: Bench) -> None:
+    """Views that only show it, keys that follow, policies for DELETE, or while they are off."""
+    bench.run(
+        "CREATE TABLE t (id integer PRIMARY KEY, n integer, u timestamptz, x_u integer,"
+        "  w timestamptz CHECK (w > '2000-01-01'), UNIQUE (id, u),"
+        "  d date GENERATED ALWAYS AS ((u AT TIME ZONE 'UTC')::date) STORED);"
+        "CREATE VIEW v AS SELECT * FROM t WHERE n > 0 AND x_u > 0 WITH CHECK OPTION;"
+        "CREATE VIEW o AS SELECT * FROM t WHERE u > now();"
+        "CREATE VIEW l AS SELECT * FROM o WHERE n > 0 WITH LOCAL CHECK OPTION;"
+        "CREATE TABLE c (id integer, at timestamptz,"
+        "  FOREIGN KEY (id, at) REFERENCES t (id, u) ON UPDATE CASCADE);"
+        "CREATE POLICY p ON t USING (u > now());"
+        "CREATE INDEX ON t (n, ((u AT TIME ZONE 'UTC')::date)) WHERE u > '2020-01-01'"
+    )
+    assert problems(bench, watch(updated_at="u")) == ()
+    bench.run("DROP POLICY p ON t; CREATE POLICY p ON t FOR DELETE USING (u > now())")
+    bench.run("ALTER TABLE t ENABLE ROW LEVEL SECURITY")
+    assert problems(bench, watch(updated_at="u")) == ()
+
+
+def test_foreign_keys_of_parts_are_named_once(bench: Bench) -> None:
+    """PostgreSQL keeps one for each part."""
+    bench.run(
+        "CREATE TABLE t (id integer, u timestamptz, UNIQUE (id, u)) PARTITION BY LIST (id);"
+        "CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);"
+        "CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2);"
+        "CREATE TABLE c (id integer, at timestamptz,"
+        "  CONSTRAINT child FOREIGN KEY (id, at) REFERENCES t (id, u))"
+    )
+    assert "u is part of the foreign key child" in the_problem(bench, watch(updated_at="u"))
 
 
 def test_a_stamp_in_the_key_or_in_the_partition_key(bench: Bench) -> None:

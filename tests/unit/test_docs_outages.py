@@ -105,6 +105,22 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "faults/test_postgres_notify_queue.py::test_a_session_holds_the_queue",
     ),
     "PREPARE TRANSACTION": ("integration/test_triggers_refusals.py::test_prepared_transactions",),
+    "a stamp column is added that was not there": (
+        "integration/test_checks_tables.py::test_a_column_that_will_be_added_is_named",
+        "integration/test_checks_tables.py::test_statements_that_count_on_the_columns",
+    ),
+    "a watched table, or all tables, are published": (
+        "integration/test_triggers_published.py::test_a_subscriber_without_the_column",
+        "integration/test_triggers_published.py::test_publications_that_carry_a_new_column",
+        "integration/test_triggers_published.py::test_a_publication_of_all_tables",
+    ),
+    "a policy, a foreign key, a unique index or a view's CHECK OPTION": (
+        "integration/test_triggers_refusals.py::test_what_a_stamp_would_violate",
+        "integration/test_triggers_refusals.py::test_a_stamp_that_violates_nothing",
+    ),
+    "a foreign table becomes a partition of a watched table": (
+        "integration/test_triggers_refusals.py::test_a_foreign_table_becomes_a_part",
+    ),
     "ALTER TABLE: the stamp column dropped or retyped": (
         "integration/test_triggers_migrations.py::test_postgresql_itself_keeps_the_stamp_column",
         "process/test_audit_stamps.py::test_dropped",

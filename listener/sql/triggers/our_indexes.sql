@@ -14,6 +14,7 @@ CROSS JOIN LATERAL (
            ) AS names
     FROM pg_catalog.pg_partition_tree(t.oid) AS p
     JOIN pg_catalog.pg_class AS c ON c.oid = p.relid
+        AND c.relkind <> 'f' -- LOCK TABLE refuses it, and it has no index
     JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.relnamespace
 ) AS parts
 WHERE x.relkind IN ('i', 'I') AND pg_catalog.starts_with(x.relname::pg_catalog.text, %(prefix)s)

@@ -7,7 +7,9 @@ SELECT c.relname, c.relpersistence::pg_catalog.text,
                  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), ''),
        pg_catalog.has_schema_privilege(n.oid, 'USAGE')
            AND coalesce(pg_catalog.has_table_privilege(c.oid, 'SELECT'), false),
-       c.oid
+       c.oid,
+       coalesce(c.relname IN ('meta', 'journal', 'parked')
+                AND pg_catalog.row_security_active(c.oid), false)
 FROM pg_catalog.pg_namespace AS n
 LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid
     AND (c.relkind IN ('r', 'p', 'v', 'm', 'f') OR c.relname IN ('journal_updated_at_id', 'lost'))

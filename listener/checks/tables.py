@@ -1,0 +1,70 @@
+"""What we add to tables and publications, and who meets it: warnings of `check`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from listener import sqlfiles
+from listener.changes import Watch
+from listener.checks.finding import Finding
+from listener.config import TriggersConfig
+from listener.postgres import Connection
+
+
+def check_tables(
+    connection: Connection, watches: Sequence[Watch], schema: str, config: TriggersConfig
+) -> list[Finding]:
+    """Warnings of columns that will be added, and of tables of ours that are published.
+
+    What is refused for the same reasons is told by the triggers. Raises psycopg.Error.
+    """
+    found = [one for watch in watches for one in _column(connection, watch)]
+    if not config.published:
+        found.extend(_published(connection, schema))
+    return list(dict.fromkeys(found))
+
+
+def _column(connection: Connection, watch: Watch) -> Iterator[Finding]:
+    if watch.updated_at is None:
+        return
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(
+            sqlfiles.load("checks/new_column"),
+            {"schema": watch.schema, "table": watch.table, "column": watch.updated_at},
+        ).fetchone()
+    if row is None:
+        return
+    label = f"{watch.schema}.{watch.table}"
+    whole = f", first of all {', '.join(row[0])}" if row[0] else ""
+    add = sql.SQL("ALTER TABLE {} ADD COLUMN {} timestamptz DEFAULT now();").format(
+        sql.Identifier(watch.schema, watch.table), sql.Identifier(watch.updated_at)
+    )
+    yield Finding(
+        "warning",
+        f"the column {watch.updated_at} will be added to {label}: statements that count on its "
+        "columns as they are fail then, once or for good (INSERT INTO … SELECT * or OLD.* into "
+        "another table, COPY FROM without a list of columns, UNION with another table, ATTACH "
+        f"PARTITION, a prepared statement that returns *)",
+        f"look for such statements and functions{whole}; then add it in a quiet moment:\n"
+        f"{add.as_string(connection)}\n"
+        "or leave `updated_at` out (the journal records the changes then)",
+    )
+
+
+def _published(connection: Connection, schema: str) -> Iterator[Finding]:
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        rows = cursor.execute(
+            sqlfiles.load("triggers/published_all"), {"schema": schema}
+        ).fetchall()
+    for publication, anew in rows:
+        if not anew:
+            yield Finding(
+                "warning",
+                f"the publication {publication} is FOR ALL TABLES and carries the tables of the "
+                f"schema {schema}, too: a subscriber that lacks them stops replicating",
+                "name its tables or schemas in a publication instead; or make these tables at each "
+                "subscriber, and write `published: true` under `triggers`",
+            )

@@ -1,0 +1,14 @@
+-- A row where the table is there and the column is not: functions of its triggers that name whole rows.
+SELECT ARRAY(
+    SELECT DISTINCT 'the function ' || f.oid::pg_catalog.regprocedure || ' of the trigger ' || g.tgname
+    FROM pg_catalog.pg_trigger AS g
+    JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
+    WHERE g.tgrelid = c.oid AND NOT g.tgisinternal
+      AND f.prosrc ~* '\m(old|new)\s*\)?\s*\.\s*\*'
+    ORDER BY 1)
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE n.nspname = %(schema)s AND c.relname = %(table)s AND c.relkind IN ('r', 'p')
+  AND NOT EXISTS (
+      SELECT FROM pg_catalog.pg_attribute AS a
+      WHERE a.attrelid = c.oid AND a.attname = %(column)s AND NOT a.attisdropped)

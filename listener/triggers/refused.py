@@ -1,0 +1,41 @@
+"""What a role lacks for a step that PostgreSQL refused it.
+
+PostgreSQL names the object in the language of the server's messages, and not the right: so the
+rights are looked up.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from listener.postgres import Connection
+from listener.triggers.catalog import rows
+from listener.triggers.steps import Step
+
+_OWNER: Final = (
+    "install as the owner of the table (`listener triggers install --dsn`), or let the owner run "
+    "what `listener triggers print` prints"
+)
+_ROW_SECURITY: Final = (
+    "this role lacks none of the rights that listener knows to be needed. If an event trigger "
+    "turns row-level security on for new tables, exempt the schema {schema} from it; or install "
+    "as another role (`listener triggers install --dsn`)"
+)
+
+
+def way_out(conn: Connection, step: Step, schema: str) -> str:
+    """What to run, or who should. Raises psycopg.Error."""
+    found = rows(
+        conn,
+        "refused",
+        schema=schema,
+        oids=[oid for oid, _ in step.tables],
+        schemas=any(one.startswith("CREATE SCHEMA ") for one in step.statements),
+        functions=any("FUNCTION " in one for one in step.statements),
+        indexes=any(one.startswith("CREATE INDEX ") for one in step.statements),
+    )
+    grants = [grant for grant, owned in found if not owned]
+    ways = [f"let a superuser, or who may grant it, run {'; '.join(grants)}"] if grants else []
+    if any(owned for _, owned in found):
+        ways.append(_OWNER)
+    return "; and ".join(ways) or _ROW_SECURITY.format(schema=schema)
