@@ -126,20 +126,27 @@ def stamp(group: Sequence[Watched], schema: str) -> Function:
         "now": _NOW,
     }
     parts["failed"] = _part("stamp_failed", **parts)
-    parts["moved"] = _moved([one for one in group if keys.stamped_only(one)], parts)
+    sole = [one for one in group if keys.stamped_only(one)]
+    parts["moved"] = _moved(sole, parts)
+    read = [name for one in sole for name in one.watch.key]
     if kind != "timestamptz":
         parts["now"] = _NOW + sql.SQL(" AT TIME ZONE 'UTC'")
     compared: dict[str, None] = {}
     for one in group:
         if one.watch.columns is None:
-            body = _sealed(_fill("stamp", **parts))
+            body = _sealed(_fill("stamp", **parts) + _read(group, read))
             break
         compared.update(dict.fromkeys(keys.compared(one)))
     else:
         parts["old"] = keys.fields("OLD", tuple(compared))
         parts["new"] = keys.fields("NEW", tuple(compared))
-        body = _sealed(_fill("stamp_columns", **parts))
+        body = _sealed(_fill("stamp_columns", **parts) + _read(group, tuple(compared)))
     return Function(names.stamp_function(schema, watch), body, definer=True)
+
+
+def _read(group: Sequence[Watched], columns: Sequence[str]) -> str:
+    """A comment at the end of a body that reads OLD or NEW: it changes with the columns' types."""
+    return f"-- types: {keys.read(group, columns)}\n" if columns else ""
 
 
 def _moved(group: Sequence[Watched], parts: Mapping[str, sql.Composable]) -> sql.Composable:
@@ -238,6 +245,8 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         **parts,
     )
     compares = event == "update" and watch.columns is not None
+    if one.row_level:
+        body += _read([one], keys.compared(one) if compares else watch.key)
     return Function(name, _sealed(body), definer=True, settings=_EXACT if compares else _PATH)
 
 
