@@ -36,11 +36,12 @@ _SLOT: Final = sql.SQL(
 numeric, which costs half a microsecond more."""
 
 _MOMENT: Final = sql.SQL(
-    "(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) "
-    "OPERATOR(pg_catalog.*) 1000000)::bigint"
+    "pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()), "
+    "'YYMMDDHH24MISSUS')::bigint"
 )
-"""Microseconds of the clock: a value that a sequence has not had. Not `nextval`, which lastval()
-of the application would tell."""
+"""The clock's microseconds: a value that a sequence has not had. Not `nextval`, which lastval() of
+the application would tell. Without an operator, and without a cast that is a function: it is for
+the last handler."""
 
 _ALLOWED: Final = sql.SQL(
     "pg_catalog.has_function_privilege("
@@ -83,10 +84,52 @@ CALLED: Final = tuple(
         "pg_backend_pid()",
         "pg_current_wal_insert_lsn()",
         "pg_lsn_hash_extended(pg_lsn,bigint)",
+        "max(bigint)",
+        "to_char(timestamp without time zone,text)",
+        # operators, for keys of all types
+        "array_eq(anyarray,anyarray)",
+        "booleq(boolean,boolean)",
+        "float8ge(double precision,double precision)",
+        "float8lt(double precision,double precision)",
+        "float8mul(double precision,double precision)",
+        "int2eq(smallint,smallint)",
+        "int4eq(integer,integer)",
+        "int4gt(integer,integer)",
+        "int4le(integer,integer)",
+        "int4pl(integer,integer)",
+        "int84div(bigint,integer)",
+        "int84gt(bigint,integer)",
+        "int84le(bigint,integer)",
+        "int84lt(bigint,integer)",
+        "int84mi(bigint,integer)",
+        "int84ne(bigint,integer)",
+        "int8eq(bigint,bigint)",
+        "int8gt(bigint,bigint)",
+        "int8mod(bigint,bigint)",
+        "int8um(bigint)",
+        "textcat(text,text)",
+        "texteq(text,text)",
+        "timestamptz_ge(timestamp with time zone,timestamp with time zone)",
+        "uuid_eq(uuid,uuid)",
+        # casts, those of constants and of what is put into a variable too
+        "float8(integer)",
+        "float8(numeric)",
+        "int4(bigint)",
+        "int8(double precision)",
+        "int8(integer)",
+        "int8(numeric)",
+        "numeric(integer)",
+        # casts by text: while it plans, PostgreSQL calls them for what is constant by then
+        "int2out(smallint)",
+        "int4out(integer)",
+        "int8out(bigint)",
+        "textin(cstring)",
+        "uuid_out(uuid)",
     )
 )
 """What our functions, and the default of the journal's id, call: their owner must be allowed to.
-Names that a version does not have are left out."""
+PostgreSQL asks that of operators, casts and the equality of GROUP BY as well. Names that a version
+does not have are left out."""
 
 TELLING: Final = (
     "pg_catalog.pg_notify(text,text)",
@@ -205,7 +248,8 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         "table": _comment(watch.id),
         "schema": sql.Identifier(schema),
         "watch": sql.Literal(watch.id),
-        "notify": sql.Literal(watch.notify),
+        "silent": sql.Literal(watch.notify == "off"),
+        "rows": sql.Literal(watch.notify == "rows"),
         "channel": sql.Literal(schema),
         "sweep": sql.Literal(_json(watch, sweep=True)),
         "ring": _ring(watch, schema) if watch.notify == "doorbell" else sql.SQL("\nNULL;"),

@@ -90,9 +90,7 @@ class Finder:
         exists = watch.updated_at in columns
         generated = any(columns[name].generated != "" for name in watch.key)
         oids = {column.name: column.type_oid for column in columns.values()}
-        return Watched(
-            watch, types, stamp, exists, identity, row_level, members, generated, oids
-        )
+        return Watched(watch, types, stamp, exists, identity, row_level, members, generated, oids)
 
     def _members(self) -> tuple[Member, ...]:
         watch = self._watch
