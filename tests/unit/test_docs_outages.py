@@ -105,6 +105,10 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "faults/test_postgres_notify_queue.py::test_a_session_holds_the_queue",
     ),
     "PREPARE TRANSACTION": ("integration/test_triggers_refusals.py::test_prepared_transactions",),
+    "CREATE INDEX CONCURRENTLY, TRUNCATE, ALTER TABLE while": (
+        "integration/test_triggers_locks.py::test_an_index_of_the_application_is_not_waited_for",
+        "integration/test_triggers_locks.py::test_an_index_gives_way",
+    ),
     "ALTER TABLE: the stamp column dropped or retyped": (
         "integration/test_triggers_migrations.py::test_postgresql_itself_keeps_the_stamp_column",
         "process/test_audit_stamps.py::test_dropped",
