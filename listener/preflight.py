@@ -41,7 +41,12 @@ def look_at_triggers(config: Config, connection: Connection) -> list[Finding]:
     if differences:
         return [Finding("error", difference, INSTALL) for difference in differences]
     slow = triggers.slow(connection, watches, schema, settings, role, claim=claim)
-    return [Finding("warning", one, f"polls read whole tables: {INSTALL}") for one in slow]
+    return [
+        Finding(
+            "warning", one, f"polls read whole tables: {INSTALL}" if "index" in one else INSTALL
+        )
+        for one in slow
+    ]
 
 
 def look_at_database(config: Config, connection: Connection, parts: Assembly) -> list[Finding]:

@@ -36,11 +36,12 @@ _SLOT: Final = sql.SQL(
 numeric, which costs half a microsecond more."""
 
 _MOMENT: Final = sql.SQL(
-    "(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) "
-    "OPERATOR(pg_catalog.*) 1000000)::bigint"
+    "pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()), "
+    "'YYMMDDHH24MISSUS')::bigint"
 )
-"""Microseconds of the clock: a value that a sequence has not had. Not `nextval`, which lastval()
-of the application would tell."""
+"""The clock's microseconds: a value that a sequence has not had. Not `nextval`, which lastval() of
+the application would tell. Without an operator, and without a cast that is a function: it is for
+the last handler."""
 
 _ALLOWED: Final = sql.SQL(
     "pg_catalog.has_function_privilege("
@@ -83,10 +84,52 @@ CALLED: Final = tuple(
         "pg_backend_pid()",
         "pg_current_wal_insert_lsn()",
         "pg_lsn_hash_extended(pg_lsn,bigint)",
+        "max(bigint)",
+        "to_char(timestamp without time zone,text)",
+        # operators, for keys of all types
+        "array_eq(anyarray,anyarray)",
+        "booleq(boolean,boolean)",
+        "float8ge(double precision,double precision)",
+        "float8lt(double precision,double precision)",
+        "float8mul(double precision,double precision)",
+        "int2eq(smallint,smallint)",
+        "int4eq(integer,integer)",
+        "int4gt(integer,integer)",
+        "int4le(integer,integer)",
+        "int4pl(integer,integer)",
+        "int84div(bigint,integer)",
+        "int84gt(bigint,integer)",
+        "int84le(bigint,integer)",
+        "int84lt(bigint,integer)",
+        "int84mi(bigint,integer)",
+        "int84ne(bigint,integer)",
+        "int8eq(bigint,bigint)",
+        "int8gt(bigint,bigint)",
+        "int8mod(bigint,bigint)",
+        "int8um(bigint)",
+        "textcat(text,text)",
+        "texteq(text,text)",
+        "timestamptz_ge(timestamp with time zone,timestamp with time zone)",
+        "uuid_eq(uuid,uuid)",
+        # casts, those of constants and of what is put into a variable too
+        "float8(integer)",
+        "float8(numeric)",
+        "int4(bigint)",
+        "int8(double precision)",
+        "int8(integer)",
+        "int8(numeric)",
+        "numeric(integer)",
+        # casts by text: while it plans, PostgreSQL calls them for what is constant by then
+        "int2out(smallint)",
+        "int4out(integer)",
+        "int8out(bigint)",
+        "textin(cstring)",
+        "uuid_out(uuid)",
     )
 )
 """What our functions, and the default of the journal's id, call: their owner must be allowed to.
-Names that a version does not have are left out."""
+PostgreSQL asks that of operators, casts and the equality of GROUP BY as well. Names that a version
+does not have are left out."""
 
 TELLING: Final = (
     "pg_catalog.pg_notify(text,text)",
@@ -96,16 +139,22 @@ TELLING: Final = (
 """Those of them that nobody calls where `notify` is off everywhere."""
 
 _SEAL: Final = re.compile(r"-- Written by listener, do not edit \(([0-9a-f]{12})\)\n", re.ASCII)
+_TYPES: Final = re.compile(r"^-- types: .*\n\Z", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A trigger function of ours: `body` is what pg_proc.prosrc must hold, `settings` proconfig."""
+    """A trigger function of ours: `body` is what pg_proc.prosrc must hold, `settings` proconfig.
+
+    `mild`: where it is as it should be but for the types in its last line, sessions that were open
+    before stamp more rows than they need to, and nothing is missed.
+    """
 
     name: str
     body: str
     definer: bool
     settings: tuple[str, ...] = ()
+    mild: bool = False
 
 
 def stamp(group: Sequence[Watched], schema: str) -> Function:
@@ -126,20 +175,29 @@ def stamp(group: Sequence[Watched], schema: str) -> Function:
         "now": _NOW,
     }
     parts["failed"] = _part("stamp_failed", **parts)
-    parts["moved"] = _moved([one for one in group if keys.stamped_only(one)], parts)
+    sole = [one for one in group if keys.stamped_only(one)]
+    parts["moved"] = _moved(sole, parts)
+    read = [name for one in sole for name in one.watch.key]
     if kind != "timestamptz":
         parts["now"] = _NOW + sql.SQL(" AT TIME ZONE 'UTC'")
     compared: dict[str, None] = {}
     for one in group:
         if one.watch.columns is None:
-            body = _sealed(_fill("stamp", **parts))
+            mild = False
+            body = _sealed(_fill("stamp", **parts) + _read(group, read))
             break
         compared.update(dict.fromkeys(keys.compared(one)))
     else:
         parts["old"] = keys.fields("OLD", tuple(compared))
         parts["new"] = keys.fields("NEW", tuple(compared))
-        body = _sealed(_fill("stamp_columns", **parts))
-    return Function(names.stamp_function(schema, watch), body, definer=True)
+        mild = True
+        body = _sealed(_fill("stamp_columns", **parts) + _read(group, tuple(compared)))
+    return Function(names.stamp_function(schema, watch), body, definer=True, mild=mild)
+
+
+def _read(group: Sequence[Watched], columns: Sequence[str]) -> str:
+    """A comment at the end of a body that reads OLD or NEW: it changes with the columns' types."""
+    return f"-- types: {keys.read(group, columns)}\n" if columns else ""
 
 
 def _moved(group: Sequence[Watched], parts: Mapping[str, sql.Composable]) -> sql.Composable:
@@ -198,7 +256,8 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         "table": _comment(watch.id),
         "schema": sql.Identifier(schema),
         "watch": sql.Literal(watch.id),
-        "notify": sql.Literal(watch.notify),
+        "silent": sql.Literal(watch.notify == "off"),
+        "rows": sql.Literal(watch.notify == "rows"),
         "channel": sql.Literal(schema),
         "sweep": sql.Literal(_json(watch, sweep=True)),
         "ring": _ring(watch, schema) if watch.notify == "doorbell" else sql.SQL("\nNULL;"),
@@ -238,6 +297,8 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         **parts,
     )
     compares = event == "update" and watch.columns is not None
+    if one.row_level:
+        body += _read([one], keys.compared(one) if compares else watch.key)
     return Function(name, _sealed(body), definer=True, settings=_EXACT if compares else _PATH)
 
 
@@ -248,6 +309,12 @@ def authentic(body: str) -> bool:
     """
     seal = _SEAL.match(body)
     return seal is not None and seal[1] == names.digest(body[seal.end() :])
+
+
+def same_but_types(one: str, other: str) -> bool:
+    """Whether two bodies differ in nothing but the types of the columns that they read."""
+    first, second = (_TYPES.sub("", _SEAL.sub("", body, count=1)) for body in (one, other))
+    return authentic(one) and first == second
 
 
 def _sealed(body: str) -> str:

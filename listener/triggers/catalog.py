@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from psycopg.rows import tuple_row
@@ -54,6 +55,7 @@ class Watched:
     `identity`: the columns of the primary key. `row_level`: the table is the target of a
     subscription, whose worker fires row triggers only. `members`: the root first.
     `generated_key`: a part of the key is generated, and not computed yet where the stamp is made.
+    `oids`: those of the types of all columns.
     """
 
     watch: Watch
@@ -64,6 +66,7 @@ class Watched:
     row_level: bool
     members: tuple[Member, ...]
     generated_key: bool = False
+    oids: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def label(self) -> str:

@@ -49,6 +49,7 @@ class _Column:
     generated: str
     deterministic: bool
     in_primary_key: bool
+    type_oid: int
 
 
 class Finder:
@@ -94,7 +95,8 @@ class Finder:
         identity = tuple(one.name for one in columns.values() if one.in_primary_key)
         exists = watch.updated_at in columns
         generated = any(columns[name].generated != "" for name in watch.key)
-        return Watched(watch, types, stamp, exists, identity, row_level, members, generated)
+        oids = {column.name: column.type_oid for column in columns.values()}
+        return Watched(watch, types, stamp, exists, identity, row_level, members, generated, oids)
 
     def _members(self) -> tuple[Member, ...]:
         watch = self._watch

@@ -58,7 +58,8 @@ def steps(conn: Connection, one: Watched, schema: str) -> Iterator[Step]:
         if not partitioned and member.oid in usable:
             continue
         if index is not None:
-            yield _drop(member.schema, index.name, f"{member.label}: an unfinished index")
+            reason = f"{member.label}: an unfinished index"
+            yield _drop(member.schema, index.name, reason, (place_of(member),))
         yield Step(
             f"index on {member.label}, without blocking writers (not in a transaction)",
             (
@@ -71,6 +72,7 @@ def steps(conn: Connection, one: Watched, schema: str) -> Iterator[Step]:
             ),
             (f"{member.label} has no index that leads with {column}",),
             transaction=False,
+            tables=(place_of(member),),
             optional=True,
             undo=text(
                 "DROP INDEX IF EXISTS {}",
@@ -139,7 +141,8 @@ def stale(catalog: Catalog, present: Present, schema: str) -> Iterator[Step]:
 def drop(index: PresentIndex) -> Step:
     """Drop an index of ours; that of a partitioned table takes those of the partitions along."""
     if index.kind == "i":
-        return _drop(index.schema, index.name, f"{index.table}: an index no longer wanted")
+        reason = f"{index.table}: an index no longer wanted"
+        return _drop(index.schema, index.name, reason, index.tables)
     return Step(
         f"index on {index.table}",
         (text("DROP INDEX {}", sql.Identifier(index.schema, index.name)),),
@@ -149,11 +152,12 @@ def drop(index: PresentIndex) -> Step:
     )
 
 
-def _drop(schema: str, name: str, reason: str) -> Step:
+def _drop(schema: str, name: str, reason: str, tables: tuple[tuple[int, str], ...]) -> Step:
     return Step(
         f"index {schema}.{name}, without blocking writers (not in a transaction)",
         (text("DROP INDEX CONCURRENTLY {}", sql.Identifier(schema, name)),),
         (reason,),
         transaction=False,
+        tables=tables,
         optional=True,
     )

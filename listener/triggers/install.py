@@ -38,8 +38,8 @@ _LOCKED: Final = (
 )
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 1.0
 """Seconds between two tries: many times as long as a try lasts, so that others hardly notice."""
-_HURRY: Final = "2s"
-"""For an index in a hurry. It is made CONCURRENTLY: no writer waits behind it."""
+_HURRY: Final = 2.0
+"""Seconds for an index in a hurry. It is made CONCURRENTLY: no writer waits behind it."""
 _ROUNDS: Final = 3
 """Partitions may be added while we install: look again."""
 
@@ -200,10 +200,12 @@ class _Work:
 
     def run(self, step: Step) -> None:
         """Carry one step out. Raises TriggerError where PostgreSQL refuses it, and Stopped."""
-        tries = _Tries(self, step.title)
+        tries = _Tries(self, step.title, most=float("inf") if step.transaction else self._limit)
         while True:
             try:
                 self._once(step, tries.attempt)
+            except _NotFree as error:
+                tries.wait(f"{error}{self._holders(step)}")
             except _LOCKED as error:
                 if not step.transaction:
                     self._undo(step)
@@ -227,16 +229,7 @@ class _Work:
 
     def _once(self, step: Step, attempt: int) -> None:
         if not step.transaction:
-            # it waits for every transaction that is older than itself, one after the other
-            limit = _HURRY if self._hurry else f"{self._patience:g}s"
-            self._observe(MakingIndex(step.title))
-            self._set("lock_timeout", limit)
-            try:
-                for statement in step.statements:
-                    self._conn.execute(sql.SQL(statement))
-            finally:
-                if not self._conn.closed:
-                    self._set("lock_timeout", "0")
+            self._concurrently(step)
             return
         short = locks.lasts(attempt, self._longest)
         with self._conn.transaction():
@@ -244,6 +237,44 @@ class _Work:
             self._lock(step, short)
             for statement in step.statements:
                 self._conn.execute(sql.SQL(statement))
+
+    @property
+    def _limit(self) -> float:
+        """How long an index may wait, in seconds."""
+        return _HURRY if self._hurry else self._patience
+
+    def _concurrently(self, step: Step) -> None:
+        """It waits for every transaction that is older than itself, one after the other.
+
+        Raises _NotFree where it is not begun: while it would wait for the lock of the table, it
+        would be in the way of an index of somebody else, and PostgreSQL would end that one.
+        """
+        try:
+            with self._conn.transaction(force_rollback=True):
+                for _, name in step.tables:
+                    self._conn.execute(sql.SQL(f"{locks.lock([name], locks.INDEX)} NOWAIT"))
+        except psycopg.errors.LockNotAvailable as error:
+            raise _NotFree(describe(error)) from error
+        except psycopg.errors.InsufficientPrivilege:
+            pass  # an owner may have revoked his own rights: then without
+        self._observe(MakingIndex(step.title))
+        self._set("lock_timeout", f"{self._limit:g}s")
+        way = locks.Way()
+        try:
+            with locks.giving_way(self._conn, self._longest / 1000) as way:
+                for statement in step.statements:
+                    self._conn.execute(sql.SQL(statement))
+        except psycopg.errors.QueryCanceled as error:
+            if way.asked is None:
+                raise
+            self._undo(step)
+            raise TriggerError(
+                f"{step.title}: given up, for process {way.asked} waited behind it: install again "
+                "when that has ended"
+            ) from error
+        finally:
+            if not self._conn.closed:
+                self._set("lock_timeout", "0")
 
     def _set(self, name: str, value: str) -> None:
         self._conn.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
@@ -304,18 +335,22 @@ class _Work:
         if self._stop.wait(seconds):
             raise Stopped
 
-    def deadline(self) -> float:
-        """When patience ends, if it begins now."""
-        return time.monotonic() + self._patience
+    def deadline(self, most: float) -> float:
+        """When patience ends, if it begins now; `most` seconds from now."""
+        return time.monotonic() + min(self._patience, most)
+
+
+class _NotFree(Exception):
+    """Somebody holds a lock that an index would have to wait for."""
 
 
 class _Tries:
     """Growing waits for one thing."""
 
-    def __init__(self, work: _Work, what: str) -> None:
+    def __init__(self, work: _Work, what: str, *, most: float = float("inf")) -> None:
         self._work = work
         self._what = what
-        self._deadline = work.deadline()
+        self._deadline = work.deadline(most)
         self._backoff = Backoff(_FIRST_WAIT, 1.5, _LONGEST_WAIT)
 
     @property

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from psycopg import sql
 
 from listener.changes import KeyType
+from listener.triggers import names
 from listener.triggers.catalog import Watched
 
 Event = Literal["insert", "update", "delete", "truncate"]
@@ -28,6 +29,18 @@ def compared(one: Watched) -> tuple[str, ...]:
     without it, two rows that swap their keys in one statement would look as if nothing changed.
     """
     return tuple(dict.fromkeys((*one.identity, *one.watch.key, *(one.watch.columns or ()))))
+
+
+def read(group: Sequence[Watched], columns: Sequence[str]) -> sql.Composable:
+    """The types of columns that a function reads of OLD and NEW, for a comment in its body.
+
+    A session keeps the plans of such expressions for as long as the function's row in the catalog
+    stays: where a column is retyped they fail with 42804, until the session ends. With another body
+    the function is put in anew, and compiled anew by all. By number: a type that was dropped may
+    have left its name to another one.
+    """
+    types = sorted((name, one.oids.get(name, 0)) for one in group for name in columns)
+    return sql.SQL(names.one_line(", ".join(f"{name} {oid}" for name, oid in dict(types).items())))
 
 
 def fields(alias: str, columns: Sequence[str]) -> sql.Composable:

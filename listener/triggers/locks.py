@@ -7,10 +7,16 @@ would end their transaction instead of ours.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
-from typing import Final
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
+import psycopg
+from psycopg.rows import tuple_row
+
+from listener import sqlfiles
 from listener.postgres import Connection
 from listener.triggers.catalog import rows
 
@@ -21,6 +27,8 @@ LONGEST: Final = 100
 one waits for a quieter moment: not they for us."""
 SHORT: Final = f"SET LOCAL lock_timeout = '{FIRST}ms'"
 """In a script."""
+INDEX: Final = "SHARE UPDATE EXCLUSIVE"
+"""What an index that is made or dropped CONCURRENTLY takes: one at a time on a table."""
 _SHORT_TRIES: Final = 10
 _SHARE: Final = 4
 """What a try may take of the least timeout of others: it has work to do once it has the locks."""
@@ -90,3 +98,59 @@ def lock_script(names: Sequence[str], mode: str) -> list[str]:
             )
         ),
     ]
+
+
+class Way:
+    """Who was given way to: the process that waited for us, None: nobody did."""
+
+    asked: int | None = None
+
+
+@contextlib.contextmanager
+def giving_way(conn: Connection, every: float) -> Iterator[Way]:
+    """Cancel what runs on this connection as soon as another session waits for it.
+
+    CREATE INDEX CONCURRENTLY holds a lock of the table and waits for others' transactions. Whoever
+    comes then and waits for that lock (another such index, TRUNCATE, ALTER TABLE) is one of those
+    that it waits for next, and PostgreSQL ends the other one: its deadlock_timeout began first.
+    """
+    way, done = Way(), threading.Event()
+    other = _beside(conn)
+    if other is None:  # no connection left, or not to the same server: then without
+        yield way
+        return
+    pid = conn.info.backend_pid
+
+    def look() -> None:
+        with contextlib.suppress(psycopg.Error), other.cursor(row_factory=tuple_row) as cursor:
+            while way.asked is None and not done.wait(every):
+                statement = sqlfiles.load("triggers/give_way")
+                found = cursor.execute(statement, {"pid": pid}).fetchone()
+                way.asked = found[0] if found else None
+
+    watcher = threading.Thread(target=look, name="gives way", daemon=True)
+    watcher.start()
+    try:
+        yield way
+    finally:
+        done.set()
+        watcher.join()
+        other.close()
+
+
+def _beside(conn: Connection) -> Connection | None:
+    """Another connection of this one's role to the same server."""
+    info = conn.info
+    known: dict[str, Any] = info.get_parameters() | {"host": info.host, "port": str(info.port)}
+    if "hostaddr" in known:
+        known["hostaddr"] = info.hostaddr
+    started = b"SELECT pg_catalog.pg_postmaster_start_time()"
+    try:
+        other = psycopg.connect(**known, password=info.password, autocommit=True)
+    except psycopg.Error:
+        return None
+    with contextlib.suppress(psycopg.Error):
+        if other.execute(started).fetchone() == conn.execute(started).fetchone():
+            return other
+    other.close()
+    return None

@@ -127,7 +127,7 @@ def own_schema(
     if statements:
         yield Step(f"our own schema, {schema}", tuple(statements), tuple(reasons))
     if journal_index:
-        yield _index(schema)
+        yield _index(schema, present.oids["journal"])
 
 
 def _refuse_foreign(present: Present, schema: str) -> None:
@@ -162,7 +162,7 @@ def _allowed(conn: Connection, schema: str, role: str) -> bool:
     return bool(found[0][0])
 
 
-def _index(schema: str) -> Step:
+def _index(schema: str, oid: int) -> Step:
     """The primary key where we make the table; in its place any index does for the polls."""
     unfinished = text("DROP INDEX CONCURRENTLY IF EXISTS {}.{}", *_names(schema, _JOURNAL_INDEX))
     own, name = _names(schema, _JOURNAL_INDEX)
@@ -172,6 +172,7 @@ def _index(schema: str) -> Step:
         (unfinished, create),
         (f"the schema {schema} lacks {_JOURNAL_INDEX}",),
         transaction=False,
+        tables=((oid, text("{}.{}", *_names(schema, "journal"))),),
     )
 
 

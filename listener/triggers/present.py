@@ -59,7 +59,7 @@ class PresentFunction:
 class PresentIndex:
     """An index that is ours by its name, and not a partition's part of another one.
 
-    `tables`: OID and quoted name of each table of a partitioned one.
+    `tables`: OID and quoted name of its table; of a partitioned one, of each part too.
     """
 
     schema: str

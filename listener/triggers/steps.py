@@ -80,6 +80,9 @@ def script(steps: Sequence[Step]) -> str:
             names = [name for _, name in step.tables]
             first = locks.lock_script(names, mode) if mode else [locks.SHORT]
             lines.extend(f"{statement};" for statement in first)
+        elif step.tables:  # not begun while others hold what it waits for: see locks.giving_way
+            free = locks.lock_script([name for _, name in step.tables], locks.INDEX)
+            lines.extend(("BEGIN;", *(f"{statement};" for statement in free), "COMMIT;"))
         lines.extend(f"{statement};" for statement in step.statements)
         if step.transaction:
             lines.append("COMMIT;")

@@ -21,7 +21,7 @@ import pytest
 from listener import triggers
 from listener.changes import Watch
 from listener.lifecycle import Stop
-from listener.observations import Observation, Waiting
+from listener.observations import CheckWarning, Observation, Waiting
 from listener.triggers import locks
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import SCHEMA, Bench
@@ -296,3 +296,118 @@ def test_the_least_timeout_that_can_be_read(tables: Bench) -> None:
 def test_durations(setting: str, expected: float | None) -> None:
     """As people write them."""
     assert locks.milliseconds(setting) == expected
+
+
+# -- indexes ---------------------------------------------------------------------------------------
+
+
+class Aside:
+    """One statement on a connection of its own, in a thread."""
+
+    def __init__(self, bench: Bench, statement: str) -> None:
+        self.error: psycopg.Error | None = None
+        self._bench = bench
+        self._conn = bench.connect()
+        self.pid = self._conn.info.backend_pid
+        self._statement = statement
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._conn.execute(self._statement.encode())
+        except psycopg.Error as error:
+            self.error = error
+
+    def waits(self) -> bool:
+        """Whether it has come to a lock that it does not get. Fails when it never does."""
+        while not self._bench.value(f"SELECT cardinality(pg_blocking_pids({self.pid})) > 0"):
+            if not self._thread.is_alive():
+                return False
+        return True
+
+    def end(self) -> None:
+        """It goes through."""
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        assert self.error is None, self.error
+
+
+def without_index(bench: Bench) -> None:
+    """Everything is there but our index."""
+    bench.install(FILM)
+    found = bench.value("SELECT relname FROM pg_class WHERE relname LIKE 'listener_at_%'")
+    bench.run(f"DROP INDEX {found}")
+    assert bench.slow()
+
+
+def test_an_index_of_the_application_is_not_waited_for(tables: Bench) -> None:
+    """Ours is not begun: else theirs would wait for ours, and PostgreSQL would end theirs."""
+    without_index(tables)
+    writer = tables.connect()
+    writer.execute("BEGIN; UPDATE film SET id = id")
+    theirs = Aside(tables, "CREATE INDEX CONCURRENTLY theirs ON film ((id + 1))")
+    assert theirs.waits()
+    tables.seen.clear()
+    tables.install(hurry=True, patience=0.5, conn=tables.connect())
+    [said] = [one.what for one in tables.seen if isinstance(one, CheckWarning)]
+    assert "index on public.film" in said
+    assert f"process {theirs.pid}, postgres" in said
+
+    def observe(what: Observation) -> None:
+        if isinstance(what, Waiting):
+            writer.execute("COMMIT")
+
+    tables.install(conn=tables.connect(), observe=observe)
+    theirs.end()
+    assert tables.slow() == ()
+    assert tables.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE INDEX CONCURRENTLY theirs ON film ((id + 1))",
+        "TRUNCATE film",
+        "ALTER TABLE film ADD COLUMN more text",
+        "ANALYZE film",
+    ],
+)
+def test_an_index_gives_way(tables: Bench, statement: str) -> None:
+    """Who comes while ours is being made would wait for it, and it for him: ours ends."""
+    without_index(tables)
+    writer = tables.connect()
+    writer.execute("BEGIN; UPDATE film SET id = id")
+    failed: list[str] = []
+
+    def run() -> None:
+        try:
+            tables.install(conn=conn)
+        except triggers.TriggerError as error:
+            failed.extend(error.problems)
+
+    conn = tables.connect()
+    ours = threading.Thread(target=run)
+    ours.start()
+    while not tables.value(f"SELECT cardinality(pg_blocking_pids({conn.info.backend_pid})) > 0"):
+        assert ours.is_alive()
+    theirs = Aside(tables, statement)
+    ours.join(30)
+    writer.execute("COMMIT")
+    theirs.end()
+    ours.join(30)
+    [said] = failed
+    assert re.search(rf"given up, for process {theirs.pid} waited behind it: install again", said)
+    tables.install()
+    assert tables.slow() == ()
+    assert tables.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+
+
+def test_the_printed_script_does_not_wait_for_an_index(tables: Bench) -> None:
+    """It tries the lock of the table, each time for a moment, before its own index."""
+    without_index(tables)
+    [step] = tables.plan()
+    lines = triggers.script((step,)).splitlines()
+    lock = next(i for i, one in enumerate(lines) if "IN SHARE UPDATE EXCLUSIVE MODE" in one)
+    create = next(i for i, one in enumerate(lines) if one.startswith("CREATE INDEX CONCURRENTLY"))
+    assert lines[lock + 1 : create].count("COMMIT;") == 1

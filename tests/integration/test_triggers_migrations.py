@@ -68,6 +68,72 @@ def test_a_retyped_key_column_goes_on_by_its_text(table: Bench, kind: str) -> No
         assert any("numeric" in line for line in table.status())
 
 
+def subscribed(bench: Bench, table: str) -> None:
+    """As a subscription's target: it gets row triggers."""
+    bench.run(
+        "SET allow_system_table_mods = on; INSERT INTO pg_subscription_rel "
+        f"VALUES (0, '{table}'::regclass, 'r', NULL); RESET allow_system_table_mods"
+    )
+
+
+_OLD_SESSIONS = [
+    Watch("public", "t", ("id",), "updated_at", None, "off"),
+    Watch("public", "t", ("id",), "updated_at", None, "doorbell"),
+    Watch("public", "t", ("id",), "updated_at", None, "rows"),
+    Watch("public", "t", ("id",), "updated_at", ("a",), "off"),
+    Watch("public", "t", ("id",), "updated_at", ("a",), "rows"),
+    Watch("public", "t", ("id", "ref"), "updated_at", None, "off"),
+    Watch("public", "t", ("id",), None, None, "off"),
+    Watch("public", "t", ("id",), None, ("a",), "off"),
+    Watch("public", "t", ("id",), None, ("a",), "rows"),
+]
+
+
+@pytest.mark.parametrize(
+    ("watch", "row_level"),
+    [(one, False) for one in _OLD_SESSIONS]
+    + [(one, True) for one in _OLD_SESSIONS if one.notify == "off"],
+)
+@pytest.mark.parametrize(
+    ("before", "after"), [("integer", "bigint"), ("text", "varchar"), ("varchar", "uuid")]
+)
+def test_a_session_that_was_open_when_a_column_was_retyped(
+    bench: Bench, watch: Watch, row_level: bool, before: str, after: str
+) -> None:
+    """It keeps plans for the old type of OLD and NEW: until the install that follows, not for as
+    long as it lives. Else each of its statements would ask to compare everything."""
+    one = "1" if before == "integer" else "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"
+    bench.run(
+        f"CREATE TABLE t (id {before}, a {before}, b integer, ref integer, updated_at timestamptz);"
+        f"INSERT INTO t VALUES ('{one}', '{one}', 0, 5)"
+    )
+    if row_level:
+        subscribed(bench, "t")
+    bench.install(watch)
+    session = bench.connect()
+    for _ in range(8):
+        session.execute("UPDATE t SET b = b + 1")
+        session.execute("UPDATE t SET a = a")
+    for column in ("id", "a"):
+        bench.run(f"ALTER TABLE t ALTER {column} TYPE {after} USING {column}::{after}")
+        session.execute("UPDATE t SET b = b + 1")  # of its own plans
+        if column == "a" and not row_level:
+            assert bench.status() == (), "nothing is missed"
+            assert bool(bench.slow()) == bool(watch.columns and watch.updated_at)
+        bench.install()
+        assert bench.slow() == ()
+        assert bench.status() == ()
+        bench.told("SELECT 1")
+        stamp = bench.value("SELECT updated_at FROM t")
+        for statement in ("UPDATE t SET b = b + 1", "UPDATE t SET id = id", "DELETE FROM t"):
+            told = bench.told(f"BEGIN; {statement}; COMMIT", session)
+            assert {row.kind for row in told.journal} <= {"keys"}, (column, statement, told)
+            assert "reconcile" not in told.kinds(), (column, statement, told)
+            if watch.columns and watch.updated_at and statement.startswith("UPDATE"):
+                assert bench.value("SELECT updated_at FROM t") == stamp, (column, statement)
+        bench.run(f"INSERT INTO t VALUES ('{one}', '{one}', 0, 5)")
+
+
 def test_a_key_longer_than_its_former_type_allowed(bench: Bench) -> None:
     """The chunks were made for integers: a sweep or a smaller chunk, never an error."""
     bench.run("CREATE TABLE t (id integer)")

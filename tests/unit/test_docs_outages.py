@@ -121,6 +121,10 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "a foreign table becomes a partition of a watched table": (
         "integration/test_triggers_refusals.py::test_a_foreign_table_becomes_a_part",
     ),
+    "CREATE INDEX CONCURRENTLY, TRUNCATE, ALTER TABLE while": (
+        "integration/test_triggers_locks.py::test_an_index_of_the_application_is_not_waited_for",
+        "integration/test_triggers_locks.py::test_an_index_gives_way",
+    ),
     "ALTER TABLE: the stamp column dropped or retyped": (
         "integration/test_triggers_migrations.py::test_postgresql_itself_keeps_the_stamp_column",
         "process/test_audit_stamps.py::test_dropped",

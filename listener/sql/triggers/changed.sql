@@ -12,7 +12,6 @@ BEGIN
     -- Most statements change one row. Theirs is a short way: one query, since each costs about as
     -- much as all the rest; and the variables of the longer way wait until they are needed.{one}
     DECLARE
-      v_notify CONSTANT text := {notify};
       v_room CONSTANT integer := {room};
       v_count bigint := 0;
       v_largest integer;
@@ -55,7 +54,7 @@ BEGIN
       END IF;
       IF v_unheard THEN
         v_chunks := NULL;
-      ELSIF v_count > 0 AND v_notify = 'rows' THEN
+      ELSIF {rows} AND v_count > 0 THEN
         IF NOT {allowed} THEN
           RAISE insufficient_privilege USING MESSAGE = 'permission denied for function pg_notify';
         END IF;

@@ -5,7 +5,8 @@ SELECT a.attname,
        a.atttypmod,
        a.attgenerated::pg_catalog.text,
        coalesce(l.collisdeterministic, true) AS deterministic,
-       coalesce(a.attnum = ANY (p.indkey), false) AS in_primary_key
+       coalesce(a.attnum = ANY (p.indkey), false) AS in_primary_key,
+       a.atttypid::pg_catalog.int8
 FROM pg_catalog.pg_attribute AS a
 JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = a.attcollation

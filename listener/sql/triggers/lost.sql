@@ -10,7 +10,7 @@ WHEN OTHERS THEN
   v_chunks := NULL;
   BEGIN
     INSERT INTO {schema}.journal (updated_at, watch, kind, reason)
-    VALUES ({now}, {watch}, 'reconcile', SQLSTATE || ' ' || SQLERRM);
+    VALUES ({now}, {watch}, 'reconcile', concat(SQLSTATE, ' ', SQLERRM));
   EXCEPTION WHEN OTHERS THEN
     -- Into the server's log: the application's client hears nothing of us.
     RAISE LOG 'listener: a change of % is not recorded: %', {watch}, SQLERRM;
@@ -22,7 +22,7 @@ WHEN OTHERS THEN
     END;
   END;
   BEGIN
-    IF {notify} = 'off' THEN
+    IF {silent} THEN
       NULL;
     ELSIF pg_notification_queue_usage() < 0.5 THEN
       IF {allowed} THEN

@@ -1,7 +1,8 @@
 -- Indexes that one pipeline made, by the beginning of their names; partitions' own are not listed. With
 -- that of a partitioned table, the tables whose indexes go with it.
 SELECT n.nspname, x.relname, x.relkind::pg_catalog.text, tn.nspname || '.' || t.relname,
-       coalesce(parts.oids, '{}'), coalesce(parts.names, '{}')
+       coalesce(parts.oids, ARRAY[t.oid]),
+       coalesce(parts.names, ARRAY[pg_catalog.format('%%I.%%I', tn.nspname, t.relname)])
 FROM pg_catalog.pg_class AS x
 JOIN pg_catalog.pg_namespace AS n ON n.oid = x.relnamespace
 JOIN pg_catalog.pg_index AS i ON i.indexrelid = x.oid

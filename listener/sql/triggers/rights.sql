@@ -1,5 +1,6 @@
 -- What owners of our functions lack: role, what it may not do, and the GRANT that mends it. A superuser
--- must have each right without being one: that he was none for a minute leaves no trace.
+-- must have each right without being one: that he was none for a minute leaves no trace. Nor does it,
+-- before version 16, that a role did not inherit for a minute: there it must have its rights itself.
 WITH owner AS (
     SELECT DISTINCT r.oid, r.rolname, r.rolsuper
     FROM pg_catalog.pg_proc AS f
@@ -39,6 +40,7 @@ SELECT w.rolname, w.right_ || ' on ' || w.name,
        pg_catalog.format('GRANT %%s ON %%s TO %%I', w.right_, w.object, w.rolname)
 FROM wanted AS w
 WHERE NOT CASE WHEN w.rolsuper
+                 OR pg_catalog.current_setting('server_version_num')::pg_catalog.int4 < 160000
                THEN EXISTS (SELECT FROM pg_catalog.aclexplode(w.acl) AS a
                             WHERE a.grantee IN (0, w.role) AND a.privilege_type = w.right_)
                ELSE w.has END

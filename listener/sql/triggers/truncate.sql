@@ -6,7 +6,7 @@ BEGIN
   BEGIN
     INSERT INTO {schema}.journal (updated_at, watch, kind, reason)
     VALUES ({now}, {watch}, 'reconcile', 'TRUNCATE');
-    IF {notify} = 'off' THEN
+    IF {silent} THEN
       NULL;
     ELSIF pg_notification_queue_usage() < 0.5 THEN
       IF NOT {allowed} THEN
