@@ -16,7 +16,10 @@ from listener.triggers.catalog import TriggerError, rows
 
 @dataclass(frozen=True, slots=True)
 class PresentTrigger:
-    """A trigger that calls a function of ours; the fields are those of `wanted.Trigger`."""
+    """A trigger that calls a function of ours; the fields are those of `wanted.Trigger`.
+
+    `parent`: of which trigger it is a clone, 0: of none.
+    """
 
     oid: int
     table: int
@@ -30,6 +33,7 @@ class PresentTrigger:
     new: bool
     function: str
     column: str | None
+    parent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,13 @@ class Present:
     triggers: dict[tuple[int, str], PresentTrigger]
     functions: dict[str, PresentFunction]
     indexes: tuple[PresentIndex, ...]
+    by_oid: dict[int, PresentTrigger]
+
+    def made(self, one: PresentTrigger) -> PresentTrigger:
+        """The trigger that somebody made, where this one is a clone of a clone of it, and so on."""
+        while one.parent in self.by_oid:
+            one = self.by_oid[one.parent]
+        return one
 
 
 def look(conn: Connection, schema: str) -> Present:
@@ -113,4 +124,5 @@ def look(conn: Connection, schema: str) -> Present:
             PresentIndex(place, name, kind, table, tuple(zip(oids, quoted, strict=True)))
             for place, name, kind, table, oids, quoted in indexes
         ),
+        {one.oid: one for one in triggers},
     )
