@@ -84,12 +84,7 @@ class Finder:
         types = self._key(columns)
         self._listed(columns)
         stamp = self._stamp(columns, members)
-        row_level = any(subscribed for _, subscribed in self._tree)
-        if row_level and watch.notify != "off":
-            self._wrong(
-                "it is the target of a subscription, whose worker fires no statement triggers: "
-                f"write `notify: off` instead of `notify: {watch.notify}`"
-            )
+        row_level = self._row_level(members)
         if self.problems:
             return None
         identity = tuple(one.name for one in columns.values() if one.in_primary_key)
@@ -97,6 +92,30 @@ class Finder:
         generated = any(columns[name].generated != "" for name in watch.key)
         oids = {column.name: column.type_oid for column in columns.values()}
         return Watched(watch, types, stamp, exists, identity, row_level, members, generated, oids)
+
+    def _row_level(self, members: tuple[Member, ...]) -> bool:
+        """Whether rows are written where no statement trigger of ours fires."""
+        watch = self._watch
+        subscribed = any(subscribed for _, subscribed in self._tree)
+        if subscribed and watch.notify != "off":
+            self._wrong(
+                "it is the target of a subscription, whose worker fires no statement triggers: "
+                f"write `notify: off` instead of `notify: {watch.notify}`"
+            )
+        above = rows(
+            self._conn,
+            "other_parents",
+            oids=[member.oid for member in members],
+            oid=members[0].oid,
+        )
+        for part, parent, itself in above if watch.notify != "off" else ():
+            where = "it" if itself else f"its part {part}"
+            self._wrong(
+                f"{where} is a part of {parent}, and statements of {parent} write its rows without "
+                f"firing its statement triggers: watch {parent} instead, or write `notify: off` "
+                f"instead of `notify: {watch.notify}` (row triggers record the changes then)"
+            )
+        return subscribed or bool(above)
 
     def _members(self) -> tuple[Member, ...]:
         watch = self._watch

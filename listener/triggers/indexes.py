@@ -6,7 +6,8 @@ They are for speed alone: without them polls read whole tables, and nothing is m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from psycopg import sql
 
@@ -26,14 +27,58 @@ class _Index:
     parent: int
 
 
-def steps(conn: Connection, one: Watched, schema: str) -> Iterator[Step]:
-    """What is to be done so that each part of a stamped table has an index that leads with it."""
+Renamed: TypeAlias = dict[tuple[str, str], str]
+"""Schema and name of an index -> the name that it gets."""
+
+
+def renamed(conn: Connection, schema: str) -> Renamed:
+    """Those of ours on tables that bear other names than when they were made.
+
+    An index keeps its name when its table gets another one, and is in the way of that of the table
+    that bears the former name now.
+    """
+    found = rows(conn, "index_names", prefix=names.index_prefix(schema))
+    given = {(row[0], row[1]) for row in found if row[1] == names.index_on(schema, *row[2:])}
+    result: Renamed = {}
+    for place, old, *table in found:
+        new = names.index_on(schema, *table)
+        if (place, new) not in given:
+            given.add((place, new))
+            result[place, old] = new
+    return result
+
+
+def rename(found: Renamed) -> Iterator[Step]:
+    """In two turns, since two may change their names with each other."""
+    if not found:
+        return
+    alter = "ALTER INDEX {} RENAME TO {}"
+    turns = [
+        text(alter, sql.Identifier(place, old), sql.Identifier(f"{new}_new"))
+        for (place, old), new in found.items()
+    ] + [
+        text(alter, sql.Identifier(place, f"{new}_new"), sql.Identifier(new))
+        for (place, _), new in found.items()
+    ]
+    yield Step(
+        "indexes of tables that were renamed",
+        tuple(turns),
+        tuple(f"index {place}.{old} bears the former name of its table" for place, old in found),
+        optional=True,
+    )
+
+
+def steps(conn: Connection, one: Watched, schema: str, renames: Renamed) -> Iterator[Step]:
+    """What is to be done so that each part of a stamped table has an index that leads with it.
+
+    `renames`: what is renamed before.
+    """
     column = one.watch.updated_at
     if column is None:
         return
     found = [
-        _Index(*row)
-        for row in rows(
+        _Index(table, place, renames.get((place, name), name), usable, parent)
+        for table, place, name, usable, parent in rows(
             conn,
             "indexes",
             oids=[member.oid for member in one.members],
@@ -125,7 +170,7 @@ def _attach(one: Watched, ours: dict[int, _Index], schema: str) -> Iterator[Step
         )
 
 
-def stale(catalog: Catalog, present: Present, schema: str) -> Iterator[Step]:
+def stale(catalog: Catalog, present: Present, schema: str, renames: Renamed) -> Iterator[Step]:
     """Indexes of ours on columns that are no longer stamped."""
     wanted = {
         names.index(schema, member)
@@ -134,8 +179,9 @@ def stale(catalog: Catalog, present: Present, schema: str) -> Iterator[Step]:
         for member in one.members
     }
     for index in present.indexes:
-        if index.name not in wanted:
-            yield drop(index)
+        name = renames.get((index.schema, index.name), index.name)
+        if name not in wanted:
+            yield drop(replace(index, name=name))
 
 
 def drop(index: PresentIndex) -> Step:

@@ -110,16 +110,11 @@ def remove(
     Raises TriggerError and Stopped.
     """
     work = _Work(conn, observe, stop, patience)
-    left: dict[str, None] = {}
     with work.alone(schema):
         present = look(conn, schema)
+        left = _left(conn, present, schema)
         by_table: dict[int, list[PresentTrigger]] = {}
         for one in present.triggers.values():
-            if one.column is not None and not one.clone:
-                left[
-                    f"column {one.column} of {one.schema}.{one.relation} is left, and nothing "
-                    "stamps it any more"
-                ] = None
             if not one.clone:
                 by_table.setdefault(one.table, []).append(one)
         for step in drop_triggers(by_table, present):
@@ -128,7 +123,29 @@ def remove(
             work.run(indexes.drop(index))
         if present.relations is not None:
             work.run(_drop_schema(schema, present))
-    return tuple(left)
+    return left
+
+
+def _left(conn: Connection, present: Present, schema: str) -> tuple[str, ...]:
+    """The columns that we stamped, and whether another pipeline goes on."""
+    stamped = {
+        (one.table, one.column): f"column {one.column} of {one.schema}.{one.relation} is left, "
+        for one in present.triggers.values()
+        if one.column is not None and not one.clone
+    }
+    others: dict[tuple[int, str], str] = {}
+    oids = [table for table, _ in stamped]
+    for table, column, other in rows(conn, "other_stamps", oids=oids, schema=schema):
+        others.setdefault((table, column), other)
+    return tuple(
+        what
+        + (
+            f"and the pipeline with schema {others[key]} stamps it still"
+            if key in others
+            else "and nothing stamps it any more"
+        )
+        for key, what in stamped.items()
+    )
 
 
 def _drop_schema(schema: str, present: Present) -> Step:

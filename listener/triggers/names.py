@@ -46,7 +46,12 @@ def index_prefix(schema: str) -> str:
 
 def index(schema: str, member: Member) -> str:
     """Name of our index on the stamp column of a table."""
-    return index_prefix(schema) + digest(member.schema, member.name)
+    return index_on(schema, member.schema, member.name)
+
+
+def index_on(schema: str, table_schema: str, table: str) -> str:
+    """The same, by the names of the table."""
+    return index_prefix(schema) + digest(table_schema, table)
 
 
 def one_line(text: str) -> str:

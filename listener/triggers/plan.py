@@ -55,9 +55,11 @@ def plan_for(
         steps.extend(_compiled_anew(group, goals[place], present, schema))
         steps.extend(_table(group, goals[place], present, schema))
     steps.extend(_stale(list(goals.values()), present, schema))
+    renames = indexes.renamed(conn, schema)
+    steps.extend(indexes.rename(renames))
     for group in catalog.tables().values():
-        steps.extend(indexes.steps(conn, group[0], schema))
-    steps.extend(indexes.stale(catalog, present, schema))
+        steps.extend(indexes.steps(conn, group[0], schema, renames))
+    steps.extend(indexes.stale(catalog, present, schema, renames))
     return tuple(steps)
 
 
@@ -129,11 +131,13 @@ def _table(group: Sequence[Watched], goal: Wanted, present: Present, schema: str
         state = "is missing" if here is None else "is not as this version makes it"
         reasons.append(f"{root.label}: function {schema}.{function.name} {state}")
         statements.extend(_create_function(function, schema))
+    away = _in_the_way(goal, present)
+    _make_way(away, root, statements, reasons)
     whole = bool(statements)
     lost: dict[int, Member] = {}
     parts: dict[int, _Part] = {}
     apart = len(group[0].members) > _AT_ONCE
-    for trigger, here_too, broken in _pairs(goal, present):
+    for trigger, here_too, broken in _pairs(goal, present, away):
         reason, todo = _trigger(trigger, here_too, broken, schema)
         if reason is None:
             continue
@@ -163,7 +167,9 @@ def _table(group: Sequence[Watched], goal: Wanted, present: Present, schema: str
             f"triggers of {root.label}",
             tuple(statements),
             tuple(reasons),
-            tables=tuple(place_of(member) for member in tables),
+            tables=tuple(
+                (dict(place_of(member) for member in tables) | _touched(away, present)).items()
+            ),
         )
     if compare is not None:
         yield from _in_pieces(root, list(parts.values()), compare)
@@ -226,14 +232,49 @@ def _create_function(function: Function, schema: str) -> Iterator[str]:
     yield text("REVOKE ALL ON FUNCTION {}() FROM PUBLIC", name)
 
 
-def _pairs(goal: Wanted, present: Present) -> Iterator[tuple[Trigger, PresentTrigger | None, bool]]:
+def _in_the_way(goal: Wanted, present: Present) -> tuple[PresentTrigger, ...]:
+    """What must be dropped first, lest PostgreSQL refuses to make a trigger, or to drop it.
+
+    A table that had triggers of its own and became a part of a tree: where its trigger is, no clone
+    of the same name can be made. And the reverse, a part that bears the name of its tree now: its
+    clone goes only with the trigger of the tree, whatever that is called.
+    """
+    found: dict[int, PresentTrigger] = {}
+    for one in goal.triggers:
+        here = present.triggers.get((one.member.oid, one.name))
+        if here is not None and here.clone != one.clone:
+            made = present.made(here)
+            if not made.clone:
+                found[made.oid] = made
+    return tuple(found.values())
+
+
+def _make_way(
+    away: Sequence[PresentTrigger], root: Member, statements: list[str], reasons: list[str]
+) -> None:
+    """In the transaction that makes the others: no row is written between."""
+    statements.extend(_drop(one) for one in away)
+    reasons.extend(
+        f"{one.schema}.{one.relation}: trigger {one.name} is in the way of that of {root.label}"
+        for one in away
+    )
+
+
+def _pairs(
+    goal: Wanted, present: Present, away: Sequence[PresentTrigger]
+) -> Iterator[tuple[Trigger, PresentTrigger | None, bool]]:
     """Each trigger with the one that is there, and whether it must be made anew.
 
     A clone cannot be made by itself: where one is not as it should be, its parent is made anew.
+    `away`: what is dropped before, with its clones.
     """
-    here = {one: present.triggers.get((one.member.oid, one.name)) for one in goal.triggers}
-    wrong = {one.name for one, there in here.items() if one.clone and not _same(one, there)}
-    anew = {one.name for one in here if not one.clone and one.name in wrong}
+    gone = {one.oid for one in away}
+    here: dict[Trigger, PresentTrigger | None] = {}
+    for one in goal.triggers:
+        there = present.triggers.get((one.member.oid, one.name))
+        here[one] = None if there is not None and present.made(there).oid in gone else there
+    cloned = {one.name for one in here if one.clone}
+    anew = {one.name for one, there in here.items() if one.name in cloned and not _same(one, there)}
     for one, there in here.items():
         if one.clone and one.name in anew:
             continue
@@ -307,9 +348,10 @@ def _reconcile(lost: dict[int, Member], root: Member, present: Present, schema: 
 def _stale(goals: Sequence[Wanted], present: Present, schema: str) -> Iterator[Step]:
     triggers = {(one.member.oid, one.name) for goal in goals for one in goal.triggers}
     functions = {one.name for goal in goals for one in goal.functions}
+    away = {one.oid for goal in goals for one in _in_the_way(goal, present)}
     by_table: dict[int, list[PresentTrigger]] = {}
     for key, here in present.triggers.items():
-        if key not in triggers and not here.clone:
+        if key not in triggers and not here.clone and here.oid not in away:
             by_table.setdefault(here.table, []).append(here)
     yield from drop_triggers(by_table, present)
     old = [name for name in present.functions if name not in functions]
@@ -323,28 +365,27 @@ def _stale(goals: Sequence[Wanted], present: Present, schema: str) -> Iterator[S
 
 def drop_triggers(by_table: dict[int, list[PresentTrigger]], present: Present) -> Iterator[Step]:
     """One step a table. Its row triggers take their clones along: those tables are locked too."""
-    clones: dict[str, list[PresentTrigger]] = {}
-    for one in present.triggers.values():
-        if one.clone:
-            clones.setdefault(one.name, []).append(one)
     for group in by_table.values():
         label = f"{group[0].schema}.{group[0].relation}"
-        touched = {one.table: one for one in group}
-        touched |= {clone.table: clone for one in group for clone in clones.get(one.name, ())}
         yield Step(
             f"triggers of {label} that are no longer wanted",
-            tuple(
-                text(
-                    "DROP TRIGGER {} ON {}",
-                    sql.Identifier(one.name),
-                    sql.Identifier(one.schema, one.relation),
-                )
-                for one in group
-            ),
+            tuple(_drop(one) for one in group),
             tuple(f"{label}: trigger {one.name} is no longer wanted" for one in group),
-            tables=tuple(
-                (oid, text("{}", sql.Identifier(one.schema, one.relation)))
-                for oid, one in touched.items()
-                if not one.foreign
-            ),
+            tables=tuple(_touched(group, present).items()),
         )
+
+
+def _drop(one: PresentTrigger) -> str:
+    place = sql.Identifier(one.schema, one.relation)
+    return text("DROP TRIGGER {} ON {}", sql.Identifier(one.name), place)
+
+
+def _touched(group: Sequence[PresentTrigger], present: Present) -> dict[int, str]:
+    """The tables that triggers go from, with their clones: OID and quoted name."""
+    oids = {one.oid for one in group}
+    clones = (one for one in present.triggers.values() if present.made(one).oid in oids)
+    return {
+        one.table: text("{}", sql.Identifier(one.schema, one.relation))
+        for one in (*group, *clones)
+        if not one.foreign
+    }

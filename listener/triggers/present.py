@@ -19,6 +19,7 @@ class PresentTrigger:
     """A trigger that calls a function of ours; the fields are those of `wanted.Trigger`.
 
     `foreign`: the table is a foreign one, a part of a watched table, which LOCK TABLE refuses.
+    `parent`: of which trigger it is a clone, 0: of none.
     """
 
     oid: int
@@ -34,6 +35,7 @@ class PresentTrigger:
     function: str
     column: str | None
     foreign: bool
+    parent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,13 @@ class Present:
     functions: dict[str, PresentFunction]
     indexes: tuple[PresentIndex, ...]
     hidden: tuple[str, ...]
+    by_oid: dict[int, PresentTrigger]
+
+    def made(self, one: PresentTrigger) -> PresentTrigger:
+        """The trigger that somebody made, where this one is a clone of a clone of it, and so on."""
+        while one.parent in self.by_oid:
+            one = self.by_oid[one.parent]
+        return one
 
 
 def look(conn: Connection, schema: str) -> Present:
@@ -125,4 +134,5 @@ def look(conn: Connection, schema: str) -> Present:
             for place, name, kind, table, oids, quoted in indexes
         ),
         hidden,
+        {one.oid: one for one in triggers},
     )

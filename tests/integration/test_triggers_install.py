@@ -705,3 +705,27 @@ def test_two_pipelines_beside_each_other(tables: Bench) -> None:
     assert [n.channel for n in ear.notifies(timeout=20, stop_after=1)] == ["second"]
     triggers.remove(tables.admin, "second", observe=observe, stop=stop)
     assert tables.status() == ()
+
+
+@pytest.mark.parametrize("part", ["part", "part1", "part21"])
+def test_a_column_that_another_pipeline_stamps(tables: Bench, part: str) -> None:
+    """What is left says who goes on: with a table of its own, a tree, or a clone on a part."""
+    observe, stop = tables.seen.append, Stop()
+    tables.install()
+    watches = (FILM, Watch("public", part, ("id",), "changed", None, "off"))
+    triggers.install(tables.admin, watches, "second", tables.config, observe=observe, stop=stop)
+    if part != "part":
+        left = triggers.remove(tables.admin, "second", observe=observe, stop=stop)
+        assert left[1] == (
+            f"column changed of public.{part} is left, and the pipeline with schema listener "
+            "stamps it still"
+        )
+    else:
+        left = tables.remove()
+        still = "is left, and the pipeline with schema second stamps it still"
+        assert left == (
+            f"column updated_at of public.film {still}",
+            f"column changed of public.part {still}",
+        )
+        left = triggers.remove(tables.admin, "second", observe=observe, stop=stop)
+        assert all("nothing stamps it any more" in line for line in left)

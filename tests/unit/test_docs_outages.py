@@ -279,6 +279,13 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_audit_tables.py::test_a_table_made_anew",
         "faults/test_audit_under_load.py::test_our_schema_dropped_while_nobody_may_make_it_anew",
     ),
+    "a table put under a new root of its name, a part that takes the name of its root": (
+        "integration/test_triggers_parts.py::test_the_next_install_mends_it",
+        "integration/test_triggers_parts.py::test_nothing_is_written_between",
+    ),
+    "a watched table that becomes a part of one that is not watched": (
+        "integration/test_triggers_parts.py::test_the_next_install_mends_it",
+    ),
     "our schema dropped": (
         "process/test_privileges.py::test_emergency_exit",
         "faults/test_audit_under_load.py::test_our_schema_dropped",

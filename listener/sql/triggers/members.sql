@@ -1,10 +1,12 @@
--- A table with its partitions and inheritance children, all the way down, the root first.
+-- A table with its partitions and inheritance children, all the way down, the root first. A partition
+-- whose DETACH CONCURRENTLY was cut short is none: PostgreSQL clones no trigger onto it any more.
 WITH RECURSIVE tree AS (
     SELECT %(oid)s::pg_catalog.oid AS oid, 0 AS depth
     UNION
     SELECT i.inhrelid, t.depth + 1
     FROM tree AS t
     JOIN pg_catalog.pg_inherits AS i ON i.inhparent = t.oid
+        AND (pg_catalog.to_jsonb(i) ->> 'inhdetachpending') IS DISTINCT FROM 'true'
 ), once AS (
     SELECT oid, min(depth) AS depth FROM tree GROUP BY oid
 )

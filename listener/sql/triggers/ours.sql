@@ -10,7 +10,8 @@ SELECT g.oid, g.tgrelid, n.nspname, c.relname, g.tgname, g.tgtype::pg_catalog.in
         WHERE d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND d.objid = g.oid
           AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0
         LIMIT 1),
-       c.relkind = 'f'
+       c.relkind = 'f',
+       g.tgparentid
 FROM pg_catalog.pg_trigger AS g
 JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
 JOIN pg_catalog.pg_namespace AS s ON s.oid = f.pronamespace
