@@ -23,6 +23,10 @@ class TriggersWrong(Exception):
     """The triggers are not as they should be, and only a person can mend that."""
 
 
+class QueriesWrong(Exception):
+    """The SQL files do not fit the database any more, and only a person can mend that."""
+
+
 class Reassemble(Exception):
     """The watched tables are not those that the stages were built for: build them anew."""
 

@@ -24,7 +24,7 @@ from listener import (
     state,
     triggers,
 )
-from listener.assembly import Assembly, Reassemble
+from listener.assembly import Assembly, QueriesWrong, Reassemble
 from listener.backoff import Backoff, backoff
 from listener.checks import Finding, check_search
 from listener.config import Config
@@ -122,6 +122,8 @@ class Daemon:
         self._served = False
         """Whether stages were started once: what does not fit from then on is waited for."""
         self._database: Database | None = None
+        self._found: Sequence[Finding] = ()
+        """What the start has found of the user's SQL files, and told."""
         self._ended = threading.Lock()
         self._reason: BaseException | None = None
 
@@ -266,7 +268,8 @@ class Daemon:
                 )
             self._judge(preflight.look_at_triggers(config, connection))
             parts = assembly.assemble(config, connection)
-            self._judge(preflight.look_at_database(config, connection, parts))
+            self._found = preflight.look_at_database(config, connection, parts)
+            self._judge(self._found)
             self._refuse_foreign_state(connection, parts)
             self._database = identity.database(connection, config.postgres.db_schema)
             return parts
@@ -305,6 +308,18 @@ class Daemon:
                 else f"{len(errors)} things to mend, each named above; `listener check` looks again"
             )
 
+    def _judge_again(self, parts: Assembly, connection: postgres.Connection, again: bool) -> None:
+        """For a session that finds that the queries mean something else. Raises QueriesWrong.
+
+        Not `again`: for the first one, which tells no warning that the start has told.
+        """
+        found = preflight.look_at_database(self._config, connection, parts)
+        told = () if again else self._found
+        try:
+            self._judge([one for one in found if one not in told])
+        except Refused as error:
+            raise QueriesWrong(str(error)) from error
+
     # -- the stages ------------------------------------------------------------------------------
 
     def _work(self) -> Status:
@@ -330,6 +345,7 @@ class Daemon:
             once=self._once,
             force=self._force,
             repair=self._repair,
+            judge=partial(self._judge_again, parts),
             observe=self._observe,
             stop=self._halt,
             fatal=self.fatal,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psycopg
 
 from listener import elastic, observations, postgres
-from listener.assembly import TriggersWrong
+from listener.assembly import QueriesWrong, TriggersWrong
 from listener.backoff import Backoff
 from listener.fence import FencedOut
 from listener.indexes import IndexError_
@@ -57,7 +57,7 @@ class Guard:
         except elastic.Error as error:
             passing = elastic.is_passing(error)
             self._wait("Elasticsearch" if passing else None, elastic.describe(error))
-        except (IndexError_, TriggersWrong) as error:
+        except (IndexError_, QueriesWrong, TriggersWrong) as error:
             self._wait(None, str(error))
         except QueryFileError:
             raise

@@ -135,10 +135,13 @@ class History:
         indexes: Indexes,
         keeper: Keeper,
         lookout: Lookout,
+        judge: Callable[[Connection, bool], None],
         wrong: Callable[[Connection], Sequence[str]],
         observe: Observe,
     ) -> None:
-        """`wrong`: what is not as it should be with the triggers. `saved`: reads state.yaml.
+        """`judge` looks at the SQL files as the start did (True: a session did since then),
+        and raises where they do not fit the database. `wrong`: what is not as it should be with the
+        triggers. `saved`: reads state.yaml.
 
         `force`: load everything, whatever was saved. `repair`: compare everything once; True:
         delete any number.
@@ -155,6 +158,7 @@ class History:
         self._indexes = indexes
         self._keeper = keeper
         self._lookout = lookout
+        self._judge = judge
         self._wrong = wrong
         self._observe = observe
         self._begun = False
@@ -173,7 +177,8 @@ class History:
         What is to be compared is part of the same state as the new identity, which would not tell
         it any more: whatever fails from here on, the next session finds it there.
 
-        Raises ForeignState at the first call where what was saved is of another database.
+        Raises ForeignState at the first call where what was saved is of another database, and what
+        `judge` raises where the queries mean something else by now.
         """
         self._control.prepare()
         facts = identity.read(connection, self._watches, self._schema)
@@ -201,6 +206,10 @@ class History:
         fresh = saved is None or bool(reasons)
         owed = dict(saved.reconcile) if saved else {}
         altered = self._redefined(known, meanings) if known else {}
+        if altered:
+            # another meaning may read tables that nobody watches: it is not served before somebody
+            # says what is to become of them. Nothing is written down yet: it stays altered
+            self._judge(connection, self._begun)
         session = _Session(facts, known, reasons, search.back, {**altered, **search.back}, owed)
         self._keeper.begin(
             State(

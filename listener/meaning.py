@@ -14,12 +14,14 @@ unread table with the name of an alias), which costs a comparison when it is alt
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from psycopg import sql
+import psycopg
+from psycopg import errors, sql
 
 from listener import sqlfiles
 from listener.changes import Watch
@@ -49,9 +51,15 @@ _RELATION: Final = 1259
 _FUNCTION: Final = 1255
 _OPERATOR: Final = 2617
 _CAST: Final = 2605
+_TYPE: Final = 1247
+_EXTENSION: Final = 3079
 _LEVELS: Final = 20
 """Functions that call functions; deeper ones are not looked for."""
 _NAMED: Final = 3
+_DOTTED: Final = re.compile(r"[^\W\d][\w$]*(?:\.[^\W\d][\w$]*)+")
+"""What may be the name of a setting that is an extension's, or the user's own."""
+_NO_LIBRARY: Final = ("58P01", "42883", "42501", "55000", "XX000")
+"""SQLSTATEs of a library that cannot be loaded: nor can the query's own session."""
 _FIRST: Final = ("view ", "materialized view ", "function ", "aggregate ")
 
 Meaning = Mapping[str, str]
@@ -180,10 +188,12 @@ def _meaning(
             break
     states = dict(known.states)
     states |= _choices([one for one in known.candidates if one.name and _meant(one, known)])
+    states |= _dotted(connection, known)
     words = " ".join(known.texts).lower()
     for what, name, value in around:
         if what == "role":
-            if name in SETTINGS or name.lower() in words:
+            # one with a dot is of an extension or the user's own: whatever reads it, it may count
+            if name in SETTINGS or "." in name or name.lower() in words:
                 states[f"{name} of role or database"] = (
                     states.get(f"{name} of role or database", "") + f"{value};"
                 )
@@ -194,6 +204,44 @@ def _meaning(
         else:
             states[f"{what} {name}"] = str(value)
     return {name: _hash(state) for name, state in sorted(states.items())}
+
+
+def _dotted(connection: Connection, known: _Known) -> dict[str, str]:
+    """The settings of extensions and of the user that the query may read, as they are now.
+
+    No list has them all: not those that a server's configuration has for a library that is not
+    loaded yet. So it takes the libraries, and the names in all texts.
+    """
+    parts: dict[int, list[int]] = {}
+    for kind, oid in sorted(known.reached):
+        parts.setdefault(kind, []).append(oid)
+    extensions = parts.get(_EXTENSION, [])
+    for extension in extensions:
+        try:
+            with connection.transaction():
+                connection.execute(sqlfiles.load("meaning/load"), {"extension": extension})
+        except psycopg.Error as error:
+            if connection.closed or error.sqlstate not in _NO_LIBRARY:
+                raise
+    constants = connection.execute(
+        sqlfiles.load("meaning/constants"),
+        {
+            "classes": parts.get(_RELATION, []),
+            "functions": parts.get(_FUNCTION, []),
+            "types": parts.get(_TYPE, []),
+        },
+    ).fetchall()
+    told = ["".join(chr(int(byte) % 256) for byte in one.split()) for (one,) in constants]
+    names = {name for text in (*known.texts, *told) for name in _DOTTED.findall(text)}
+    statement = sqlfiles.load("meaning/settings")
+    try:
+        with connection.transaction():
+            rows = connection.execute(
+                statement, {"names": sorted(names), "extensions": extensions}
+            ).fetchall()
+    except errors.InsufficientPrivilege:  # one of them is shown to superusers only
+        rows = connection.execute(statement, {"names": [], "extensions": extensions}).fetchall()
+    return {f"setting {name}": str(value) for name, value in rows}
 
 
 def _add_text(known: _Known, text: str) -> None:
@@ -243,7 +291,8 @@ def _meant(one: _Candidate, known: _Known) -> bool:
     if one.kind == _CAST:
         meant = True
     elif one.kind == _OPERATOR:
-        named = searched or one.schema in names.schemas
+        # OPERATOR(schema.+): a word, a dot and no word
+        named = searched or (None, one.schema) in names.words
         meant = named and any(one.name in symbol for symbol in names.symbols)
     elif one.kind == _RELATION:
         meant = among(names.relations) or (names.dynamic and literal)

@@ -596,7 +596,7 @@ class TriggersInstalled(Observation):
 
 @dataclass(frozen=True, slots=True)
 class CheckFailed(Observation):
-    """One finding of the checks at start."""
+    """One finding of the checks: at the start, or of a session whose queries mean another thing."""
 
     what: str
     mend: str
@@ -609,7 +609,7 @@ class CheckFailed(Observation):
 
 @dataclass(frozen=True, slots=True)
 class CheckWarning(Observation):
-    """One finding of the checks at start that does not stop us."""
+    """One finding of the checks that does not stop us."""
 
     what: str
     mend: str

@@ -50,12 +50,14 @@ class Stages:
         once: bool,
         force: bool,
         repair: bool | None,
+        judge: Callable[[postgres.Connection, bool], None],
         observe: Observe,
         stop: Stop,
         fatal: Callable[[BaseException], None],
     ) -> None:
-        """`saved`: reads state.yaml. `once`, `force`, `repair`: as of Daemon. `fatal` is told, by
-        any thread, what the process cannot go on with.
+        """`saved`: reads state.yaml. `once`, `force`, `repair`: as of Daemon. `judge`: as of
+        History; it raises QueriesWrong. `fatal` is told, by any thread, what
+        the process cannot go on with.
         """
         versions = Versions()
         control = ControlDocument(client, config.elasticsearch.control_index, config.pipeline)
@@ -122,6 +124,7 @@ class Stages:
             indexes=indexes,
             keeper=self.keeper,
             lookout=lookout,
+            judge=judge,
             wrong=lambda connection: triggers_wrong(config, connection, parts),
             observe=observe,
         )

@@ -20,8 +20,20 @@ SCHEMA = """
     CREATE SCHEMA app;
     CREATE SCHEMA early;
     CREATE SCHEMA elsewhere;
+    CREATE EXTENSION pg_trgm SCHEMA public;
     CREATE TABLE app.film (id integer PRIMARY KEY, title text, rating numeric);
     CREATE TABLE app.country (code text PRIMARY KEY, name text);
+    CREATE FUNCTION app.permitted() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true';
+    CREATE FUNCTION app.allowed(text) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT app.permitted()';
+    CREATE TABLE app.secret (code text PRIMARY KEY, name text);
+    ALTER TABLE app.secret ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY few ON app.secret USING (app.allowed(code));
+    CREATE FUNCTION app.revealed() RETURNS text LANGUAGE sql STABLE SECURITY DEFINER
+        SET row_security = on AS 'SELECT max(name) FROM app.secret';
+    CREATE EXTENSION postgres_fdw SCHEMA public;
+    CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw;
+    CREATE FOREIGN TABLE app.distant (name text) SERVER far;
+    CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (user 'x', password 'x');
     CREATE TYPE app.mood AS ENUM ('sad', 'glad');
     CREATE DOMAIN app.short AS text CHECK (length(VALUE) < 100);
     CREATE TYPE app.pair AS (a integer, b integer);
@@ -47,6 +59,7 @@ SCHEMA = """
     CREATE TEXT SEARCH CONFIGURATION app.words (COPY = pg_catalog.simple);
     CREATE TEXT SEARCH DICTIONARY app.stems (TEMPLATE = snowball, language = 'english');
     CREATE COLLATION app.sorted FROM "C";
+    CREATE VIEW app.rated AS SELECT current_setting('app.in_a_view', true) AS rate;
 """
 QUERY = """
     -- elsewhere.film and app.unread stand in a comment /* and /* nested */ app.unread() */ only
@@ -55,7 +68,10 @@ QUERY = """
         'all', (SELECT app.joined(c.name ORDER BY c.name COLLATE app.sorted) FROM app.country AS c),
         'near', (1, 2)::app.pair OPERATOR(app.<~>) (3, 4)::app.pair,
         'cast', (1, 2)::app.pair::text,
-        'words', to_tsvector('app.words', f.title), 'code', 'x'::app.short) AS document
+        'words', to_tsvector('app.words', f.title), 'code', 'x'::app.short,
+        'like', f.title OPERATOR(public.%%) 'film', 'secret', app.revealed(),
+        'rate', current_setting('app.rate', true), 'viewed', (SELECT rate FROM app.rated),
+        'far', (SELECT max(name) FROM app.distant)) AS document
     FROM app.film_view AS v JOIN film AS f USING (id)
     WHERE v.id = ANY(%(ids)s::text[]::integer[])
 """
@@ -230,6 +246,41 @@ SEEN: Mapping[str, tuple[str, str]] = {
         "ALTER ROLE {role} IN DATABASE {database} SET lc_numeric = 'C'",
         "lc_numeric of role or database",
     ),
+    "setting of one's own, of the role": (
+        "ALTER ROLE {role} SET app.rate = '2'",
+        "app.rate of role or database",
+    ),
+    "setting of an extension, of the database": (
+        "ALTER DATABASE {database} SET pg_trgm.similarity_threshold = 0.9",
+        "pg_trgm.similarity_threshold of role or database",
+    ),
+    # a statement in a transaction cannot be ALTER SYSTEM: what it leads to in a session
+    "setting of one's own, of the server": ("SET LOCAL app.rate = '2'", "setting app.rate"),
+    "setting of an extension, of the server": (
+        "SET LOCAL pg_trgm.similarity_threshold = 0.9",
+        "setting pg_trgm.similarity_threshold",
+    ),
+    "setting that a view reads": (
+        "SET LOCAL app.in_a_view = '2'",
+        "setting app.in_a_view",
+    ),
+    "row security for the owner, too": (
+        "ALTER TABLE app.secret FORCE ROW LEVEL SECURITY",
+        "table app.secret",
+    ),
+    "no row security": ("ALTER TABLE app.secret DISABLE ROW LEVEL SECURITY", "table app.secret"),
+    "function of a policy": (
+        "CREATE OR REPLACE FUNCTION app.allowed(text) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT false'",
+        "function app.allowed(text)",
+    ),
+    "function that a policy's function calls": (
+        "CREATE OR REPLACE FUNCTION app.permitted() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT false'",
+        "function app.permitted()",
+    ),
+    "user at a foreign server": (
+        "CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (user 'x')",
+        "foreign server far",
+    ),
 }
 
 
@@ -240,6 +291,41 @@ def test_what_a_query_depends_on(bench: Bench, kind: str) -> None:
     told = bench.change(statement)
     assert told is not None
     assert name in told
+
+
+SWAPPED = """
+    ALTER {kind} app.{name} RENAME TO kept;
+    ALTER {kind} app.{other} RENAME TO {name};
+    ALTER {kind} app.{name} RENAME TO {other};
+    ALTER {kind} app.kept RENAME TO {name}"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "like"),
+    [
+        ("VIEW", "film_view", "VIEW app.{other} AS SELECT 1 AS id"),
+        ("TABLE", "country", "TABLE app.{other} (LIKE app.country)"),
+        ("TYPE", "mood", "TYPE app.{other} AS ENUM ('glad', 'sad')"),
+        ("DOMAIN", "short", "DOMAIN app.{other} AS varchar(2)"),
+        ("TYPE", "pair", "TYPE app.{other} AS (b integer, a integer)"),
+        ("COLLATION", "sorted", 'COLLATION app.{other} FROM "POSIX"'),
+    ],
+)
+def test_swapped_and_swapped_back(bench: Bench, kind: str, name: str, like: str) -> None:
+    """Another one bore the name for a while, and nothing else shows it."""
+    bench.connection.execute(f"CREATE {like.format(other='another')}".encode())
+    statements = SWAPPED.format(kind=kind, name=name, other="another")
+    assert bench.change(statements) is not None
+
+
+@pytest.mark.parametrize(
+    "moved",
+    ["VIEW {}.film_view", "TABLE {}.country", "TYPE {}.mood", "DOMAIN {}.short"],
+)
+def test_moved_and_moved_back(bench: Bench, moved: str) -> None:
+    """The name led nowhere, or elsewhere, for a while."""
+    away = f"ALTER {moved.format('app')} SET SCHEMA elsewhere"
+    assert bench.change(f"{away}; ALTER {moved.format('elsewhere')} SET SCHEMA app") is not None
 
 
 @pytest.mark.parametrize(
@@ -276,14 +362,14 @@ def test_altered_and_altered_back(bench: Bench, there_and_back: tuple[str, str])
 
 NOT_SEEN = {
     "ANALYZE": "ANALYZE",
+    "VACUUM": "CLUSTER app.country USING country_pkey; REINDEX TABLE app.country",
     "rights": "GRANT SELECT ON ALL TABLES IN SCHEMA app TO PUBLIC; "
     "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA app TO PUBLIC; "
     "REVOKE EXECUTE ON FUNCTION app.deepest(integer) FROM PUBLIC; "
     "GRANT USAGE ON TYPE app.mood TO PUBLIC; GRANT USAGE ON SCHEMA app TO PUBLIC",
     "comments": "COMMENT ON VIEW app.film_view IS 'x'; "
     "COMMENT ON FUNCTION app.deepest(integer) IS 'x'; COMMENT ON TYPE app.mood IS 'x'",
-    "owners": "ALTER VIEW app.film_view OWNER TO {role}; "
-    "ALTER FUNCTION app.deepest(integer) OWNER TO {role}",
+    "owner of a function": "ALTER FUNCTION app.deepest(integer) OWNER TO {role}",
     "index": "CREATE INDEX ON app.country (name); CREATE INDEX ON app.film (title)",
     "another view": "CREATE OR REPLACE VIEW app.unread AS SELECT 2 AS id",
     "another function": "CREATE OR REPLACE FUNCTION app.unread() RETURNS integer LANGUAGE sql "
@@ -298,6 +384,10 @@ NOT_SEEN = {
     "another extension": "CREATE EXTENSION hstore SCHEMA public",
     "settings that change no result": "ALTER ROLE {role} SET statement_timeout = '5s'; "
     "ALTER ROLE {role} SET work_mem = '5MB'",
+    "settings that are as they are built in": "SET LOCAL pg_trgm.similarity_threshold = 0.3",
+    "a setting of an extension that is not used": "SET LOCAL auto_explain.log_min_duration = '5s'",
+    "a setting that nothing reads": "SET LOCAL other.rate = '2'",
+    "password at a foreign server": "ALTER USER MAPPING FOR PUBLIC SERVER far OPTIONS (SET password 'y')",
     "settings of others": "ALTER ROLE postgres IN DATABASE {database} SET search_path = elsewhere",
 }
 

@@ -308,3 +308,141 @@ def test_a_connection_that_is_made_later(scene: Scene) -> None:
     daemon.wait_for("reconciled")
     assert titles(scene) == {"early"}
     daemon.stop()
+
+
+UNWATCHED = (
+    "CREATE TABLE content.remark (film_id uuid PRIMARY KEY, text text);"
+    "INSERT INTO content.remark SELECT id, 'remark' FROM content.film_work;"
+)
+REMARKED = (
+    "CREATE OR REPLACE VIEW content.film_view AS SELECT f.id, f.title || r.text AS title, f.kind "
+    "FROM content.films AS f JOIN content.remark AS r ON r.film_id = f.id"
+)
+
+
+def test_another_meaning_that_reads_an_unwatched_table(scene: Scene) -> None:
+    """Its changes would not arrive: held, as the start refuses it, until somebody has a word."""
+    prepare(scene)
+    owner(scene, UNWATCHED)
+    daemon = scene.serve()
+    mark = daemon.mark()
+    owner(scene, REMARKED)
+    unwatched = re.compile("reads content.remark, which is neither watched nor static")
+    daemon.wait_for("check_failed", after=mark, what=unwatched)
+    held = daemon.wait_for("held", after=mark, reason=unwatched)
+    assert not daemon.found("reconcile_started", after=mark), daemon.log
+    owner(scene, VIEW.format("title || ' again'"))
+    daemon.wait_for("reconciled", after=held, stale=lambda count: count > 0)
+    scene.wait_converged()
+
+    # the word of somebody
+    mark = daemon.mark()
+    owner(scene, REMARKED)
+    daemon.wait_for("held", after=mark, reason=unwatched)
+    daemon.stop()
+    scene.options["documents"][0]["static"] = ["content.remark"]
+    daemon = scene.start()
+    daemon.wait_for("reconciled", stale=lambda count: count > 0)
+    scene.wait_converged()
+    daemon.stop()
+
+
+def test_another_meaning_that_nobody_can_look_into(scene: Scene) -> None:
+    """What a function reads inside is told as at the start, and each time that it is altered."""
+    prepare(scene)
+    owner(scene, UNWATCHED)
+    daemon = scene.serve()
+    mark = daemon.mark()
+    owner(scene, SHOWN.format("$1 || (SELECT max(text) FROM content.remark)"))
+    unseen = re.compile(r"what content\.shown\(\) reads inside cannot be seen")
+    daemon.wait_for("check_warning", after=mark, what=unseen)
+    daemon.wait_for("reconciled", after=mark, stale=lambda count: count > 0)
+    scene.wait_converged()
+    daemon.stop()
+    assert not daemon.found("held"), daemon.log
+    owner(scene, SHOWN.format("$1"))
+    daemon = scene.start()
+    daemon.wait_for("reconciled", stale=lambda count: count > 0)
+    # the start has told it, and its first session does not tell it once more
+    assert len(daemon.found("check_warning", what=unseen)) == 1, daemon.log
+    daemon.stop()
+
+
+def test_another_view_of_that_name_for_a_while(scene: Scene) -> None:
+    """What was written meanwhile is of the other view, though this one is as it was."""
+    prepare(scene, audit_every=3600)
+    owner(
+        scene, "CREATE VIEW content.other AS SELECT id, 'other' AS title, kind FROM content.films"
+    )
+    daemon = scene.serve()
+    mark = daemon.mark()
+    swap = (
+        "ALTER VIEW content.film_view RENAME TO kept; ALTER VIEW content.other RENAME TO film_view;"
+        "ALTER VIEW content.kept RENAME TO other"
+    )
+    owner(scene, swap)
+    scene.sql("UPDATE content.film_work SET rating = 1 WHERE id = md5('film 3')::uuid")
+    daemon.wait_for("indexed", after=mark, written=1)
+    # until the sweep of the next start does not reach back to it
+    [(edge,)] = scene.sql("SELECT clock_timestamp() + interval '2.1 s'")
+    daemon.wait_for(
+        "watermark_moved",
+        after=daemon.mark(),
+        last_processed=lambda text: datetime.fromisoformat(text) > edge,
+    )
+    owner(scene, swap)
+    daemon.stop()
+    assert scene.differences(), "nothing was missed"
+    daemon = scene.start()
+    told = re.compile(re.escape("view content.film_view"))
+    daemon.wait_for("reconcile_started", reason=told)
+    daemon.wait_for("reconciled", stale=1)
+    scene.wait_converged()
+    daemon.stop()
+
+
+SERVERS = {
+    "one's own": ("app.rate", "'B'"),
+    "one's own, in a view": ("app.in_a_view", "'B'"),
+    "an extension's": ("pg_trgm.similarity_threshold", "0.99"),
+}
+
+
+def test_settings_of_the_server(scene: Scene) -> None:
+    """ALTER SYSTEM reaches all connections by itself; what was written before is compared."""
+    scene.admin("CREATE EXTENSION pg_trgm SCHEMA content")
+    owner(
+        scene,
+        "CREATE VIEW content.rated AS "
+        "SELECT coalesce(current_setting('app.in_a_view', true), '') AS rate",
+    )
+    prepare(
+        scene,
+        suffix="coalesce(current_setting('app.rate', true), '') "
+        "|| (SELECT rate FROM content.rated) "
+        "|| CASE WHEN v.title OPERATOR(content.%%) 'Film 1' THEN 'S' ELSE 'D' END",
+    )
+    daemon = scene.serve()
+    try:
+        for name, value in SERVERS.values():
+            mark = daemon.mark()
+            with scene.superuser() as connection:
+                connection.execute("LOAD 'pg_trgm'")
+                connection.execute(f"ALTER SYSTEM SET {name} = {value}".encode())
+                connection.execute("SELECT pg_reload_conf()")
+            told = re.compile(re.escape(f"setting {name}"))
+            started = daemon.wait_for("reconcile_started", after=mark, reason=told)
+            daemon.wait_for("reconciled", after=started, stale=lambda count: count > 0)
+            scene.wait_converged()
+        # a daemon whose sessions have loaded nothing yet finds the same
+        daemon.stop()
+        daemon = scene.start()
+        moved = daemon.wait_for("watermark_moved")
+        daemon.wait_for("watermark_moved", after=moved)
+        for event in ("audit_failed", "reconcile_started"):
+            assert not daemon.found(event), daemon.log
+    finally:
+        for name, _ in SERVERS.values():
+            scene.admin(f"ALTER SYSTEM RESET {name}")
+        scene.admin("SELECT pg_reload_conf()")
+    daemon.stop()

@@ -303,6 +303,19 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_audit_meaning.py::test_altered_while_the_daemon_was_away",
         "process/test_audit_meaning.py::test_what_routes_changes_is_altered",
     ),
+    "another meaning reads a table that is neither watched nor static": (
+        "process/test_audit_meaning.py::test_another_meaning_that_reads_an_unwatched_table",
+        "process/test_audit_meaning.py::test_another_meaning_that_nobody_can_look_into",
+    ),
+    "a view, static table, enum, domain, composite type or collation renamed or moved": (
+        "integration/test_meaning.py::test_swapped_and_swapped_back",
+        "integration/test_meaning.py::test_moved_and_moved_back",
+        "process/test_audit_meaning.py::test_another_view_of_that_name_for_a_while",
+    ),
+    "a setting with a dot in its name": (
+        "integration/test_meaning.py::test_what_a_query_depends_on",
+        "process/test_audit_meaning.py::test_settings_of_the_server",
+    ),
     "`search_path` or another setting of the role": (
         "process/test_audit_meaning.py::test_search_path_of_the_role",
         "process/test_audit_meaning.py::test_a_connection_that_is_made_later",

@@ -22,6 +22,13 @@ WITH RECURSIVE reach (classid, objid) AS (
             ON d.classid = 'pg_catalog.pg_rewrite'::regclass AND d.objid = w.oid AND d.deptype = 'n'
         WHERE r.classid = 'pg_catalog.pg_class'::regclass AND w.ev_class = r.objid AND w.ev_type = '1'
         UNION ALL
+        -- row security, in functions that have it on
+        SELECT d.refclassid, d.refobjid
+        FROM pg_catalog.pg_policy AS y
+        JOIN pg_catalog.pg_depend AS d
+            ON d.classid = 'pg_catalog.pg_policy'::regclass AND d.objid = y.oid AND d.deptype = 'n'
+        WHERE r.classid = 'pg_catalog.pg_class'::regclass AND y.polrelid = r.objid
+        UNION ALL
         -- generated columns
         SELECT d.refclassid, d.refobjid
         FROM pg_catalog.pg_attribute AS a
@@ -75,7 +82,11 @@ SELECT r.classid::bigint, r.objid::bigint,
        CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
            WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'composite type' WHEN 'S' THEN 'sequence'
            WHEN 'i' THEN 'index' ELSE 'table' END || ' ' || n.nspname || '.' || c.relname,
-       pg_catalog.concat_ws(' ', c.oid, c.relkind, CASE WHEN c.relkind IN ('v', 'm') THEN c.reloptions END,
+       -- what was renamed or moved, and put back, has left its name to another one for a while: the row
+       -- of its type goes along, and with nothing else but a new owner. Of a type it is the row of its
+       -- array, since GRANT is no sign
+       pg_catalog.concat_ws(' ', c.oid, c.relkind,
+           (SELECT y.xmin FROM pg_catalog.pg_type AS y WHERE y.oid = c.reltype AND c.relkind <> 'c'), CASE WHEN c.relkind IN ('v', 'm') THEN c.reloptions END,
            (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', w.oid, w.xmin), ',' ORDER BY w.oid)
             FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type = '1'),
            -- the audit of the triggers knows the columns of watched tables
@@ -92,7 +103,7 @@ SELECT r.classid::bigint, r.objid::bigint,
                   WHERE w.nspname = n.nspname AND w.relname = c.relname)),
            (SELECT pg_catalog.concat_ws(' ', f.ftserver, f.ftoptions)
             FROM pg_catalog.pg_foreign_table AS f WHERE f.ftrelid = c.oid),
-           NULLIF(c.relrowsecurity, false),
+           NULLIF(c.relrowsecurity, false), CASE WHEN c.relforcerowsecurity THEN 'forced' END,
            (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', y.oid, y.xmin), ',' ORDER BY y.oid)
             FROM pg_catalog.pg_policy AS y WHERE y.polrelid = c.oid)),
        NULL::text, NULL::text[]
@@ -125,7 +136,8 @@ LEFT JOIN pg_catalog.pg_depend AS x ON x.classid = r.classid AND x.objid = r.obj
 WHERE r.classid = 'pg_catalog.pg_proc'::regclass
 UNION ALL
 SELECT r.classid::bigint, r.objid::bigint, 'type ' || n.nspname || '.' || t.typname,
-       pg_catalog.concat_ws(' ', t.oid, t.typtype, t.typbasetype, t.typtypmod, t.typcollation,
+       pg_catalog.concat_ws(' ', t.oid,
+           (SELECT y.xmin FROM pg_catalog.pg_type AS y WHERE y.oid = t.typarray), t.typtype, t.typbasetype, t.typtypmod, t.typcollation,
            (SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', e.oid, e.xmin, e.enumlabel), ','
                                                         ORDER BY e.enumsortorder))
             FROM pg_catalog.pg_enum AS e WHERE e.enumtypid = t.oid),
@@ -165,7 +177,7 @@ JOIN pg_catalog.pg_opclass AS k ON k.oid = r.objid
 WHERE r.classid = 'pg_catalog.pg_opclass'::regclass
 UNION ALL
 SELECT r.classid::bigint, r.objid::bigint, 'collation ' || n.nspname || '.' || l.collname,
-       pg_catalog.concat_ws(' ', pg_catalog.md5((pg_catalog.to_jsonb(l) - '{collowner,collversion}'::text[])::text),
+       pg_catalog.concat_ws(' ', l.xmin, pg_catalog.md5((pg_catalog.to_jsonb(l) - '{collowner,collversion}'::text[])::text),
            pg_catalog.pg_collation_actual_version(l.oid)), NULL, NULL
 FROM reach AS r
 JOIN pg_catalog.pg_collation AS l ON l.oid = r.objid
@@ -196,7 +208,12 @@ JOIN pg_catalog.pg_extension AS x ON x.oid = r.objid
 WHERE r.classid = 'pg_catalog.pg_extension'::regclass
 UNION ALL
 SELECT r.classid::bigint, r.objid::bigint, 'foreign server ' || s.srvname,
-       pg_catalog.concat_ws(' ', s.oid, pg_catalog.md5(s.srvoptions::text)), NULL, NULL
+       pg_catalog.concat_ws(' ', s.oid, pg_catalog.md5(s.srvoptions::text),
+           -- what we may see of it, and no password, which is changed often and changes no row
+           (SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', m.umid, m.umuser,
+                       (SELECT pg_catalog.string_agg(one, ',' ORDER BY one) FROM pg_catalog.unnest(m.umoptions) AS one
+                        WHERE one NOT LIKE 'password=%%')), ';' ORDER BY m.umid))
+            FROM pg_catalog.pg_user_mappings AS m WHERE m.srvid = s.oid)), NULL, NULL
 FROM reach AS r
 JOIN pg_catalog.pg_foreign_server AS s ON s.oid = r.objid
 WHERE r.classid = 'pg_catalog.pg_foreign_server'::regclass
