@@ -355,8 +355,8 @@ class Indexes:
     def create(self, name: str, config: IndexConfig, digest: str) -> Existing:
         """Make an index for a full load: no refresh, no replicas; then read it back.
 
-        Raises IndexError_ where a foreign template added fields, a pipeline, a lifecycle or a sort;
-        the index is removed then, and the template named.
+        Raises IndexError_ where a foreign template added fields, a pipeline, a lifecycle or a sort,
+        or what no index of ours may have; it is removed then, and the template named.
         """
         own = {**self._own(), "hash": digest}
         meta = {**config.mappings.get("_meta", {}), "listener": own}
@@ -376,6 +376,9 @@ class Indexes:
         try:
             self._verify(name, config)
         except IndexError_:
+            # with a block from the template it could not even be deleted
+            blocks = dict.fromkeys(("index.blocks.read_only", "index.blocks.metadata"))
+            self._client.indices.put_settings(index=name, settings=blocks)
             self._client.indices.delete(index=name)
             raise
         existing = self.get(name)
@@ -585,6 +588,10 @@ def _added(found: Mapping[str, Any], config: IndexConfig) -> str | None:
         short = key.removeprefix("index.")
         if _decides(short) and short not in config.settings:
             return f"{key} = {value!r}"
+    # judged as an index in use is, which would be loaded anew for it, without an end
+    short = {key.removeprefix("index."): value for key, value in found["settings"].items()}
+    for fault in faults(short, found["mappings"]):
+        return fault.what
     if found.get("aliases"):
         return f"the aliases {', '.join(found['aliases'])}"
     return None
