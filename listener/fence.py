@@ -107,7 +107,8 @@ class Fence:
         for number, name in enumerate(self._names):
             below = self._versions.generation
             for kept in self._indexes.drop_loads(name, below=below, spare=self.resumed):
-                self._observe(observations.OldIndexKept(name, kept))
+                ours = kept.startswith(f"{name}-")
+                self._observe(observations.OldIndexKept(name, kept, ours=ours))
             self._indexes.drop_strays(name)
             self._indexes.drop_unborn(name)
             place = self.loading[number]
