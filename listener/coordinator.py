@@ -452,6 +452,8 @@ class Coordinator:
                 every = self._config.audit_every
                 self._observe(observations.Waiting("Elasticsearch", 1, every, reason))
             return None
+        if altered is None:
+            self._pipeline.retry_unproven()
         return altered
 
     def _beat(self, state: str, reason: str | None = None) -> None:
@@ -487,6 +489,9 @@ class Coordinator:
             self._polls.scan(since)
         while not self._pipeline.wait_settled(mark, self._config.fetch_delay):
             self._current(session)
+        for job in self._pipeline.retry_unproven():  # no audit will
+            while not self._pipeline.wait(job, self._config.fetch_delay):
+                self._current(session)
         self._loads.finish_here(lambda: self._current(session))
         while not self._pipeline.wait_noted(self._config.fetch_delay):
             self._current(session)

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from listener.parked import UNPROVEN
 from listener.parking import ALL_REFUSED
+from playground.system import wait_until
 from tests.process.scene import OWNER, Scene
 
 Action = dict[str, Any]
@@ -211,3 +213,42 @@ def test_a_function_that_raises_its_own_sqlstate(scene: Scene) -> None:
     scene.wait_converged()
     daemon.stop()
     scene.assert_converged()
+
+
+@pytest.mark.parametrize("way", ["audit", "once"])
+def test_the_only_row_and_a_setting(scene: Scene, way: str) -> None:
+    """Nothing proves that it is at fault, so it is put aside for want of anything better, and tried
+    again by itself: once the setting is mended nobody needs to know of it."""
+    scene.sql(
+        "DELETE FROM content.film_work WHERE id <> (SELECT film_work_id FROM "
+        "content.person_film_work ORDER BY film_work_id LIMIT 1)"
+    )
+    scene.set(overlap=0.1, audit_every=3600)  # an audit would see the setting, and load
+    daemon = scene.serve()
+    moved = daemon.wait_for("watermark_moved", after=daemon.mark())
+    daemon.wait_for("watermark_moved", after=moved)
+    [ours] = scene.behind()
+    limit = "index.mapping.nested_objects.limit"
+    mark = daemon.mark()
+    scene.request("PUT", f"/{ours}/_settings", {limit: 0})
+    scene.sql("UPDATE content.film_work SET title = 'sole'")
+    parked = daemon.wait_for("parked", after=mark)
+    assert UNPROVEN in parked["reason"]
+    scene.request("PUT", f"/{ours}/_settings", {limit: None})
+    for _ in range(3):  # no sweep reads it again
+        parked = daemon.wait_for("watermark_moved", after=parked)
+    assert scene.differences()
+    daemon.stop()
+    if way == "once":
+        scene.once()
+        assert scene.admin("SELECT count(*) FROM listener.parked") == [(0,)]
+    else:
+        daemon = scene.start()
+        wait_until(
+            lambda: scene.admin("SELECT count(*) FROM listener.parked") == [(0,)],
+            seconds=30,
+            what="nothing is parked",
+        )
+        daemon.stop()
+    scene.assert_converged()
+    assert scene.behind() == [ours]
