@@ -133,14 +133,15 @@ class Fence:
         self.confirm()
         for number, name in enumerate(self._names):
             targets = self._pipeline.targets[number]
+            current, loading = self.current[number], self.loading[number]
             targets.current = (
-                Target(write_alias(name, generation), lenient=self.lenient[number])
-                if self.current[number] is not None
+                Target(write_alias(name, generation), self.lenient[number], current)
+                if current is not None
                 else None
             )
             targets.loading = (
-                Target(write_alias(name, generation, loading=True))
-                if self.loading[number] is not None
+                Target(write_alias(name, generation, loading=True), index=loading)
+                if loading is not None
                 else None
             )
 
