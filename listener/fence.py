@@ -14,7 +14,7 @@ import elasticsearch
 
 from listener import observations
 from listener.control import ControlDocument
-from listener.indexes import Indexes, owned
+from listener.indexes import Astray, Indexes, owned
 from listener.observations import Observe
 from listener.pipeline import Pipeline
 from listener.sink import Target, Versions, write_alias
@@ -79,8 +79,10 @@ class Fence:
         """Take the next generation, for a request of ours had no answer; only if ours is in force.
 
         Raises FencedOut where it is not: to raise above others is a new session's, with the lock.
+        Also where our writes may have gone elsewhere.
         """
         with self.lock, self._pipeline.quiet():
+            self.refuse_astray()
             control = self._control.succeed(self._versions.generation)
             if control is None:
                 self.confirm()
@@ -145,8 +147,8 @@ class Fence:
                 else None
             )
 
-    def astray(self) -> str | None:
-        """What leads our writes elsewhere. They may have been accepted there."""
+    def astray(self) -> tuple[int, Astray] | None:
+        """What leads our writes elsewhere, and of which document. They may have been accepted."""
         with self.lock:
             generation = self._versions.generation
             for number, name in enumerate(self._names):
@@ -156,8 +158,15 @@ class Fence:
                 }
                 found = self._indexes.astray(name, wanted)
                 if found is not None:
-                    return found
+                    return number, found
         return None
+
+    def refuse_astray(self) -> None:
+        """Raises FencedOut where our writes may have gone elsewhere: before the aliases that say so
+        are removed, a new session must look at them."""
+        found = self.astray()
+        if found is not None:
+            raise FencedOut(found[1].what)
 
     def _actions(self, generation: int, swap: tuple[str, str] | None) -> list[dict[str, Any]]:
         """What turns the aliases as they are now into those that are wanted.

@@ -195,6 +195,7 @@ class Loader:
             )
         self._indexes.refuse_foreign(kind.index, take=self._take)
         with self._fence.lock, self._pipeline.quiet():
+            self._fence.refuse_astray()
             former = self._indexes.aliases(kind.index).get(kind.index, [])
             self._fence.current[kind.number] = load.physical
             self._fence.lenient[kind.number] = False

@@ -78,7 +78,9 @@ class Verification:
         for page in self._pages(comparison, report):
             progress.add(page)
             for suspect in page.suspects:
-                if len(suspects) < REMEMBERED:
+                if suspect.kind == "misplaced":  # a look by its id may find another copy
+                    report.add(suspect)
+                elif len(suspects) < REMEMBERED:
                     suspects[suspect.key] = suspect
                 else:
                     report.add(suspect)
