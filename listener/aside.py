@@ -9,7 +9,7 @@ from listener.batches import Shared
 from listener.changes import Key, PayloadError, key_of_id
 from listener.documents import DocumentSource
 from listener.observations import Observe
-from listener.parked import ParkedTable
+from listener.parked import UNPROVEN, ParkedTable
 from listener.postgres import Connection
 
 
@@ -36,8 +36,14 @@ class Aside:
         """
         read = self._table.read(connection)
         with self._shared.lock:
-            self._shared.parking.known = {
-                (self._numbers[one.index], one.id) for one in read if one.index in self._numbers
+            ours = {
+                (self._numbers[one.index], one.id): one.reason
+                for one in read
+                if one.index in self._numbers
+            }
+            self._shared.parking.known = set(ours)
+            self._shared.parking.unproven = {
+                one for one, reason in ours.items() if reason.startswith(UNPROVEN)
             }
 
     def write(self, connection: Connection) -> None:
@@ -52,16 +58,22 @@ class Aside:
                 reasons = {one.id: one.reason for one in aside}
                 self._table.park(connection, source.name, reasons)
             for one in aside:
-                self._observe(observations.Parked(source.name, one.id, one.reason))
+                again = (number, one.id) in parking.unproven and one.reason.startswith(UNPROVEN)
+                if not again:  # told already, and tried at each audit
+                    self._observe(observations.Parked(source.name, one.id, one.reason))
             cleared = {(number, doc_id) for document, doc_id in to_clear if document == number}
             if cleared:
                 self._table.clear(connection, source.name, (one[1] for one in cleared))
             with self._shared.lock:
                 for one in aside:
                     parking.known.add((number, one.id))
+                    parking.unproven.discard((number, one.id))
+                    if one.reason.startswith(UNPROVEN):
+                        parking.unproven.add((number, one.id))
                     parking.to_park.remove(one)
                     self._shared.finish(number, one.key, one.jobs)
                 parking.known -= cleared
+                parking.unproven -= cleared
                 parking.to_clear -= cleared
                 self._shared.lock.notify_all()
 
@@ -74,6 +86,14 @@ class Aside:
         with self._shared.lock:
             ids = [one for number, one in self._shared.parking.known if number == document]
         return self.keys_of(document, ids)
+
+    def unproven(self) -> dict[int, list[Key]]:
+        """By document, the keys of those that were put aside without a proof."""
+        found: dict[int, list[str]] = {}
+        with self._shared.lock:
+            for number, doc_id in self._shared.parking.unproven:
+                found.setdefault(number, []).append(doc_id)
+        return {number: self.keys_of(number, ids) for number, ids in found.items()}
 
     def keys_of(self, document: int, ids: Sequence[str]) -> list[Key]:
         """Keys of ids. One that no row can have now is of one odd part, and will not be found."""

@@ -16,8 +16,8 @@ from listener.changes import Key, PayloadError, key_of_id, sendable
 from listener.documents import DocumentSource
 from listener.postgres import Connection
 
-Kind = Literal["missing", "stale", "orphaned", "parked"]
-KINDS: Final[tuple[Kind, ...]] = ("missing", "stale", "orphaned", "parked")
+Kind = Literal["missing", "stale", "orphaned", "misplaced", "parked"]
+KINDS: Final[tuple[Kind, ...]] = ("missing", "stale", "orphaned", "misplaced", "parked")
 
 _PAGE_BYTES: Final = 4_000_000
 _MOST: Final = 2000
@@ -33,12 +33,18 @@ class Suspect:
     - stale: the index has other content.
     - orphaned: the index has it, the query does not return it. Also where it was put aside: a row
       that was deleted must not be found for ever.
+    - misplaced: it was written with a routing, so that it may stand on a shard where no read or
+      write by id finds it, beside another copy. No write mends that: the index must be loaded anew.
     - parked: the query cannot make it, or it was put aside: it is named, it is not wrong.
     """
 
     key: Key
     id: str
     kind: Kind
+
+
+class Misplaced(Exception):
+    """An index has misplaced documents: it must be loaded anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +152,20 @@ class Comparison:
     def index(self, connection: Connection) -> Iterator[Page]:
         """Every document that the index has and the database does not return, page by page.
 
-        Only these: what is on both sides was compared by `database`. Reads documents that are
-        visible to a search, so refresh first.
+        Only these, and what is misplaced, whether the database returns it or not: what is on both
+        sides was compared by `database`. Reads documents that are visible to a search, so refresh
+        first.
         """
-        for ids in self._ids():
-            keys = [self._key(one) for one in ids]
+        for hits in self._hits():
+            keys = [self._key(one["_id"]) for one in hits]
             wanted = self._source.existing(connection, keys)
             gone = [key for key in keys if key not in wanted]
-            yield Page(len(keys), tuple(self._orphans(connection, gone)))
+            misplaced = [
+                Suspect(key, one["_id"], "misplaced")
+                for key, one in zip(keys, hits, strict=True)
+                if "_routing" in one  # we write none
+            ]
+            yield Page(len(keys), (*misplaced, *self._orphans(connection, gone)))
 
     def _orphans(self, connection: Connection, keys: Sequence[Key]) -> list[Suspect]:
         """Of these the database did not return: those that are still in the index in real time."""
@@ -168,9 +180,9 @@ class Comparison:
         # `007` is no document's id, though 7 is
         return key if self._source.id_of(key) == doc_id else (doc_id,)
 
-    def _ids(self) -> Iterator[list[str]]:
-        """All ids of the index. By scroll: sorting on _id is refused, and OpenSearch has its own
-        way of points in time."""
+    def _hits(self) -> Iterator[Sequence[Mapping[str, Any]]]:
+        """All documents of the index, without their sources. By scroll: sorting on _id is refused,
+        and OpenSearch has its own way of points in time."""
         self._client.indices.refresh(index=self._index)
         answer: Mapping[str, Any] = self._client.search(
             index=self._index,
@@ -182,7 +194,7 @@ class Comparison:
         ).body
         try:
             while hits := answer["hits"]["hits"]:
-                yield [hit["_id"] for hit in hits]
+                yield hits
                 answer = self._client.scroll(
                     scroll_id=answer["_scroll_id"], scroll=_KEEP_ALIVE
                 ).body

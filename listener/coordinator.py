@@ -438,9 +438,7 @@ class Coordinator:
         try:
             altered = self._history.audit(self._connection, loading)
             if altered is None:
-                altered = self._fence.astray()
-                if altered is not None:
-                    self._history.distrust()  # what was accepted elsewhere is missing here
+                altered = self._astray()
         except elastic.Error as error:
             suffering = self._pipeline.trouble is not None
             if not elastic.is_passing(error) or not (suffering or self._loads.running):
@@ -452,7 +450,20 @@ class Coordinator:
                 every = self._config.audit_every
                 self._observe(observations.Waiting("Elasticsearch", 1, every, reason))
             return None
+        if altered is None:
+            self._pipeline.retry_unproven()
         return altered
+
+    def _astray(self) -> str | None:
+        found = self._fence.astray()
+        if found is None:
+            return None
+        number, what = found
+        if what.scattered:
+            self._history.distrust_index(number)
+        else:
+            self._history.distrust()  # what was accepted elsewhere is missing here
+        return what.what
 
     def _beat(self, state: str, reason: str | None = None) -> None:
         trouble, braked = self._pipeline.trouble, self._pipeline.braked
@@ -487,6 +498,9 @@ class Coordinator:
             self._polls.scan(since)
         while not self._pipeline.wait_settled(mark, self._config.fetch_delay):
             self._current(session)
+        for job in self._pipeline.retry_unproven():  # no audit will
+            while not self._pipeline.wait(job, self._config.fetch_delay):
+                self._current(session)
         self._loads.finish_here(lambda: self._current(session))
         while not self._pipeline.wait_noted(self._config.fetch_delay):
             self._current(session)

@@ -14,7 +14,7 @@ import elasticsearch
 
 from listener import observations
 from listener.control import ControlDocument
-from listener.indexes import Indexes, owned
+from listener.indexes import Astray, Indexes, owned
 from listener.observations import Observe
 from listener.pipeline import Pipeline
 from listener.sink import Target, Versions, write_alias
@@ -79,8 +79,10 @@ class Fence:
         """Take the next generation, for a request of ours had no answer; only if ours is in force.
 
         Raises FencedOut where it is not: to raise above others is a new session's, with the lock.
+        Also where our writes may have gone elsewhere.
         """
         with self.lock, self._pipeline.quiet():
+            self.refuse_astray()
             control = self._control.succeed(self._versions.generation)
             if control is None:
                 self.confirm()
@@ -107,7 +109,8 @@ class Fence:
         for number, name in enumerate(self._names):
             below = self._versions.generation
             for kept in self._indexes.drop_loads(name, below=below, spare=self.resumed):
-                self._observe(observations.OldIndexKept(name, kept))
+                ours = kept.startswith(f"{name}-")
+                self._observe(observations.OldIndexKept(name, kept, ours=ours))
             self._indexes.drop_strays(name)
             self._indexes.drop_unborn(name)
             place = self.loading[number]
@@ -132,19 +135,20 @@ class Fence:
         self.confirm()
         for number, name in enumerate(self._names):
             targets = self._pipeline.targets[number]
+            current, loading = self.current[number], self.loading[number]
             targets.current = (
-                Target(write_alias(name, generation), lenient=self.lenient[number])
-                if self.current[number] is not None
+                Target(write_alias(name, generation), self.lenient[number], current)
+                if current is not None
                 else None
             )
             targets.loading = (
-                Target(write_alias(name, generation, loading=True))
-                if self.loading[number] is not None
+                Target(write_alias(name, generation, loading=True), index=loading)
+                if loading is not None
                 else None
             )
 
-    def astray(self) -> str | None:
-        """What leads our writes elsewhere. They may have been accepted there."""
+    def astray(self) -> tuple[int, Astray] | None:
+        """What leads our writes elsewhere, and of which document. They may have been accepted."""
         with self.lock:
             generation = self._versions.generation
             for number, name in enumerate(self._names):
@@ -154,8 +158,15 @@ class Fence:
                 }
                 found = self._indexes.astray(name, wanted)
                 if found is not None:
-                    return found
+                    return number, found
         return None
+
+    def refuse_astray(self) -> None:
+        """Raises FencedOut where our writes may have gone elsewhere: before the aliases that say so
+        are removed, a new session must look at them."""
+        found = self.astray()
+        if found is not None:
+            raise FencedOut(found[1].what)
 
     def _actions(self, generation: int, swap: tuple[str, str] | None) -> list[dict[str, Any]]:
         """What turns the aliases as they are now into those that are wanted.

@@ -105,8 +105,8 @@ class _Session:
     `facts`: what the database says. `known`: the identity that was saved. `reasons`: why the
     database's history is another one.
     By alias: `back`, why its index is not as it was left; `because`, why its documents are compared
-    (`back`, or what the query means); `owed`, comparisons that were due before, and whether they
-    may delete any number.
+    (`back`, or what the query means, or where writes went); `owed`, comparisons that were due
+    before, and whether they may delete any number.
     """
 
     facts: Facts
@@ -196,6 +196,9 @@ class History:
         if saved is not None:
             saved = self._of_these_kinds(saved)
         behind = {kind.index: self._behind(kind.index) for kind in self._kinds}
+        astray: dict[str, str] = {}
+        if saved is not None:
+            saved, astray = self._left_astray(saved, control, behind)
         search = self._look_at_search(
             saved, control, facts, {index: one for index, (one, _) in behind.items()}
         )
@@ -210,7 +213,8 @@ class History:
             # another meaning may read tables that nobody watches: it is not served before somebody
             # says what is to become of them. Nothing is written down yet: it stays altered
             self._judge(connection, self._begun)
-        session = _Session(facts, known, reasons, search.back, {**altered, **search.back}, owed)
+        because = {**astray, **altered, **search.back}
+        session = _Session(facts, known, reasons, search.back, because, owed)
         self._keeper.begin(
             State(
                 last_processed=None if fresh or saved is None else saved.last_processed,
@@ -334,6 +338,10 @@ class History:
             self._keeper.identify(triggers=ALTERED)
             self._keeper.save(now=True)
 
+    def distrust_index(self, document: int) -> None:
+        """The index of this document cannot be mended: the next session loads it anew."""
+        self._keeper.distrust_index(self._kinds[document].index)
+
     def _audit_meanings(self, connection: Connection) -> str | None:
         """Whether the queries still mean the same: None, or what does not.
 
@@ -443,6 +451,37 @@ class History:
             return self._indexes.behind(index), ""
         except IndexError_ as error:
             return None, str(error)
+
+    def _left_astray(
+        self,
+        saved: State,
+        control: Control,
+        behind: Mapping[str, tuple[Existing | None, str]],
+    ) -> tuple[State, dict[str, str]]:
+        """Whether the write aliases of the last generation are as it made them: the next one will
+        remove them, and nobody looked since the last audit. What was saved, without the indexes
+        that only a load mends; and by alias, why documents must be compared.
+        """
+        compared: dict[str, str] = {}
+        indexes = dict(saved.identity.indexes)
+        for alias, (found, _) in behind.items():
+            if found is None or not control.generation:
+                continue
+            astray = self._indexes.left_astray(alias, control.generation, found.name)
+            if astray is None:
+                continue
+            if not astray.scattered:
+                compared[alias] = astray.what
+            elif indexes.pop(alias, None) is not None:  # else the audit has found and told it
+                self._observe(observations.AuditFailed(f"{alias}: {astray.what}"))
+        lost = saved.identity.indexes.keys() - indexes.keys()
+        saved = saved.model_copy(
+            update={
+                "identity": saved.identity.model_copy(update={"indexes": indexes}),
+                "loads": tuple(load for load in saved.loads if load.index not in lost),
+            }
+        )
+        return saved, compared
 
     def _look_at_search(
         self,

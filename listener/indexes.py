@@ -112,6 +112,18 @@ class Existing:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Astray:
+    """A write alias that is not as we made it.
+
+    `scattered`: it has a routing. What was written through it may stand on a shard where no write
+    by id finds it: a comparison would leave it there, only a new index helps.
+    """
+
+    what: str
+    scattered: bool = False
+
+
 def read_config(path: Path) -> IndexConfig:
     """Read index_config.json. Raises IndexError_ where it is no index body or not strict."""
     try:
@@ -355,8 +367,8 @@ class Indexes:
     def create(self, name: str, config: IndexConfig, digest: str) -> Existing:
         """Make an index for a full load: no refresh, no replicas; then read it back.
 
-        Raises IndexError_ where a foreign template added fields, a pipeline, a lifecycle or a sort;
-        the index is removed then, and the template named.
+        Raises IndexError_ where a foreign template added fields, a pipeline, a lifecycle or a sort,
+        or what no index of ours may have; it is removed then, and the template named.
         """
         own = {**self._own(), "hash": digest}
         meta = {**config.mappings.get("_meta", {}), "listener": own}
@@ -376,6 +388,9 @@ class Indexes:
         try:
             self._verify(name, config)
         except IndexError_:
+            # with a block from the template it could not even be deleted
+            blocks = dict.fromkeys(("index.blocks.read_only", "index.blocks.metadata"))
+            self._client.indices.put_settings(index=name, settings=blocks)
             self._client.indices.delete(index=name)
             raise
         existing = self.get(name)
@@ -433,26 +448,45 @@ class Indexes:
                     found.setdefault(alias, []).append(index)
         return found
 
-    def astray(self, alias: str, wanted: Mapping[str, str | None]) -> str | None:
+    def astray(self, alias: str, wanted: Mapping[str, str | None]) -> Astray | None:
         """Which of our write aliases is not as we made it: it leads to another index too, or to
         another one, or has a routing, a filter, a write index. None: they are. `wanted`: write
         alias -> its index.
         """
+        written = self._written(alias)
+        found = [
+            one
+            for name, place in wanted.items()
+            if (one := _astray(name, written.get(name, {}), place)) is not None
+        ]
+        # a routing is the graver one: what must be done for it mends the others, too
+        return max(found, key=lambda one: one.scattered, default=None)
+
+    def left_astray(self, alias: str, generation: int, current: str | None) -> Astray | None:
+        """The same for the aliases of a generation that has ended, which the next one removes.
+
+        `current`: the index behind the alias. Which index a load was filling is not asked: it is
+        one, or its load begins anew.
+        """
+        pattern = owned(alias)
+        wanted: dict[str, str | None] = {}
+        for name, places in self._written(alias).items():
+            match = pattern.match(name)
+            if match and int(match.group(1)) == generation:
+                loading = name[len(alias) + 1] == "l"
+                ours = [one for one in places if one.startswith(f"{alias}-")]
+                wanted[name] = min(ours, default=None) if loading else current
+        return self.astray(alias, wanted)
+
+    def _written(self, alias: str) -> dict[str, dict[str, Mapping[str, Any]]]:
+        """Write aliases: alias -> its indexes, and what was said when it was added."""
         answer = self._client.options(ignore_status=404).indices.get_alias(name=f"{alias}.*").body
         found: dict[str, dict[str, Any]] = {}
         for index, body in answer.items():
             if isinstance(body, Mapping):
                 for name, more in body.get("aliases", {}).items():
                     found.setdefault(name, {})[index] = more
-        for name, place in wanted.items():
-            places = found.get(name, {})
-            others = sorted(one for one in places if one != place)
-            if others:
-                return f"the write alias {name} leads to {', '.join(others)}, too"
-            added = places.get(place) if place is not None else None
-            if added:
-                return f"the write alias {name} is not as it was made: {json.dumps(added)}"
-        return None
+        return found
 
     def is_concrete(self, name: str) -> bool:
         """Whether this name is an index, not an alias."""
@@ -565,6 +599,21 @@ def foreign_templates(client: Client, name: str) -> list[ForeignTemplate]:
     return found
 
 
+def _astray(name: str, places: Mapping[str, Mapping[str, Any]], place: str | None) -> Astray | None:
+    """What is wrong with a write alias that should lead to `place`."""
+    added = places.get(place, {}) if place is not None else {}
+    others = sorted(one for one in places if one != place)
+    if "index_routing" in added or (added and not others):
+        told = json.dumps(added)
+        return Astray(
+            f"the write alias {name} is not as it was made: {told}", "index_routing" in added
+        )
+    if others:
+        too = f"not to {place}" if place is not None and place not in places else "too"
+        return Astray(f"the write alias {name} leads to {', '.join(others)}, {too}")
+    return None
+
+
 def _matching(name: str, patterns: Any) -> str | None:
     for one in [patterns] if isinstance(patterns, str) else patterns or ():
         if re.fullmatch(".*".join(re.escape(part) for part in one.split("*")), name):
@@ -585,6 +634,10 @@ def _added(found: Mapping[str, Any], config: IndexConfig) -> str | None:
         short = key.removeprefix("index.")
         if _decides(short) and short not in config.settings:
             return f"{key} = {value!r}"
+    # judged as an index in use is, which would be loaded anew for it, without an end
+    short = {key.removeprefix("index."): value for key, value in found["settings"].items()}
+    for fault in faults(short, found["mappings"]):
+        return fault.what
     if found.get("aliases"):
         return f"the aliases {', '.join(found['aliases'])}"
     return None

@@ -231,6 +231,16 @@ class Keeper:
             self._state = self._state.model_copy(update={"loads": others})
             self._changed = True
 
+    def distrust_index(self, index: str) -> None:
+        """Only a new index helps: neither the one in use nor the one that is being loaded is known
+        any more. Saved at once, for what has shown it may be put back, or its daemon killed."""
+        with self._lock:
+            others = {name: uuid for name, uuid in self.identity.indexes.items() if name != index}
+            self.identify(indexes=others)
+            self.drop_load(index)
+            self.save(now=True)
+        self.save_control(now=True)
+
     def load_is_done(self, load: Load, uuid: str) -> None:
         """The index of this load stands behind its alias already, though nobody wrote it down.
 

@@ -107,7 +107,8 @@ class Loader:
     def _drop_unfinished(self, kind: Kind) -> None:
         """Remove indexes of loads that were given up: ours, fed by us, behind no alias of users."""
         for kept in self._indexes.drop_loads(kind.index):
-            self._observe(observations.OldIndexKept(kind.index, kept))
+            ours = kept.startswith(f"{kind.index}-")
+            self._observe(observations.OldIndexKept(kind.index, kept, ours=ours))
         if self._fence.loading[kind.number] is not None:
             self._fence.loading[kind.number] = None
 
@@ -194,6 +195,7 @@ class Loader:
             )
         self._indexes.refuse_foreign(kind.index, take=self._take)
         with self._fence.lock, self._pipeline.quiet():
+            self._fence.refuse_astray()
             former = self._indexes.aliases(kind.index).get(kind.index, [])
             self._fence.current[kind.number] = load.physical
             self._fence.lenient[kind.number] = False
@@ -206,9 +208,10 @@ class Loader:
         self._retry_parked(kind, cancelled)
         seconds = time.monotonic() - self._began[kind.index]
         self._observe(observations.Loaded(kind.index, load.physical, load.documents, seconds))
+        old = self._indexes.old(kind.index)
         for name in former:
             if name != load.physical:
-                self._observe(observations.OldIndexKept(kind.index, name))
+                self._observe(observations.OldIndexKept(kind.index, name, ours=name in old))
 
     def _retry_parked(self, kind: Kind, cancelled: Callable[[], bool]) -> None:
         """The new index may take what the one before did not; and rows may have gone."""

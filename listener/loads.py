@@ -17,7 +17,7 @@ import psycopg
 
 from listener import elastic, observations, postgres, watermark
 from listener.backoff import Backoff
-from listener.compare import Comparison
+from listener.compare import Comparison, Misplaced
 from listener.config import Config
 from listener.fence import Fence, FencedOut
 from listener.history import Plan
@@ -429,15 +429,20 @@ class Loads:
             self._covered[number] = started_at
         index = self._fence.current[number]
         assert index is not None
-        report = self._reconciler.run(
-            connection,
-            number,
-            self._compare(connection, kind, index),
-            index=kind.index,
-            total=kind.source.estimate(connection),
-            unguarded=unguarded,
-            cancelled=lambda: cancelled() or self._stop.requested,
-        )
+        try:
+            report = self._reconciler.run(
+                connection,
+                number,
+                self._compare(connection, kind, index),
+                index=kind.index,
+                total=kind.source.estimate(connection),
+                unguarded=unguarded,
+                cancelled=lambda: cancelled() or self._stop.requested,
+            )
+        except Misplaced as error:
+            self._keeper.distrust_index(kind.index)
+            self._observe(observations.AuditFailed(str(error)))
+            raise FencedOut(str(error)) from None  # a new session loads it
         lost = self._lookout.settle(index, started_at if proven else None)
         if lost is not None:  # it is due still, and a new session begins it anew
             raise FencedOut(lost)

@@ -451,9 +451,22 @@ class OldIndexKept(Observation):
 
     index: str
     physical: str
+    ours: bool = True
+    """Whether `load --drop-old` will find it: its name begins with the alias and a dash, it says
+    that it is of this pipeline, and nobody else has an alias for it."""
     TEXT: ClassVar[str] = (
         "{index}: the former index {physical} is kept; `listener load --drop-old` removes it"
     )
+
+    def sentence(self) -> str:
+        """What people read."""
+        if self.ours:
+            return self.TEXT.format(**self.values())
+        return (
+            f"{self.index}: the former index {self.physical} is kept, and listener will not remove "
+            f"it: it is not one that listener made, or somebody has an alias for it. When nobody "
+            f"needs it: DELETE /{self.physical}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

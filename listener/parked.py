@@ -19,6 +19,9 @@ RETRIED: Final = "parked --retry"
 IDS_A_ROW: Final = 500
 """Ids that one such row names: each has 512 bytes at most, but for those that are too long."""
 _LONGEST_REASON: Final = 2000
+UNPROVEN: Final = "nothing is there to prove it by, so it is tried again at each audit: "
+"""How the reason begins of the only document that there is: what refuses it may be an index, an
+alias or a setting, which nothing else could show."""
 
 _MAPPING: Final = (
     "The mapping does not take a value of this document. Correct the row, or change the mapping in "
@@ -88,8 +91,9 @@ class ParkedDocument:
 
 def explain(reason: str) -> str:
     """What a reason means, and what can be done; empty where we do not know more than it says."""
+    said = reason.removeprefix(UNPROVEN)
     for pattern, text in _EXPLANATIONS:
-        if pattern.search(reason):
+        if pattern.search(said):
             return text
     return ""
 

@@ -63,6 +63,8 @@ class Parking:
         self._limit = limit
         self.known: set[tuple[int, str]] = set()
         """What our table has, as far as we know."""
+        self.unproven: set[tuple[int, str]] = set()
+        """Of these, which were refused when there was no other document to prove it by."""
         self.to_park: list[ToPark] = []
         self.to_clear: set[tuple[int, str]] = set()
         self._rows = {True: _Row(), False: _Row()}

@@ -76,6 +76,7 @@ class Pipeline:
         self._shared = Shared(len(sources), limits)
         self._lock = self._shared.lock
         self._aside = Aside(self._shared, sources, parked, observe)
+        self._unproven: list[Job] = []
         self._gatherer = Gatherer(self._shared, sources, versions, on_unmapped)
         self._sink_outage = Outage("Elasticsearch", backoff(), observe)
         self._base_outage = Outage("PostgreSQL", backoff(), observe)
@@ -186,6 +187,15 @@ class Pipeline:
         if number is None or not ids:
             return []
         return [self.submit_ids(number, self._aside.keys_of(number, ids), load_only=False)]
+
+    def retry_unproven(self) -> list[Job]:
+        """Try those again that were put aside without a proof, but for those that still wait."""
+        if all(one.finished for one in self._unproven):
+            self._unproven = [
+                self.submit_ids(number, keys, load_only=False)
+                for number, keys in self._aside.unproven().items()
+            ]
+        return self._unproven
 
     def wait_noted(self, seconds: float | None = None) -> bool:
         """Wait until our table says who is parked, and who is not any more; False at timeout."""

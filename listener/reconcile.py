@@ -15,7 +15,7 @@ from typing import Final
 
 from listener import observations
 from listener.changes import Key
-from listener.compare import KINDS, Comparison, Kind, Page, Suspect
+from listener.compare import KINDS, Comparison, Kind, Misplaced, Page, Suspect
 from listener.lifecycle import Stopped
 from listener.observations import Observe
 from listener.pending import Job
@@ -127,7 +127,8 @@ class Reconciler:
         unguarded: bool,
         cancelled: Callable[[], bool],
     ) -> Report:
-        """Bring one index in step, and return what was not. Raises Stopped, and client errors.
+        """Bring one index in step, and return what was not. Raises Stopped, and client errors; and
+        Misplaced, where it cannot be brought in step.
 
         `total`: about how many documents there are, for progress. `unguarded`: delete however
         many there are.
@@ -151,6 +152,11 @@ class Reconciler:
             progress.add(page)
             report.indexed += page.looked_at
             for suspect in page.suspects:
+                if suspect.kind == "misplaced":
+                    raise Misplaced(
+                        f"{index}: {shown(suspect.id)} was written with a routing: no write by id "
+                        "finds it for certain, so that all is loaded into a new index"
+                    )
                 report.add(suspect)
                 if len(orphans) < KEPT or unguarded:
                     orphans.append(suspect.key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from listener import elastic, heap, observations
@@ -14,6 +14,7 @@ from listener.bulk import Outcome, Verdict, generation_of
 from listener.documents import DocumentSource
 from listener.observations import Observe
 from listener.outages import Outage
+from listener.parked import UNPROVEN
 from listener.parking import ALL_REFUSED, TOO_MANY, ToPark
 from listener.refresh import RefreshPace
 from listener.sink import Sent, Versions, send
@@ -267,8 +268,15 @@ class Senders:
             shared.good[batch.document].pop(trial.witness, None)
             if witness is None or not present or witness.outcome is Outcome.PARK:
                 useless.add(trial.witness)
-        if not refused or trial.sole:
+        if not refused:
             return tuple(verdicts)
+        if trial.sole:
+            return tuple(
+                replace(one, reason=f"{UNPROVEN}{one.reason}")
+                if one.outcome is Outcome.PARK
+                else one
+                for one in verdicts
+            )
         if trial.witness is None or (witness is not None and witness.outcome is Outcome.PARK):
             # it is not theirs alone: they are suspects no more
             suspects.clear()

@@ -46,10 +46,12 @@ _OF_PROXIES: Final = (408, 502, 504)
 @dataclass(frozen=True, slots=True)
 class Target:
     """A write alias. `lenient`: an index of an older mapping or query, which is fed until it is
-    replaced; a document that it refuses is not parked, since its successor takes it."""
+    replaced; a document that it refuses is not parked, since its successor takes it. `index`: where
+    the alias leads to, as we made it."""
 
     alias: str
     lenient: bool = False
+    index: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def send(
     body = encode(documents, [target.alias for target in targets], version)
     try:
         raw = _post(client, body, refresh=refresh)
-        taken = all_taken(raw, len(documents) * len(targets))
+        taken = all_taken(raw, len(documents), targets)
         answer = None if taken else parsed(raw)
     except elasticsearch.ApiError as error:
         reason = elastic.describe(error)
@@ -160,13 +162,19 @@ def send(
     return Sent(verdicts, time.monotonic() - started, len(body), taken=taken, lost=lost)
 
 
-def all_taken(raw: bytes, items: int) -> bool:
-    """Whether a reply says, before anything else, that so many items met no error.
+def all_taken(raw: bytes, documents: int, targets: Sequence[Target]) -> bool:
+    """Whether a reply says, before anything else, that so many items met no error, and that each
+    target's index has taken its own.
 
     Most replies do, and reading one as JSON costs more than making the request. What does not look
     like that is read in full.
     """
-    return raw.startswith(_NO_ERRORS) and raw.count(b'"status":') == items
+    if not raw.startswith(_NO_ERRORS) or raw.count(b'"status":') != documents * len(targets):
+        return False
+    return all(
+        one.index is None or raw.count(f'"_index":"{one.index}"'.encode()) == documents
+        for one in targets
+    )
 
 
 def parsed(raw: bytes) -> Any:
@@ -187,8 +195,8 @@ def _post(client: elastic.Client, body: bytes, *, refresh: bool) -> bytes:
     params: dict[str, Any] = {
         "require_alias": "true",
         "timeout": "10s",
-        "filter_path": "errors,items.*.status,items.*.error.type,items.*.error.reason,"
-        "items.*.error.index",
+        "filter_path": "errors,items.*._index,items.*.status,items.*.error.type,"
+        "items.*.error.reason,items.*.error.index",
     }
     if refresh:
         params["refresh"] = "true"
@@ -207,16 +215,30 @@ def verdicts_of(
     if not isinstance(items, list) or len(items) != len(documents) * len(targets):
         odd = Verdict(Outcome.HOLD, "a bulk reply with another number of items than were sent")
         return (odd,) * len(documents)
-    if answer.get("errors") is False:  # the server's word for all of them
-        return (_DONE,) * len(documents)
-    judged = [_settle_conflict(judge(item), version) for item in items]
+    well = answer.get("errors") is False  # the server's word for all of them
+    judged = [_DONE if well else _settle_conflict(judge(item), version) for item in items]
     for place, verdict in enumerate(judged):
-        if targets[place % len(targets)].lenient and verdict.outcome is Outcome.PARK:
+        target = targets[place % len(targets)]
+        if target.lenient and verdict.outcome is Outcome.PARK:
             judged[place] = _DONE
+        elif verdict.outcome is Outcome.DONE:
+            judged[place] = _in_place(items[place], target)
     return tuple(
         _worst(judged[place : place + len(targets)])
         for place in range(0, len(judged), len(targets))
     )
+
+
+def _in_place(item: Any, target: Target) -> Verdict:
+    """DONE only where the index has taken it that the alias was made for: somebody may have let it
+    lead to another one, and put it back before an audit looks. The next generation has another
+    alias, and writes it anew."""
+    result = next(iter(item.values()), None) if isinstance(item, dict) else None
+    place = result.get("_index") if isinstance(result, dict) else None
+    if target.index is None or place is None or place == target.index:
+        return _DONE
+    reason = f"the write alias {target.alias} led to {str(place)[:255]}, not to {target.index}"
+    return Verdict(Outcome.FENCED, reason)
 
 
 def _worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -7,7 +7,7 @@ first look: what is still different then, nobody will mend by himself.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -70,7 +70,7 @@ class Verification:
     def run(self, kind: Kind) -> Verdict:
         """Compare one kind of document. Raises Stopped, and the errors of both clients."""
         aside = self._parked.ids(self._connection, kind.index)
-        comparison = Comparison(kind.source, self._client, kind.index, aside)
+        comparison = self._comparison(kind, aside)
         report = Report(kind.index)
         progress = Progress(kind.index, kind.source.estimate(self._connection), self._observe)
         suspects: dict[Key, Suspect] = {}
@@ -78,16 +78,30 @@ class Verification:
         for page in self._pages(comparison, report):
             progress.add(page)
             for suspect in page.suspects:
-                if len(suspects) < REMEMBERED:
+                if suspect.kind == "misplaced":  # a look by its id may find another copy
+                    report.add(suspect)
+                elif len(suspects) < REMEMBERED:
                     suspects[suspect.key] = suspect
                 else:
                     report.add(suspect)
                     beyond += 1
-        wrong = self._look_again(comparison, suspects)
+        wrong = self._look_again(lambda: self._comparison(kind, aside), suspects)
         for suspect in wrong:
             report.add(suspect)
         told = [suspect.key for suspect in wrong if suspect.kind != "parked"]
         return Verdict(kind, report, tuple(told))
+
+    def _comparison(self, kind: Kind, aside: frozenset[str]) -> Comparison:
+        """With the index behind the alias as it is now: the alias itself may have a filter or a
+        routing, and a load may give it another index."""
+        found = self._client.options(ignore_status=404).indices.get_alias(name=kind.index).body
+        names = [
+            name
+            for name, body in found.items()
+            if isinstance(body, Mapping) and kind.index in body.get("aliases", {})
+        ]
+        index = names[0] if len(names) == 1 else kind.index
+        return Comparison(kind.source, self._client, index, aside)
 
     def _pages(self, comparison: Comparison, report: Report) -> Iterator[Page]:
         for page in comparison.database(self._connection):
@@ -103,7 +117,9 @@ class Verification:
         if self._stop.requested:
             raise Stopped("stop was requested")
 
-    def _look_again(self, comparison: Comparison, suspects: dict[Key, Suspect]) -> list[Suspect]:
+    def _look_again(
+        self, comparison: Callable[[], Comparison], suspects: dict[Key, Suspect]
+    ) -> list[Suspect]:
         """Those that still differ. With a daemon at work, three times: a document may well be
         changed anew between two looks."""
         found = list(suspects.values())
@@ -111,7 +127,7 @@ class Verification:
             if not any(one.kind != "parked" for one in found):
                 break
             waited = not self._active() or self.wait_for_daemon()
-            found = comparison.look(self._connection, [one.key for one in found])
+            found = comparison().look(self._connection, [one.key for one in found])
             if not waited:
                 break  # its watermark stands, and would stand again
         return found

@@ -18,6 +18,8 @@ from listener.indexsettings import doubts, faults
 
 P = ParamSpec("P")
 
+_HIDING: Final = ("filter", "search_routing")
+"""Of an alias: they decide what a search finds."""
 _SUPPORTED: Final = {"elasticsearch": ((7, 17), (9, 99)), "opensearch": ((2, 0), (3, 99))}
 _NO_RIGHTS: Final = (401, 403)
 _INDEX_PRIVILEGES: Final = ("read", "write", "manage")
@@ -57,6 +59,7 @@ def check_search(
             found += _guarded("look up the alias", _alias, client, document.index)
         indexes = Indexes(client, config.pipeline, database)
         found += _guarded("look up whose the alias is", _owner, indexes, document.index, take)
+        found += _guarded("read the aliases", _let_through, client, document.index)
         found += _guarded("read the index templates", _templates, client, document.index)
     return list(dict.fromkeys(found))
 
@@ -246,6 +249,27 @@ def _alias(client: Client, alias: str) -> list[Finding]:
                 )
             ]
     return []
+
+
+def _let_through(client: Client, alias: str) -> list[Finding]:
+    """What people have given their alias: it hides documents from them, however right they are."""
+    answer = client.options(ignore_status=404).indices.get_alias(name=alias).body
+    found: list[Finding] = []
+    for index, body in answer.items():
+        more = body.get("aliases", {}).get(alias) if isinstance(body, Mapping) else None
+        said = {name: one for name, one in (more or {}).items() if name in _HIDING}
+        if said:
+            add = {"actions": [{"add": {"index": index, "alias": alias}}]}
+            found.append(
+                Finding(
+                    "warning",
+                    f"the alias {alias} has {json.dumps(said)}: searches through it find only what "
+                    "that lets through, and the next load takes it away",
+                    "give an alias of another name to who needs it; and here: POST /_aliases "
+                    + json.dumps(add),
+                )
+            )
+    return found
 
 
 def _templates(client: Client, alias: str) -> list[Finding]:

@@ -86,6 +86,12 @@ def scenario(server: SearchServer, folder: Path, prefix: str) -> None:
     )
     put(server, f"/{prefix}-taken/_alias/{prefix}-alias", {})
     assert found(f"{prefix}-alias") == []
+    for more in ({"filter": {"term": {"a": "b"}}}, {"routing": "1"}):
+        put(server, f"/{prefix}-taken/_alias/{prefix}-alias", more)
+        hidden = f"the alias {prefix}-alias has {{"
+        only(found(f"{prefix}-alias"), "warning", hidden, "POST /_aliases")
+    put(server, f"/{prefix}-taken/_alias/{prefix}-alias", {"index_routing": "1"})
+    assert found(f"{prefix}-alias") == []
 
     put(
         server,

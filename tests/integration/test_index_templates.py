@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import elasticsearch
 import pytest
 
 from listener import elastic
 from listener.config import ElasticsearchConfig
 from listener.indexes import IndexConfig, IndexError_, Indexes, read_config
 from playground.search import SearchServer
+from tests.unit.test_index_settings import REFUSED
 
 BODY = {
     "settings": {"number_of_shards": 1},
@@ -82,6 +84,38 @@ def test_what_a_template_adds_is_refused(  # noqa: PLR0917 - fixtures
     who = f"the index template {index_prefix}-theirs ({index_prefix}-*) adds "
     assert f"{who}{adds}" in str(refused.value)
     assert indexes.get(f"{index_prefix}-1") is None
+
+
+@pytest.mark.parametrize(("settings", "mappings", "says"), REFUSED)
+def test_what_would_be_loaded_anew_is_not_made(  # noqa: PLR0917 - fixtures
+    search_server: SearchServer,
+    index_prefix: str,
+    indexes: Indexes,
+    config: IndexConfig,
+    settings: dict[str, Any],
+    mappings: dict[str, Any],
+    says: str,
+) -> None:
+    """An audit loads an index anew for each of these: made with them it would be loaded for ever.
+
+    Some this server knows nothing of, or takes from nobody: it refuses them itself.
+    """
+    index = settings.get(
+        "index", {key.removeprefix("index."): one for key, one in settings.items()}
+    )
+    body = {
+        "index_patterns": [f"{index_prefix}-*"],
+        "priority": 7,
+        "template": {"settings": {"index": index}, "mappings": mappings},
+    }
+    status, _ = search_server.request("PUT", f"/_index_template/{index_prefix}-theirs", body)
+    if status != 200:
+        return
+    with pytest.raises((IndexError_, elasticsearch.BadRequestError)) as refused:
+        indexes.create(f"{index_prefix}-1", config, "abcd")
+    if isinstance(refused.value, IndexError_):
+        assert f"the index template {index_prefix}-theirs" in str(refused.value)
+        assert indexes.get(f"{index_prefix}-1") is None
 
 
 def test_a_template_that_does_no_harm_is_let_be(

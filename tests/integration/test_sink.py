@@ -69,6 +69,27 @@ def outcomes(sent: Sent) -> list[Outcome]:
     return [verdict.outcome for verdict in sent.verdicts]
 
 
+def test_accepted_by_another_index(
+    client: elastic.Client, indexes: Indexes, alias: str, index_prefix: str, file: Path
+) -> None:
+    """The alias leads elsewhere, and back: nothing that went elsewhere counts as done."""
+    ours, theirs = f"{index_prefix}-1", f"{index_prefix}-2"
+    indexes.create(theirs, read_config(file), "abcd")
+    targets = [Target(alias, index=ours)]
+    batch = [document("a", {"n": 1}), document("b")]
+    for version, place in enumerate((ours, theirs, ours), 1):
+        if place == theirs:
+            action = {"add": {"index": theirs, "alias": alias, "is_write_index": True}}
+            indexes.update_aliases([action])
+        elif theirs in indexes.aliases(alias)[alias]:
+            indexes.update_aliases([{"remove": {"index": theirs, "alias": alias}}])
+        sent = send(client, batch, targets, (1 << 40) + version)
+        expected = Outcome.DONE if place == ours else Outcome.FENCED
+        assert outcomes(sent) == [expected] * 2
+        assert sent.taken == (place == ours)
+        assert all(theirs in one.reason for one in sent.verdicts if place == theirs)
+
+
 def test_an_older_write_of_ours_changes_nothing(client: elastic.Client, alias: str) -> None:
     """A 409 by our own generation means that something newer of ours is there: done."""
     versions = Versions()

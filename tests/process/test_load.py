@@ -182,6 +182,32 @@ def test_changed_files_load_anew(slow: Scene, change: str) -> None:
     assert not again.found("load_started")
 
 
+def test_an_index_that_drop_old_does_not_find(scene: Scene) -> None:
+    """A snapshot restored under another name stood behind the alias: it is not said to be removed
+    by a command that will not."""
+    scene.set(audit_every=0.5)
+    daemon = scene.serve()
+    [ours] = scene.behind()
+    body = scene.request("GET", f"/{ours}")[ours]
+    name = f"{scene.prefix}x-restored"
+    scene.request("PUT", f"/{name}", {"mappings": {"_meta": body["mappings"]["_meta"]}})
+    actions = [
+        {"remove": {"index": ours, "alias": scene.index}},
+        {"add": {"index": name, "alias": scene.index}},
+    ]
+    scene.request("POST", "/_aliases", {"actions": actions})
+    kept = daemon.wait_for("old_index_kept", physical=name)
+    scene.wait_converged()
+    daemon.stop()
+    drop = scene.start("load", "--drop-old")
+    drop.expect_exit(0)
+    assert ours in drop.output
+    assert name not in drop.output
+    assert "drop-old" not in kept.message
+    assert f"DELETE /{name}" in kept.message
+    scene.request("DELETE", f"/{name}")
+
+
 def test_load_command(scene: Scene) -> None:
     """`listener load` builds a second index and swaps; run goes on from there without a load."""
     scene.serve().stop()

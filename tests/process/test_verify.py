@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,22 @@ def test_verify_finds_and_mends_without_a_daemon(scene: Scene) -> None:
     scene.assert_converged()
     scene.once()
     scene.assert_converged()
+
+
+@pytest.mark.parametrize("more", [{"filter": {"term": {"title": "none"}}}, {"routing": "1"}])
+def test_the_users_alias_hides_documents(scene: Scene, more: dict[str, Any]) -> None:
+    """`verify` compares the index, whatever people see of it; `check` warns of what they see."""
+    scene.serve().stop()
+    lie(scene)
+    [ours] = scene.behind()
+    action = {"add": {"index": ours, "alias": scene.index, **more}}
+    scene.request("POST", "/_aliases", {"actions": [action]})
+    verify = scene.start("verify")
+    verify.expect_exit(1)
+    assert "300 documents compared, 4 wrong" in verify.output
+    check = scene.start("check")
+    check.expect_exit(0)
+    assert f"the alias {scene.index} has" in check.output
 
 
 def test_verify_mends_beside_a_daemon(scene: Scene) -> None:

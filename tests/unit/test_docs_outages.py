@@ -178,9 +178,14 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "faults/test_search_snapshot.py::test_start_while_a_snapshot_is_made",
         "integration/test_index_leftovers.py::test_a_deletion_that_is_refused",
     ),
+    "somebody gives the alias of the users a filter": (
+        "process/test_verify.py::test_the_users_alias_hides_documents",
+        "integration/test_checks_search.py::test_elasticsearch_8",
+    ),
     "template of somebody else that matches our names": (
         "faults/test_search_indexes.py::test_template_of_somebody_else_is_there_first",
         "integration/test_index_templates.py::test_what_a_template_adds_is_refused",
+        "integration/test_index_templates.py::test_what_would_be_loaded_anew_is_not_made",
     ),
     "one document refused": (
         "process/test_pressure.py::test_a_bad_document_is_parked_and_comes_back",
@@ -188,11 +193,19 @@ PROMISES: dict[str, tuple[str, ...]] = {
     ),
     "the document beside it is refused, too": (
         "parked/test_proof.py::test_a_setting_that_refuses_every_document",
+        "parked/test_proof.py::test_the_only_row_and_a_setting",
     ),
     "a write alias leads to another index, too": (
         "parked/test_proof.py::test_an_alias_that_leads_to_two_indexes",
         "parked/test_proof.py::test_writes_that_go_elsewhere",
+        "integration/test_sink.py::test_accepted_by_another_index",
+    ),
+    "a write alias has a routing": (
         "parked/test_proof.py::test_an_alias_with_a_routing",
+        "parked/test_routing.py::test_the_audit_sees_it",
+        "parked/test_routing.py::test_it_is_taken_back_and_the_daemon_killed",
+        "parked/test_routing.py::test_it_stands_at_a_start",
+        "parked/test_routing.py::test_verify_counts_and_mends_it",
     ),
     "a document with a version that is not of listener's making": (
         "process/test_promises.py::test_the_request_that_deletes_a_version_of_somebody_else",

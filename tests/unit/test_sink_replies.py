@@ -19,7 +19,7 @@ def reply(items: int, *, errors: bool = False) -> bytes:
 
 def test_no_errors_for_all_that_was_sent() -> None:
     """The same verdicts as when it is read."""
-    assert all_taken(reply(3), 3)
+    assert all_taken(reply(3), 3, [Target("a")])
     documents = [Document((str(n),), str(n), b"{}") for n in range(3)]
     verdicts = verdicts_of(parsed(reply(3)), documents, [Target("a")], 1)
     assert [one.outcome for one in verdicts] == [Outcome.DONE] * 3
@@ -39,7 +39,51 @@ def test_no_errors_for_all_that_was_sent() -> None:
 )
 def test_anything_else_is_read(raw: bytes) -> None:
     """Fewer or more items, errors, other spellings."""
-    assert not all_taken(raw, 3)
+    assert not all_taken(raw, 3, [Target("a")])
+
+
+def placed(*names: str, errors: bool = False) -> bytes:
+    """A reply of these indexes; where there are `errors`, one item more."""
+    items = [{"index": {"_index": one, "status": 200}} for one in names]
+    if errors:
+        error = {"type": "unavailable_shards_exception", "reason": "no"}
+        items.append({"index": {"_index": "here", "status": 503, "error": error}})
+    return json.dumps({"errors": errors, "items": items}, separators=(",", ":")).encode()
+
+
+HERE, NEXT = Target("a.w1", index="here"), Target("a.l1", index="next")
+
+
+@pytest.mark.parametrize("targets", [[HERE], [HERE, NEXT]])
+def test_taken_by_the_index_that_the_alias_was_made_for(targets: list[Target]) -> None:
+    """At its first word, too."""
+    raw = placed(*[str(one.index) for one in targets] * 2)
+    assert all_taken(raw, 2, targets)
+    documents = [Document((str(n),), str(n), b"{}") for n in range(2)]
+    verdicts = verdicts_of(parsed(raw), documents, targets, 1)
+    assert [one.outcome for one in verdicts] == [Outcome.DONE] * 2
+
+
+@pytest.mark.parametrize("errors", [False, True])
+@pytest.mark.parametrize(
+    ("targets", "names"),
+    [
+        ([HERE], ["here", "elsewhere"]),
+        ([HERE, NEXT], ["here", "next", "here", "elsewhere"]),
+        ([HERE, NEXT], ["here", "next", "here", "here"]),
+        ([Target("a.w1", lenient=True, index="here")], ["here", "elsewhere"]),
+    ],
+)
+def test_taken_by_another_index(targets: list[Target], names: list[str], errors: bool) -> None:
+    """It is not where it should be: a new session, and it is written anew."""
+    raw = placed(*names, errors=errors and len(targets) == 1)
+    count = 2 + (errors and len(targets) == 1)
+    assert not all_taken(raw, count, targets)
+    documents = [Document((str(n),), str(n), b"{}") for n in range(count)]
+    first, second, *_ = verdicts_of(parsed(raw), documents, targets, 1)
+    assert first.outcome is Outcome.DONE
+    assert second.outcome is Outcome.FENCED
+    assert f"led to {names[-1]}, not to {targets[-1].index}" in second.reason
 
 
 def test_an_empty_reply_is_held() -> None:

@@ -6,6 +6,7 @@ from listener.batches import Batch, Trial
 from listener.bulk import Document, Outcome, Verdict
 from listener.changes import Key
 from listener.observations import Held, Recovered, Waiting
+from listener.parked import UNPROVEN, explain
 from listener.parking import ALL_REFUSED, SAME_REASON, TOO_MANY
 from listener.pending import Job
 from listener.sink import Sent, Target
@@ -137,6 +138,9 @@ def test_no_witness() -> None:
     trials.answer({ONE: BAD})
     trials.answer({ONE: BAD}, Trial(None, sole=True))
     assert aside(trials) == [ONE]
+    [parked] = trials.shared.parking.to_park
+    assert parked.reason == UNPROVEN + BAD.reason
+    assert explain(parked.reason) == explain(BAD.reason) != ""
 
 
 def test_the_row_of_refusals_is_counted_once() -> None:

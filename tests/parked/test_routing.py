@@ -1,0 +1,145 @@
+"""Documents written with a routing: no write by id reaches them, so only a full load helps."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.plugins.daemon import ListenerProcess
+from tests.process.scene import Scene
+
+
+@pytest.fixture
+def shards(scene: Scene) -> Scene:
+    """A scene whose index has three shards."""
+    document = scene.options["documents"][0]
+    body: dict[str, Any] = json.loads(Path(document["index_config_file"]).read_text("utf-8"))
+    body["settings"]["number_of_shards"] = 3
+    path = scene.folder / "index_config.json"
+    path.write_text(json.dumps(body), "utf-8")
+    document["index_config_file"] = str(path)
+    return scene
+
+
+def assert_each_once(scene: Scene) -> None:
+    """A search finds each row once, and nothing else."""
+    scene.request("POST", f"/{scene.index}/_refresh")
+    body = {"size": 5000, "_source": False}
+    hits = scene.request("POST", f"/{scene.index}/_search", body)["hits"]["hits"]
+    found = Counter(hit["_id"] for hit in hits)
+    rows = scene.sql("SELECT id::text FROM content.film_work")
+    assert found == Counter(row[0] for row in rows)
+
+
+def write_alias(scene: Scene, kind: str = "w") -> tuple[str, str]:
+    """An index of ours, and the alias through which it is written."""
+    found = scene.request("GET", f"/{scene.index}.{kind}*/_alias")
+    [(name, body)] = found.items()
+    [alias] = [one for one in body["aliases"] if one.startswith(f"{scene.index}.{kind}")]
+    return name, alias
+
+
+def give_routing(scene: Scene, routing: str | None = "1", kind: str = "w") -> None:
+    """Somebody gives our write alias a routing, or takes it away."""
+    name, alias = write_alias(scene, kind)
+    more = {} if routing is None else {"routing": routing}
+    action = {"add": {"index": name, "alias": alias, **more}}
+    scene.request("POST", "/_aliases", {"actions": [action]})
+
+
+def rewrite(scene: Scene, daemon: ListenerProcess) -> None:
+    """All documents are written, as the alias is now; some are gone."""
+    mark = daemon.mark()
+    scene.sql("UPDATE content.film_work SET title = 'R ' || title")
+    scene.sql(
+        "DELETE FROM content.film_work WHERE id IN "
+        "(SELECT id FROM content.film_work ORDER BY id LIMIT 20)"
+    )
+    daemon.wait_until(
+        lambda records: (
+            sum(one["deleted"] for one in records if one.event == "indexed") >= 20 or None
+        ),
+        what="the deletes are sent",
+        after=mark,
+    )
+
+
+def settle(scene: Scene, daemon: ListenerProcess) -> None:
+    """Wait for a load to end, and for the watermark after it."""
+    loaded = daemon.wait_for("loaded")
+    daemon.wait_for("watermark_moved", after=loaded)
+    scene.wait_converged()
+    assert_each_once(scene)
+    scene.start("verify").expect_exit(0)
+
+
+def test_the_audit_sees_it(shards: Scene) -> None:
+    """Compared it would keep each second copy: it is loaded anew."""
+    shards.set(audit_every=3600)
+    daemon = shards.serve()
+    daemon.stop()
+    shards.set(audit_every=2)
+    daemon = shards.serve()
+    give_routing(shards)
+    rewrite(shards, daemon)
+    failed = daemon.wait_for("audit_failed")
+    assert "routing" in failed["what"]
+    settle(shards, daemon)
+
+
+def test_it_is_taken_back_and_the_daemon_killed(shards: Scene) -> None:
+    """What the audit found is written down before anything else is done."""
+    shards.set(audit_every=3600)
+    shards.serve().stop()
+    shards.set(audit_every=2)
+    daemon = shards.serve()
+    give_routing(shards)
+    rewrite(shards, daemon)
+    daemon.wait_for("audit_failed")
+    daemon.kill()
+    for one in shards.request("GET", f"/{shards.index}.*/_alias").values():
+        for alias, more in one["aliases"].items():
+            if "index_routing" in more:
+                give_routing(shards, None, alias[len(shards.index) + 1])
+    settle(shards, shards.start())
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_it_stands_at_a_start(shards: Scene, killed: bool) -> None:
+    """The next generation takes other aliases: what the last ones were is looked at before."""
+    shards.set(audit_every=3600)
+    daemon = shards.serve()
+    give_routing(shards)
+    rewrite(shards, daemon)
+    if killed:
+        daemon.kill()
+    else:
+        daemon.stop()
+    daemon = shards.start()
+    assert "routing" in daemon.wait_for("audit_failed")["what"]
+    settle(shards, daemon)
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_verify_counts_and_mends_it(shards: Scene, runs: bool) -> None:
+    """Whoever wrote it: another program, or a daemon of a release that did not look."""
+    daemon = shards.serve()
+    [ours] = shards.behind()
+    ids = [row[0] for row in shards.sql("SELECT id::text FROM content.film_work ORDER BY id")]
+    sources = {one: shards.request("GET", f"/{ours}/_doc/{one}")["_source"] for one in ids[:20]}
+    for one, source in sources.items():
+        shards.request("PUT", f"/{ours}/_doc/{one}?routing=1", source)
+    if not runs:
+        daemon.stop()
+    verify = shards.start("verify", folder="second")
+    verify.expect_exit(1)
+    assert "20 wrong" in verify.output
+    assert "misplaced: 20 (" in verify.output
+    mend = shards.start("verify", "--repair", folder="second" if runs else "")
+    mend.expect_exit(0)
+    assert_each_once(shards)
+    shards.start("verify").expect_exit(0)
