@@ -100,6 +100,7 @@ def test_an_alias_with_a_routing(scene: Scene) -> None:
     failed = daemon.wait_for("audit_failed", after=mark)
     assert "routing" in failed["what"]
     daemon.wait_for("generation_raised", after=failed)
+    daemon.wait_for("loaded", after=failed)
     scene.wait_converged()
     assert alias not in scene.request("GET", f"/{ours}/_alias")[ours]["aliases"]
     daemon.stop()
