@@ -518,7 +518,10 @@ def test_a_writer_of_two_partitions_is_never_the_victim(tables: Bench) -> None:
     installing = threading.Thread(target=lambda: tables.install(observe=observe))
     installing.start()
     try:
-        held = "SELECT count(*) FROM pg_locks WHERE relation = 'part1'::regclass AND granted"
+        held = (
+            "SELECT count(*) FROM pg_locks WHERE relation = 'part1'::regclass AND granted "
+            "AND mode = 'ShareRowExclusiveLock'"  # a look at the catalog takes a weak one
+        )
         looker = tables.connect()
         deadline = time.monotonic() + 30
         while looker.execute(held).fetchone() == (0,):
