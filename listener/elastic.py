@@ -95,6 +95,13 @@ class _AsSent(elastic_transport.Serializer):
         raise NotImplementedError
 
 
+class _AsMade(elastic_transport.NdjsonSerializer):
+    """Sends a bulk body as it is: the client's own copies it twice."""
+
+    def dumps(self, data: Any) -> bytes:
+        return data if isinstance(data, bytes) else super().dumps(data)
+
+
 class LoginAway(elastic_transport.TransportError):
     """The log-in was refused, and the file of its secret cannot be read now."""
 
@@ -225,7 +232,7 @@ def connect(config: ElasticsearchConfig) -> Client:
         retry_on_timeout=False,
         retry_on_status=(),
         connections_per_node=6,
-        serializers={AS_SENT: _AsSent()},
+        serializers={AS_SENT: _AsSent(), _AsMade.mimetype: _AsMade()},
         **options,
     )
 
