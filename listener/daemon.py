@@ -21,6 +21,7 @@ from listener import (
     observations,
     postgres,
     preflight,
+    sqlfiles,
     state,
     triggers,
 )
@@ -34,7 +35,7 @@ from listener.history import ForeignState, refuse_foreign
 from listener.indexes import Database, IndexError_
 from listener.lifecycle import Stop, Stopped, wait_any
 from listener.loader import AliasTaken
-from listener.notifications import AlreadyActive
+from listener.notifications import AlreadyActive, lock_holder
 from listener.observations import Observe
 from listener.postgres import Pooled
 from listener.rendering import QueryFileError
@@ -217,12 +218,12 @@ class Daemon:
     def _prepare(self, client: elastic.Client) -> Assembly:
         """Triggers and checks. Raises Refused where anything is wrong that a person must mend."""
         try:
-            parts = self._patient("PostgreSQL", (psycopg.OperationalError,), self._look_at_postgres)
-            self._patient(
-                "Elasticsearch",
-                (elasticsearch.TransportError, _NotYet),
-                lambda: self._look_at_elasticsearch(client),
-            )
+            # nothing is made in a database for a pipeline that would then be refused
+            key = self._of_postgres(self._first)
+            if key is not None:
+                self._of_elasticsearch(partial(self._look_before, client, key))
+            parts = self._of_postgres(self._look_at_postgres)
+            self._of_elasticsearch(partial(self._look_at_elasticsearch, client))
         except SURPRISES as error:
             if isinstance(error, REFUSALS):
                 raise
@@ -250,11 +251,41 @@ class Daemon:
             if self._stop.wait(seconds):
                 raise Stopped("stop was requested")
 
+    def _of_postgres(self, look: Callable[[], T]) -> T:
+        return self._patient("PostgreSQL", (psycopg.OperationalError,), look)
+
+    def _of_elasticsearch(self, look: Callable[[], None]) -> None:
+        def looked() -> None:
+            try:
+                look()
+            except elasticsearch.ApiError as error:
+                if elastic.is_passing(error):
+                    raise _NotYet(elastic.describe(error)) from error
+                raise
+
+        self._patient("Elasticsearch", (elasticsearch.TransportError, _NotYet), looked)
+
+    def _first(self) -> tuple[str, int, str] | None:
+        """What tells a database that has no tables of ours yet; None where it has."""
+        schema = self._config.postgres.db_schema
+        with postgres.connect(self._config.postgres, "listener: start") as connection:
+            ours = connection.execute(sqlfiles.load("watermark/installed"), {"schema": schema})
+            if ours.fetchone() is not None:
+                return None
+            try:
+                self._database = identity.database(connection, schema)
+            except psycopg.Error:  # the look at PostgreSQL says what is lacking
+                return None
+        return self._database.key
+
     def _look_at_postgres(self) -> Assembly:
         config = self._config
         with postgres.connect(config.postgres, "listener: start") as connection:
             self._judge(preflight.look_at_server(connection))
-            if config.triggers.install == "auto":
+            auto = config.triggers.install == "auto"
+            # an active daemon may watch other tables, until it ends: its triggers are not ours yet
+            standby = auto and lock_holder(connection, config.postgres.db_schema) is not None
+            if auto and not standby:
                 triggers.install(
                     connection,
                     assembly.watches_of(config),
@@ -266,7 +297,7 @@ class Daemon:
                     stop=self._stop,
                     hurry=True,
                 )
-            self._judge(preflight.look_at_triggers(config, connection))
+            self._judge(preflight.look_at_triggers(config, connection, standby=standby))
             parts = assembly.assemble(config, connection)
             self._found = preflight.look_at_database(config, connection, parts)
             self._judge(self._found)
@@ -279,19 +310,25 @@ class Daemon:
         saved = None if self._force else state.read(self._config.state_file_name)
         if saved is not None:
             facts = identity.read(connection, parts.watches, self._config.postgres.db_schema)
-            refuse_foreign("state.yaml", saved.identity, facts, self._config.pipeline)
+            refuse_foreign("state.yaml", saved.identity, facts.key, self._config.pipeline)
+
+    def _look_before(self, client: elastic.Client, key: tuple[str, int, str]) -> None:
+        """Refuse what belongs to another database, or to another schema of ours in this one."""
+        found = check_search(
+            client, self._config, names=False, database=self._database, take=self._force
+        )
+        self._judge([one for one in found if one.severity == "error"])
+        name, index = self._config.pipeline, self._config.elasticsearch.control_index
+        saved = None if self._force else ControlDocument(client, index, name).read().state
+        if saved is not None:
+            refuse_foreign("the control document", saved.identity, key, name)
 
     def _look_at_elasticsearch(self, client: elastic.Client) -> None:
-        try:
-            self._judge(
-                check_search(
-                    client, self._config, names=False, database=self._database, take=self._force
-                )
+        self._judge(
+            check_search(
+                client, self._config, names=False, database=self._database, take=self._force
             )
-        except elasticsearch.ApiError as error:
-            if elastic.is_passing(error):
-                raise _NotYet(elastic.describe(error)) from error
-            raise
+        )
 
     def _judge(self, findings: Sequence[Finding]) -> None:
         """Tell the findings; errors end the start."""

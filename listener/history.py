@@ -39,9 +39,11 @@ class ForeignState(Exception):
     """state.yaml or the control document belongs to another database or pipeline."""
 
 
-def refuse_foreign(place: str, saved: Identity, facts: Facts, pipeline: str) -> None:
-    """Raises ForeignState where what was saved at a place is not of this database and pipeline."""
-    other = identity.other_database(saved, facts)
+def refuse_foreign(place: str, saved: Identity, key: tuple[str, int, str], pipeline: str) -> None:
+    """Raises ForeignState where what was saved at a place is not of this database (`key`: as of
+    Facts) and pipeline.
+    """
+    other = identity.other_database(saved, key)
     if saved.pipeline != pipeline:
         other = f"it belongs to the pipeline {saved.pipeline!r}"
     if other is not None:
@@ -390,7 +392,7 @@ class History:
         saved, remote = self._saved(), control.state
         for place, one in (("state.yaml", saved), ("the control document", remote)):
             if one is not None:
-                refuse_foreign(place, one.identity, facts, self._pipeline)
+                refuse_foreign(place, one.identity, facts.key, self._pipeline)
         if saved is None or remote is None:
             chosen = saved or remote
         else:

@@ -44,6 +44,11 @@ class Facts:
         return (self.now - self.answered).total_seconds()
 
     @property
+    def key(self) -> tuple[str, int, str]:
+        """What tells the database, and our schema in it, from all others; as of Database."""
+        return self.system_identifier, self.database_oid, self.schema
+
+    @property
     def triggers(self) -> str:
         """The fingerprint as a hash."""
         return trigger_hash(self.fingerprint)
@@ -112,21 +117,24 @@ def position(lsn: str) -> int:
     return (int(high, 16) << 32) + int(low, 16)
 
 
-def other_database(saved: Identity, facts: Facts) -> str | None:
-    """Why what was saved is of another database, or of another schema of ours in it; or None."""
-    if saved.system_identifier != facts.system_identifier:
+def other_database(saved: Identity, key: tuple[str, int, str]) -> str | None:
+    """Why what was saved is not of this database (`key`: as of Facts), or of another schema of
+    ours in it; or None.
+    """
+    system, oid, schema = key
+    if saved.system_identifier != system:
         return "it belongs to another PostgreSQL cluster"
-    if saved.database_oid != facts.database_oid:
+    if saved.database_oid != oid:
         return "it belongs to another database of this cluster (or to one that was made anew)"
-    if saved.db_schema not in (None, facts.schema):
-        return f"it belongs to the schema {saved.db_schema} (postgres.schema), not {facts.schema}"
+    if saved.db_schema not in (None, schema):
+        return f"it belongs to the schema {saved.db_schema} (postgres.schema), not {schema}"
     return None
 
 
 def another_past(saved: Identity, facts: Facts) -> bool:
     """Whether the database is not the one that was left: promoted, restored, or another one."""
     return (
-        other_database(saved, facts) is not None
+        other_database(saved, facts.key) is not None
         or saved.timeline != facts.timeline
         or position(facts.wal_lsn) < position(saved.wal_lsn)
         or facts.nonce not in saved.nonce.split()

@@ -60,12 +60,12 @@ class Pipeline:
         backoff: Callable[[], Backoff],
         observe: Observe,
         on_fenced: Callable[[], None],
-        renew_fence: Callable[[], bool],
+        renew_fence: Callable[[], str | None],
         on_unmapped: Callable[[int, str, str], None],
         fatal: Callable[[BaseException], None],
     ) -> None:
         """`on_fenced` is told, by a sender's thread, that our writes are refused. `renew_fence`
-        raises the generation, after a request had no answer; False where it is ours no longer.
+        raises the generation, after a request had no answer; why not, where a new session must.
         `on_unmapped`: as of Gatherer. `fatal` is told of defects.
         """
         self._sources = sources
@@ -371,8 +371,9 @@ class Pipeline:
         under the next generation its alias is gone.
         """
         try:
-            if not self._renew_fence():
-                self._sink_outage.failed("another generation is in force", held=True)
+            reason = self._renew_fence()
+            if reason is not None:
+                self._sink_outage.failed(reason, held=True)
         except elastic.Error as error:
             held = not elastic.is_passing(error)
             self._sink_outage.failed(elastic.describe(error), held=held)

@@ -25,8 +25,16 @@ INSTALL = (
 )
 
 
-def look_at_triggers(config: Config, connection: Connection) -> list[Finding]:
-    """How the triggers differ from what they should be.
+LATER = (
+    "nothing now: the active daemon needs them as they are; this one mends them when it is active"
+)
+
+
+def look_at_triggers(
+    config: Config, connection: Connection, *, standby: bool = False
+) -> list[Finding]:
+    """How the triggers differ from what they should be. `standby`: of who installs them himself
+    when he is active, and not before.
 
     Raises TriggerError with what no installing mends, psycopg.Error and ValueError.
     """
@@ -39,6 +47,8 @@ def look_at_triggers(config: Config, connection: Connection) -> list[Finding]:
     triggers.plan(connection, watches, schema, settings, role, claim=claim)
     differences = triggers.status(connection, watches, schema, settings, role, claim=claim)
     if differences:
+        if standby:
+            return [Finding("warning", difference, LATER) for difference in differences]
         return [Finding("error", difference, INSTALL) for difference in differences]
     slow = triggers.slow(connection, watches, schema, settings, role, claim=claim)
     return [

@@ -220,14 +220,18 @@ class Stages:
             self.keeper.want_reconcile(index, unguarded=False, outlives_load=True)
             self._observe(observations.MappingFailed(index, watch, reason))
 
-    def _renew_fence(self) -> bool:
+    def _renew_fence(self) -> str | None:
         try:
             self._fence.renew()
-        except (FencedOut, elasticsearch.NotFoundError):
+        except FencedOut as error:
+            reason = str(error)
+        except elasticsearch.NotFoundError as error:
             # an index that is gone takes no alias: a new session finds out, and loads it
-            self._inbox.on_fenced()
-            return False
-        return True
+            reason = elastic.describe(error)
+        else:
+            return None
+        self._inbox.on_fenced()
+        return reason
 
     def _catch_up(self, cancelled: Callable[[], bool]) -> bool:
         return self.coordinator.catch_up(cancelled)

@@ -104,6 +104,7 @@ def test_one_name_in_two_schemas(two: Scene) -> None:
         second.expect_exit(2)
         assert "it belongs to the schema listener (postgres.schema)" in second.log
         assert "another name" in second.log
+        assert two.admin(f"SELECT to_regnamespace('{schema}')") == [(None,)]
     two.set(documents=documents, postgres={"schema": "listener"})
     two.sql("UPDATE content.genre SET name = name || ' (new)'")
     two.wait_converged()
@@ -167,3 +168,21 @@ def test_two_installs_at_once(scene: Scene) -> None:
     conn = scene.connect(OWNER)
     status = triggers.status(conn, watches[winner], "listener", TriggersConfig())
     assert status == ()
+
+
+def test_a_standby_with_another_configuration(two: Scene) -> None:
+    """Of a new release: it touches no trigger before the old one has ended."""
+    name, before = two.options["pipeline"], two.admin(OURS)
+    active = two.processes.started[0]
+    other(two)
+    [theirs] = two.options["documents"]
+    theirs["watch"] = [{"table": "content.genre", "key": "id", "updated_at": "seen_at"}]
+    two.set(pipeline=name, documents=[theirs])
+    standby = two.start(folder="theirs")
+    standby.wait_for("standing_by")
+    assert two.admin(OURS) == before
+    active.stop()
+    standby.wait_for("caught_up")
+    assert two.admin(OURS) != before
+    two.sql("UPDATE content.genre SET name = name || ' (new)'")
+    two.wait_converged()

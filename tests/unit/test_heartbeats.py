@@ -92,7 +92,7 @@ def test_barriers_through_the_inbox() -> None:
         backoff=lambda: Backoff(1, 2, 30),
         observe=lambda _: None,
         on_fenced=lambda: None,
-        renew_fence=lambda: True,
+        renew_fence=lambda: None,
         on_unmapped=lambda *_: None,
         fatal=cast(Any, None),
     )
