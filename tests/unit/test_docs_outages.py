@@ -228,6 +228,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     ),
     "a second one is started": (
         "process/test_takeover.py::test_standby_takes_over_at_once",
+        "process/test_pipelines.py::test_a_standby_with_another_configuration",
         "process/test_once.py::test_second_daemon",
         "faults/test_daemon_many.py::test_two_started_in_the_same_second",
     ),
