@@ -39,6 +39,8 @@ SESSION: Final[Mapping[str, str]] = {
     "quote_all_identifiers": "off",
     "gin_fuzzy_search_limit": "0",
     "plan_cache_mode": "auto",
+    # our statements read little, and soon again: to compile one takes longer than to run it
+    "jit": "off",
     # an error of one row must not end the session that looks for it
     "exit_on_error": "off",
     "TimeZone": "UTC",

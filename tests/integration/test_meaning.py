@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from listener import meaning
+from listener import meaning, postgres
 from listener.changes import Watch
 from listener.postgres import Connection
 from playground.postgres import PostgresServer
@@ -116,6 +116,7 @@ def session(server: PostgresServer) -> Iterator[tuple[Connection, str]]:
     )
     server.execute(SCHEMA, name)
     with psycopg.connect(server.socket_dsn(name, user=name), autocommit=True) as connection:
+        postgres.settle(connection)
         yield connection, name
     server.drop_database(name)
     server.execute(f"DROP ROLE {name}")
@@ -409,3 +410,9 @@ def test_it_takes_no_lock(session: tuple[Connection, str], server: PostgresServe
             connection.execute("SET LOCAL statement_timeout = '5s'")
             assert Bench(connection, name).read()
         migration.rollback()
+
+
+def test_it_is_not_compiled(bench: Bench) -> None:
+    """The planner takes a look at the catalog for a long one; to compile it takes a hundred times
+    as long as to run it, at each audit."""
+    assert bench.connection.execute("SHOW jit").fetchone() == ("off",)
