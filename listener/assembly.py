@@ -142,6 +142,9 @@ def ensure_triggers(
             )
         wrong = triggers_wrong(config, connection, parts)
         if wrong:
+            # raises what no installing mends
+            claim = triggers.Claim(config.pipeline)
+            triggers.plan(connection, parts.watches, schema, settings, role, claim=claim)
             raise TriggersWrong(f"{'; '.join(wrong[:3])}: run `listener triggers install`")
         found = triggers.resolve(connection, parts.watches, schema, settings)
     except triggers.TriggerError as error:

@@ -97,6 +97,25 @@ def test_printed_sql_makes_it_start(manual: Scene) -> None:
     manual.assert_converged()
 
 
+def test_what_no_installing_mends(manual: Scene) -> None:
+    """A constraint that a stamp violates: the daemon holds, and does not say `triggers install`."""
+    printed = manual.start("triggers", "print")
+    printed.expect_exit(0)
+    assert psql(manual, printed.output).returncode == 0
+    manual.set(audit_every=0.5)
+    daemon = manual.serve()
+    manual.admin(
+        "ALTER TABLE content.film_work ADD CONSTRAINT old "
+        "CHECK (updated_at < '2020-01-01') NOT VALID"
+    )
+    held = daemon.wait_for("held")
+    assert "updated_at" in held.message
+    assert "triggers install" not in held.message, held.message
+    manual.admin("ALTER TABLE content.film_work DROP CONSTRAINT old")
+    daemon.wait_for("caught_up", after=held)
+    manual.wait_converged()
+
+
 def test_installed_with_another_dsn(manual: Scene) -> None:
     """`triggers install --dsn` as the owner, for a daemon that may not."""
     refused = manual.start("triggers", "install")
