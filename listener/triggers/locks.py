@@ -17,7 +17,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from listener import sqlfiles
-from listener.postgres import Connection
+from listener.postgres import Connection, Session, open_session
 from listener.triggers.catalog import rows
 
 FIRST: Final = 50
@@ -33,6 +33,8 @@ _SHORT_TRIES: Final = 10
 _SHARE: Final = 4
 """What a try may take of the least timeout of others: it has work to do once it has the locks."""
 
+_NAME: Final = "listener: gives way"
+"""Of the second session that an index is made beside."""
 _UNITS: Final = {"us": 0.001, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*")
 
@@ -115,8 +117,10 @@ def giving_way(conn: Connection, every: float) -> Iterator[Way]:
     that it waits for next, and PostgreSQL ends the other one: its deadlock_timeout began first.
     """
     way, done = Way(), threading.Event()
-    other = _beside(conn)
-    if other is None:  # no connection left, or not to the same server: then without
+    other: Session | None = None
+    with contextlib.suppress(psycopg.Error):  # no connection left, or not to the same server
+        other = _beside(conn)
+    if other is None:
         yield way
         return
     pid = conn.info.backend_pid
@@ -138,19 +142,23 @@ def giving_way(conn: Connection, every: float) -> Iterator[Way]:
         other.close()
 
 
-def _beside(conn: Connection) -> Connection | None:
-    """Another connection of this one's role to the same server."""
+def _beside(conn: Connection) -> Session:
+    """Another session of this one's role on the same server, with our settings: by the role's a
+    moment may be unreadable, or the watch end before the index is made. Raises psycopg.Error."""
     info = conn.info
-    known: dict[str, Any] = info.get_parameters() | {"host": info.host, "port": str(info.port)}
+    known: dict[str, Any] = info.get_parameters() | {
+        "host": info.host,
+        "port": str(info.port),
+        "password": info.password,
+        "application_name": _NAME,
+    }
     if "hostaddr" in known:
         known["hostaddr"] = info.hostaddr
     started = b"SELECT pg_catalog.pg_postmaster_start_time()"
-    try:
-        other = psycopg.connect(**known, password=info.password, autocommit=True)
-    except psycopg.Error:
-        return None
-    with contextlib.suppress(psycopg.Error):
-        if other.execute(started).fetchone() == conn.execute(started).fetchone():
-            return other
-    other.close()
-    return None
+    with contextlib.ExitStack() as opened:
+        other = open_session(known, _NAME)
+        opened.callback(other.close)
+        if other.execute(started).fetchone() != conn.execute(started).fetchone():
+            raise psycopg.OperationalError("its way leads to another server")
+        opened.pop_all()
+    return other
