@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from listener.changes import KEY_TYPES, KeyType, Watch
 from listener.postgres import Connection
+from listener.triggers import views
 from listener.triggers.catalog import Member, StampType, Watched, rows
 
 _STAMPS: Final[dict[str, StampType]] = {
@@ -240,16 +241,28 @@ class Finder:
             self._wrong(f"{name} is a generated column and cannot be stamped: {way}")
         if column.in_primary_key:
             self._wrong(f"{name} is in the primary key and cannot be stamped: {way}")
-        for kind, what in rows(
-            self._conn,
-            "stamp_obstacles",
-            oids=[member.oid for member in members],
-            column=name,
-            schema=self._schema,
-            selective=self._selective,
-        ):
+        for kind, what in self._obstacles(name, members):
             self._wrong(_OBSTACLES[kind].format(column=name, what=what, way=way))
         return stamp
+
+    def _obstacles(self, name: str, members: tuple[Member, ...]) -> Iterator[tuple[str, str]]:
+        oids = [member.oid for member in members]
+        written = rows(self._conn, "stamp_written", oids=oids, column=name)
+        yield from rows(
+            self._conn,
+            "stamp_obstacles",
+            oids=oids,
+            tables=[table for table, _, _ in written],
+            columns=[column for _, column, _ in written],
+            made=[made for _, _, made in written],
+            schema=self._schema,
+            selective=self._selective,
+        )
+        by_table: dict[int, frozenset[int]] = {}
+        for table, column, _ in written:
+            by_table[table] = by_table.get(table, frozenset()) | {column}
+        for view in views.checked(self._conn, by_table):
+            yield "view", view
 
     def _published(self, name: str, members: tuple[Member, ...], way: str) -> None:
         """A column that a subscriber lacks stops its replication at the next row."""

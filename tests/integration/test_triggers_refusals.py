@@ -260,6 +260,20 @@ _BREAKS: list[tuple[str, str, str, str]] = [
         "the view public.v has a CHECK OPTION and shows rows by u",
     ),
     (
+        "check option above another name",
+        "CREATE VIEW o AS SELECT n, u + interval '1 day' AS \"a } day\", id FROM t;"
+        'CREATE VIEW v AS SELECT * FROM o WHERE "a } day" <= now() WITH LOCAL CHECK OPTION',
+        "UPDATE v SET n = 2",
+        "the view public.v has a CHECK OPTION and shows rows by u",
+    ),
+    (
+        "check option by a subquery",
+        "CREATE VIEW v AS SELECT * FROM t WHERE EXISTS"
+        "  (SELECT FROM pg_class WHERE t.u <= now() AND relname = 't') WITH CHECK OPTION",
+        "UPDATE v SET n = 2",
+        "the view public.v has a CHECK OPTION and shows rows by u",
+    ),
+    (
         "referenced",
         "ALTER TABLE t ADD UNIQUE (id, u); CREATE TABLE c (id integer, at timestamptz,"
         "  CONSTRAINT child FOREIGN KEY (id, at) REFERENCES t (id, u));"
@@ -350,6 +364,12 @@ def test_a_stamp_that_violates_nothing(bench: Bench) -> None:
         "CREATE VIEW v AS SELECT * FROM t WHERE n > 0 AND x_u > 0 WITH CHECK OPTION;"
         "CREATE VIEW o AS SELECT * FROM t WHERE u > now();"
         "CREATE VIEW l AS SELECT * FROM o WHERE n > 0 WITH LOCAL CHECK OPTION;"
+        "CREATE VIEW s AS SELECT u, (SELECT t.u) AS sub, n FROM t WHERE n > 0 AND n IN"
+        "  (SELECT x.id FROM v AS x WHERE x.w < now()) WITH CHECK OPTION;"
+        "CREATE VIEW other AS SELECT 1 AS a, 2 AS b, now() AS u, now() AS d;"
+        "CREATE VIEW b AS SELECT * FROM t WHERE EXISTS"
+        "  (SELECT FROM other WHERE u < now() AND d < now()) WITH CHECK OPTION;"
+        "CREATE VIEW joined AS SELECT t.* FROM t JOIN v USING (id) WHERE t.u < now();"
         "CREATE TABLE c (id integer, at timestamptz,"
         "  FOREIGN KEY (id, at) REFERENCES t (id, u) ON UPDATE CASCADE);"
         "CREATE POLICY p ON t USING (u > now());"
@@ -359,6 +379,22 @@ def test_a_stamp_that_violates_nothing(bench: Bench) -> None:
     bench.run("DROP POLICY p ON t; CREATE POLICY p ON t FOR DELETE USING (u > now())")
     bench.run("ALTER TABLE t ENABLE ROW LEVEL SECURITY")
     assert problems(bench, watch(updated_at="u")) == ()
+
+
+def test_a_table_of_a_view_is_locked(bench: Bench) -> None:
+    """By a migration: an audit that waited for it would wait in front of all that comes later."""
+    bench.run(
+        "CREATE TABLE t (id integer, n integer, u timestamptz); CREATE TABLE other (id integer);"
+        "CREATE VIEW joined AS SELECT t.u FROM t JOIN other USING (id) WHERE t.u < now();"
+        "CREATE VIEW v AS SELECT * FROM t WHERE n IN (SELECT id FROM other) WITH CHECK OPTION;"
+        "CREATE VIEW w AS SELECT * FROM v WHERE n > 1 WITH CHECK OPTION"
+    )
+    bench.install(watch(updated_at="u"))
+    migration = bench.connect()
+    migration.execute("BEGIN; LOCK TABLE t, other IN ACCESS EXCLUSIVE MODE")
+    bench.run("SET lock_timeout = '100ms'")
+    assert bench.status() == ()
+    migration.execute("ROLLBACK")
 
 
 def test_foreign_keys_of_parts_are_named_once(bench: Bench) -> None:
