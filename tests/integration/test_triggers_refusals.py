@@ -274,6 +274,13 @@ _BREAKS: list[tuple[str, str, str, str]] = [
         "the view public.v has a CHECK OPTION and shows rows by u",
     ),
     (
+        "check option by the table itself",
+        "CREATE VIEW v AS SELECT * FROM t WHERE EXISTS"
+        "  (SELECT FROM pg_class, t AS x WHERE x.id = 2 AND x.u < '2025-01-01') WITH CHECK OPTION",
+        "UPDATE t SET n = 2; INSERT INTO v (id) SELECT max(id) + 1 FROM t",
+        "the view public.v has a CHECK OPTION and shows rows by u",
+    ),
+    (
         "referenced",
         "ALTER TABLE t ADD UNIQUE (id, u); CREATE TABLE c (id integer, at timestamptz,"
         "  CONSTRAINT child FOREIGN KEY (id, at) REFERENCES t (id, u));"
