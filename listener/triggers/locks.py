@@ -35,6 +35,9 @@ _SHARE: Final = 4
 
 _NAME: Final = "listener: gives way"
 """Of the second session that an index is made beside."""
+_PARTING: Final = 1.0
+"""Seconds for the last answer to it."""
+
 _UNITS: Final = {"us": 0.001, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*")
 
@@ -133,13 +136,16 @@ def giving_way(conn: Connection, every: float) -> Iterator[Way]:
                 way.asked = found[0] if found else None
 
     watcher = threading.Thread(target=look, name="gives way", daemon=True)
-    watcher.start()
-    try:
-        yield way
-    finally:
-        done.set()
-        watcher.join()
-        other.close()
+    with contextlib.closing(other):
+        watcher.start()
+        try:
+            yield way
+        finally:
+            done.set()
+            watcher.join(_PARTING)
+            if watcher.is_alive():  # nobody answers it: behind a stalled proxy that may last
+                other.cut()
+                watcher.join()
 
 
 def _beside(conn: Connection) -> Session:

@@ -13,16 +13,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import psycopg
 import pytest
 
-from listener import triggers
+from listener import postgres, triggers
 from listener.changes import Watch
 from listener.lifecycle import Stop
 from listener.observations import CheckWarning, Observation, Waiting
 from listener.triggers import locks
+from playground.proxy import TcpProxy
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import SCHEMA, Bench
 
@@ -401,6 +403,42 @@ def test_an_index_gives_way(tables: Bench, statement: str) -> None:
     tables.install()
     assert tables.slow() == ()
     assert tables.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+
+
+def test_the_watch_beside_an_index_is_never_answered(tables: Bench) -> None:
+    """A stalled proxy acknowledges what is sent and lives on: whoever lost his own connection goes
+    on with that."""
+    without_index(tables)
+    writer = tables.connect()
+    writer.execute("BEGIN; UPDATE film SET id = id")
+    with TcpProxy("127.0.0.1", tables.server.port) as proxy:
+        place = {"conninfo": tables.server.dsn(tables.name, port=proxy.port)}
+        conn = postgres.open_session(place, "test")
+        ended: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                tables.install(conn=conn)
+            except psycopg.Error as error:
+                ended.append(error)
+
+        ours = threading.Thread(target=run)
+        ours.start()
+        while not tables.value(
+            f"SELECT cardinality(pg_blocking_pids({conn.info.backend_pid})) > 0"
+        ):
+            assert ours.is_alive()
+        [beside] = [one for one in postgres.sessions() if one.name == "listener: gives way"]
+        proxy.stall()
+        while beside.busy_since is None or monotonic() - beside.busy_since < 0.3:
+            assert ours.is_alive()
+        conn.cut()  # as the watchdog does
+        ours.join(10)
+        alive = ours.is_alive()
+    ours.join(10)
+    assert not alive
+    assert isinstance(ended[0], psycopg.OperationalError)
+    writer.execute("COMMIT")
 
 
 def test_the_printed_script_does_not_wait_for_an_index(tables: Bench) -> None:
