@@ -291,7 +291,14 @@ class _Work:
             ) from error
         finally:
             if not self._conn.closed:
-                self._set("lock_timeout", "0")
+                self._wait_for_locks()
+
+    def _wait_for_locks(self) -> None:
+        """No limit any more. A cancel that was for what has just ended may meet this instead."""
+        try:
+            self._set("lock_timeout", "0")
+        except psycopg.errors.QueryCanceled:
+            self._set("lock_timeout", "0")
 
     def _set(self, name: str, value: str) -> None:
         self._conn.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))

@@ -405,6 +405,30 @@ def test_an_index_gives_way(tables: Bench, statement: str) -> None:
     assert tables.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
 
 
+class Late(postgres.Session):
+    """A connection that is cancelled just after its index was made."""
+
+    late = 0
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        if params == ("lock_timeout", "0"):
+            self.late += 1
+            if self.late == 2:  # the first one is the installer's beginning
+                super().execute("SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)")
+        return super().execute(query, params, **options)
+
+
+def test_a_cancel_that_comes_when_the_index_is_made(tables: Bench) -> None:
+    """It is not for what follows, and the index stays."""
+    without_index(tables)
+    conn = Late.connect(tables.server.socket_dsn(tables.name), autocommit=True)
+    with conn:
+        tables.install(conn=conn)
+        assert conn.late == 4  # once more, and the installer's end
+        assert conn.execute("SHOW lock_timeout").fetchone() == ("0",)
+    assert tables.slow() == ()
+
+
 def test_the_watch_beside_an_index_is_never_answered(tables: Bench) -> None:
     """A stalled proxy acknowledges what is sent and lives on: whoever lost his own connection goes
     on with that."""
