@@ -277,8 +277,17 @@ class _Work:
         self._observe(MakingIndex(step.title))
         self._set("lock_timeout", f"{self._limit:g}s")
         way = locks.Way()
+
+        def tell(reason: str) -> None:
+            what = (
+                f"{step.title}: no second connection beside it ({reason}), so it gives way to "
+                "nobody: a migration that waits for it may be ended, as the victim of a deadlock"
+            )
+            mend = "Leave its role one more connection, or install when no migration runs"
+            self._observe(CheckWarning(what, mend))
+
         try:
-            with locks.giving_way(self._conn, self._longest / 1000) as way:
+            with locks.giving_way(self._conn, self._longest / 1000, tell) as way:
                 for statement in step.statements:
                     self._conn.execute(sql.SQL(statement))
         except psycopg.errors.QueryCanceled as error:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import psycopg
 from psycopg.rows import tuple_row
 
 from listener import sqlfiles
-from listener.postgres import Connection, Session, open_session
+from listener.postgres import Connection, Session, describe, open_session
 from listener.triggers.catalog import rows
 
 FIRST: Final = 50
@@ -112,8 +112,9 @@ class Way:
 
 
 @contextlib.contextmanager
-def giving_way(conn: Connection, every: float) -> Iterator[Way]:
-    """Cancel what runs on this connection as soon as another session waits for it.
+def giving_way(conn: Connection, every: float, tell: Callable[[str], object]) -> Iterator[Way]:
+    """Cancel what runs on this connection as soon as another session waits for it. `tell` is called
+    with the reason where nobody looks who waits, or no longer.
 
     CREATE INDEX CONCURRENTLY holds a lock of the table and waits for others' transactions. Whoever
     comes then and waits for that lock (another such index, TRUNCATE, ALTER TABLE) is one of those
@@ -121,19 +122,25 @@ def giving_way(conn: Connection, every: float) -> Iterator[Way]:
     """
     way, done = Way(), threading.Event()
     other: Session | None = None
-    with contextlib.suppress(psycopg.Error):  # no connection left, or not to the same server
+    try:
         other = _beside(conn)
+    except psycopg.Error as error:  # no connection left, or not to the same server
+        tell(describe(error))
     if other is None:
         yield way
         return
     pid = conn.info.backend_pid
 
     def look() -> None:
-        with contextlib.suppress(psycopg.Error), other.cursor(row_factory=tuple_row) as cursor:
-            while way.asked is None and not done.wait(every):
-                statement = sqlfiles.load("triggers/give_way")
-                found = cursor.execute(statement, {"pid": pid}).fetchone()
-                way.asked = found[0] if found else None
+        try:
+            with other.cursor(row_factory=tuple_row) as cursor:
+                while way.asked is None and not done.wait(every):
+                    statement = sqlfiles.load("triggers/give_way")
+                    found = cursor.execute(statement, {"pid": pid}).fetchone()
+                    way.asked = found[0] if found else None
+        except psycopg.Error as error:
+            if not done.is_set():
+                tell(describe(error))
 
     watcher = threading.Thread(target=look, name="gives way", daemon=True)
     with contextlib.closing(other):

@@ -405,6 +405,52 @@ def test_an_index_gives_way(tables: Bench, statement: str) -> None:
     assert tables.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
 
 
+def test_no_connection_left_to_give_way(tables: Bench) -> None:
+    """The index is made, and it is told that it gives way to nobody."""
+    role = tables.new_role()
+    tables.run(
+        f"ALTER ROLE {role} CONNECTION LIMIT 1; GRANT CREATE ON DATABASE {tables.name} TO {role};"
+        f"ALTER TABLE film OWNER TO {role}; GRANT USAGE, CREATE ON SCHEMA public TO {role}"
+    )
+    conn = tables.connect(role)
+    tables.install(FILM, conn=conn)
+    assert tables.slow() == ()
+    [said] = [one for one in tables.seen if isinstance(one, CheckWarning)]
+    assert "index on public.film" in said.what
+    assert "too many connections for role" in said.what
+    assert "gives way to nobody" in said.what
+    assert "one more connection" in said.mend
+    conn.close()
+    tables.run(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+
+
+def test_the_connection_that_gives_way_is_lost(tables: Bench) -> None:
+    """While the index is made: told at once, and the index goes on."""
+    without_index(tables)
+    writer = tables.connect()
+    writer.execute("BEGIN; UPDATE film SET id = id")
+
+    def observe(what: Observation) -> None:
+        tables.seen.append(what)
+        if isinstance(what, CheckWarning):
+            writer.execute("COMMIT")
+
+    ours = threading.Thread(
+        target=tables.install, kwargs={"conn": tables.connect(), "observe": observe}
+    )
+    ours.start()
+    while not tables.value(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        f"WHERE datname = '{tables.name}' AND application_name = 'listener: gives way'"
+    ):
+        assert ours.is_alive()
+    ours.join(30)
+    assert not ours.is_alive()
+    [said] = [one for one in tables.seen if isinstance(one, CheckWarning)]
+    assert "terminating connection" in said.what
+    assert tables.slow() == ()
+
+
 class Late(postgres.Session):
     """A connection that is cancelled just after its index was made."""
 
