@@ -6,12 +6,15 @@ WITH member AS (
                     pg_catalog.unnest(%(columns)s::integer[]),
                     pg_catalog.unnest(%(made)s::boolean[])) AS m (attrelid, attnum, made)
 ), reference AS (
-    SELECT DISTINCT c.oid, c.conname, c.conparentid
+    SELECT c.oid, c.conname, c.conparentid
     FROM member AS m
-    JOIN pg_catalog.pg_constraint AS c ON c.contype = 'f'
-        AND (c.conrelid = m.attrelid AND m.attnum = ANY (c.conkey)
-             -- ON UPDATE CASCADE goes along
-             OR c.confrelid = m.attrelid AND m.attnum = ANY (c.confkey) AND c.confupdtype <> 'c')
+    JOIN pg_catalog.pg_constraint AS c ON c.conrelid = m.attrelid AND m.attnum = ANY (c.conkey)
+    WHERE c.contype = 'f'
+    UNION -- not one join with OR: of thousands of parts that would compare each with each
+    SELECT c.oid, c.conname, c.conparentid
+    FROM member AS m
+    JOIN pg_catalog.pg_constraint AS c ON c.confrelid = m.attrelid AND m.attnum = ANY (c.confkey)
+    WHERE c.contype = 'f' AND c.confupdtype <> 'c' -- ON UPDATE CASCADE goes along
 )
 SELECT 'check' AS kind, c.conname::pg_catalog.text AS name
 FROM member AS m
