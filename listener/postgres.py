@@ -213,6 +213,11 @@ def connect(config: PostgresConfig, name: str, *, timed: bool = False) -> Sessio
         parameters = conninfo(config, name)
     except ConfigError as error:
         raise SecretAway(str(error)) from None
+    return open_session(parameters, name, timed=timed)
+
+
+def open_session(parameters: Mapping[str, Any], name: str, *, timed: bool = False) -> Session:
+    """The same with parameters of psycopg.connect."""
     connection = Session.connect(**parameters, autocommit=True)
     connection.adapters.register_loader("timestamptz", Moments)
     connection.name = name

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from psycopg import sql
+
 from listener.changes import KEY_TYPES, KeyType, Watch
 from listener.postgres import Connection
+from listener.triggers import views
 from listener.triggers.catalog import Member, StampType, Watched, rows
+from listener.triggers.steps import name_of, text
 
 _STAMPS: Final[dict[str, StampType]] = {
     "timestamp with time zone": "timestamptz",
@@ -146,7 +150,7 @@ class Finder:
             elif persistence == "u":
                 self._wrong(
                     f"{where} is unlogged, and a crash empties it without a trace: "
-                    f"ALTER TABLE {member.label} SET LOGGED"
+                    + text("ALTER TABLE {} SET LOGGED", name_of(member))
                 )
             elif persistence == "t":
                 self._wrong(f"{where} is temporary: it cannot be watched")
@@ -159,12 +163,13 @@ class Finder:
             "triggers on it"
         )
         if not part.partition:
-            return f". ALTER TABLE {part.label} NO INHERIT its parents; {out}"
-        [parent] = [one.label for one, _ in self._tree if one.oid == part.parent]
+            return f". {text('ALTER TABLE {} NO INHERIT', name_of(part))} its parents; {out}"
+        [parent] = [one for one, _ in self._tree if one.oid == part.parent]
+        detach = text("ALTER TABLE {} DETACH PARTITION {}", name_of(parent), name_of(part))
         return (
             f". While triggers of ours are on {self._label}, PostgreSQL refuses statements that "
             "insert rows into that part through it, move them there or change them there (0A000): "
-            f"ALTER TABLE {parent} DETACH PARTITION {part.label}; {out}"
+            f"{detach}; {out}"
         )
 
     def _missing(self, role: str, name: str, columns: dict[str, _Column]) -> None:
@@ -240,19 +245,36 @@ class Finder:
             self._wrong(f"{name} is a generated column and cannot be stamped: {way}")
         if column.in_primary_key:
             self._wrong(f"{name} is in the primary key and cannot be stamped: {way}")
-        for kind, what in rows(
-            self._conn,
-            "stamp_obstacles",
-            oids=[member.oid for member in members],
-            column=name,
-            schema=self._schema,
-            selective=self._selective,
-        ):
+        for kind, what in self._obstacles(name, members):
             self._wrong(_OBSTACLES[kind].format(column=name, what=what, way=way))
         return stamp
 
+    def _obstacles(self, name: str, members: tuple[Member, ...]) -> Iterator[tuple[str, str]]:
+        oids = [member.oid for member in members]
+        written = rows(self._conn, "stamp_written", oids=oids, column=name)
+        yield from rows(
+            self._conn,
+            "stamp_obstacles",
+            oids=oids,
+            tables=[table for table, _, _ in written],
+            columns=[column for _, column, _ in written],
+            made=[made for _, _, made in written],
+            schema=self._schema,
+            selective=self._selective,
+        )
+        by_table: dict[int, frozenset[int]] = {}
+        for table, column, _ in written:
+            by_table[table] = by_table.get(table, frozenset()) | {column}
+        for view in views.checked(self._conn, by_table):
+            yield "view", view
+
     def _published(self, name: str, members: tuple[Member, ...], way: str) -> None:
         """A column that a subscriber lacks stops its replication at the next row."""
+        add = text(
+            "ALTER TABLE {} ADD COLUMN {} timestamptz DEFAULT now()",
+            name_of(members[0]),
+            sql.Identifier(name),
+        )
         for publication, table, more in rows(
             self._conn, "published", oids=[member.oid for member in members]
         ):
@@ -260,7 +282,6 @@ class Finder:
             self._wrong(
                 f"the publication {publication} carries {table}{others}, and a new column {name} "
                 "with it: a subscriber that lacks the column stops replicating. Add it at each "
-                f"subscriber first, then here: ALTER TABLE {self._label} ADD COLUMN {name} "
-                "timestamptz DEFAULT now(); or give the publication a column list (PostgreSQL 15); "
-                f"or {way}"
+                f"subscriber first, then here: {add}; or give the publication a column list "
+                f"(PostgreSQL 15); or {way}"
             )

@@ -277,8 +277,17 @@ class _Work:
         self._observe(MakingIndex(step.title))
         self._set("lock_timeout", f"{self._limit:g}s")
         way = locks.Way()
+
+        def tell(reason: str) -> None:
+            what = (
+                f"{step.title}: no second connection beside it ({reason}), so it gives way to "
+                "nobody: a migration that waits for it may be ended, as the victim of a deadlock"
+            )
+            mend = "Leave its role one more connection, or install when no migration runs"
+            self._observe(CheckWarning(what, mend))
+
         try:
-            with locks.giving_way(self._conn, self._longest / 1000) as way:
+            with locks.giving_way(self._conn, self._longest / 1000, tell) as way:
                 for statement in step.statements:
                     self._conn.execute(sql.SQL(statement))
         except psycopg.errors.QueryCanceled as error:
@@ -291,7 +300,14 @@ class _Work:
             ) from error
         finally:
             if not self._conn.closed:
-                self._set("lock_timeout", "0")
+                self._wait_for_locks()
+
+    def _wait_for_locks(self) -> None:
+        """No limit any more. A cancel that was for what has just ended may meet this instead."""
+        try:
+            self._set("lock_timeout", "0")
+        except psycopg.errors.QueryCanceled:
+            self._set("lock_timeout", "0")
 
     def _set(self, name: str, value: str) -> None:
         self._conn.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))

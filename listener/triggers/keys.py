@@ -31,7 +31,7 @@ def compared(one: Watched) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*one.identity, *one.watch.key, *(one.watch.columns or ()))))
 
 
-def read(group: Sequence[Watched], columns: Sequence[str]) -> sql.Composable:
+def read(group: Sequence[Watched], columns: Sequence[str]) -> str:
     """The types of columns that a function reads of OLD and NEW, for a comment in its body.
 
     A session keeps the plans of such expressions for as long as the function's row in the catalog
@@ -40,7 +40,7 @@ def read(group: Sequence[Watched], columns: Sequence[str]) -> sql.Composable:
     have left its name to another one.
     """
     types = sorted((name, one.oids.get(name, 0)) for one in group for name in columns)
-    return sql.SQL(names.one_line(", ".join(f"{name} {oid}" for name, oid in dict(types).items())))
+    return names.one_line(", ".join(f"{name} {oid}" for name, oid in dict(types).items()))
 
 
 def fields(alias: str, columns: Sequence[str]) -> sql.Composable:

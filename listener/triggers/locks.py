@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import psycopg
 from psycopg.rows import tuple_row
 
 from listener import sqlfiles
-from listener.postgres import Connection
+from listener.postgres import Connection, Session, describe, open_session
 from listener.triggers.catalog import rows
 
 FIRST: Final = 50
@@ -32,6 +32,11 @@ INDEX: Final = "SHARE UPDATE EXCLUSIVE"
 _SHORT_TRIES: Final = 10
 _SHARE: Final = 4
 """What a try may take of the least timeout of others: it has work to do once it has the locks."""
+
+_NAME: Final = "listener: gives way"
+"""Of the second session that an index is made beside."""
+_PARTING: Final = 1.0
+"""Seconds for the last answer to it."""
 
 _UNITS: Final = {"us": 0.001, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION: Final = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*")
@@ -107,50 +112,66 @@ class Way:
 
 
 @contextlib.contextmanager
-def giving_way(conn: Connection, every: float) -> Iterator[Way]:
-    """Cancel what runs on this connection as soon as another session waits for it.
+def giving_way(conn: Connection, every: float, tell: Callable[[str], object]) -> Iterator[Way]:
+    """Cancel what runs on this connection as soon as another session waits for it. `tell` is called
+    with the reason where nobody looks who waits, or no longer.
 
     CREATE INDEX CONCURRENTLY holds a lock of the table and waits for others' transactions. Whoever
     comes then and waits for that lock (another such index, TRUNCATE, ALTER TABLE) is one of those
     that it waits for next, and PostgreSQL ends the other one: its deadlock_timeout began first.
     """
     way, done = Way(), threading.Event()
-    other = _beside(conn)
-    if other is None:  # no connection left, or not to the same server: then without
+    other: Session | None = None
+    try:
+        other = _beside(conn)
+    except psycopg.Error as error:  # no connection left, or not to the same server
+        tell(describe(error))
+    if other is None:
         yield way
         return
     pid = conn.info.backend_pid
 
     def look() -> None:
-        with contextlib.suppress(psycopg.Error), other.cursor(row_factory=tuple_row) as cursor:
-            while way.asked is None and not done.wait(every):
-                statement = sqlfiles.load("triggers/give_way")
-                found = cursor.execute(statement, {"pid": pid}).fetchone()
-                way.asked = found[0] if found else None
+        try:
+            with other.cursor(row_factory=tuple_row) as cursor:
+                while way.asked is None and not done.wait(every):
+                    statement = sqlfiles.load("triggers/give_way")
+                    found = cursor.execute(statement, {"pid": pid}).fetchone()
+                    way.asked = found[0] if found else None
+        except psycopg.Error as error:
+            if not done.is_set():
+                tell(describe(error))
 
     watcher = threading.Thread(target=look, name="gives way", daemon=True)
-    watcher.start()
-    try:
-        yield way
-    finally:
-        done.set()
-        watcher.join()
-        other.close()
+    with contextlib.closing(other):
+        watcher.start()
+        try:
+            yield way
+        finally:
+            done.set()
+            watcher.join(_PARTING)
+            if watcher.is_alive():  # nobody answers it: behind a stalled proxy that may last
+                other.cut()
+                watcher.join()
 
 
-def _beside(conn: Connection) -> Connection | None:
-    """Another connection of this one's role to the same server."""
+def _beside(conn: Connection) -> Session:
+    """Another session of this one's role on the same server, with our settings: by the role's a
+    moment may be unreadable, or the watch end before the index is made. Raises psycopg.Error."""
     info = conn.info
-    known: dict[str, Any] = info.get_parameters() | {"host": info.host, "port": str(info.port)}
+    known: dict[str, Any] = info.get_parameters() | {
+        "host": info.host,
+        "port": str(info.port),
+        "password": info.password,
+        "application_name": _NAME,
+    }
     if "hostaddr" in known:
         known["hostaddr"] = info.hostaddr
     started = b"SELECT pg_catalog.pg_postmaster_start_time()"
-    try:
-        other = psycopg.connect(**known, password=info.password, autocommit=True)
-    except psycopg.Error:
-        return None
-    with contextlib.suppress(psycopg.Error):
-        if other.execute(started).fetchone() == conn.execute(started).fetchone():
-            return other
-    other.close()
-    return None
+    with contextlib.ExitStack() as opened:
+        other = open_session(known, _NAME)
+        opened.callback(other.close)
+        if other.execute(started).fetchone() != conn.execute(started).fetchone():
+            raise psycopg.OperationalError("its way leads to another server")
+        opened.pop_all()
+    return other

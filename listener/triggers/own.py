@@ -158,7 +158,8 @@ def _refuse_foreign(present: Present, schema: str) -> None:
 def _allowed(conn: Connection, schema: str, role: str) -> bool:
     found = rows(conn, "role", schema=schema, role=role)
     if not found:
-        raise TriggerError(f"there is no role {role}: CREATE ROLE {role} LOGIN")
+        create = text("CREATE ROLE {} LOGIN", sql.Identifier(role))
+        raise TriggerError(f"there is no role {role}: {create}")
     return bool(found[0][0])
 
 

@@ -643,7 +643,7 @@ def test_a_role_that_does_not_own_the_table(tables: Bench) -> None:
     with pytest.raises(triggers.TriggerError, match=r"permission denied.*--dsn.*triggers print"):
         tables.install(LINK, conn=conn)
     tables.role = "nobody_at_all"
-    with pytest.raises(triggers.TriggerError, match="CREATE ROLE nobody_at_all"):
+    with pytest.raises(triggers.TriggerError, match='CREATE ROLE "nobody_at_all"'):
         tables.install(LINK)
 
 

@@ -13,16 +13,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import psycopg
 import pytest
 
-from listener import triggers
+from listener import postgres, triggers
 from listener.changes import Watch
 from listener.lifecycle import Stop
 from listener.observations import CheckWarning, Observation, Waiting
 from listener.triggers import locks
+from playground.proxy import TcpProxy
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import SCHEMA, Bench
 
@@ -401,6 +403,112 @@ def test_an_index_gives_way(tables: Bench, statement: str) -> None:
     tables.install()
     assert tables.slow() == ()
     assert tables.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+
+
+def test_no_connection_left_to_give_way(tables: Bench) -> None:
+    """The index is made, and it is told that it gives way to nobody."""
+    role = tables.new_role()
+    tables.run(
+        f"ALTER ROLE {role} CONNECTION LIMIT 1; GRANT CREATE ON DATABASE {tables.name} TO {role};"
+        f"ALTER TABLE film OWNER TO {role}; GRANT USAGE, CREATE ON SCHEMA public TO {role}"
+    )
+    conn = tables.connect(role)
+    tables.install(FILM, conn=conn)
+    assert tables.slow() == ()
+    [said] = [one for one in tables.seen if isinstance(one, CheckWarning)]
+    assert "index on public.film" in said.what
+    assert "too many connections for role" in said.what
+    assert "gives way to nobody" in said.what
+    assert "one more connection" in said.mend
+    conn.close()
+    tables.run(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
+
+
+def test_the_connection_that_gives_way_is_lost(tables: Bench) -> None:
+    """While the index is made: told at once, and the index goes on."""
+    without_index(tables)
+    writer = tables.connect()
+    writer.execute("BEGIN; UPDATE film SET id = id")
+
+    def observe(what: Observation) -> None:
+        tables.seen.append(what)
+        if isinstance(what, CheckWarning):
+            writer.execute("COMMIT")
+
+    ours = threading.Thread(
+        target=tables.install, kwargs={"conn": tables.connect(), "observe": observe}
+    )
+    ours.start()
+    while not tables.value(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+        f"WHERE datname = '{tables.name}' AND application_name = 'listener: gives way'"
+    ):
+        assert ours.is_alive()
+    ours.join(30)
+    assert not ours.is_alive()
+    [said] = [one for one in tables.seen if isinstance(one, CheckWarning)]
+    assert "terminating connection" in said.what
+    assert tables.slow() == ()
+
+
+class Late(postgres.Session):
+    """A connection that is cancelled just after its index was made."""
+
+    late = 0
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        if params == ("lock_timeout", "0"):
+            self.late += 1
+            if self.late == 2:  # the first one is the installer's beginning
+                super().execute("SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(60)")
+        return super().execute(query, params, **options)
+
+
+def test_a_cancel_that_comes_when_the_index_is_made(tables: Bench) -> None:
+    """It is not for what follows, and the index stays."""
+    without_index(tables)
+    conn = Late.connect(tables.server.socket_dsn(tables.name), autocommit=True)
+    with conn:
+        tables.install(conn=conn)
+        assert conn.late == 4  # once more, and the installer's end
+        assert conn.execute("SHOW lock_timeout").fetchone() == ("0",)
+    assert tables.slow() == ()
+
+
+def test_the_watch_beside_an_index_is_never_answered(tables: Bench) -> None:
+    """A stalled proxy acknowledges what is sent and lives on: whoever lost his own connection goes
+    on with that."""
+    without_index(tables)
+    writer = tables.connect()
+    writer.execute("BEGIN; UPDATE film SET id = id")
+    with TcpProxy("127.0.0.1", tables.server.port) as proxy:
+        place = {"conninfo": tables.server.dsn(tables.name, port=proxy.port)}
+        conn = postgres.open_session(place, "test")
+        ended: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                tables.install(conn=conn)
+            except psycopg.Error as error:
+                ended.append(error)
+
+        ours = threading.Thread(target=run)
+        ours.start()
+        while not tables.value(
+            f"SELECT cardinality(pg_blocking_pids({conn.info.backend_pid})) > 0"
+        ):
+            assert ours.is_alive()
+        [beside] = [one for one in postgres.sessions() if one.name == "listener: gives way"]
+        proxy.stall()
+        while beside.busy_since is None or monotonic() - beside.busy_since < 0.3:
+            assert ours.is_alive()
+        conn.cut()  # as the watchdog does
+        ours.join(10)
+        alive = ours.is_alive()
+    ours.join(10)
+    assert not alive
+    assert isinstance(ended[0], psycopg.OperationalError)
+    writer.execute("COMMIT")
 
 
 def test_the_printed_script_does_not_wait_for_an_index(tables: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from time import monotonic
 
@@ -22,7 +23,7 @@ CREATE TABLE p (id integer PRIMARY KEY, n integer) PARTITION BY RANGE (id);
 CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
 CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);
 """
-STAMPED = Watch("public", "a", ("id",), "updated_at")
+STAMPED = Watch("public", "a", ("id",), "updatedAt")
 JOURNALED = Watch("public", "b", ("id",))
 PARTS = Watch("public", "p", ("id",), "updated_at")
 PROMISED = TriggersConfig(published=True)
@@ -108,13 +109,13 @@ def test_a_subscriber_without_the_column(source: Bench, target: Bench) -> None:
     assert arrives(source, target)
     [problem] = refusals(source, STAMPED)
     assert "public.a: the publication pub carries public.a" in problem
-    assert "ALTER TABLE public.a ADD COLUMN updated_at timestamptz DEFAULT now()" in problem
+    [add] = re.findall("here: (ALTER TABLE .*?);", problem)
     assert "leave `updated_at` out" in problem
     source.install(JOURNALED)  # nothing is added to it
     source.run("INSERT INTO a VALUES (2, 2); INSERT INTO b VALUES (2, 2)")
     assert arrives(source, target)
     for bench in (target, source):
-        bench.run("ALTER TABLE public.a ADD COLUMN updated_at timestamptz DEFAULT now()")
+        bench.run(add)
     source.install(STAMPED, JOURNALED)
     source.run("UPDATE a SET n = 3")
     assert arrives(source, target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from psycopg import sql
 
 from listener import watermark
 from listener.changes import Watch
@@ -78,6 +79,21 @@ def test_the_id_comes_before_the_clock(bench: Bench) -> None:
         calls = re.findall(r"pg_current_xact_id|clock_timestamp|\bnow\(", stamps)
         assert calls, name
         assert calls == ["pg_current_xact_id", "clock_timestamp"] * (len(calls) // 2), name
+
+
+def test_the_types_in_a_body(bench: Bench) -> None:
+    """In one line of a comment, and no library's way to show a value: bodies stay as they are."""
+    odd = ('it\'s "5"\\', "x\n; y\r{z}\u2028\x01")
+    names = [sql.Identifier(one) for one in odd]
+    bench.admin.execute(
+        sql.SQL("CREATE TABLE t ({} integer, {} text, u timestamptz)").format(*names)
+    )
+    bench.install(Watch("public", "t", odd, "u", notify="off"))
+    body = bench.value("SELECT prosrc FROM pg_proc WHERE proname LIKE 'listener%stamp'")
+    assert body.splitlines()[-1] == '-- types: it\'s "5"\\ 23, x ; y {z} \x01 25'
+    bench.run("INSERT INTO t VALUES (1, 'a')")
+    assert bench.told("UPDATE t SET u = NULL").journaled() == set()
+    assert bench.value("SELECT u IS NOT NULL FROM t")
 
 
 def test_every_row_has_a_stamp_of_its_own(stamped: Bench) -> None:

@@ -52,7 +52,11 @@ def test_a_role_of_odd_defaults(scene: Scene) -> None:
             watch["notify"] = "off"
     for name, value in SETTINGS.items():
         scene.admin(f"ALTER ROLE {OWNER} IN DATABASE {scene.database} SET {name} = '{value}'")
+    scene.admin(
+        "DROP INDEX content.film_work_updated_at_idx"
+    )  # ours is made beside a second session
     daemon = scene.serve()
+    assert daemon.found("making_index")
     mark = daemon.mark()
     scene.sql("UPDATE content.film_work SET rating = 'NaN' WHERE id = md5('film 7')::uuid")
     daemon.wait_for("parked")  # the row's fault is found in the session that met it
