@@ -42,6 +42,17 @@ _OBSTACLES: Final = {
     "has `columns`, which keeps the stamp that the other one changed: leave `columns` or "
     "`updated_at` out in one of them",
 }
+_NO_COLUMN: Final = {
+    "child": "{column} cannot be added, since its part {what} has a column of this name that is "
+    "generated, or not a timestamptz of six digits: rename that one, or {way}",
+    "part": "{column} does not exist, and PostgreSQL adds no column to a part: add it to the root, "
+    "ALTER TABLE {what} ADD COLUMN {quoted} timestamptz DEFAULT now(), or {way}",
+    "row": "{column} does not exist, and PostgreSQL adds no column with a default while {what} is "
+    "made of rows of this table: add one without, ALTER TABLE {table} ADD COLUMN {quoted} "
+    "timestamptz, or {way}",
+    "typed": "{column} does not exist, and PostgreSQL adds no column to a table of a type: ALTER "
+    "TYPE {what} ADD ATTRIBUTE {quoted} timestamptz CASCADE, or {way}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +242,7 @@ class Finder:
             return None
         column = columns.get(name)
         if column is None:
+            self._refused(name, members, way)
             self._published(name, members, way)
             return "timestamptz"
         stamp = _STAMPS.get(column.type) if column.built_in else None
@@ -248,6 +260,18 @@ class Finder:
         for kind, what in self._obstacles(name, members):
             self._wrong(_OBSTACLES[kind].format(column=name, what=what, way=way))
         return stamp
+
+    def _refused(self, name: str, members: tuple[Member, ...], way: str) -> None:
+        """A column that PostgreSQL would not add."""
+        oids = [member.oid for member in members]
+        names = {
+            "column": name,
+            "quoted": sql.Identifier(name).as_string(None),
+            "table": name_of(members[0]).as_string(None),
+            "way": way,
+        }
+        for kind, what in rows(self._conn, "column_refused", oid=oids[0], oids=oids, column=name):
+            self._wrong(_NO_COLUMN[kind].format(what=what, **names))
 
     def _obstacles(self, name: str, members: tuple[Member, ...]) -> Iterator[tuple[str, str]]:
         oids = [member.oid for member in members]

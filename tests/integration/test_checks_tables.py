@@ -46,6 +46,11 @@ def test_a_column_that_will_be_added_is_named(bench: Bench) -> None:
     assert check_tables(bench.admin, [plain], SCHEMA, bench.config) == []
     missing = Watch("public", "u", ("id",), "updated_at")
     assert check_tables(bench.admin, [missing], SCHEMA, bench.config) == []
+    bench.run(
+        "CREATE TABLE r (id integer) PARTITION BY LIST (id);"
+        "CREATE TABLE u PARTITION OF r FOR VALUES IN (1)"
+    )
+    assert check_tables(bench.admin, [missing], SCHEMA, bench.config) == [], "it is refused"
     bench.run(add)
     assert check_tables(bench.admin, [STAMPED], SCHEMA, bench.config) == []
 

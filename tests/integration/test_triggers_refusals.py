@@ -399,6 +399,52 @@ def test_a_stamp_that_violates_nothing(bench: Bench) -> None:
     assert problems(bench, watch(updated_at="u")) == ()
 
 
+_NOT_ADDED = [
+    (
+        "CREATE TABLE r (id integer) PARTITION BY LIST (id);"
+        "CREATE TABLE t PARTITION OF r FOR VALUES IN (1)",
+        "PostgreSQL adds no column to a part: add it to the root, ",
+    ),
+    (
+        "CREATE TABLE t (id integer); CREATE DOMAIN several AS t[];"
+        "CREATE TYPE pair AS (a integer, b several); CREATE TABLE holder (h pair)",
+        "while public.holder.h is made of rows of this table: add one without, ",
+    ),
+    (
+        "CREATE TYPE shape AS (id integer); CREATE TABLE t OF shape",
+        "PostgreSQL adds no column to a table of a type: ",
+    ),
+]
+
+
+@pytest.mark.parametrize(("ddl", "sign"), _NOT_ADDED)
+def test_a_column_that_cannot_be_added(bench: Bench, ddl: str, sign: str) -> None:
+    """It is told with the statement that adds it."""
+    bench.run(ddl)
+    stamped = watch(updated_at="u", notify="off")
+    _, _, way = the_problem(bench, stamped).partition(sign)
+    mend, _, _ = way.partition(", or leave `updated_at` out")
+    bench.run(mend)
+    bench.install(stamped)
+    assert bench.status() == ()
+
+
+def test_a_table_of_a_view_is_locked(bench: Bench) -> None:
+    """By a migration: an audit that waited for it would wait in front of all that comes later."""
+    bench.run(
+        "CREATE TABLE t (id integer, n integer, u timestamptz); CREATE TABLE other (id integer);"
+        "CREATE VIEW joined AS SELECT t.u FROM t JOIN other USING (id) WHERE t.u < now();"
+        "CREATE VIEW v AS SELECT * FROM t WHERE n IN (SELECT id FROM other) WITH CHECK OPTION;"
+        "CREATE VIEW w AS SELECT * FROM v WHERE n > 1 WITH CHECK OPTION"
+    )
+    bench.install(watch(updated_at="u"))
+    migration = bench.connect()
+    migration.execute("BEGIN; LOCK TABLE t, other IN ACCESS EXCLUSIVE MODE")
+    bench.run("SET lock_timeout = '100ms'")
+    assert bench.status() == ()
+    migration.execute("ROLLBACK")
+
+
 def test_a_table_of_a_view_is_locked(bench: Bench) -> None:
     """By a migration: an audit that waited for it would wait in front of all that comes later."""
     bench.run(
