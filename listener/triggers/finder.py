@@ -244,6 +244,7 @@ class Finder:
         if column is None:
             self._refused(name, members, way)
             self._published(name, members, way)
+            self._violated(name, members, way)  # parts may have it
             return "timestamptz"
         stamp = _STAMPS.get(column.type) if column.built_in else None
         if stamp is None or column.typmod not in (-1, 6):
@@ -257,9 +258,12 @@ class Finder:
             self._wrong(f"{name} is a generated column and cannot be stamped: {way}")
         if column.in_primary_key:
             self._wrong(f"{name} is in the primary key and cannot be stamped: {way}")
+        self._violated(name, members, way)
+        return stamp
+
+    def _violated(self, name: str, members: tuple[Member, ...], way: str) -> None:
         for kind, what in self._obstacles(name, members):
             self._wrong(_OBSTACLES[kind].format(column=name, what=what, way=way))
-        return stamp
 
     def _refused(self, name: str, members: tuple[Member, ...], way: str) -> None:
         """A column that PostgreSQL would not add."""

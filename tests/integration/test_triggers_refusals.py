@@ -429,6 +429,21 @@ def test_a_column_that_cannot_be_added(bench: Bench, ddl: str, sign: str) -> Non
     assert bench.status() == ()
 
 
+def test_a_part_has_the_column_that_its_root_lacks(bench: Bench) -> None:
+    """It would be stamped as well: this is told before anything is added."""
+    bench.run(
+        "CREATE TABLE t (id integer);"
+        "CREATE TABLE k (u timestamptz CHECK (u < '2020-01-01')) INHERITS (t)"
+    )
+    assert "the constraint k_u_check checks u" in the_problem(bench, watch(updated_at="u"))
+    bench.run("ALTER TABLE k DROP CONSTRAINT k_u_check, ALTER u TYPE timestamptz(3)")
+    found = the_problem(bench, watch(updated_at="u"))
+    assert "its part public.k has a column of this name that is generated, or not" in found
+    bench.run("ALTER TABLE k ALTER u TYPE timestamptz")
+    bench.install(watch(updated_at="u"))
+    assert bench.status() == ()
+
+
 def test_a_table_of_a_view_is_locked(bench: Bench) -> None:
     """By a migration: an audit that waited for it would wait in front of all that comes later."""
     bench.run(
@@ -443,6 +458,21 @@ def test_a_table_of_a_view_is_locked(bench: Bench) -> None:
     bench.run("SET lock_timeout = '100ms'")
     assert bench.status() == ()
     migration.execute("ROLLBACK")
+
+
+def test_a_part_has_the_column_that_its_root_lacks(bench: Bench) -> None:
+    """It would be stamped as well: this is told before anything is added."""
+    bench.run(
+        "CREATE TABLE t (id integer);"
+        "CREATE TABLE k (u timestamptz CHECK (u < '2020-01-01')) INHERITS (t)"
+    )
+    assert "the constraint k_u_check checks u" in the_problem(bench, watch(updated_at="u"))
+    bench.run("ALTER TABLE k DROP CONSTRAINT k_u_check, ALTER u TYPE timestamptz(3)")
+    found = the_problem(bench, watch(updated_at="u"))
+    assert "its part public.k has a column of this name that is generated, or not" in found
+    bench.run("ALTER TABLE k ALTER u TYPE timestamptz")
+    bench.install(watch(updated_at="u"))
+    assert bench.status() == ()
 
 
 def test_a_table_of_a_view_is_locked(bench: Bench) -> None:
