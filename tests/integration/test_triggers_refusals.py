@@ -429,6 +429,58 @@ def test_a_column_that_cannot_be_added(bench: Bench, ddl: str, sign: str) -> Non
     assert bench.status() == ()
 
 
+_ABOVE: list[tuple[str, str, str, str]] = [
+    (
+        "RANGE (u)",
+        "FROM ('2020-01-01') TO ('2025-01-01')",
+        "",
+        "u decides about the partition of r",
+    ),
+    (
+        "RANGE (id)",
+        "FROM (0) TO (9)",
+        "ALTER TABLE r ENABLE ROW LEVEL SECURITY;"
+        "CREATE POLICY keep ON r USING (true) WITH CHECK (u < '2025-01-01')",
+        "the policy keep of its row-level security looks at u",
+    ),
+    (
+        "RANGE (id)",
+        "FROM (0) TO (9)",
+        "CREATE VIEW v AS SELECT * FROM r WHERE u < '2025-01-01' WITH CHECK OPTION",
+        "the view public.v has a CHECK OPTION and shows rows by u",
+    ),
+]
+
+
+@pytest.mark.parametrize(("by", "bounds", "ddl", "sign"), _ABOVE)
+def test_what_a_stamp_would_violate_above(
+    bench: Bench, by: str, bounds: str, ddl: str, sign: str
+) -> None:
+    """A part is written through what it is a part of, at any depth, at the install or later."""
+    bench.run(
+        f"CREATE TABLE r (id integer, n integer, u timestamptz) PARTITION BY {by};"
+        f"CREATE TABLE m PARTITION OF r FOR VALUES {bounds} PARTITION BY LIST (n);"
+        f"CREATE TABLE t (id integer, n integer, u timestamptz); {ddl}"
+    )
+    part = watch(updated_at="u", notify="off")
+    bench.install(part)
+    bench.run("ALTER TABLE m ATTACH PARTITION t FOR VALUES IN (1)")
+    [found] = bench.status()
+    assert sign in found
+    role = bench.new_role()
+    bench.run(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    app = bench.connect(role)
+    through = "v" if "VIEW" in ddl else "r"
+    statement = f"INSERT INTO {through} VALUES (1, 1, '2020-01-01')"
+    with pytest.raises(psycopg.DatabaseError):
+        bench.run(statement, app)
+    bench.install(watch(notify="off"))
+    bench.run(statement, app)
+    assert sign in the_problem(bench, part)
+    app.close()
+    bench.run(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
 def test_a_part_has_the_column_that_its_root_lacks(bench: Bench) -> None:
     """It would be stamped as well: this is told before anything is added."""
     bench.run(
@@ -458,6 +510,58 @@ def test_a_table_of_a_view_is_locked(bench: Bench) -> None:
     bench.run("SET lock_timeout = '100ms'")
     assert bench.status() == ()
     migration.execute("ROLLBACK")
+
+
+_ABOVE: list[tuple[str, str, str, str]] = [
+    (
+        "RANGE (u)",
+        "FROM ('2020-01-01') TO ('2025-01-01')",
+        "",
+        "u decides about the partition of r",
+    ),
+    (
+        "RANGE (id)",
+        "FROM (0) TO (9)",
+        "ALTER TABLE r ENABLE ROW LEVEL SECURITY;"
+        "CREATE POLICY keep ON r USING (true) WITH CHECK (u < '2025-01-01')",
+        "the policy keep of its row-level security looks at u",
+    ),
+    (
+        "RANGE (id)",
+        "FROM (0) TO (9)",
+        "CREATE VIEW v AS SELECT * FROM r WHERE u < '2025-01-01' WITH CHECK OPTION",
+        "the view public.v has a CHECK OPTION and shows rows by u",
+    ),
+]
+
+
+@pytest.mark.parametrize(("by", "bounds", "ddl", "sign"), _ABOVE)
+def test_what_a_stamp_would_violate_above(
+    bench: Bench, by: str, bounds: str, ddl: str, sign: str
+) -> None:
+    """A part is written through what it is a part of, at any depth, at the install or later."""
+    bench.run(
+        f"CREATE TABLE r (id integer, n integer, u timestamptz) PARTITION BY {by};"
+        f"CREATE TABLE m PARTITION OF r FOR VALUES {bounds} PARTITION BY LIST (n);"
+        f"CREATE TABLE t (id integer, n integer, u timestamptz); {ddl}"
+    )
+    part = watch(updated_at="u", notify="off")
+    bench.install(part)
+    bench.run("ALTER TABLE m ATTACH PARTITION t FOR VALUES IN (1)")
+    [found] = bench.status()
+    assert sign in found
+    role = bench.new_role()
+    bench.run(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    app = bench.connect(role)
+    through = "v" if "VIEW" in ddl else "r"
+    statement = f"INSERT INTO {through} VALUES (1, 1, '2020-01-01')"
+    with pytest.raises(psycopg.DatabaseError):
+        bench.run(statement, app)
+    bench.install(watch(notify="off"))
+    bench.run(statement, app)
+    assert sign in the_problem(bench, part)
+    app.close()
+    bench.run(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 def test_a_part_has_the_column_that_its_root_lacks(bench: Bench) -> None:

@@ -1,10 +1,15 @@
 -- What would make a statement fail, or go elsewhere, if we wrote this column: (kind, name) each. Views
--- are in stamp_views.
-WITH member AS (
+-- are in stamp_views. `written`: what a stamp writes, also in tables that ours are parts of, through
+-- which rows of ours are written; `member`: of ours alone.
+WITH written AS (
     SELECT *
     FROM ROWS FROM (pg_catalog.unnest(%(tables)s::bigint[]::oid[]),
                     pg_catalog.unnest(%(columns)s::integer[]),
-                    pg_catalog.unnest(%(made)s::boolean[])) AS m (attrelid, attnum, made)
+                    pg_catalog.unnest(%(made)s::boolean[])) AS w (attrelid, attnum, made)
+), member AS (
+    SELECT w.attrelid, w.attnum, w.made
+    FROM written AS w
+    JOIN pg_catalog.unnest(%(oids)s::bigint[]::oid[]) AS m (oid) ON m.oid = w.attrelid
 ), reference AS (
     SELECT c.oid, c.conname, c.conparentid
     FROM member AS m
@@ -45,28 +50,29 @@ WHERE f.conparentid NOT IN (SELECT r.oid FROM reference AS r)
 UNION
 -- Rows are looked at as they are written, those of UPDATE by policies for SELECT too.
 SELECT 'policy', p.polname
-FROM member AS m
-JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass
-    AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-    AND d.refobjid = m.attrelid AND d.refobjsubid = m.attnum
-JOIN pg_catalog.pg_policy AS p ON p.oid = d.objid AND p.polrelid = m.attrelid
-JOIN pg_catalog.pg_class AS r ON r.oid = m.attrelid
-WHERE r.relrowsecurity AND p.polcmd <> 'd'
+FROM written AS w
+JOIN pg_catalog.pg_class AS r ON r.oid = w.attrelid AND r.relrowsecurity
+JOIN pg_catalog.pg_policy AS p ON p.polrelid = r.oid AND p.polcmd <> 'd'
+WHERE EXISTS (
+      SELECT FROM pg_catalog.pg_depend AS d
+      WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid
+        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+        AND d.refobjid = w.attrelid AND d.refobjsubid = w.attnum)
 UNION
 SELECT 'partition', r.relname
-FROM member AS m
+FROM written AS w
 JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-    AND d.objid = m.attrelid AND d.objsubid = m.attnum
+    AND d.objid = w.attrelid AND d.objsubid = w.attnum
     AND d.refclassid = d.classid AND d.refobjid = d.objid AND d.refobjsubid = 0
     AND d.deptype = 'i'
-JOIN pg_catalog.pg_class AS r ON r.oid = m.attrelid
+JOIN pg_catalog.pg_class AS r ON r.oid = w.attrelid
 WHERE r.relkind = 'p'
 UNION
 SELECT 'pipeline', n.nspname
 FROM pg_catalog.pg_trigger AS g
 JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = f.pronamespace
-WHERE g.tgrelid = ANY (%(oids)s) AND n.nspname <> %(schema)s
+WHERE g.tgrelid IN (SELECT m.attrelid FROM member AS m) AND n.nspname <> %(schema)s
   AND pg_catalog.starts_with(g.tgname::pg_catalog.text, '~listener_stamp_')
   AND (%(selective)s OR pg_catalog.strpos(f.prosrc, 'record_image_ne') > 0)
 ORDER BY 1, 2
