@@ -25,28 +25,29 @@ SELECT 'check' AS kind, c.conname::pg_catalog.text AS name
 FROM member AS m
 JOIN pg_catalog.pg_constraint AS c ON c.conrelid = m.attrelid
 WHERE c.contype = 'c' AND m.attnum = ANY (c.conkey)
+  AND (pg_catalog.to_jsonb(c) ->> 'conenforced') IS DISTINCT FROM 'false'
 UNION
 SELECT 'unique', r.relname
 FROM member AS m
-JOIN pg_catalog.pg_index AS i ON i.indrelid = m.attrelid
+JOIN pg_catalog.pg_index AS i ON i.indrelid = m.attrelid AND (i.indisunique OR i.indisexclusion)
 JOIN pg_catalog.pg_class AS r ON r.oid = i.indexrelid
-WHERE (i.indisunique AND i.indnkeyatts = 1 AND i.indkey[0] = m.attnum)
-   OR (i.indisexclusion AND m.attnum = ANY (i.indkey))
-   -- what is made of it may be coarser than a moment
-   OR (i.indisunique AND m.made AND m.attnum = ANY (i.indkey))
-UNION
--- In an expression of the index, or its WHERE.
-SELECT 'unique', r.relname
-FROM member AS m
-JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-    AND d.refclassid = d.classid AND d.refobjid = m.attrelid AND d.refobjsubid = m.attnum
-JOIN pg_catalog.pg_index AS i ON i.indexrelid = d.objid AND i.indrelid = m.attrelid
-JOIN pg_catalog.pg_class AS r ON r.oid = i.indexrelid
-WHERE (i.indisunique OR i.indisexclusion) AND m.attnum <> ALL (i.indkey)
+-- What it only carries along (INCLUDE) comes after its key.
+CROSS JOIN LATERAL (
+    SELECT m.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])
+) AS k (holds)
+WHERE k.holds AND (i.indisexclusion OR i.indnkeyatts = 1
+                   -- what is made of it may be coarser than a moment
+                   OR m.made)
+   -- in an expression of the index, or its WHERE
+   OR NOT k.holds
+      AND pg_catalog.concat(i.indexprs, i.indpred) ~ (':varattno ' || m.attnum || '\M')
 UNION
 SELECT 'reference', f.conname
 FROM reference AS f
 WHERE f.conparentid NOT IN (SELECT r.oid FROM reference AS r)
+  AND EXISTS (
+      SELECT FROM pg_catalog.pg_constraint AS c
+      WHERE c.oid = f.oid AND (pg_catalog.to_jsonb(c) ->> 'conenforced') IS DISTINCT FROM 'false')
 UNION
 -- Rows are looked at as they are written, those of UPDATE by policies for SELECT too.
 SELECT 'policy', p.polname
@@ -58,6 +59,11 @@ WHERE EXISTS (
       WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid
         AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
         AND d.refobjid = w.attrelid AND d.refobjsubid = w.attnum)
+  -- that of roles which write nothing is in nobody's way
+  AND (0 = ANY (p.polroles) OR EXISTS (
+      SELECT FROM pg_catalog.pg_roles AS o, pg_catalog.unnest(p.polroles) AS q (oid)
+      WHERE pg_catalog.pg_has_role(o.oid, q.oid, 'USAGE') AND NOT (o.rolsuper OR o.rolbypassrls)
+        AND pg_catalog.has_any_column_privilege(o.oid, r.oid, 'INSERT, UPDATE')))
 UNION
 SELECT 'partition', r.relname
 FROM written AS w
