@@ -30,6 +30,8 @@ _OBSTACLES: Final = {
     "it, or {way}",
     "unique": "{what} makes {column} unique, and could refuse a row that we stamped: drop it, or "
     "{way}",
+    "null": "the generated column {what} is made of {column} and NOT NULL, and could be NULL in a "
+    "row that we stamped: drop the NOT NULL, or {way}",
     "reference": "{column} is part of the foreign key {what}, and a stamp would break it: drop it, "
     "or {way}",
     "policy": "the policy {what} of its row-level security looks at {column}, and could refuse a "

@@ -242,6 +242,10 @@ def test_columns_that_cannot_be_stamped(bench: Bench) -> None:
         assert any(sign in one and "leave `updated_at` out" in one for one in found), found
 
 
+_OLD = (
+    "CREATE FUNCTION old(t) RETURNS boolean IMMUTABLE LANGUAGE sql AS"
+    "  'SELECT $1.U < ''2025-01-01'''"
+)
 _BREAKS: list[tuple[str, str, str, str]] = [
     (
         "policy",
@@ -346,6 +350,40 @@ _BREAKS: list[tuple[str, str, str, str]] = [
         "UPDATE t SET id = id",
         "late makes u unique",
     ),
+    (
+        "never NULL when generated",
+        "ALTER TABLE t ADD d text NOT NULL GENERATED ALWAYS AS"
+        "  (CASE WHEN u AT TIME ZONE 'UTC' < '2025-01-01' THEN 'old' END) STORED",
+        "UPDATE t SET n = 2",
+        "the generated column d is made of u and NOT NULL",
+    ),
+    (
+        "policy by the whole row",
+        f"{_OLD}; ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
+        "CREATE POLICY keep ON t USING (true) WITH CHECK (old(t))",
+        "UPDATE t SET n = 2",
+        "the policy keep of its row-level security looks at u",
+    ),
+    (
+        "check option by the whole row",
+        f"{_OLD}; CREATE VIEW v AS SELECT n FROM t WHERE old(t) WITH CHECK OPTION",
+        "UPDATE v SET n = 2",
+        "the view public.v has a CHECK OPTION and shows rows by u",
+    ),
+    (
+        "checked by the whole row",
+        f"{_OLD}; ALTER TABLE t ADD CONSTRAINT past CHECK (old(t))",
+        "UPDATE t SET n = 2",
+        "the constraint past checks u",
+    ),
+    (
+        "unique by the whole row",
+        "CREATE FUNCTION day(t) RETURNS date IMMUTABLE LANGUAGE sql AS"
+        "  'SELECT ($1.u AT TIME ZONE ''UTC'')::date';"
+        "CREATE UNIQUE INDEX daily ON t (n, day(t))",
+        "UPDATE t SET id = id",
+        "daily makes u unique",
+    ),
 ]
 
 
@@ -384,8 +422,10 @@ def test_a_stamp_that_violates_nothing(bench: Bench) -> None:
     bench.run(
         "CREATE TABLE t (id integer PRIMARY KEY, n integer, u timestamptz, x_u integer,"
         "  w timestamptz CHECK (w > '2000-01-01'), UNIQUE (id, u),"
-        "  d date GENERATED ALWAYS AS ((u AT TIME ZONE 'UTC')::date) STORED,"
+        "  d date NOT NULL GENERATED ALWAYS AS ((u AT TIME ZONE 'UTC')::date) STORED,"
         "  UNIQUE (n) INCLUDE (d), EXCLUDE USING btree (n WITH =) INCLUDE (u));"
+        "CREATE FUNCTION many(t) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT $1.n > 0';"
+        "ALTER TABLE t ADD CHECK (many(t));"
         "CREATE VIEW ordered AS SELECT * FROM t WHERE 'u' <> 'd' AND n > 0 ORDER BY u"
         "  WITH CHECK OPTION;"
         "CREATE VIEW v AS SELECT * FROM t WHERE n > 0 AND x_u > 0 WITH CHECK OPTION;"

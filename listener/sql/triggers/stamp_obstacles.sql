@@ -33,7 +33,7 @@ JOIN pg_catalog.pg_index AS i ON i.indrelid = m.attrelid AND (i.indisunique OR i
 JOIN pg_catalog.pg_class AS r ON r.oid = i.indexrelid
 -- What it only carries along (INCLUDE) comes after its key.
 CROSS JOIN LATERAL (
-    SELECT m.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])
+    SELECT m.attnum > 0 AND m.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])
 ) AS k (holds)
 WHERE k.holds AND (i.indisexclusion OR i.indnkeyatts = 1
                    -- what is made of it may be coarser than a moment
@@ -41,6 +41,14 @@ WHERE k.holds AND (i.indisexclusion OR i.indnkeyatts = 1
    -- in an expression of the index, or its WHERE
    OR NOT k.holds
       AND pg_catalog.concat(i.indexprs, i.indpred) ~ (':varattno ' || m.attnum || '\M')
+UNION
+-- A generated column that is NOT NULL, by a CASE without ELSE or by NULLIF.
+SELECT 'null', a.attname
+FROM member AS m
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = m.attrelid AND a.attnum = m.attnum
+JOIN pg_catalog.pg_attrdef AS x ON x.adrelid = m.attrelid AND x.adnum = m.attnum
+WHERE m.made AND a.attnotnull
+  AND x.adbin::pg_catalog.text ~ '\{NULLIFEXPR|:defresult \{CONST [^{}]*:constisnull true'
 UNION
 SELECT 'reference', f.conname
 FROM reference AS f
@@ -54,11 +62,13 @@ SELECT 'policy', p.polname
 FROM written AS w
 JOIN pg_catalog.pg_class AS r ON r.oid = w.attrelid AND r.relrowsecurity
 JOIN pg_catalog.pg_policy AS p ON p.polrelid = r.oid AND p.polcmd <> 'd'
-WHERE EXISTS (
-      SELECT FROM pg_catalog.pg_depend AS d
-      WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid
-        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-        AND d.refobjid = w.attrelid AND d.refobjsubid = w.attnum)
+WHERE CASE WHEN w.attnum = 0 THEN pg_catalog.concat(p.polqual, p.polwithcheck) ~ ':varattno 0\M'
+           ELSE EXISTS (
+               SELECT FROM pg_catalog.pg_depend AS d
+               WHERE d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid
+                 AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                 AND d.refobjid = w.attrelid AND d.refobjsubid = w.attnum)
+      END
   -- that of roles which write nothing is in nobody's way
   AND (0 = ANY (p.polroles) OR EXISTS (
       SELECT FROM pg_catalog.pg_roles AS o, pg_catalog.unnest(p.polroles) AS q (oid)
