@@ -244,8 +244,7 @@ class Finder:
             return None
         column = columns.get(name)
         if column is None:
-            self._refused(name, members, way)
-            self._published(name, members, way)
+            self._published(name, members, way, self._refused(name, members, way))
             self._violated(name, members, way)  # parts may have it
             return "timestamptz"
         stamp = _STAMPS.get(column.type) if column.built_in else None
@@ -267,8 +266,8 @@ class Finder:
         for kind, what in self._obstacles(name, members):
             self._wrong(_OBSTACLES[kind].format(column=name, what=what, way=way))
 
-    def _refused(self, name: str, members: tuple[Member, ...], way: str) -> None:
-        """A column that PostgreSQL would not add."""
+    def _refused(self, name: str, members: tuple[Member, ...], way: str) -> str:
+        """A column that PostgreSQL would not add. Returns the table to which it can be added."""
         oids = [member.oid for member in members]
         names = {
             "column": name,
@@ -278,6 +277,9 @@ class Finder:
         }
         for kind, what in rows(self._conn, "column_refused", oid=oids[0], oids=oids, column=name):
             self._wrong(_NO_COLUMN[kind].format(what=what, **names))
+            if kind == "part":
+                names["table"] = what
+        return names["table"]
 
     def _obstacles(self, name: str, members: tuple[Member, ...]) -> Iterator[tuple[str, str]]:
         oids = [member.oid for member in members]
@@ -298,11 +300,11 @@ class Finder:
         for view in views.checked(self._conn, by_table):
             yield "view", view
 
-    def _published(self, name: str, members: tuple[Member, ...], way: str) -> None:
+    def _published(self, name: str, members: tuple[Member, ...], way: str, to: str) -> None:
         """A column that a subscriber lacks stops its replication at the next row."""
         add = text(
             "ALTER TABLE {} ADD COLUMN {} timestamptz DEFAULT now()",
-            name_of(members[0]),
+            sql.SQL(to),
             sql.Identifier(name),
         )
         for publication, table, more in rows(
