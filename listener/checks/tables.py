@@ -47,7 +47,8 @@ def _column(connection: Connection, watch: Watch) -> Iterator[Finding]:
         f"the column {watch.updated_at} will be added to {label}: statements that count on its "
         "columns as they are fail then, once or for good (INSERT INTO … SELECT * or OLD.* into "
         "another table, COPY FROM without a list of columns, UNION with another table, ATTACH "
-        f"PARTITION, a prepared statement that returns *)",
+        "PARTITION, a prepared statement that returns *, a list of columns or a ROW(…) where "
+        "a row of the table is meant)",
         f"look for such statements and functions{whole}; then add it in a quiet moment:\n"
         f"{add.as_string(connection)}\n"
         "or leave `updated_at` out (the journal records the changes then)",

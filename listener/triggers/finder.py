@@ -30,6 +30,8 @@ _OBSTACLES: Final = {
     "it, or {way}",
     "unique": "{what} makes {column} unique, and could refuse a row that we stamped: drop it, or "
     "{way}",
+    "null": "the generated column {what} is made of {column} and NOT NULL, and could be NULL in a "
+    "row that we stamped: drop the NOT NULL, or {way}",
     "reference": "{column} is part of the foreign key {what}, and a stamp would break it: drop it, "
     "or {way}",
     "policy": "the policy {what} of its row-level security looks at {column}, and could refuse a "
@@ -41,6 +43,17 @@ _OBSTACLES: Final = {
     "pipeline": "{column} is stamped by the pipeline with schema {what} too, and one of the two "
     "has `columns`, which keeps the stamp that the other one changed: leave `columns` or "
     "`updated_at` out in one of them",
+}
+_NO_COLUMN: Final = {
+    "child": "{column} cannot be added, since its part {what} has a column of this name that is "
+    "generated, or not a timestamptz of six digits: rename that one, or {way}",
+    "part": "{column} does not exist, and PostgreSQL adds no column to a part: add it to the root, "
+    "ALTER TABLE {what} ADD COLUMN {quoted} timestamptz DEFAULT now(), or {way}",
+    "row": "{column} does not exist, and PostgreSQL adds no column with a default while {what} is "
+    "made of rows of this table: add one without, ALTER TABLE {table} ADD COLUMN {quoted} "
+    "timestamptz, or {way}",
+    "typed": "{column} does not exist, and PostgreSQL adds no column to a table of a type: ALTER "
+    "TYPE {what} ADD ATTRIBUTE {quoted} timestamptz CASCADE, or {way}",
 }
 
 
@@ -231,7 +244,8 @@ class Finder:
             return None
         column = columns.get(name)
         if column is None:
-            self._published(name, members, way)
+            self._published(name, members, way, self._refused(name, members, way))
+            self._violated(name, members, way)  # parts may have it
             return "timestamptz"
         stamp = _STAMPS.get(column.type) if column.built_in else None
         if stamp is None or column.typmod not in (-1, 6):
@@ -245,9 +259,27 @@ class Finder:
             self._wrong(f"{name} is a generated column and cannot be stamped: {way}")
         if column.in_primary_key:
             self._wrong(f"{name} is in the primary key and cannot be stamped: {way}")
+        self._violated(name, members, way)
+        return stamp
+
+    def _violated(self, name: str, members: tuple[Member, ...], way: str) -> None:
         for kind, what in self._obstacles(name, members):
             self._wrong(_OBSTACLES[kind].format(column=name, what=what, way=way))
-        return stamp
+
+    def _refused(self, name: str, members: tuple[Member, ...], way: str) -> str:
+        """A column that PostgreSQL would not add. Returns the table to which it can be added."""
+        oids = [member.oid for member in members]
+        names = {
+            "column": name,
+            "quoted": sql.Identifier(name).as_string(None),
+            "table": name_of(members[0]).as_string(None),
+            "way": way,
+        }
+        for kind, what in rows(self._conn, "column_refused", oid=oids[0], oids=oids, column=name):
+            self._wrong(_NO_COLUMN[kind].format(what=what, **names))
+            if kind == "part":
+                names["table"] = what
+        return names["table"]
 
     def _obstacles(self, name: str, members: tuple[Member, ...]) -> Iterator[tuple[str, str]]:
         oids = [member.oid for member in members]
@@ -268,11 +300,11 @@ class Finder:
         for view in views.checked(self._conn, by_table):
             yield "view", view
 
-    def _published(self, name: str, members: tuple[Member, ...], way: str) -> None:
+    def _published(self, name: str, members: tuple[Member, ...], way: str, to: str) -> None:
         """A column that a subscriber lacks stops its replication at the next row."""
         add = text(
             "ALTER TABLE {} ADD COLUMN {} timestamptz DEFAULT now()",
-            name_of(members[0]),
+            sql.SQL(to),
             sql.Identifier(name),
         )
         for publication, table, more in rows(

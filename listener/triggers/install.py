@@ -234,7 +234,7 @@ class _Work:
             except psycopg.errors.InsufficientPrivilege as error:
                 if step.mend is not None:
                     raise TriggerError(*(f"{one}: {step.mend}" for one in step.reasons)) from error
-                way = way_out(self._conn, step, self._schema)
+                way = way_out(self._conn, step, self._schema, error)
                 raise TriggerError(f"{step.title}: {describe(error)}: {way}") from error
             except psycopg.OperationalError:
                 raise

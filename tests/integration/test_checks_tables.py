@@ -23,6 +23,8 @@ CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER keep BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION keep();
 CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 CREATE TRIGGER other BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION other();
+CREATE FUNCTION "all"() RETURNS SETOF t LANGUAGE sql AS 'SELECT id, n FROM t';
+CREATE FUNCTION pairs() RETURNS t[] LANGUAGE sql AS 'SELECT ARRAY[ROW(1, 2)::t]';
 """
 
 
@@ -32,7 +34,11 @@ def test_a_column_that_will_be_added_is_named(bench: Bench) -> None:
     [found] = check_tables(bench.admin, [STAMPED, STAMPED], SCHEMA, bench.config)
     assert found.severity == "warning"
     assert found.what.startswith("the column updated_at will be added to public.t: statements")
-    assert "first of all the function keep() of the trigger keep;" in found.mend
+    returns = "which returns rows of it"
+    assert (
+        f'first of all the function "all"(), {returns}, the function keep() of the trigger keep, '
+        f"the function pairs(), {returns};"
+    ) in found.mend
     assert "other()" not in found.mend
     add = 'ALTER TABLE "public"."t" ADD COLUMN "updated_at" timestamptz DEFAULT now();'
     assert add in found.mend
@@ -40,6 +46,11 @@ def test_a_column_that_will_be_added_is_named(bench: Bench) -> None:
     assert check_tables(bench.admin, [plain], SCHEMA, bench.config) == []
     missing = Watch("public", "u", ("id",), "updated_at")
     assert check_tables(bench.admin, [missing], SCHEMA, bench.config) == []
+    bench.run(
+        "CREATE TABLE r (id integer) PARTITION BY LIST (id);"
+        "CREATE TABLE u PARTITION OF r FOR VALUES IN (1)"
+    )
+    assert check_tables(bench.admin, [missing], SCHEMA, bench.config) == [], "it is refused"
     bench.run(add)
     assert check_tables(bench.admin, [STAMPED], SCHEMA, bench.config) == []
 
@@ -52,6 +63,9 @@ def test_a_column_that_will_be_added_is_named(bench: Bench) -> None:
         "SELECT * FROM t UNION SELECT * FROM archive",
         "EXECUTE u",
         "COPY t FROM STDIN",
+        'SELECT "all"()',
+        "SELECT pairs()",
+        "SELECT t = ROW(1, 1) FROM t",
     ],
 )
 def test_statements_that_count_on_the_columns(bench: Bench, statement: str) -> None:

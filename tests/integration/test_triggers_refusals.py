@@ -242,6 +242,10 @@ def test_columns_that_cannot_be_stamped(bench: Bench) -> None:
         assert any(sign in one and "leave `updated_at` out" in one for one in found), found
 
 
+_OLD = (
+    "CREATE FUNCTION old(t) RETURNS boolean IMMUTABLE LANGUAGE sql AS"
+    "  'SELECT $1.U < ''2025-01-01'''"
+)
 _BREAKS: list[tuple[str, str, str, str]] = [
     (
         "policy",
@@ -340,6 +344,46 @@ _BREAKS: list[tuple[str, str, str, str]] = [
         "UPDATE t SET id = id",
         "once makes u unique",
     ),
+    (
+        "unique where, and carried along",
+        "CREATE UNIQUE INDEX late ON t (n) INCLUDE (u) WHERE u > '2021-01-01'",
+        "UPDATE t SET id = id",
+        "late makes u unique",
+    ),
+    (
+        "never NULL when generated",
+        "ALTER TABLE t ADD d text NOT NULL GENERATED ALWAYS AS"
+        "  (CASE WHEN u AT TIME ZONE 'UTC' < '2025-01-01' THEN 'old' END) STORED",
+        "UPDATE t SET n = 2",
+        "the generated column d is made of u and NOT NULL",
+    ),
+    (
+        "policy by the whole row",
+        f"{_OLD}; ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
+        "CREATE POLICY keep ON t USING (true) WITH CHECK (old(t))",
+        "UPDATE t SET n = 2",
+        "the policy keep of its row-level security looks at u",
+    ),
+    (
+        "check option by the whole row",
+        f"{_OLD}; CREATE VIEW v AS SELECT n FROM t WHERE old(t) WITH CHECK OPTION",
+        "UPDATE v SET n = 2",
+        "the view public.v has a CHECK OPTION and shows rows by u",
+    ),
+    (
+        "checked by the whole row",
+        f"{_OLD}; ALTER TABLE t ADD CONSTRAINT past CHECK (old(t))",
+        "UPDATE t SET n = 2",
+        "the constraint past checks u",
+    ),
+    (
+        "unique by the whole row",
+        "CREATE FUNCTION day(t) RETURNS date IMMUTABLE LANGUAGE sql AS"
+        "  'SELECT ($1.u AT TIME ZONE ''UTC'')::date';"
+        "CREATE UNIQUE INDEX daily ON t (n, day(t))",
+        "UPDATE t SET id = id",
+        "daily makes u unique",
+    ),
 ]
 
 
@@ -374,11 +418,16 @@ def test_what_a_stamp_would_violate(bench: Bench, ddl: str, statement: str, sign
 
 
 def test_a_stamp_that_violates_nothing(bench: Bench) -> None:
-    """Views that only show it, keys that follow, policies for DELETE, or while they are off."""
+    """Views that only show it, keys that follow, policies for DELETE, of readers, or off."""
     bench.run(
         "CREATE TABLE t (id integer PRIMARY KEY, n integer, u timestamptz, x_u integer,"
         "  w timestamptz CHECK (w > '2000-01-01'), UNIQUE (id, u),"
-        "  d date GENERATED ALWAYS AS ((u AT TIME ZONE 'UTC')::date) STORED);"
+        "  d date NOT NULL GENERATED ALWAYS AS ((u AT TIME ZONE 'UTC')::date) STORED,"
+        "  UNIQUE (n) INCLUDE (d), EXCLUDE USING btree (n WITH =) INCLUDE (u));"
+        "CREATE FUNCTION many(t) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT $1.n > 0';"
+        "ALTER TABLE t ADD CHECK (many(t));"
+        "CREATE VIEW ordered AS SELECT * FROM t WHERE 'u' <> 'd' AND n > 0 ORDER BY u"
+        "  WITH CHECK OPTION;"
         "CREATE VIEW v AS SELECT * FROM t WHERE n > 0 AND x_u > 0 WITH CHECK OPTION;"
         "CREATE VIEW o AS SELECT * FROM t WHERE u > now();"
         "CREATE VIEW l AS SELECT * FROM o WHERE n > 0 WITH LOCAL CHECK OPTION;"
@@ -396,7 +445,121 @@ def test_a_stamp_that_violates_nothing(bench: Bench) -> None:
     assert problems(bench, watch(updated_at="u")) == ()
     bench.run("DROP POLICY p ON t; CREATE POLICY p ON t FOR DELETE USING (u > now())")
     bench.run("ALTER TABLE t ENABLE ROW LEVEL SECURITY")
+    if bench.version >= 18:
+        bench.run(
+            "ALTER TABLE t ADD CHECK (u < '2025-01-01') NOT ENFORCED; CREATE TABLE e (id integer,"
+            "  at timestamptz, FOREIGN KEY (id, at) REFERENCES t (id, u) NOT ENFORCED)"
+        )
+    reader, writer = bench.new_role(), bench.new_role()
+    bench.run(
+        f"GRANT SELECT ON t TO {reader}; GRANT UPDATE (n) ON t TO {writer};"
+        f"CREATE POLICY s ON t TO {reader} USING (u < '2025-01-01')"
+    )
     assert problems(bench, watch(updated_at="u")) == ()
+    bench.run(f"GRANT {reader} TO {writer}")
+    assert "the policy s of its row-level security" in the_problem(bench, watch(updated_at="u"))
+    bench.run(f"DROP OWNED BY {reader}, {writer}; DROP ROLE {reader}, {writer}")
+
+
+_ABOVE: list[tuple[str, str, str, str]] = [
+    (
+        "RANGE (u)",
+        "FROM ('2020-01-01') TO ('2025-01-01')",
+        "",
+        "u decides about the partition of r",
+    ),
+    (
+        "RANGE (id)",
+        "FROM (0) TO (9)",
+        "ALTER TABLE r ENABLE ROW LEVEL SECURITY;"
+        "CREATE POLICY keep ON r USING (true) WITH CHECK (u < '2025-01-01')",
+        "the policy keep of its row-level security looks at u",
+    ),
+    (
+        "RANGE (id)",
+        "FROM (0) TO (9)",
+        "CREATE VIEW v AS SELECT * FROM r WHERE u < '2025-01-01' WITH CHECK OPTION",
+        "the view public.v has a CHECK OPTION and shows rows by u",
+    ),
+]
+
+
+@pytest.mark.parametrize(("by", "bounds", "ddl", "sign"), _ABOVE)
+def test_what_a_stamp_would_violate_above(
+    bench: Bench, by: str, bounds: str, ddl: str, sign: str
+) -> None:
+    """A part is written through what it is a part of, at any depth, at the install or later."""
+    bench.run(
+        f"CREATE TABLE r (id integer, n integer, u timestamptz) PARTITION BY {by};"
+        f"CREATE TABLE m PARTITION OF r FOR VALUES {bounds} PARTITION BY LIST (n);"
+        f"CREATE TABLE t (id integer, n integer, u timestamptz); {ddl}"
+    )
+    part = watch(updated_at="u", notify="off")
+    bench.install(part)
+    bench.run("ALTER TABLE m ATTACH PARTITION t FOR VALUES IN (1)")
+    [found] = bench.status()
+    assert sign in found
+    role = bench.new_role()
+    bench.run(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    app = bench.connect(role)
+    through = "v" if "VIEW" in ddl else "r"
+    statement = f"INSERT INTO {through} VALUES (1, 1, '2020-01-01')"
+    with pytest.raises(psycopg.DatabaseError):
+        bench.run(statement, app)
+    bench.install(watch(notify="off"))
+    bench.run(statement, app)
+    assert sign in the_problem(bench, part)
+    app.close()
+    bench.run(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_a_part_has_the_column_that_its_root_lacks(bench: Bench) -> None:
+    """It would be stamped as well: this is told before anything is added."""
+    bench.run(
+        "CREATE TABLE t (id integer);"
+        "CREATE TABLE k (u timestamptz CHECK (u < '2020-01-01')) INHERITS (t)"
+    )
+    assert "the constraint k_u_check checks u" in the_problem(bench, watch(updated_at="u"))
+    bench.run("ALTER TABLE k DROP CONSTRAINT k_u_check, ALTER u TYPE timestamptz(3)")
+    found = the_problem(bench, watch(updated_at="u"))
+    assert "its part public.k has a column of this name that is generated, or not" in found
+    bench.run("ALTER TABLE k ALTER u TYPE timestamptz")
+    bench.install(watch(updated_at="u"))
+    assert bench.status() == ()
+
+
+_NOT_ADDED = [
+    (
+        "CREATE TABLE r (id integer) PARTITION BY LIST (id);"
+        "CREATE TABLE t PARTITION OF r FOR VALUES IN (1)",
+        "PostgreSQL adds no column to a part: add it to the root, ",
+    ),
+    (
+        "CREATE TABLE t (id integer); CREATE DOMAIN several AS t[];"
+        "CREATE TYPE pair AS (a integer, b several); CREATE TABLE holder (h pair)",
+        "while public.holder.h is made of rows of this table: add one without, ",
+    ),
+    (
+        "CREATE TYPE shape AS (id integer); CREATE TABLE t OF shape",
+        "PostgreSQL adds no column to a table of a type: ",
+    ),
+]
+
+
+@pytest.mark.parametrize(("ddl", "sign"), _NOT_ADDED)
+def test_a_column_that_cannot_be_added(bench: Bench, ddl: str, sign: str) -> None:
+    """It is told with the statement that adds it."""
+    bench.run(ddl)
+    stamped = watch(updated_at="u", notify="off")
+    _, _, way = the_problem(bench, stamped).partition(sign)
+    mend, _, _ = way.partition(", or leave `updated_at` out")
+    if "a part" in sign:
+        bench.run("CREATE PUBLICATION p FOR TABLE t")
+        assert f"then here: {mend};" in problems(bench, stamped)[1]
+        bench.run("DROP PUBLICATION p")
+    bench.run(mend)
+    bench.install(stamped)
+    assert bench.status() == ()
 
 
 def test_a_table_of_a_view_is_locked(bench: Bench) -> None:

@@ -12,6 +12,8 @@ from listener.changes import Watch
 from listener.lifecycle import Stop
 from listener.postgres import Connection
 from listener.triggers.catalog import rows
+from playground.account import service_account
+from playground.places import give
 from playground.postgres import PostgresServer
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import SCHEMA, Bench
@@ -58,6 +60,10 @@ def owner(bench: Bench) -> Iterator[str]:
             "CREATE SCHEMA listener",
             "GRANT USAGE, CREATE ON SCHEMA listener TO {role}",
         ),
+        (
+            "REVOKE TRIGGER ON t FROM {role}",
+            "GRANT TRIGGER ON TABLE public.t TO {role}",
+        ),
     ],
 )
 def test_a_right_that_is_lacking(bench: Bench, owner: str, revoke: str, mend: str) -> None:
@@ -73,6 +79,23 @@ def test_a_right_that_is_lacking(bench: Bench, owner: str, revoke: str, mend: st
     bench.install(conn=bench.connect(owner))
     assert bench.status() == ()
     assert bench.slow() == ()
+
+
+def test_a_tablespace_that_is_not_theirs(bench: Bench, owner: str) -> None:
+    """Tables and indexes of ours would be made in the role's default one."""
+    place = bench.server.directory / owner
+    place.mkdir()
+    give(place, service_account())
+    bench.run(f"CREATE TABLESPACE {owner} LOCATION '{place}'")
+    bench.run(f"ALTER ROLE {owner} SET default_tablespace = {owner}")
+    mend = f"GRANT CREATE ON TABLESPACE {owner} TO {owner}"
+    with pytest.raises(triggers.TriggerError, match=f"run {mend}$"):
+        bench.install(STAMPED, conn=bench.connect(owner))
+    bench.run(mend)
+    bench.install(STAMPED, conn=bench.connect(owner))
+    assert bench.status() == ()
+    bench.run(f"DROP OWNED BY {owner} CASCADE")
+    bench.run(f"DROP TABLESPACE {owner}")
 
 
 def test_who_is_not_the_owner(bench: Bench, owner: str) -> None:

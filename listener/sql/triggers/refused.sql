@@ -24,6 +24,21 @@ WHERE (n.nspname = %(schema)s
   AND NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
            AND pg_catalog.has_schema_privilege(n.oid, 'CREATE'))
 UNION ALL
+SELECT pg_catalog.format('GRANT CREATE ON TABLESPACE %%I TO %%I', s.spcname, current_user), false
+FROM pg_catalog.pg_tablespace AS s
+WHERE (%(tables)s OR %(indexes)s) AND s.spcname = pg_catalog.current_setting('default_tablespace')
+  -- that of the database is for everybody
+  AND s.oid <> (SELECT d.dattablespace FROM pg_catalog.pg_database AS d
+                WHERE d.datname = pg_catalog.current_database())
+  AND NOT pg_catalog.has_tablespace_privilege(s.oid, 'CREATE')
+UNION ALL
+-- An owner may have lost this one.
+SELECT pg_catalog.format('GRANT TRIGGER ON TABLE %%I.%%I TO %%I', n.nspname, c.relname, current_user), false
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE %(triggers)s AND c.oid = ANY (%(oids)s) AND pg_catalog.pg_has_role(c.relowner, 'USAGE')
+  AND NOT pg_catalog.has_table_privilege(c.oid, 'TRIGGER')
+UNION ALL
 -- Of the tables of the step; and of what is ours, for what may be wrong with it.
 SELECT c.relname, true
 FROM pg_catalog.pg_class AS c

@@ -17,7 +17,7 @@ WITH RECURSIVE checked AS (
     FROM ROWS FROM (pg_catalog.unnest(%(tables)s::bigint[]::oid[]),
                     pg_catalog.unnest(%(columns)s::integer[])) AS s (attrelid, attnum)
     JOIN pg_catalog.pg_depend AS d ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-        AND d.refobjid = s.attrelid AND d.refobjsubid = s.attnum
+        AND d.refobjid = s.attrelid AND s.attnum IN (0, d.refobjsubid) -- 0: whole rows
         AND d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass
     JOIN pg_catalog.pg_rewrite AS w ON w.oid = d.objid
     JOIN checked AS c ON c.oid = w.ev_class
