@@ -227,7 +227,7 @@ class _Work:
                 if not step.transaction:
                     self._undo(step)
                     raise TriggerError(
-                        f"{step.title}: {describe(error)}{self._older()}: install again when it "
+                        f"{step.title}: {describe(error)}{self._older()}: try again when it "
                         "has ended"
                     ) from error
                 tries.wait(describe(error) + self._holders(step))
@@ -295,7 +295,7 @@ class _Work:
                 raise
             self._undo(step)
             raise TriggerError(
-                f"{step.title}: given up, for process {way.asked} waited behind it: install again "
+                f"{step.title}: given up, for process {way.asked} waited behind it: try again "
                 "when that has ended"
             ) from error
         finally:
@@ -397,6 +397,6 @@ class _Tries:
         if time.monotonic() + seconds > self._deadline:
             raise TriggerError(
                 f"{self._what}: {reason}, after {self.attempt} tries: end what is in the way, "
-                "then install again"
+                "then try again"
             )
         self._work.pause(seconds, self.attempt, f"{self._what}: {reason}")

@@ -542,7 +542,7 @@ def test_waiting_ends(tables: Bench) -> None:
     writer.execute("LOCK TABLE film IN ROW EXCLUSIVE MODE")
     conn = tables.connect()
     conn.execute("SET statement_timeout = '55s'")
-    with pytest.raises(triggers.TriggerError, match=r"process \d+, postgres.* install again"):
+    with pytest.raises(triggers.TriggerError, match=r"process \d+, postgres.* try again"):
         tables.install(FILM, conn=conn, patience=0.5)
     stop = Stop()
 

@@ -399,7 +399,7 @@ def test_an_index_gives_way(tables: Bench, statement: str) -> None:
     theirs.end()
     ours.join(30)
     [said] = failed
-    assert re.search(rf"given up, for process {theirs.pid} waited behind it: install again", said)
+    assert re.search(rf"given up, for process {theirs.pid} waited behind it: try again", said)
     tables.install()
     assert tables.slow() == ()
     assert tables.value("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
