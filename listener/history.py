@@ -489,22 +489,27 @@ class History:
         that only a load mends; and by alias, why documents must be compared.
         """
         compared: dict[str, str] = {}
-        indexes = dict(saved.identity.indexes)
+        scattered: set[str] = set()
+        known = {*saved.identity.indexes, *(load.index for load in saved.loads)}
         for alias, (found, _) in behind.items():
-            if found is None or not control.generation:
+            if not control.generation:
                 continue
-            astray = self._indexes.left_astray(alias, control.generation, found.name)
-            if astray is None:
-                continue
-            if not astray.scattered:
+            # while there is no index yet, its first load may be under way
+            current = found.name if found is not None else None
+            astray = self._indexes.left_astray(alias, control.generation, current)
+            if astray is not None and astray.scattered:
+                scattered.add(alias)
+                if alias in known:  # else the audit has found and told it
+                    self._observe(observations.AuditFailed(f"{alias}: {astray.what}"))
+            elif astray is not None and found is not None:
                 compared[alias] = astray.what
-            elif indexes.pop(alias, None) is not None:  # else the audit has found and told it
-                self._observe(observations.AuditFailed(f"{alias}: {astray.what}"))
-        lost = saved.identity.indexes.keys() - indexes.keys()
+        indexes = {
+            alias: uuid for alias, uuid in saved.identity.indexes.items() if alias not in scattered
+        }
         saved = saved.model_copy(
             update={
                 "identity": saved.identity.model_copy(update={"indexes": indexes}),
-                "loads": tuple(load for load in saved.loads if load.index not in lost),
+                "loads": tuple(load for load in saved.loads if load.index not in scattered),
             }
         )
         return saved, compared
