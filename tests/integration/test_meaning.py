@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import psycopg
 import pytest
+from psycopg import errors
 
-from listener import meaning
+from listener import meaning, sqlfiles
 from listener.changes import Watch
 from listener.postgres import Connection
 from playground.postgres import PostgresServer
@@ -409,3 +410,81 @@ def test_it_takes_no_lock(session: tuple[Connection, str], server: PostgresServe
             connection.execute("SET LOCAL statement_timeout = '5s'")
             assert Bench(connection, name).read()
         migration.rollback()
+
+
+OF_PG_TRGM = "UPDATE pg_catalog.pg_proc SET {} WHERE probin = '$libdir/pg_trgm'"
+UNLOADABLE = {
+    "58P01": OF_PG_TRGM.format("probin = '$libdir/none'"),
+    "42883": OF_PG_TRGM.format("prosrc = 'none'"),
+    # a library, and none of PostgreSQL's
+    "XX000": OF_PG_TRGM.format(
+        "probin = (SELECT setting FROM pg_config WHERE name = 'LIBDIR') || '/libpq.so.5'"
+    ),
+    "42501": "DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc "
+    "WHERE probin = '$libdir/pg_trgm' LOOP "
+    "EXECUTE 'REVOKE EXECUTE ON FUNCTION ' || f || ' FROM PUBLIC'; END LOOP; END $$; "
+    "CREATE ROLE {role}_reader; GRANT USAGE ON SCHEMA app, early TO {role}_reader; "
+    "SET LOCAL ROLE {role}_reader",
+}
+
+
+@pytest.mark.parametrize("sqlstate", UNLOADABLE)
+def test_a_library_that_cannot_be_loaded(bench: Bench, sqlstate: str) -> None:
+    """Nor can a query load it: what it means is told without it."""
+    bench.connection.execute(UNLOADABLE[sqlstate].format(role=bench.role).encode())
+    [(extension,)] = bench.connection.execute(
+        "SELECT oid::bigint FROM pg_extension WHERE extname = 'pg_trgm'"
+    )
+    with pytest.raises(psycopg.Error) as refused, bench.connection.transaction():
+        bench.connection.execute(sqlfiles.load("meaning/load"), {"extension": extension})
+    assert refused.value.sqlstate == sqlstate
+    assert "extension pg_trgm" in bench.read()
+
+
+def test_a_library_that_ends_the_session(
+    session: tuple[Connection, str], server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told once, by its name; the next session leaves it alone."""
+    _, name = session
+    load = sqlfiles.load
+    connections: list[Connection] = []
+
+    def loaded(file: str) -> str:
+        if file == "meaning/load":
+            connections[-1].close()
+        return load(file)
+
+    def read() -> meaning.Meaning:
+        with psycopg.connect(server.socket_dsn(name, user=name), autocommit=True) as connection:
+            connections.append(connection)
+            return Bench(connection, name).read()
+
+    monkeypatch.setattr(sqlfiles, "load", loaded)
+    monkeypatch.setattr(meaning, "_deadly", set())
+    with pytest.raises(psycopg.OperationalError) as ended:
+        read()
+    assert "extension pg_trgm" in ended.value.__notes__[0]
+    assert "extension pg_trgm" in read()
+
+
+@pytest.mark.parametrize("how", ["terminate", "cancel"])
+def test_a_person_ends_it_meanwhile(
+    session: tuple[Connection, str],
+    server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    """No library is at fault, and nothing is told of what a query means."""
+    _, name = session
+    load = sqlfiles.load
+    ended = f"SELECT pg_{how}_backend(pg_backend_pid()), pg_sleep(9) WHERE %(extension)s > 0"
+    monkeypatch.setattr(
+        sqlfiles, "load", lambda file: ended if file == "meaning/load" else load(file)
+    )
+    monkeypatch.setattr(meaning, "_deadly", set())
+    with (
+        psycopg.connect(server.socket_dsn(name, user=name), autocommit=True) as connection,
+        pytest.raises((errors.AdminShutdown, errors.QueryCanceled)),
+    ):
+        Bench(connection, name).read()
+    assert not meaning._deadly

@@ -328,6 +328,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "a setting with a dot in its name": (
         "integration/test_meaning.py::test_what_a_query_depends_on",
         "process/test_audit_meaning.py::test_settings_of_the_server",
+        "integration/test_meaning.py::test_a_library_that_ends_the_session",
     ),
     "`search_path` or another setting of the role": (
         "process/test_audit_meaning.py::test_search_path_of_the_role",
