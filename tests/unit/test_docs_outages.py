@@ -81,6 +81,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "rows stamped in the future": (
         "process/test_polls.py::test_rows_stamped_in_the_future",
         "faults/test_postgres_clock.py::test_stamped_before_the_clock_was_set_back",
+        "process/test_polls.py::test_rows_stamped_in_the_future_while_a_transaction_is_open",
     ),
     # -- Statements of the application -------------------------------------------------------------
     "triggers are installed, mended, upgraded or removed while transactions are open": (
@@ -206,6 +207,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "parked/test_routing.py::test_it_is_taken_back_and_the_daemon_killed",
         "parked/test_routing.py::test_it_stands_at_a_start",
         "parked/test_routing.py::test_verify_counts_and_mends_it",
+        "parked/test_routing.py::test_a_load_that_was_killed",
     ),
     "a document with a version that is not of listener's making": (
         "process/test_promises.py::test_the_request_that_deletes_a_version_of_somebody_else",
@@ -319,6 +321,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "another meaning reads a table that is neither watched nor static": (
         "process/test_audit_meaning.py::test_another_meaning_that_reads_an_unwatched_table",
         "process/test_audit_meaning.py::test_another_meaning_that_nobody_can_look_into",
+        "process/test_audit_meaning.py::test_another_meaning_that_a_session_finds_and_that_is_taken_back",
     ),
     "a view, static table, enum, domain, composite type or collation renamed or moved": (
         "integration/test_meaning.py::test_swapped_and_swapped_back",
