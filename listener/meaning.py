@@ -53,6 +53,7 @@ _OPERATOR: Final = 2617
 _CAST: Final = 2605
 _TYPE: Final = 1247
 _EXTENSION: Final = 3079
+_SERVER: Final = 1417
 _LEVELS: Final = 20
 """Functions that call functions; deeper ones are not looked for."""
 _NAMED: Final = 3
@@ -192,6 +193,7 @@ def _meaning(
     states = dict(known.states)
     states |= _choices([one for one in known.candidates if one.name and _meant(one, known)])
     states |= _dotted(connection, known)
+    states |= _users(connection, known)
     words = " ".join(known.texts).lower()
     for what, name, value in around:
         if what == "role":
@@ -241,6 +243,21 @@ def _dotted(connection: Connection, known: _Known) -> dict[str, str]:
     except errors.InsufficientPrivilege:  # one of them is shown to superusers only
         rows = connection.execute(statement, {"names": [], "extensions": extensions}).fetchall()
     return {f"setting {name}": str(value) for name, value in rows}
+
+
+def _users(connection: Connection, known: _Known) -> dict[str, str]:
+    """As whom the foreign servers that were reached are asked, where we may see it."""
+    servers = sorted(oid for kind, oid in known.reached if kind == _SERVER)
+    if not servers:
+        return {}
+    try:
+        with connection.transaction():
+            rows = connection.execute(
+                sqlfiles.load("meaning/users"), {"servers": servers}
+            ).fetchall()
+    except errors.InsufficientPrivilege:  # the view may be hidden from all, which is no fault
+        return {}
+    return {f"user mappings of the foreign server {name}": str(value) for name, value in rows}
 
 
 def _load(connection: Connection, extension: int, name: str) -> None:

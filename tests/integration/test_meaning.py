@@ -280,7 +280,7 @@ SEEN: Mapping[str, tuple[str, str]] = {
     ),
     "user at a foreign server": (
         "CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (user 'x')",
-        "foreign server far",
+        "user mappings of the foreign server far",
     ),
 }
 
@@ -410,6 +410,18 @@ def test_it_takes_no_lock(session: tuple[Connection, str], server: PostgresServe
             connection.execute("SET LOCAL statement_timeout = '5s'")
             assert Bench(connection, name).read()
         migration.rollback()
+
+
+def test_what_is_hidden_from_the_role(bench: Bench) -> None:
+    """A database may hide the users of foreign servers from all: the rest is told."""
+    bench.connection.execute(
+        f"CREATE ROLE {bench.role}_reader; GRANT USAGE ON SCHEMA app, early TO {bench.role}_reader; "
+        "REVOKE SELECT ON pg_catalog.pg_user_mappings FROM PUBLIC; "
+        f"SET LOCAL ROLE {bench.role}_reader".encode()
+    )
+    found = bench.read()
+    assert "foreign server far" in found
+    assert "user mappings of the foreign server far" not in found
 
 
 OF_PG_TRGM = "UPDATE pg_catalog.pg_proc SET {} WHERE probin = '$libdir/pg_trgm'"
