@@ -234,15 +234,28 @@ def _dotted(connection: Connection, known: _Known) -> dict[str, str]:
     ).fetchall()
     told = ["".join(chr(int(byte) % 256) for byte in one.split()) for (one,) in constants]
     names = {name for text in (*known.texts, *told) for name in _DOTTED.findall(text)}
-    statement = sqlfiles.load("meaning/settings")
+    rows = _settings(connection, sorted(names), extensions)
+    return {f"setting {name}": str(value) for name, value in rows}
+
+
+def _settings(
+    connection: Connection, names: Sequence[str], extensions: Sequence[int]
+) -> list[tuple[str, str]]:
+    """The settings of these names and extensions, without those that only superusers are shown: one
+    of them makes the server refuse the statement, so the names are asked in halves then."""
     try:
         with connection.transaction():
-            rows = connection.execute(
-                statement, {"names": sorted(names), "extensions": extensions}
+            return connection.execute(
+                sqlfiles.load("meaning/settings"), {"names": names, "extensions": extensions}
             ).fetchall()
-    except errors.InsufficientPrivilege:  # one of them is shown to superusers only
-        rows = connection.execute(statement, {"names": [], "extensions": extensions}).fetchall()
-    return {f"setting {name}": str(value) for name, value in rows}
+    except errors.InsufficientPrivilege:
+        if not names:
+            raise
+    found = _settings(connection, [], extensions)
+    middle = len(names) // 2
+    for half in (names[:middle], names[middle:]) if middle else ():
+        found += _settings(connection, half, [])
+    return found
 
 
 def _users(connection: Connection, known: _Known) -> dict[str, str]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -422,6 +423,20 @@ def test_what_is_hidden_from_the_role(bench: Bench) -> None:
     found = bench.read()
     assert "foreign server far" in found
     assert "user mappings of the foreign server far" not in found
+
+
+def test_a_setting_that_superusers_are_shown(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hides no other one. (Those of the server itself have no dot.)"""
+    monkeypatch.setattr(meaning, "_DOTTED", re.compile(r"data_directory|\w+\.\w+"))
+    bench.connection.execute(
+        f"CREATE ROLE {bench.role}_reader; GRANT USAGE ON SCHEMA app, early TO {bench.role}_reader;"
+        f"SET LOCAL app.rate = '2'; SET LOCAL pg_trgm.similarity_threshold = 0.9;"
+        f"SET LOCAL ROLE {bench.role}_reader".encode()
+    )
+    text = QUERY.replace("'x'::app.short", "current_setting('data_directory')")
+    found = meaning.read(bench.connection, [Watch("app", "film", ("id",))], {"x": [text]})["x"]
+    assert {"setting app.rate", "setting pg_trgm.similarity_threshold"} <= set(found)
+    assert "setting data_directory" not in found
 
 
 OF_PG_TRGM = "UPDATE pg_catalog.pg_proc SET {} WHERE probin = '$libdir/pg_trgm'"
