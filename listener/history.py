@@ -184,8 +184,10 @@ class History:
         """
         self._control.prepare()
         facts = identity.read(connection, self._watches, self._schema)
-        self._settings = meaning.settings_now(connection)
+        settings = meaning.settings_now(connection)
         meanings = self._meanings(connection)
+        if self._begun:
+            self._distrust_meanings(meanings)  # before anything can fail
         control = self._control.read()
         if control.damage is not None:
             self._observe(observations.ControlDamaged(control.damage))
@@ -209,30 +211,33 @@ class History:
         self._pruned = self._pruned_below(connection)
         reasons = self._reasons(saved, facts) if saved else []
         fresh = saved is None or bool(reasons)
-        owed = dict(saved.reconcile) if saved else {}
         altered = self._redefined(known, meanings) if known else {}
-        if altered:
-            # another meaning may read tables that nobody watches: it is not served before somebody
-            # says what is to become of them. Nothing is written down yet: it stays altered
-            self._judge(connection, self._begun)
-        because = {**astray, **altered, **search.back}
-        session = _Session(facts, known, reasons, search.back, because, owed)
-        self._keeper.begin(
-            State(
-                last_processed=None if fresh or saved is None else saved.last_processed,
-                identity=self._identity(facts, known, meanings).model_copy(
-                    update={"marks": search.marks, "control": control.seq_no}
-                ),
-                # pages that were read under another meaning are stale
-                loads=()
-                if fresh or saved is None
-                else tuple(load for load in saved.loads if load.index not in altered),
-                loaded={}
-                if fresh or saved is None
-                else {name: at for name, at in saved.loaded.items() if name not in search.back},
-                reconcile=self._due(session),
-            )
+        session = _Session(
+            facts,
+            known,
+            reasons,
+            search.back,
+            because={**astray, **altered, **search.back},
+            owed=saved.reconcile if saved else {},
         )
+        begins = State(
+            last_processed=None if fresh or saved is None else saved.last_processed,
+            identity=self._identity(facts, known, meanings).model_copy(
+                update={"marks": search.marks, "control": control.seq_no}
+            ),
+            # pages that were read under another meaning are stale
+            loads=()
+            if fresh or saved is None
+            else tuple(load for load in saved.loads if load.index not in altered),
+            loaded={}
+            if fresh or saved is None
+            else {name: at for name, at in saved.loaded.items() if name not in search.back},
+            reconcile=self._due(session),
+        )
+        if known is not None and altered:
+            self._judge_meanings(connection, begins, _distrusted(known, meanings, altered))
+        self._keeper.begin(begins)
+        self._settings = settings
         self._nonce = facts.nonce
         self._begun = True
         self._fingerprint = facts.fingerprint
@@ -250,6 +255,26 @@ class History:
         self._keeper.save(now=True)
         self._control.accept(control)  # what it told is written down: it may be written over
         return Findings(tuple(current), tuple(plans))
+
+    def _judge_meanings(
+        self, connection: Connection, begins: State, distrusted: Mapping[str, meaning.Meaning]
+    ) -> None:
+        """Raises what `judge` does: another meaning may read tables that nobody watches, and no
+        session begins with it before somebody says what is to become of them.
+
+        Keys that are heard meanwhile are written by it, and it may be put back. So all that is to
+        be compared is written down first, and the meaning as none that is known: whatever the next
+        session finds is to be judged, too.
+        """
+        again, self._begun = self._begun, True
+        unlike = begins.identity.model_copy(update={"meanings": distrusted})
+        self._keeper.begin(begins.model_copy(update={"identity": unlike}))
+        self._keeper.save(now=True)
+        try:
+            self._judge(connection, again)
+        except BaseException:
+            self._keeper.save_control(now=True)  # for whoever starts elsewhere
+            raise
 
     def audit(self, connection: Connection, loading: Collection[int] = ()) -> str | None:
         """Whether triggers, tables and indexes are still what they were: None, or what is not.
@@ -345,20 +370,21 @@ class History:
         self._keeper.distrust_index(self._kinds[document].index)
 
     def _audit_meanings(self, connection: Connection) -> str | None:
-        """Whether the queries still mean the same: None, or what does not.
+        """Whether the queries still mean the same: None, or what does not."""
+        found = self._distrust_meanings(self._meanings(connection))
+        return "; ".join(f"{index}: {what}" for index, what in found.items()) or None
+
+    def _distrust_meanings(self, meanings: Mapping[str, meaning.Meaning]) -> dict[str, str]:
+        """By index, what its queries do not mean any more.
 
         Written down, since it may be put back as it was before anybody can begin a session.
         """
-        known = self._keeper.identity.meanings
-        meanings = self._meanings(connection)
-        found = self._redefined(self._keeper.identity, meanings)
-        if not found:
-            return None
-        before = {index: known.get(index, {}) for index in found}
-        distrusted = {index: meaning.distrusted(before[index], meanings[index]) for index in found}
-        self._keeper.identify(meanings={**known, **distrusted})
-        self._keeper.save(now=True)
-        return "; ".join(f"{index}: {what}" for index, what in found.items())
+        known = self._keeper.identity
+        found = self._redefined(known, meanings)
+        if found:
+            self._keeper.identify(meanings=_distrusted(known, meanings, found))
+            self._keeper.save(now=True)
+        return found
 
     def settled(self, connection: Connection) -> bool:
         """Whether the settings that the session of this connection began with are those that new
@@ -465,22 +491,27 @@ class History:
         that only a load mends; and by alias, why documents must be compared.
         """
         compared: dict[str, str] = {}
-        indexes = dict(saved.identity.indexes)
+        scattered: set[str] = set()
+        known = {*saved.identity.indexes, *(load.index for load in saved.loads)}
         for alias, (found, _) in behind.items():
-            if found is None or not control.generation:
+            if not control.generation:
                 continue
-            astray = self._indexes.left_astray(alias, control.generation, found.name)
-            if astray is None:
-                continue
-            if not astray.scattered:
+            # while there is no index yet, its first load may be under way
+            current = found.name if found is not None else None
+            astray = self._indexes.left_astray(alias, control.generation, current)
+            if astray is not None and astray.scattered:
+                scattered.add(alias)
+                if alias in known:  # else the audit has found and told it
+                    self._observe(observations.AuditFailed(f"{alias}: {astray.what}"))
+            elif astray is not None and found is not None:
                 compared[alias] = astray.what
-            elif indexes.pop(alias, None) is not None:  # else the audit has found and told it
-                self._observe(observations.AuditFailed(f"{alias}: {astray.what}"))
-        lost = saved.identity.indexes.keys() - indexes.keys()
+        indexes = {
+            alias: uuid for alias, uuid in saved.identity.indexes.items() if alias not in scattered
+        }
         saved = saved.model_copy(
             update={
                 "identity": saved.identity.model_copy(update={"indexes": indexes}),
-                "loads": tuple(load for load in saved.loads if load.index not in lost),
+                "loads": tuple(load for load in saved.loads if load.index not in scattered),
             }
         )
         return saved, compared
@@ -794,6 +825,15 @@ class History:
         except PayloadError:
             return False
         return after == load.after and load.started_at <= facts.now
+
+
+def _distrusted(
+    known: Identity, now: Mapping[str, meaning.Meaning], altered: Collection[str]
+) -> dict[str, meaning.Meaning]:
+    """The meanings of before, where those of altered indexes will differ from any other."""
+    before = known.meanings
+    differ = {index: meaning.distrusted(before.get(index, {}), now[index]) for index in altered}
+    return {**before, **differ}
 
 
 def _control_back(control: Control, known: Identity | None, facts: Facts) -> str | None:

@@ -293,6 +293,8 @@ class Keeper:
         """Write the control document where it is due; False where the generation is not ours."""
         with self._lock:
             clock = time.monotonic()
+            if not self._generation():
+                return True  # none was ours yet: there is nobody whose word it could be
             if self._state is None or (clock < self._control_due and not now):
                 return True
             content = self._state.model_dump(mode="json")

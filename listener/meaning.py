@@ -23,7 +23,7 @@ from typing import Final
 import psycopg
 from psycopg import errors, sql
 
-from listener import sqlfiles
+from listener import postgres, sqlfiles
 from listener.changes import Watch
 from listener.naming import Name, Names, names_of
 from listener.postgres import Connection
@@ -53,19 +53,22 @@ _OPERATOR: Final = 2617
 _CAST: Final = 2605
 _TYPE: Final = 1247
 _EXTENSION: Final = 3079
+_SERVER: Final = 1417
 _LEVELS: Final = 20
 """Functions that call functions; deeper ones are not looked for."""
 _NAMED: Final = 3
 _DOTTED: Final = re.compile(r"[^\W\d][\w$]*(?:\.[^\W\d][\w$]*)+")
 """What may be the name of a setting that is an extension's, or the user's own."""
-_NO_LIBRARY: Final = ("58P01", "42883", "42501", "55000", "XX000")
-"""SQLSTATEs of a library that cannot be loaded: nor can the query's own session."""
+_NO_FILE: Final = "58P01"
+_CANCELED: Final = "57014"
 _FIRST: Final = ("view ", "materialized view ", "function ", "aggregate ")
 
 Meaning = Mapping[str, str]
 """What a document's SQL files depend on -> a hash of its state."""
 
 _names = lru_cache(maxsize=512)(names_of)
+_deadly: set[int] = set()
+"""Extensions with a library that ends a session which loads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,7 @@ class _Known:
     asked: set[str] = field(default_factory=set)
     candidates: list[_Candidate] = field(default_factory=list)
     reached: set[tuple[int, int]] = field(default_factory=set)
+    extensions: dict[int, str] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
 
@@ -189,6 +193,7 @@ def _meaning(
     states = dict(known.states)
     states |= _choices([one for one in known.candidates if one.name and _meant(one, known)])
     states |= _dotted(connection, known)
+    states |= _users(connection, known)
     words = " ".join(known.texts).lower()
     for what, name, value in around:
         if what == "role":
@@ -215,14 +220,10 @@ def _dotted(connection: Connection, known: _Known) -> dict[str, str]:
     parts: dict[int, list[int]] = {}
     for kind, oid in sorted(known.reached):
         parts.setdefault(kind, []).append(oid)
-    extensions = parts.get(_EXTENSION, [])
+    extensions = sorted(known.extensions)
     for extension in extensions:
-        try:
-            with connection.transaction():
-                connection.execute(sqlfiles.load("meaning/load"), {"extension": extension})
-        except psycopg.Error as error:
-            if connection.closed or error.sqlstate not in _NO_LIBRARY:
-                raise
+        if extension not in _deadly:
+            _load(connection, extension, known.extensions[extension])
     constants = connection.execute(
         sqlfiles.load("meaning/constants"),
         {
@@ -233,15 +234,65 @@ def _dotted(connection: Connection, known: _Known) -> dict[str, str]:
     ).fetchall()
     told = ["".join(chr(int(byte) % 256) for byte in one.split()) for (one,) in constants]
     names = {name for text in (*known.texts, *told) for name in _DOTTED.findall(text)}
-    statement = sqlfiles.load("meaning/settings")
+    rows = _settings(connection, sorted(names), extensions)
+    return {f"setting {name}": str(value) for name, value in rows}
+
+
+def _settings(
+    connection: Connection, names: Sequence[str], extensions: Sequence[int]
+) -> list[tuple[str, str]]:
+    """The settings of these names and extensions, without those that only superusers are shown: one
+    of them makes the server refuse the statement, so the names are asked in halves then."""
+    try:
+        with connection.transaction():
+            return connection.execute(
+                sqlfiles.load("meaning/settings"), {"names": names, "extensions": extensions}
+            ).fetchall()
+    except errors.InsufficientPrivilege:
+        if not names:
+            raise
+    found = _settings(connection, [], extensions)
+    middle = len(names) // 2
+    for half in (names[:middle], names[middle:]) if middle else ():
+        found += _settings(connection, half, [])
+    return found
+
+
+def _users(connection: Connection, known: _Known) -> dict[str, str]:
+    """As whom the foreign servers that were reached are asked, where we may see it."""
+    servers = sorted(oid for kind, oid in known.reached if kind == _SERVER)
+    if not servers:
+        return {}
     try:
         with connection.transaction():
             rows = connection.execute(
-                statement, {"names": sorted(names), "extensions": extensions}
+                sqlfiles.load("meaning/users"), {"servers": servers}
             ).fetchall()
-    except errors.InsufficientPrivilege:  # one of them is shown to superusers only
-        rows = connection.execute(statement, {"names": [], "extensions": extensions}).fetchall()
-    return {f"setting {name}": str(value) for name, value in rows}
+    except errors.InsufficientPrivilege:  # the view may be hidden from all, which is no fault
+        return {}
+    return {f"user mappings of the foreign server {name}": str(value) for name, value in rows}
+
+
+def _load(connection: Connection, extension: int, name: str) -> None:
+    """Load the libraries of an extension. Where one cannot be loaded the query's own sessions
+    cannot load it either: only what passes by itself must not change the answer.
+    """
+    try:
+        with connection.transaction():
+            connection.execute(sqlfiles.load("meaning/load"), {"extension": extension})
+    except psycopg.Error as error:
+        passing = error.sqlstate is not None and postgres.is_passing(error)
+        if connection.closed and not passing:
+            # one that must be preloaded may end the session: once is enough
+            _deadly.add(extension)
+            error.add_note(
+                f"the session ended when it loaded the library of the {name}: it is "
+                "left alone from now on. Where it must be preloaded, name it in "
+                "shared_preload_libraries or drop the extension"
+            )
+        passing = passing or error.sqlstate == _CANCELED
+        if connection.closed or (passing and error.sqlstate != _NO_FILE):
+            raise
 
 
 def _add_text(known: _Known, text: str) -> None:
@@ -271,6 +322,8 @@ def _reach(connection: Connection, tables: Mapping[str, Sequence[str]], known: _
     for kind, oid, label, state, text, config in rows:
         known.reached.add((kind, oid))
         known.states[label] = state
+        if kind == _EXTENSION:
+            known.extensions[oid] = label
         for setting in config or ():
             known.paths |= _names(setting.partition("=")[2]).all
         if text is not None:

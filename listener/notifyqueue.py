@@ -11,7 +11,7 @@ import time
 from datetime import datetime
 from typing import Final
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from listener import observations, sqlfiles
 from listener.observations import Observe
@@ -62,10 +62,14 @@ class NotifyQueue:
 
 def _holder(connection: Connection) -> tuple[str, str]:
     """Who is likely to hold it, and the command that ends that."""
-    row = connection.execute(sqlfiles.load("watermark/queue_holder")).fetchone()
+    why = "grant pg_read_all_stats"
+    try:
+        row = connection.execute(sqlfiles.load("watermark/queue_holder")).fetchone()
+    except errors.InsufficientPrivilege as error:
+        row, why = None, str(error.diag.message_primary)
     if row is None:
         return (
-            "a session that this role may not see (grant pg_read_all_stats)",
+            f"a session that this role may not see ({why})",
             "end the session that is longest in a transaction",
         )
     pid, who, since = row

@@ -132,7 +132,7 @@ class Polls:
         none of them saw. What sends its keys is heard of without it.
         """
         now = time.monotonic()
-        if not self._ahead_due and now - self._ahead_read > self._config.audit_every:
+        if now - self._ahead_read > self._config.audit_every:
             assert self._connection is not None
             self._hand_on(self._sweep.ahead_again(self._connection, None, silent=True))
             self._ahead_read = now

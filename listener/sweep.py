@@ -10,7 +10,9 @@ Our stamps are of the server's clock, so a row that is written now is not one of
 sweep of a session reads them (`ahead`), once more those that a transaction of that time commits
 later are read, and each of them again when the clock has come to its stamp. Were they read by every
 sweep, they would be indexed at every tick until then. A clock that is ahead for a moment between
-two sweeps leaves such stamps, too: from time to time what is new among them is looked for.
+two sweeps leaves such stamps, too: from time to time what is new among them is looked for. New is
+what a transaction wrote that had not ended at the last look; while an old one is open that may be
+much, so what of it was handed on is remembered.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ JOURNAL_PAGE: Final = 100
 """Rows of the journal; each holds up to 8 kB of keys."""
 MEMORY: Final = 150_000
 """Rows remembered as handed on, at 24 bytes each at most; others may be handed on once more."""
+AHEAD: Final = 10_000
+"""The same of rows that are stamped in the future, at 100 bytes."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
 _XID: Final = (1 << 32) - 1
@@ -78,12 +82,16 @@ class Sweep:
         self._handed = TimedMarks()
         self._look = Recent()
         self._silent_look = Recent()
-        self._oldest = 0
-        """The oldest transaction that ran when what is ahead was read last: 32 bits of its id."""
+        self._oldest = self._silent_oldest = 0
+        """The oldest transaction that ran when what is ahead was read last, of all tables and of
+        those that do not send their keys: 32 bits of its id."""
+        self._ahead: set[int] = set()
+        """What is ahead, was handed on, and may be met again."""
 
     def forget(self) -> None:
         """Hand everything on again at the next sweep."""
         self._handed.clear()
+        self._ahead.clear()
         self._look.forget()
         self._silent_look.forget()
 
@@ -109,7 +117,7 @@ class Sweep:
         later than that; it is not remembered, for no other sweep reads it before its time.
         """
         if ahead:
-            self._oldest = self._oldest_running(connection)
+            self._oldest = self._silent_oldest = self._oldest_running(connection)
         looks = [self._silent_look] if silent else [self._silent_look, self._look]
         news = [look.look(connection) for look in looks]
         if recent is not None:
@@ -126,6 +134,7 @@ class Sweep:
             complete = True
         finally:
             if not complete:  # what these looks spoke of was not handed on
+                self._ahead.clear()
                 for look in looks:
                     look.forget()
 
@@ -137,8 +146,17 @@ class Sweep:
         """
         oldest = self._oldest_running(connection)
         since = since or watermark.now(connection)[0]
-        yield from self._between(connection, since, None, silent=silent, oldest=self._oldest)
-        self._oldest = oldest
+        last = self._silent_oldest if silent else self._oldest
+        complete = False
+        try:
+            yield from self._between(connection, since, None, silent=silent, oldest=last)
+            complete = True
+        finally:
+            if not complete:  # what was met was not handed on
+                self._ahead.clear()
+        self._silent_oldest = oldest
+        if not silent:
+            self._oldest = oldest
 
     def _between(
         self,
@@ -200,7 +218,7 @@ class Sweep:
             printed = canonical_keys([row[2:] for row in rows], kinds)
             for key, (at, xmin, *_) in zip(printed, rows, strict=True):
                 if until is None:
-                    if oldest is None or _not_before(xmin, oldest):
+                    if self._first_ahead((watch.id, key, at, xmin), xmin, oldest):
                         keys[key] = None
                     continue
                 whole = at.partition(".")[0]
@@ -240,6 +258,20 @@ class Sweep:
             return True
         return self._handed.add(mark, second)
 
+    def _first_ahead(self, row: tuple[Any, ...], xmin: str, oldest: int | None) -> bool:
+        """The same for what is ahead. `oldest`: only of this transaction and younger ones."""
+        if oldest is not None and not _not_before(xmin, oldest):
+            return False
+        if not _not_before(xmin, self._oldest):
+            return True  # no later look takes it for new
+        mark = hash(row)
+        if mark in self._ahead:
+            return False
+        if len(self._ahead) >= AHEAD:
+            self._ahead.clear()
+        self._ahead.add(mark)
+        return True
+
     def _read_journal(
         self,
         connection: Connection,
@@ -272,7 +304,7 @@ class Sweep:
                 if one is None or (silent and one.notify == "rows"):
                     continue
                 if until is None:
-                    new = oldest is None or _not_before(xmin, oldest)
+                    new = self._first_ahead(("journal", at, row_id), xmin, oldest)
                 else:
                     new = self._first_time(("journal", at, row_id), _second(at))
                 if new:

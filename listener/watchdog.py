@@ -13,6 +13,7 @@ import time
 from typing import Final
 
 import psycopg
+from psycopg import errors
 
 from listener import observations, postgres, sqlfiles
 from listener.config import PostgresConfig
@@ -68,6 +69,9 @@ class Watchdog:
                     sqlfiles.load("watchdog/working"),
                     {"pids": [session.info.backend_pid for session in waiting]},
                 ).fetchall()
+        except errors.InsufficientPrivilege:
+            self._blind = 0
+            return  # the server answers, and may well be at work on them
         except _FAILURES:
             self._blind += 1
             if self._blind < _BLIND_LOOKS:

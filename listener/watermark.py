@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from psycopg import errors
+
 from listener import sqlfiles
 from listener.postgres import Connection
 
@@ -52,7 +54,10 @@ def passed(connection: Connection, drawn: Draw) -> bool:
 
 def holder(connection: Connection) -> str:
     """Who keeps the watermark back, as far as this role may see (`pg_read_all_stats` names all)."""
-    row = connection.execute(sqlfiles.load("watermark/holder")).fetchone()
+    try:
+        row = connection.execute(sqlfiles.load("watermark/holder")).fetchone()
+    except errors.InsufficientPrivilege as error:  # a name is all that is missing
+        return f"an open transaction that this role may not see ({error.diag.message_primary})"
     if row is None:
         return "an open transaction that this role may not see (grant pg_read_all_stats)"
     kind, pid, who, since = row

@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import psycopg
 import pytest
+from psycopg import errors
 
-from listener import meaning, postgres
+from listener import meaning, postgres, sqlfiles
 from listener.changes import Watch
 from listener.postgres import Connection
 from playground.postgres import PostgresServer
@@ -280,7 +282,7 @@ SEEN: Mapping[str, tuple[str, str]] = {
     ),
     "user at a foreign server": (
         "CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (user 'x')",
-        "foreign server far",
+        "user mappings of the foreign server far",
     ),
 }
 
@@ -410,6 +412,110 @@ def test_it_takes_no_lock(session: tuple[Connection, str], server: PostgresServe
             connection.execute("SET LOCAL statement_timeout = '5s'")
             assert Bench(connection, name).read()
         migration.rollback()
+
+
+def test_what_is_hidden_from_the_role(bench: Bench) -> None:
+    """A database may hide the users of foreign servers from all: the rest is told."""
+    bench.connection.execute(
+        f"CREATE ROLE {bench.role}_reader; GRANT USAGE ON SCHEMA app, early TO {bench.role}_reader; "
+        "REVOKE SELECT ON pg_catalog.pg_user_mappings FROM PUBLIC; "
+        f"SET LOCAL ROLE {bench.role}_reader".encode()
+    )
+    found = bench.read()
+    assert "foreign server far" in found
+    assert "user mappings of the foreign server far" not in found
+
+
+def test_a_setting_that_superusers_are_shown(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hides no other one. (Those of the server itself have no dot.)"""
+    monkeypatch.setattr(meaning, "_DOTTED", re.compile(r"data_directory|\w+\.\w+"))
+    bench.connection.execute(
+        f"CREATE ROLE {bench.role}_reader; GRANT USAGE ON SCHEMA app, early TO {bench.role}_reader;"
+        f"SET LOCAL app.rate = '2'; SET LOCAL pg_trgm.similarity_threshold = 0.9;"
+        f"SET LOCAL ROLE {bench.role}_reader".encode()
+    )
+    text = QUERY.replace("'x'::app.short", "current_setting('data_directory')")
+    found = meaning.read(bench.connection, [Watch("app", "film", ("id",))], {"x": [text]})["x"]
+    assert {"setting app.rate", "setting pg_trgm.similarity_threshold"} <= set(found)
+    assert "setting data_directory" not in found
+
+
+OF_PG_TRGM = "UPDATE pg_catalog.pg_proc SET {} WHERE probin = '$libdir/pg_trgm'"
+UNLOADABLE = {
+    "58P01": OF_PG_TRGM.format("probin = '$libdir/none'"),
+    "42883": OF_PG_TRGM.format("prosrc = 'none'"),
+    # a library, and none of PostgreSQL's
+    "XX000": OF_PG_TRGM.format(
+        "probin = (SELECT setting FROM pg_config WHERE name = 'LIBDIR') || '/libpq.so.5'"
+    ),
+    "42501": "DO $$ DECLARE f regprocedure; BEGIN FOR f IN SELECT oid FROM pg_proc "
+    "WHERE probin = '$libdir/pg_trgm' LOOP "
+    "EXECUTE 'REVOKE EXECUTE ON FUNCTION ' || f || ' FROM PUBLIC'; END LOOP; END $$; "
+    "CREATE ROLE {role}_reader; GRANT USAGE ON SCHEMA app, early TO {role}_reader; "
+    "SET LOCAL ROLE {role}_reader",
+}
+
+
+@pytest.mark.parametrize("sqlstate", UNLOADABLE)
+def test_a_library_that_cannot_be_loaded(bench: Bench, sqlstate: str) -> None:
+    """Nor can a query load it: what it means is told without it."""
+    bench.connection.execute(UNLOADABLE[sqlstate].format(role=bench.role).encode())
+    [(extension,)] = bench.connection.execute(
+        "SELECT oid::bigint FROM pg_extension WHERE extname = 'pg_trgm'"
+    )
+    with pytest.raises(psycopg.Error) as refused, bench.connection.transaction():
+        bench.connection.execute(sqlfiles.load("meaning/load"), {"extension": extension})
+    assert refused.value.sqlstate == sqlstate
+    assert "extension pg_trgm" in bench.read()
+
+
+def test_a_library_that_ends_the_session(
+    session: tuple[Connection, str], server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told once, by its name; the next session leaves it alone."""
+    _, name = session
+    load = sqlfiles.load
+    connections: list[Connection] = []
+
+    def loaded(file: str) -> str:
+        if file == "meaning/load":
+            connections[-1].close()
+        return load(file)
+
+    def read() -> meaning.Meaning:
+        with psycopg.connect(server.socket_dsn(name, user=name), autocommit=True) as connection:
+            connections.append(connection)
+            return Bench(connection, name).read()
+
+    monkeypatch.setattr(sqlfiles, "load", loaded)
+    monkeypatch.setattr(meaning, "_deadly", set())
+    with pytest.raises(psycopg.OperationalError) as ended:
+        read()
+    assert "extension pg_trgm" in ended.value.__notes__[0]
+    assert "extension pg_trgm" in read()
+
+
+@pytest.mark.parametrize("how", ["terminate", "cancel"])
+def test_a_person_ends_it_meanwhile(
+    session: tuple[Connection, str],
+    server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    """No library is at fault, and nothing is told of what a query means."""
+    _, name = session
+    load = sqlfiles.load
+    ended = f"SELECT pg_{how}_backend(pg_backend_pid()), pg_sleep(9) WHERE %(extension)s > 0"
+    monkeypatch.setattr(
+        sqlfiles, "load", lambda file: ended if file == "meaning/load" else load(file)
+    )
+    monkeypatch.setattr(meaning, "_deadly", set())
+    with (
+        psycopg.connect(server.socket_dsn(name, user=name), autocommit=True) as connection,
+        pytest.raises((errors.AdminShutdown, errors.QueryCanceled)),
+    ):
+        Bench(connection, name).read()
+    assert not meaning._deadly
 
 
 def test_it_is_not_compiled(bench: Bench) -> None:

@@ -166,6 +166,54 @@ def test_what_is_stamped_in_the_future(
     assert swept(sweep, connection) == [("1",)]
 
 
+def test_what_is_ahead_while_a_transaction_is_open(
+    connection: Connection,
+    sweep: Sweep,
+    postgres_server: PostgresServer,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may yet commit: so may all that are younger. What they wrote is read once all the same,
+    and a look at some tables leaves the others to theirs."""
+    later = "timestamp '2999-01-01'"
+    again = functools.partial(ahead_again, sweep, connection)
+    with psycopg.connect(postgres_server.dsn(database)) as late:
+        late.execute(f"INSERT INTO item VALUES (1, {later})".encode())
+        connection.execute(f"INSERT INTO item VALUES (2, {later})".encode())
+        assert swept(sweep, connection, ahead=True) == [("2",)]
+        connection.execute(f"INSERT INTO item VALUES (3, {later})".encode())
+        connection.execute(
+            "INSERT INTO listener.journal (updated_at, watch, kind, reason) "
+            f"VALUES ('2999-01-01', '{LINK.id}', 'reconcile', 'TRUNCATE')".encode()
+        )
+        assert list(sweep.ahead_again(connection, None, silent=True)) == []
+        pages = list(sweep.ahead_again(connection, None))
+        assert [change.keys for page in pages for change in page.changes] == [(("3",),)]
+        assert [lost[0] for page in pages for lost in page.reconcile] == [LINK.id]
+        assert list(sweep.ahead_again(connection, None)) == []
+        # another transaction under the same stamp
+        connection.execute("UPDATE item SET at = at WHERE id = 3")
+        broken = sweep.ahead_again(connection, None)
+        next(broken)
+        broken.close()
+        assert ("3",) in again()
+        assert again() == []
+        list(sweep.ahead_again(connection, None, silent=True))
+    list(sweep.ahead_again(connection, None, silent=True))
+    assert again() == [("1",)]
+    assert again() == []
+    # more than can be remembered comes once more, and nothing is left out
+    monkeypatch.setattr(module, "AHEAD", 2)
+    with psycopg.connect(postgres_server.dsn(database)) as late:
+        late.execute(f"INSERT INTO item VALUES (9, {later})".encode())
+        connection.execute(
+            f"INSERT INTO item SELECT n, {later} FROM generate_series(10, 15) AS n".encode()
+        )
+        assert len(again()) == 6
+        again()
+    assert ("9",) in again()
+
+
 def test_memory_keeps_what_is_new(
     connection: Connection, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:

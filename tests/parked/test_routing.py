@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from playground.proxy import TcpProxy
 from tests.plugins.daemon import ListenerProcess
 from tests.process.scene import Scene
 
@@ -122,6 +123,34 @@ def test_it_stands_at_a_start(shards: Scene, killed: bool) -> None:
     daemon = shards.start()
     assert "routing" in daemon.wait_for("audit_failed")["what"]
     settle(shards, daemon)
+
+
+def test_a_load_that_was_killed(shards: Scene) -> None:
+    """Of the first one, or one for a changed query, nothing is known but how far it came: it is
+    not gone on with."""
+    shards.set(audit_every=3600, page_size=20)
+    there = shards.options["elasticsearch"]["urls"]
+    [document] = shards.options["documents"]
+    query = Path(document["query_file"]).read_text("utf-8")
+    for turn in ("first", "changed"):
+        changed = shards.folder / f"{turn}.sql"
+        changed.write_text(f"{query}\n-- {turn}\n", "utf-8")
+        document["query_file"] = str(changed)
+        with TcpProxy("127.0.0.1", shards.search.port) as proxy:
+            shards.set(elasticsearch={"urls": [f"http://127.0.0.1:{proxy.port}"]})
+            proxy.delay = 0.02
+            daemon = shards.start()
+            progress = daemon.wait_for("load_progress")
+            give_routing(shards, kind="l")
+            count = progress["documents"]
+            daemon.wait_for("load_progress", documents=lambda now, n=count: now >= n + 60)
+            assert not daemon.found("loaded"), "too fast for this test"
+            daemon.kill()
+        shards.set(elasticsearch={"urls": there})
+        daemon = shards.start()
+        assert "routing" in daemon.wait_for("audit_failed")["what"]
+        settle(shards, daemon)
+        daemon.stop()
 
 
 @pytest.mark.parametrize("runs", [True, False])

@@ -347,6 +347,42 @@ def test_another_meaning_that_reads_an_unwatched_table(scene: Scene) -> None:
     daemon.stop()
 
 
+def test_another_meaning_that_a_session_finds_and_that_is_taken_back(scene: Scene) -> None:
+    """A new session found it before any audit, and held: what was written by it is compared,
+    though nothing shows it any more, and whoever begins then."""
+    prepare(scene, suffix="(SELECT ' ' || text FROM suffix)", audit_every=3600)
+    scene.set(overlap=0.1)
+    path = f'ALTER ROLE {OWNER} IN DATABASE "{scene.database}" SET search_path = '
+    owner(scene, "CREATE SCHEMA early;" + SUFFIX.format("content", "late"))
+    scene.admin(path + "early, content")
+    scene.options["documents"][0]["static"] = ["content.suffix"]
+    daemon = scene.serve(converge=False)
+    daemon.wait_for("loaded")
+    mark = daemon.mark()
+    owner(scene, SUFFIX.format("early", "early"))
+    scene.sql("UPDATE content.film_work SET title = 'Y' WHERE id = md5('film 3')::uuid")
+    daemon.wait_for("indexed", after=mark, written=1)
+    [(edge,)] = scene.sql("SELECT clock_timestamp() + interval '0.2 s'")
+    daemon.wait_for(
+        "watermark_moved",
+        after=daemon.mark(),
+        last_processed=lambda text: datetime.fromisoformat(text) > edge,
+    )
+    scene.admin(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE datname = '{scene.database}' AND application_name LIKE 'listener: %'"
+    )
+    unwatched = re.compile("reads early.suffix, which is neither watched nor static")
+    daemon.wait_for("held", reason=unwatched)
+    daemon.kill()
+    owner(scene, "DROP TABLE early.suffix")
+    assert titles(scene) == {"early", "late"}
+    daemon = scene.start()
+    daemon.wait_for("reconciled", stale=1)
+    assert titles(scene) == {"late"}
+    daemon.stop()
+
+
 def test_another_meaning_that_nobody_can_look_into(scene: Scene) -> None:
     """What a function reads inside is told as at the start, and each time that it is altered."""
     prepare(scene)

@@ -248,17 +248,25 @@ def test_a_daemon_that_keeps_the_bell_is_killed(rare: Scene) -> None:
     rare.assert_converged()
 
 
+def ahead(scene: Scene, table: str, change: str, at: str = "now() + interval '1 day'") -> None:
+    """Change rows as under a clock that is ahead: this trigger fires after the one that stamps."""
+    scene.admin(
+        "BEGIN; CREATE FUNCTION pg_temp.ahead() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN NEW.updated_at := {at}; RETURN NEW; END $$; "
+        f'CREATE TRIGGER "~~" BEFORE UPDATE ON {table} '
+        "FOR EACH ROW EXECUTE FUNCTION pg_temp.ahead(); "
+        f'UPDATE {table} SET {change}; DROP TRIGGER "~~" ON {table}; COMMIT'
+    )
+
+
 def test_rows_stamped_in_the_future(scene: Scene) -> None:
     """Each is read when a session begins, and not at every tick; a change of it is a change."""
     notify(scene, "off")
     scene.serve().stop()
-    scene.admin(
-        "SET session_replication_role = replica; "
-        "UPDATE content.film_work SET updated_at = now() + interval '1 day'; "
-        "UPDATE content.genre SET updated_at = 'infinity'"
-    )
+    ahead(scene, "content.film_work", "rating = rating")
+    ahead(scene, "content.genre", "name = name", "'infinity'")
     daemon = scene.start()
-    daemon.wait_for("caught_up")
+    assert daemon.wait_for("caught_up")["rows"] > FILMS
     first = daemon.wait_for("watermark_moved", after=daemon.mark())
     mark = daemon.mark()
     for _ in range(5):
@@ -269,5 +277,42 @@ def test_rows_stamped_in_the_future(scene: Scene) -> None:
     scene.sql("DELETE FROM content.film_work WHERE id = md5('film 2')::uuid")
     scene.sql("UPDATE content.genre SET name = 'Today' WHERE id = md5('genre 3')::uuid")
     scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_rows_stamped_in_the_future_while_a_transaction_is_open(scene: Scene) -> None:
+    """One of another database, from before the session on: they do not wait for its end, and each
+    is read once, and compared once where it says so."""
+    notify(scene, "off")
+    scene.set(audit_every=0.1)
+    scene.serve().stop()
+    with scene.superuser("postgres") as foreign:
+        with foreign.transaction():
+            foreign.execute("SELECT pg_current_xact_id()")
+            daemon = scene.start()
+            daemon.wait_for("caught_up")
+            daemon.wait_for("watermark_held")
+            mark = daemon.mark()
+            ahead(scene, "content.film_work", "title = 'Later' WHERE id = md5('film 3')::uuid")
+            scene.wait_converged()
+            scene.admin(
+                "BEGIN; TRUNCATE content.person_film_work; UPDATE listener.journal "
+                "SET updated_at = updated_at + interval '1 day' WHERE reason = 'TRUNCATE'; COMMIT"
+            )
+            daemon.wait_for("reconcile_started", after=mark)
+            for number in range(5):  # some looks more
+                seen = daemon.mark()
+                scene.sql(
+                    f"UPDATE content.genre SET name = '{number}' WHERE id = md5('genre 3')::uuid"
+                )
+                daemon.wait_for("swept", after=seen, table="content.genre(id)")
+        moved = daemon.wait_for("reconciled", after=mark)
+    for _ in range(3):
+        moved = daemon.wait_for("watermark_moved", after=moved)
+    for table in ("content.film_work(id)", "journal"):
+        [swept] = daemon.found("swept", after=mark, table=table)
+        assert swept["rows"] == 1, daemon.log
+    assert len(daemon.found("reconcile_started", after=mark)) == 1, daemon.log
     daemon.stop()
     scene.assert_converged()

@@ -81,6 +81,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "rows stamped in the future": (
         "process/test_polls.py::test_rows_stamped_in_the_future",
         "faults/test_postgres_clock.py::test_stamped_before_the_clock_was_set_back",
+        "process/test_polls.py::test_rows_stamped_in_the_future_while_a_transaction_is_open",
     ),
     # -- Statements of the application -------------------------------------------------------------
     "triggers are installed, mended, upgraded or removed while transactions are open": (
@@ -207,6 +208,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "parked/test_routing.py::test_it_is_taken_back_and_the_daemon_killed",
         "parked/test_routing.py::test_it_stands_at_a_start",
         "parked/test_routing.py::test_verify_counts_and_mends_it",
+        "parked/test_routing.py::test_a_load_that_was_killed",
     ),
     "a document with a version that is not of listener's making": (
         "process/test_promises.py::test_the_request_that_deletes_a_version_of_somebody_else",
@@ -321,6 +323,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "another meaning reads a table that is neither watched nor static": (
         "process/test_audit_meaning.py::test_another_meaning_that_reads_an_unwatched_table",
         "process/test_audit_meaning.py::test_another_meaning_that_nobody_can_look_into",
+        "process/test_audit_meaning.py::test_another_meaning_that_a_session_finds_and_that_is_taken_back",
     ),
     "a view, static table, enum, domain, composite type or collation renamed or moved": (
         "integration/test_meaning.py::test_swapped_and_swapped_back",
@@ -330,6 +333,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "a setting with a dot in its name": (
         "integration/test_meaning.py::test_what_a_query_depends_on",
         "process/test_audit_meaning.py::test_settings_of_the_server",
+        "integration/test_meaning.py::test_a_library_that_ends_the_session",
     ),
     "`search_path` or another setting of the role": (
         "process/test_audit_meaning.py::test_search_path_of_the_role",

@@ -208,12 +208,7 @@ JOIN pg_catalog.pg_extension AS x ON x.oid = r.objid
 WHERE r.classid = 'pg_catalog.pg_extension'::regclass
 UNION ALL
 SELECT r.classid::bigint, r.objid::bigint, 'foreign server ' || s.srvname,
-       pg_catalog.concat_ws(' ', s.oid, pg_catalog.md5(s.srvoptions::text),
-           -- what we may see of it, and no password, which is changed often and changes no row
-           (SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', m.umid, m.umuser,
-                       (SELECT pg_catalog.string_agg(one, ',' ORDER BY one) FROM pg_catalog.unnest(m.umoptions) AS one
-                        WHERE one NOT LIKE 'password=%%')), ';' ORDER BY m.umid))
-            FROM pg_catalog.pg_user_mappings AS m WHERE m.srvid = s.oid)), NULL, NULL
+       pg_catalog.concat_ws(' ', s.oid, pg_catalog.md5(s.srvoptions::text)), NULL, NULL
 FROM reach AS r
 JOIN pg_catalog.pg_foreign_server AS s ON s.oid = r.objid
 WHERE r.classid = 'pg_catalog.pg_foreign_server'::regclass
