@@ -193,7 +193,8 @@ class Sweep:
         columns = [sql.Identifier("t", name) for name in watch.key]
         keyset = sql.SQL(", ").join([stamp, *columns])
         select = sql.SQL(
-            "SELECT {stamp}::text, t.xmin::text, {keys} FROM {table} AS t WHERE {present}{until}"
+            "SELECT {stamp}::text, t.xmin::text, {keys} FROM {table} AS t "
+            "WHERE {present}{until}{young}"
         ).format(
             stamp=stamp,
             keys=sql.SQL(", ").join(sql.SQL("{}::text").format(one) for one in columns),
@@ -202,6 +203,10 @@ class Sweep:
             until=sql.SQL("")
             if until is None
             else sql.SQL(" AND {} < {}").format(stamp, self._edge(watch, until)),
+            # by the server: many may be stamped ahead, all with one moment, and few of them new
+            young=sql.SQL("")
+            if oldest is None
+            else sql.SQL(" AND {}").format(_young(sql.Identifier("t", "xmin"), oldest)),
         )
         kinds = self._types[watch.id]
         bound: sql.Composable = sql.SQL("{} >= {}").format(stamp, self._edge(watch, since))
@@ -218,7 +223,7 @@ class Sweep:
             printed = canonical_keys([row[2:] for row in rows], kinds)
             for key, (at, xmin, *_) in zip(printed, rows, strict=True):
                 if until is None:
-                    if self._first_ahead((watch.id, key, at, xmin), xmin, oldest):
+                    if self._first_ahead((watch.id, key, at, xmin), xmin):
                         keys[key] = None
                     continue
                 whole = at.partition(".")[0]
@@ -258,10 +263,8 @@ class Sweep:
             return True
         return self._handed.add(mark, second)
 
-    def _first_ahead(self, row: tuple[Any, ...], xmin: str, oldest: int | None) -> bool:
-        """The same for what is ahead. `oldest`: only of this transaction and younger ones."""
-        if oldest is not None and not _not_before(xmin, oldest):
-            return False
+    def _first_ahead(self, row: tuple[Any, ...], xmin: str) -> bool:
+        """The same for what is ahead."""
         if not _not_before(xmin, self._oldest):
             return True  # no later look takes it for new
         mark = hash(row)
@@ -281,7 +284,10 @@ class Sweep:
         *,
         silent: bool,
     ) -> Iterator[Swept]:
-        statement = sql.SQL(sqlfiles.load("sweep/journal")).format(journal=self._journal)
+        statement = sql.SQL(sqlfiles.load("sweep/journal")).format(
+            journal=self._journal,
+            young=sql.SQL("true") if oldest is None else _young(sql.Identifier("xmin"), oldest),
+        )
         after, after_id = since - timedelta(microseconds=1), 0
         while True:
             started = time.monotonic()
@@ -304,7 +310,7 @@ class Sweep:
                 if one is None or (silent and one.notify == "rows"):
                     continue
                 if until is None:
-                    new = self._first_ahead(("journal", at, row_id), xmin, oldest)
+                    new = self._first_ahead(("journal", at, row_id), xmin)
                 else:
                     new = self._first_time(("journal", at, row_id), _second(at))
                 if new:
@@ -355,6 +361,13 @@ def _moment(text: str) -> datetime:
 def _not_before(xid: str, oldest: int) -> bool:
     """Whether a transaction's id is this one or a later one; ids of rows go round at 2^32."""
     return (int(xid) - oldest) & _XID < 1 << 31
+
+
+def _young(xmin: sql.Identifier, oldest: int) -> sql.Composable:
+    """The same, for the server to judge."""
+    return sql.SQL("(({}::text::bigint - {}) & {}) < {}").format(
+        xmin, sql.Literal(oldest), sql.Literal(_XID), sql.Literal(1 << 31)
+    )
 
 
 def _second(at: datetime) -> int:
