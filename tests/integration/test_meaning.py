@@ -280,6 +280,10 @@ SEEN: Mapping[str, tuple[str, str]] = {
         "CREATE OR REPLACE FUNCTION app.permitted() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT false'",
         "function app.permitted()",
     ),
+    "column at a foreign server": (
+        "ALTER FOREIGN TABLE app.distant ALTER name OPTIONS (ADD column_name 'title')",
+        "foreign table app.distant",
+    ),
     "user at a foreign server": (
         "CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (user 'x')",
         "user mappings of the foreign server far",
@@ -412,6 +416,19 @@ def test_it_takes_no_lock(session: tuple[Connection, str], server: PostgresServe
             connection.execute("SET LOCAL statement_timeout = '5s'")
             assert Bench(connection, name).read()
         migration.rollback()
+
+
+def test_whom_the_policies_of_a_function_concern(bench: Bench) -> None:
+    """A function with the rights of its owner, and row security on."""
+    owner, editors = f"{bench.role}_owner", f"{bench.role}_editors"
+    bench.connection.execute(
+        f"CREATE ROLE {owner}; CREATE ROLE {editors}; ALTER FUNCTION app.revealed() OWNER TO {owner}".encode()
+    )
+    assert bench.change(f"CREATE ROLE {bench.role}_other") is None
+    for statement in (f"GRANT {editors} TO {owner}", f"ALTER ROLE {owner} BYPASSRLS"):
+        altered = bench.change(statement)
+        assert altered is not None
+        assert "function app.revealed()" in altered
 
 
 def test_what_is_hidden_from_the_role(bench: Bench) -> None:

@@ -91,7 +91,7 @@ SELECT r.classid::bigint, r.objid::bigint,
             FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type = '1'),
            -- the audit of the triggers knows the columns of watched tables
            (SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.attname,
-                       a.atttypid, a.atttypmod, a.attcollation, f.oid, f.xmin,
+                       a.atttypid, a.atttypmod, a.attcollation, a.attfdwoptions, f.oid, f.xmin,
                        CASE WHEN c.relkind IN ('v', 'm', 'c') THEN a.xmin END), ',' ORDER BY a.attnum))
             FROM pg_catalog.pg_attribute AS a
             LEFT JOIN pg_catalog.pg_attrdef AS f
@@ -116,6 +116,13 @@ SELECT r.classid::bigint, r.objid::bigint,
        CASE p.prokind WHEN 'a' THEN 'aggregate' ELSE 'function' END || ' ' || n.nspname || '.'
            || p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')',
        pg_catalog.concat_ws(' ', CASE WHEN p.prosecdef THEN p.proowner END,
+           -- which policies count for its owner
+           (SELECT CASE WHEN u.rolsuper OR u.rolbypassrls THEN 'all'
+                        ELSE (SELECT pg_catalog.md5(pg_catalog.string_agg(g.oid::text, ',' ORDER BY g.oid))
+                              FROM pg_catalog.pg_roles AS g
+                              WHERE pg_catalog.pg_has_role(u.oid, g.oid, 'USAGE')) END
+            FROM pg_catalog.pg_roles AS u
+            WHERE u.oid = p.proowner AND p.prosecdef AND p.proconfig::text ~* 'row_security='),
            pg_catalog.md5((pg_catalog.to_jsonb(p) - '{proacl,proowner,procost,prorows,prosupport,proparallel}'::text[])::text),
            -- CREATE OR REPLACE makes these anew, and GRANT does not
            (SELECT pg_catalog.max(d.xmin::text::bigint) || ' ' || pg_catalog.count(*)
