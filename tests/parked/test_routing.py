@@ -153,6 +153,24 @@ def test_a_load_that_was_killed(shards: Scene) -> None:
         daemon.stop()
 
 
+def test_a_load_that_is_under_way(shards: Scene) -> None:
+    """Its thread writes down how far it is until a new session ends it, which does not go on with
+    it: what came through the alias may stand anywhere."""
+    shards.set(audit_every=1, page_size=8)
+    with TcpProxy("127.0.0.1", shards.search.port) as proxy:
+        shards.set(elasticsearch={"urls": [f"http://127.0.0.1:{proxy.port}"]})
+        proxy.delay = 0.02
+        daemon = shards.start()
+        daemon.wait_for("load_progress")
+        give_routing(shards, kind="l")
+        failed = daemon.wait_for("audit_failed")
+        assert not daemon.found("loaded"), "too fast for this test"
+        proxy.delay = 0
+        begun = daemon.wait_for("load_started", after=failed)
+        assert begun["documents"] == 0
+        settle(shards, daemon)
+
+
 @pytest.mark.parametrize("runs", [True, False])
 def test_verify_counts_and_mends_it(shards: Scene, runs: bool) -> None:
     """Whoever wrote it: another program, or a daemon of a release that did not look."""
