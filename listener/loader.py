@@ -104,6 +104,14 @@ class Loader:
             self._fence.point()
         return load
 
+    def give_up(self, kind: Kind) -> None:
+        """This load is not to be made: remove its index. Raises FencedOut."""
+        with self._fence.lock, self._pipeline.quiet():
+            self._fence.refuse_astray()
+            self._drop_unfinished(kind)
+            self._fence.point()
+        self._keeper.drop_load(kind.index)
+
     def _drop_unfinished(self, kind: Kind) -> None:
         """Remove indexes of loads that were given up: ours, fed by us, behind no alias of users."""
         for kept in self._indexes.drop_loads(kind.index):

@@ -432,7 +432,8 @@ class VerifyImpatient(Observation):
 
 @dataclass(frozen=True, slots=True)
 class DeletesGuarded(Observation):
-    """A reconcile would delete too many documents: it deletes none, and a person decides."""
+    """A comparison would delete too many documents, or a load in its place lose them: none is
+    deleted, and a person decides."""
 
     index: str
     orphaned: int
