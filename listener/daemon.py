@@ -194,14 +194,15 @@ class Daemon:
             error = met[0] if met else None
             if error is not None and isinstance(error, (psycopg.Error, *elastic.Error)):
                 told = _of_server(error)
-            if error is None or _passes(error):
+            passes = error is None or _passes(error)
+            if passes:
                 self._observe(observations.Waiting(server, attempt, seconds, told))
             else:
                 self._observe(observations.Held(f"{server}: {told}", seconds))
             state.beat(
                 self._config.state_file_name,
                 fetch_delay=self._config.fetch_delay,
-                what=f"waiting for {server}",
+                what=f"waiting for {server}" if passes else "held",
                 reason=told,
             )
 
