@@ -217,9 +217,12 @@ class Loader:
         seconds = time.monotonic() - self._began[kind.index]
         self._observe(observations.Loaded(kind.index, load.physical, load.documents, seconds))
         old = self._indexes.old(kind.index)
+        others = {one.name: str(one.database) for one in self._indexes.old_of_others(kind.index)}
         for name in former:
             if name != load.physical:
-                self._observe(observations.OldIndexKept(kind.index, name, ours=name in old))
+                whose = others.get(name, "")
+                kept = observations.OldIndexKept(kind.index, name, name in old, belongs_to=whose)
+                self._observe(kept)
 
     def _retry_parked(self, kind: Kind, cancelled: Callable[[], bool]) -> None:
         """The new index may take what the one before did not; and rows may have gone."""
