@@ -41,6 +41,8 @@ class Suspect:
     key: Key
     id: str
     kind: Kind
+    gone: bool = False
+    """Of what is misplaced: the query does not return it, and it is not among the orphans."""
 
 
 class Misplaced(Exception):
@@ -53,6 +55,11 @@ class Page:
 
     looked_at: int
     suspects: tuple[Suspect, ...]
+
+    @property
+    def lost(self) -> int:
+        """Of a page of the index: so many documents a new index would not have."""
+        return sum(one.kind == "orphaned" or one.gone for one in self.suspects)
 
 
 class Comparison:
@@ -159,13 +166,14 @@ class Comparison:
         for hits in self._hits():
             keys = [self._key(one["_id"]) for one in hits]
             wanted = self._source.existing(connection, keys)
-            gone = [key for key in keys if key not in wanted]
+            orphans = self._orphans(connection, [key for key in keys if key not in wanted])
+            there = {*wanted, *(one.key for one in orphans)}
             misplaced = [
-                Suspect(key, one["_id"], "misplaced")
+                Suspect(key, one["_id"], "misplaced", gone=key not in there)
                 for key, one in zip(keys, hits, strict=True)
                 if "_routing" in one  # we write none
             ]
-            yield Page(len(keys), (*misplaced, *self._orphans(connection, gone)))
+            yield Page(len(keys), (*misplaced, *orphans))
 
     def _orphans(self, connection: Connection, keys: Sequence[Key]) -> list[Suspect]:
         """Of these the database did not return: those that are still in the index in real time."""

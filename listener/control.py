@@ -10,20 +10,25 @@ writing the index at all raises elastic.Unusable, with what mends it.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 import elasticsearch
 
-from listener import state
+from listener import exact, state
 from listener.bulk import GENERATIONS
-from listener.elastic import Client, Unreadable, Unusable, describe, is_passing
+from listener.elastic import AS_SENT, Client, Unreadable, Unusable, describe, is_passing
 from listener.state import State
 
 _PATIENCE: Final = "5s"
 """How long the server looks for a copy to write to: its refusal is an answer, a timeout of ours is
 none."""
+_DEEPEST: Final = 100
+"""Levels; ours has a handful. One that is nested deeper was not written by us, and our reader or
+writer of JSON may give up on it."""
 _MADE_ANEW: Final = (
     "listener makes it anew when it is gone, and takes all from state.yaml: DELETE /{index}"
 )
@@ -78,21 +83,25 @@ class ControlDocument:
 
     def read(self) -> Control:
         """The document; generation 0 where there is none yet, or none that can be used."""
+        path = f"/{quote(self._index, safe='')}/_doc/{quote(self._pipeline, safe='')}"
         try:
             with self._mendable():
-                answer = self._client.get(index=self._index, id=self._pipeline).body
+                text = self._client.perform_request("GET", path, headers={"accept": AS_SENT}).body
+                answer = _answer(text)
+                if answer is None:
+                    place = self._client.get(index=self._index, id=self._pipeline, source=False)
+                    seq_no, primary_term = place["_seq_no"], place["_primary_term"]
+                    damage: str | None = (
+                        "it is nested too deep, or holds a number too long, to be read"
+                    )
+                    return Control(0, {}, seq_no, primary_term, None, damage)
         except elasticsearch.NotFoundError:
             return Control(0, {}, None, None)
-        except RecursionError:  # of the client, which decodes the answer
-            with self._mendable():
-                answer = self._client.get(index=self._index, id=self._pipeline, source=False).body
-            deep = "it is nested too deep to be read"
-            return Control(0, {}, answer["_seq_no"], answer["_primary_term"], None, deep)
         content = answer.get("_source")
         if not isinstance(content, Mapping):
             raise Unusable(self._told("it keeps no _source, so that nothing can be read there"))
         generation = content.get("generation")
-        damage: str | None = None
+        damage = None
         if type(generation) is not int or not 0 < generation < GENERATIONS:
             generation, damage = 0, "it has no valid generation"
         found: State | None = None
@@ -121,9 +130,7 @@ class ControlDocument:
                 f"no generation is left above {generation - 1}: remove the write aliases and the "
                 "documents that bear it; no daemon has written them"
             )
-        # of a damaged one nothing is kept; where it could be read it stands in our state, too
-        kept = seen.content if seen.damage is None else {}
-        written = self._write(seen, {**kept, "generation": generation}, generation)
+        written = self._write(seen, {**_kept(seen), "generation": generation}, generation)
         now = self.read()
         if now.seq_no == written.seq_no and now.generation != generation:
             raise Unusable(self._told("what is written there is not what can be read afterwards"))
@@ -135,7 +142,7 @@ class ControlDocument:
         passed = generation + 1 >= GENERATIONS
         if seen.generation != generation or passed or self._went_back(seen):
             return None
-        content = {**seen.content, "generation": generation + 1}
+        content = {**_kept(seen), "generation": generation + 1}
         try:
             return self._write(seen, content, generation + 1)
         except elasticsearch.ConflictError:
@@ -206,3 +213,23 @@ class ControlDocument:
     def _told(self, what: str) -> str:
         made = _MADE_ANEW.format(index=self._index)
         return f"the control index {self._index}: {what}. It is not as listener made it; {made}"
+
+
+def _answer(text: bytes) -> Mapping[str, Any] | None:
+    """What the server answers; None: it is nested too deep, or holds a number of thousands of
+    digits, which older servers take."""
+    if exact.depth(text) > _DEEPEST:
+        return None
+    try:
+        answer: Mapping[str, Any] = json.loads(text)
+    except ValueError:
+        return None
+    return answer
+
+
+def _kept(seen: Control) -> dict[str, Any]:
+    """What stays where the generation alone is raised: what we know. Of a damaged one nothing does;
+    where it could be read it stands in our state, too."""
+    if seen.state is None or seen.damage is not None:
+        return {}
+    return seen.state.model_dump(mode="json")

@@ -467,8 +467,11 @@ class Coordinator:
 
     def _beat(self, state: str, reason: str | None = None) -> None:
         trouble, braked = self._pipeline.trouble, self._pipeline.braked
+        held = self._pipeline.held
         if braked is not None:
             state, reason = "braked", braked
+        elif held is not None and reason is None:
+            state, reason = "held", held
         elif trouble is not None and reason is None:
             state, reason = f"waiting for {trouble[0]}", trouble[2]
         if reason is None and self._keeper.trouble is not None:

@@ -125,6 +125,8 @@ class Daemon:
         self._database: Database | None = None
         self._found: Sequence[Finding] = ()
         """What the start has found of the user's SQL files, and told."""
+        self._told: Sequence[Finding] = ()
+        """The same of the last session, while it holds for that."""
         self._ended = threading.Lock()
         self._reason: BaseException | None = None
 
@@ -192,14 +194,15 @@ class Daemon:
             error = met[0] if met else None
             if error is not None and isinstance(error, (psycopg.Error, *elastic.Error)):
                 told = _of_server(error)
-            if error is None or _passes(error):
+            passes = error is None or _passes(error)
+            if passes:
                 self._observe(observations.Waiting(server, attempt, seconds, told))
             else:
                 self._observe(observations.Held(f"{server}: {told}", seconds))
             state.beat(
                 self._config.state_file_name,
                 fetch_delay=self._config.fetch_delay,
-                what=f"waiting for {server}",
+                what=f"waiting for {server}" if passes else "held",
                 reason=told,
             )
 
@@ -330,9 +333,11 @@ class Daemon:
             )
         )
 
-    def _judge(self, findings: Sequence[Finding]) -> None:
-        """Tell the findings; errors end the start."""
+    def _judge(self, findings: Sequence[Finding], told: Sequence[Finding] = ()) -> None:
+        """Tell the findings, but for those that are `told`; errors end the start."""
         for one in findings:
+            if one in told:
+                continue
             if one.severity == "error":
                 self._observe(observations.CheckFailed(one.what, one.mend))
             else:
@@ -348,14 +353,16 @@ class Daemon:
     def _judge_again(self, parts: Assembly, connection: postgres.Connection, again: bool) -> None:
         """For a session that finds that the queries mean something else. Raises QueriesWrong.
 
-        Not `again`: for the first one, which tells no warning that the start has told.
+        Not `again`: for the first one, which tells no warning that the start has told. While it
+        holds each thing is told once; `held` says at each try why.
         """
         found = preflight.look_at_database(self._config, connection, parts)
-        told = () if again else self._found
+        told, self._told = self._told if again else self._found, found
         try:
-            self._judge([one for one in found if one not in told])
+            self._judge(found, told)
         except Refused as error:
             raise QueriesWrong(str(error)) from error
+        self._told = ()
 
     # -- the stages ------------------------------------------------------------------------------
 

@@ -248,6 +248,11 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, elastic_transport.TransportError)
 
 
+def is_blocked(error: elasticsearch.ApiError) -> bool:
+    """Whether it is no lack of rights but a block, of an index or the cluster, that refuses it."""
+    return error.error == "cluster_block_exception"
+
+
 def _reason(body: object) -> str:
     inner = body.get("error") if isinstance(body, Mapping) else None
     if isinstance(inner, Mapping):

@@ -7,12 +7,15 @@ digits, and gives up some thousand levels deep; Elasticsearch keeps such documen
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from typing import Any, Final
 
 _EXACT: Final = 15
 """Digits, and characters, up to which a number and its double are one to one."""
 _START: Final = b'"_source":'
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 
 class Unreadable(ValueError):
@@ -36,6 +39,16 @@ def read(text: bytes) -> Any:
         return _DECODER.decode(text.decode())
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise Unreadable(str(error)[:100]) from error
+
+
+def depth(text: bytes) -> int:
+    """How deep a JSON text is nested: by its brackets, for how deep Python can read depends on how
+    deep it stands itself."""
+    level = deepest = 0
+    for found in _BRACKET.finditer(_STRING.sub(b"", text)):
+        level += 1 if found[0] in b"[{" else -1
+        deepest = max(deepest, level)
+    return deepest
 
 
 class Written:

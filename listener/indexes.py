@@ -14,7 +14,7 @@ from typing import Any, Final
 import elasticsearch
 
 from listener import shards
-from listener.elastic import Client, Error
+from listener.elastic import Client, Error, describe, is_blocked
 from listener.indexsettings import Fault, faults, flatten
 from listener.shards import Shard
 
@@ -229,12 +229,8 @@ class Indexes:
 
     def claims(self, alias: str, *, take: bool = False) -> Iterator[str]:
         """What of others' stands in the way of this alias."""
-        answer = self._client.options(ignore_status=404).indices.get_alias(
-            name=f"{alias},{alias}.*", expand_wildcards="all"
-        )
         pattern = owned(alias)
-        for name, body in answer.body.items():
-            aliases = body.get("aliases", {}) if isinstance(body, Mapping) else {}
+        for name, aliases in aliases_of(self._client, alias, f"{alias}.*").items():
             if any(one == alias or pattern.match(one) for one in aliases):
                 found = self.get(name)
                 own = found.meta.get("listener") if found is not None else None
@@ -388,11 +384,14 @@ class Indexes:
         try:
             self._verify(name, config)
         except IndexError_:
-            # with a block from the template it could not even be deleted
-            blocks = dict.fromkeys(("index.blocks.read_only", "index.blocks.metadata"))
-            self._client.indices.put_settings(index=name, settings=blocks)
-            self._client.indices.delete(index=name)
+            self._unmake(name)
             raise
+        except elasticsearch.AuthorizationException as error:
+            if not is_blocked(error):
+                raise
+            self._unmake(name)
+            what, _, _ = describe(error).partition(" Mend: ")
+            raise IndexError_(self._mixed_in(name, f"a block: {what}")) from error
         existing = self.get(name)
         if existing is None:
             raise IndexError_(f"the index {name} vanished while it was made")
@@ -402,13 +401,23 @@ class Indexes:
         found = self._client.indices.get(index=name, flat_settings=True).body[name]
         added = _added(found, config)
         if added is not None:
-            templates = foreign_templates(self._client, name)
-            who = " or ".join(f"{one.name} ({one.pattern})" for one in templates)
-            raise IndexError_(
-                f"{name}: the index template {who or '(none is seen)'} adds {added}. Narrow its "
-                f"index_patterns so that they leave out {name}, or delete it; what is wanted of "
-                "it, write into index_config.json"
-            )
+            raise IndexError_(self._mixed_in(name, added))
+
+    def _mixed_in(self, name: str, added: str) -> str:
+        templates = foreign_templates(self._client, name)
+        who = " or ".join(f"{one.name} ({one.pattern})" for one in templates)
+        return (
+            f"{name}: the index template {who or '(none is seen)'} adds {added}. Narrow its "
+            f"index_patterns so that they leave out {name}, or delete it; what is wanted of "
+            "it, write into index_config.json"
+        )
+
+    def _unmake(self, name: str) -> None:
+        """Delete an index that was just made: with a block from a template it could not even be
+        deleted, nor that block lifted together with another one."""
+        for block in ("index.blocks.metadata", "index.blocks.read_only"):
+            self._client.indices.put_settings(index=name, settings={block: None})
+        self._client.indices.delete(index=name)
 
     def finish(self, name: str, config: IndexConfig) -> None:
         """After a load: refresh, bring back interval and replicas, wait for its health."""
@@ -440,12 +449,10 @@ class Indexes:
 
     def aliases(self, pattern: str) -> dict[str, list[str]]:
         """Aliases that match the pattern: alias -> its indexes."""
-        answer = self._client.options(ignore_status=404).indices.get_alias(name=pattern).body
         found: dict[str, list[str]] = {}
-        for index, body in answer.items():
-            if isinstance(body, Mapping):
-                for alias in body.get("aliases", {}):
-                    found.setdefault(alias, []).append(index)
+        for index, aliases in aliases_of(self._client, pattern).items():
+            for alias in aliases:
+                found.setdefault(alias, []).append(index)
         return found
 
     def astray(self, alias: str, wanted: Mapping[str, str | None]) -> Astray | None:
@@ -480,12 +487,10 @@ class Indexes:
 
     def _written(self, alias: str) -> dict[str, dict[str, Mapping[str, Any]]]:
         """Write aliases: alias -> its indexes, and what was said when it was added."""
-        answer = self._client.options(ignore_status=404).indices.get_alias(name=f"{alias}.*").body
         found: dict[str, dict[str, Any]] = {}
-        for index, body in answer.items():
-            if isinstance(body, Mapping):
-                for name, more in body.get("aliases", {}).items():
-                    found.setdefault(name, {})[index] = more
+        for index, aliases in aliases_of(self._client, f"{alias}.*").items():
+            for name, more in aliases.items():
+                found.setdefault(name, {})[index] = more
         return found
 
     def is_concrete(self, name: str) -> bool:
@@ -573,6 +578,22 @@ class Indexes:
         """One atomic change of aliases."""
         if actions:
             self._client.indices.update_aliases(actions=actions)
+
+
+def aliases_of(client: Client, *names: str) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Aliases of these names, which may be patterns: index -> alias -> what was said of it.
+
+    The names stand for indexes, too: were all indexes looked through, the server would refuse where
+    anybody has blocked the metadata of one.
+    """
+    answer = client.options(ignore_status=404).indices.get_alias(
+        index=names, name=names, expand_wildcards="all", ignore_unavailable=True
+    )
+    return {
+        index: dict(body["aliases"])
+        for index, body in answer.body.items()  # also where a name of several is of none
+        if isinstance(body, Mapping) and "aliases" in body
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,9 @@ class Keeper:
         self._proven: datetime | None = None
         self._frozen: set[str] = set()
         self._outlives_load: set[str] = set()
+        self._distrusted: set[str] = set()
+        """Aliases that need a new index: the thread of a load may be at work still, until the next
+        session ends it, and nothing that it brings is written down any more."""
         self._file_due = self._control_due = 0.0
         self._changed = False
         self._failing: _Failing | None = None
@@ -78,6 +81,7 @@ class Keeper:
             self._state = value
             self._proven = value.last_processed
             self._frozen.clear()
+            self._distrusted.clear()
             self._changed = True
 
     def identify(self, **parts: object) -> None:
@@ -166,6 +170,8 @@ class Keeper:
         """Remember how far a load has come; saved at once."""
         with self._lock:
             assert self._state is not None
+            if load.index in self._distrusted:
+                return
             others = tuple(one for one in self._state.loads if one.index != load.index)
             self._state = self._state.model_copy(update={"loads": (*others, load)})
             self._changed = True
@@ -211,6 +217,8 @@ class Keeper:
     def load_complete(self, index: str, uuid: str, proven_start: datetime | None) -> None:
         """The index of a load stands behind its alias; `proven_start` None: nothing is proven."""
         with self._lock:
+            if index in self._distrusted:
+                return
             self.index_is(index, uuid)
             others = {name: at for name, at in self.loaded.items() if name != index}
             if proven_start is not None:
@@ -233,8 +241,10 @@ class Keeper:
 
     def distrust_index(self, index: str) -> None:
         """Only a new index helps: neither the one in use nor the one that is being loaded is known
-        any more. Saved at once, for what has shown it may be put back, or its daemon killed."""
+        any more, whatever its load says from here on. Saved at once, for what has shown it may be
+        put back, or its daemon killed."""
         with self._lock:
+            self._distrusted.add(index)
             others = {name: uuid for name, uuid in self.identity.indexes.items() if name != index}
             self.identify(indexes=others)
             self.drop_load(index)

@@ -104,6 +104,14 @@ class Loader:
             self._fence.point()
         return load
 
+    def give_up(self, kind: Kind) -> None:
+        """This load is not to be made: remove its index. Raises FencedOut."""
+        with self._fence.lock, self._pipeline.quiet():
+            self._fence.refuse_astray()
+            self._drop_unfinished(kind)
+            self._fence.point()
+        self._keeper.drop_load(kind.index)
+
     def _drop_unfinished(self, kind: Kind) -> None:
         """Remove indexes of loads that were given up: ours, fed by us, behind no alias of users."""
         for kept in self._indexes.drop_loads(kind.index):
@@ -209,9 +217,12 @@ class Loader:
         seconds = time.monotonic() - self._began[kind.index]
         self._observe(observations.Loaded(kind.index, load.physical, load.documents, seconds))
         old = self._indexes.old(kind.index)
+        others = {one.name: str(one.database) for one in self._indexes.old_of_others(kind.index)}
         for name in former:
             if name != load.physical:
-                self._observe(observations.OldIndexKept(kind.index, name, ours=name in old))
+                whose = others.get(name, "")
+                kept = observations.OldIndexKept(kind.index, name, name in old, belongs_to=whose)
+                self._observe(kept)
 
     def _retry_parked(self, kind: Kind, cancelled: Callable[[], bool]) -> None:
         """The new index may take what the one before did not; and rows may have gone."""

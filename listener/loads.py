@@ -104,7 +104,10 @@ class Loads:
         self._settle = settle
         self._comparing: dict[int, Comparing] = {}
         self.guarded: set[str] = set()
-        """Aliases of which a comparison would have deleted too many documents: it did not."""
+        """Aliases of which a comparison, or a load in its place, would have removed too many
+        documents: it did not."""
+        self._held: set[int] = set()
+        """Documents that need a load which is not made for that."""
         self._running: dict[int, Load] = {}
         self._covered: dict[int, datetime] = {}
         self._floor: datetime | None = None
@@ -163,6 +166,7 @@ class Loads:
         self._blind.clear()
         self._owed.clear()
         self.guarded.clear()
+        self._held.clear()
         self._floor = None
         self._covered = {
             kind.number: self._keeper.loaded[kind.index]
@@ -184,12 +188,15 @@ class Loads:
             number, index = plan.kind.number, plan.kind.index
             self._covered.pop(number, None)
             self.guarded.discard(index)
+            self._held.discard(number)
             now = watermark.draw(connection).at
             if plan.compare:
                 wanted = Wanted(plan.reason, plan.unguarded)
                 self._begin_comparing(plan.kind, now, wanted, blind=plan.blind)
             else:
                 self._keeper.freeze(index)
+                if plan.unguarded and index in self._keeper.reconcile:
+                    self._keeper.want_reconcile(index, unguarded=True)  # which the load stands for
                 if plan.blind:
                     self._blind.add(number)
                 self._running[number] = self._loader.begin(plan.kind, plan.reason, plan.resume, now)
@@ -220,7 +227,11 @@ class Loads:
                 continue
             reason = one.reason if one else "it was interrupted"
             resume = load if one is None and load and self._written_down(load) else None
-            compare = load is None and self._fence.current[kind.number] is not None
+            compare = (
+                load is None
+                and kind.number not in self._held
+                and self._fence.current[kind.number] is not None
+            )
             unguarded = (one is not None and one.unguarded) or (
                 comparing is not None and comparing.unguarded
             )
@@ -237,7 +248,8 @@ class Loads:
         with self._lock:
             if self._over or self._cancel.is_set():
                 return False
-            if any(one in self._running or self._fence.current[one] is None for one in wanted):
+            loaded = {*self._running, *self._held}
+            if any(one in loaded or self._fence.current[one] is None for one in wanted):
                 return False
             for number, one in wanted.items():
                 kind = self._loader.kinds[number]
@@ -322,6 +334,8 @@ class Loads:
             if not proven and kind.number in self._blind:
                 self._owed.add(kind.number)
                 self._open[kind.number] = drawn
+        if self._guards(connection, kind, load, proven=proven, cancelled=cancel.is_set):
+            return
         load = self._pages(connection, kind, load, proven=proven, cancelled=cancel.is_set)
         if self._fence.current[kind.number] is not None and not self._catch_up(cancel.is_set):
             raise Stopped("the load was stopped")
@@ -374,6 +388,41 @@ class Loads:
 
     def _written_down(self, load: Load) -> bool:
         return any(one.physical == load.physical for one in self._keeper.loads)
+
+    def _guards(
+        self,
+        connection: Connection,
+        kind: Kind,
+        load: Load,
+        *,
+        proven: bool,
+        cancelled: Callable[[], bool],
+    ) -> bool:
+        """Whether this load is not made for what it would lose.
+
+        It stands for a comparison that is due and may not delete any number: then it may not, in
+        the place of an index that cannot be mended, or has another mapping. Asked before its first
+        page.
+        """
+        number, alias, index = kind.number, kind.index, self._fence.current[kind.number]
+        begun = load.after is not None or load.done
+        if begun or index is None or self._keeper.reconcile.get(alias) is not False:
+            return False
+        comparison = self._compare(connection, kind, index)
+        if not self._reconciler.guards(connection, comparison, index=alias, cancelled=cancelled):
+            return False
+        self._loader.give_up(kind)
+        with self._lock:
+            if proven:
+                self._covered[number] = load.started_at
+            self._floor = min(self._floor or load.started_at, load.started_at)
+            self._blind.discard(number)
+            self._owed.discard(number)
+            self._open.pop(number, None)
+            self._held.add(number)
+            self.guarded.add(alias)
+            del self._running[number]
+        return True
 
     def _pages(
         self,
@@ -491,9 +540,12 @@ class Loads:
                 load = load.model_copy(update={"started_at": drawn.at})  # noqa: PLW2901
                 self._running[number] = load
             all_proven = all_proven and proven
+            kind = self._loader.kinds[number]
+            if self._guards(connection, kind, load, proven=proven, cancelled=cancelled):
+                continue
             self._pages(
                 connection,
-                self._loader.kinds[number],
+                kind,
                 load,
                 proven=proven,
                 cancelled=cancelled,

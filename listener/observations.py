@@ -432,7 +432,8 @@ class VerifyImpatient(Observation):
 
 @dataclass(frozen=True, slots=True)
 class DeletesGuarded(Observation):
-    """A reconcile would delete too many documents: it deletes none, and a person decides."""
+    """A comparison would delete too many documents, or a load in its place lose them: none is
+    deleted, and a person decides."""
 
     index: str
     orphaned: int
@@ -453,7 +454,9 @@ class OldIndexKept(Observation):
     physical: str
     ours: bool = True
     """Whether `load --drop-old` will find it: its name begins with the alias and a dash, it says
-    that it is of this pipeline, and nobody else has an alias for it."""
+    that it is of this pipeline and database, and nobody else has an alias for it."""
+    belongs_to: str = ""
+    """The other database, or schema of ours, of a pipeline of our name that it says it is of."""
     TEXT: ClassVar[str] = (
         "{index}: the former index {physical} is kept; `listener load --drop-old` removes it"
     )
@@ -462,10 +465,14 @@ class OldIndexKept(Observation):
         """What people read."""
         if self.ours:
             return self.TEXT.format(**self.values())
+        why = (
+            f"it belongs to {self.belongs_to}"
+            if self.belongs_to
+            else "it is not one that listener made, or somebody has an alias for it"
+        )
         return (
             f"{self.index}: the former index {self.physical} is kept, and listener will not remove "
-            f"it: it is not one that listener made, or somebody has an alias for it. When nobody "
-            f"needs it: DELETE /{self.physical}"
+            f"it: {why}. When nobody needs it: DELETE /{self.physical}"
         )
 
 

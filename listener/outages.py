@@ -24,6 +24,8 @@ class Outage:
         self._since: float | None = None
         self._until = 0.0
         self.reason = ""
+        self.held = False
+        """Whether it lasts until a person mends something."""
         self.braked = False
         """Whether so many documents are refused that a person must look."""
 
@@ -46,6 +48,7 @@ class Outage:
                 return
             self._since = now if self._since is None else self._since
             self.reason = reason
+            self.held = held
             self.braked = braked
             seconds = self._backoff.next_wait()
             attempt = self._backoff.attempt
@@ -62,7 +65,7 @@ class Outage:
             return
         with self._lock:
             since, self._since = self._since, None
-            self.braked = False
+            self.held = self.braked = False
             self._until = 0.0
             self._backoff.reset()
         if since is not None:

@@ -239,6 +239,14 @@ class Pipeline:
         return None
 
     @property
+    def held(self) -> str | None:
+        """The last reason, where a server is not to be waited for but a person must mend it."""
+        for one in (self._base_outage, self._sink_outage):
+            if one.held:
+                return one.reason
+        return None
+
+    @property
     def braked(self) -> str | None:
         """The last reason, where so many documents are refused that a person must look."""
         for one in (self._base_outage, self._sink_outage):

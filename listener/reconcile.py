@@ -128,7 +128,7 @@ class Reconciler:
         cancelled: Callable[[], bool],
     ) -> Report:
         """Bring one index in step, and return what was not. Raises Stopped, and client errors; and
-        Misplaced, where it cannot be brought in step.
+        Misplaced, where it cannot be brought in step, and a new index may lose what this one has.
 
         `total`: about how many documents there are, for progress. `unguarded`: delete however
         many there are.
@@ -148,23 +148,23 @@ class Reconciler:
             work.flush()
         # of what is parked, neither side may have it any more
         work.take(self._pipeline.parked_keys(document))
+        lost = 0
         for page in comparison.index(connection):
             progress.add(page)
             report.indexed += page.looked_at
+            lost += page.lost
             for suspect in page.suspects:
-                if suspect.kind == "misplaced":
-                    raise Misplaced(
-                        f"{index}: {shown(suspect.id)} was written with a routing: no write by id "
-                        "finds it for certain, so that all is loaded into a new index"
-                    )
                 report.add(suspect)
-                if len(orphans) < KEPT or unguarded:
+                if suspect.kind == "orphaned" and (len(orphans) < KEPT or unguarded):
                     orphans.append(suspect.key)
             if unguarded:
+                _refuse_misplaced(report)
                 work.take(orphans)
             work.check()
         allowed = deletes_allowed(report.indexed)
-        report.guarded = not unguarded and report.counts["orphaned"] > allowed
+        report.guarded = not unguarded and lost > allowed
+        if not report.guarded:  # else the new index would do what deletes may not
+            _refuse_misplaced(report)
         if not report.guarded:
             taken = len(orphans)
             work.take(orphans)
@@ -183,8 +183,29 @@ class Reconciler:
             )
         )
         if report.guarded:
-            self._observe(observations.DeletesGuarded(index, report.counts["orphaned"], allowed))
+            self._observe(observations.DeletesGuarded(index, lost, allowed))
         return report
+
+    def guards(
+        self,
+        connection: Connection,
+        comparison: Comparison,
+        *,
+        index: str,
+        cancelled: Callable[[], bool],
+    ) -> bool:
+        """Whether a new index would lose more documents of this one than a comparison may delete by
+        itself; then it is told. Raises as `run` does."""
+        lost = indexed = 0
+        for page in comparison.index(connection):
+            indexed += page.looked_at
+            lost += page.lost
+            if cancelled() or self._pipeline.over:
+                raise Stopped("the comparison was stopped")
+        allowed = deletes_allowed(indexed)
+        if lost > allowed:
+            self._observe(observations.DeletesGuarded(index, lost, allowed))
+        return lost > allowed
 
     def _more(
         self, connection: Connection, comparison: Comparison, work: _Work, allowed: int
@@ -197,6 +218,15 @@ class Reconciler:
                 return False
             work.take([suspect.key for suspect in page.suspects])
         return True
+
+
+def _refuse_misplaced(report: Report) -> None:
+    """Raises Misplaced where any document is."""
+    if report.counts["misplaced"]:
+        raise Misplaced(
+            f"{report.index}: {shown(report.examples['misplaced'][0])} was written with a routing: "
+            "no write by id finds it for certain, so that all is loaded into a new index"
+        )
 
 
 class _Work:

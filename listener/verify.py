@@ -7,7 +7,7 @@ first look: what is still different then, nobody will mend by himself.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,6 +17,7 @@ from listener.changes import Key
 from listener.compare import Comparison, Page, Suspect
 from listener.control import ControlDocument
 from listener.identity import position
+from listener.indexes import aliases_of
 from listener.lifecycle import Stop, Stopped
 from listener.loader import Kind
 from listener.observations import Observe
@@ -94,12 +95,8 @@ class Verification:
     def _comparison(self, kind: Kind, aside: frozenset[str]) -> Comparison:
         """With the index behind the alias as it is now: the alias itself may have a filter or a
         routing, and a load may give it another index."""
-        found = self._client.options(ignore_status=404).indices.get_alias(name=kind.index).body
-        names = [
-            name
-            for name, body in found.items()
-            if isinstance(body, Mapping) and kind.index in body.get("aliases", {})
-        ]
+        found = aliases_of(self._client, kind.index)
+        names = [name for name, aliases in found.items() if kind.index in aliases]
         index = names[0] if len(names) == 1 else kind.index
         return Comparison(kind.source, self._client, index, aside)
 

@@ -12,8 +12,15 @@ import elasticsearch
 
 from listener.checks.finding import Finding
 from listener.config import Config, DocumentConfig
-from listener.elastic import Client, describe
-from listener.indexes import OURS, Database, Indexes, flat_settings, foreign_templates
+from listener.elastic import Client, describe, is_blocked
+from listener.indexes import (
+    OURS,
+    Database,
+    Indexes,
+    aliases_of,
+    flat_settings,
+    foreign_templates,
+)
 from listener.indexsettings import doubts, faults
 
 P = ParamSpec("P")
@@ -71,6 +78,9 @@ def _guarded(
     try:
         return check(*args, **kwargs)
     except elasticsearch.ApiError as error:
+        if is_blocked(error):
+            reason, _, lifts = describe(error).partition(" Mend: ")
+            return [Finding("error", f"cannot {what}: {reason}", lifts or "lift that block")]
         if error.status_code not in _NO_RIGHTS:
             raise
         mend = (
@@ -192,7 +202,9 @@ def _owner(indexes: Indexes, alias: str, take: bool) -> list[Finding]:
     try:
         for one in indexes.claims(alias, take=take):
             return [Finding("error", *one.split(". ", 1))]  # what else is there is of the same one
-    except elasticsearch.AuthorizationException:
+    except elasticsearch.AuthorizationException as error:
+        if is_blocked(error):
+            raise
         return []  # the rights are told by themselves
     return []
 
@@ -253,11 +265,9 @@ def _alias(client: Client, alias: str) -> list[Finding]:
 
 def _let_through(client: Client, alias: str) -> list[Finding]:
     """What people have given their alias: it hides documents from them, however right they are."""
-    answer = client.options(ignore_status=404).indices.get_alias(name=alias).body
     found: list[Finding] = []
-    for index, body in answer.items():
-        more = body.get("aliases", {}).get(alias) if isinstance(body, Mapping) else None
-        said = {name: one for name, one in (more or {}).items() if name in _HIDING}
+    for index, aliases in aliases_of(client, alias).items():
+        said = {name: one for name, one in aliases.get(alias, {}).items() if name in _HIDING}
         if said:
             add = {"actions": [{"add": {"index": index, "alias": alias}}]}
             found.append(

@@ -19,9 +19,9 @@ def run(config: Config) -> int:
     """Print one line, return 0 or 1.
 
     It asks whether the process works, not whether the servers do: a daemon that waits for
-    PostgreSQL is healthy, and restarting it would not help. One that waits for a person's word on
-    deletes is not, nor one before which so many documents are refused that it holds them all:
-    nobody would notice.
+    PostgreSQL is healthy, and restarting it would not help. Nor would it help one that waits for a
+    person: to mend what it is held for, or what so many documents are refused for, or to say a word
+    on deletes. But nobody would notice: it is not healthy.
     """
     heartbeat = read_heartbeat(config.state_file_name)
     if heartbeat is None:
@@ -44,7 +44,7 @@ def judge(heartbeat: Heartbeat, now: float) -> tuple[bool, str]:
         # From the future: the clock was set back, and the daemon has not written since.
         when = f"{age:.0f} s ago" if age > 0 else f"{-age:.0f} s ahead of the clock"
         return False, f"the last heartbeat was {when} (limit {limit:g} s): {told}"
-    if heartbeat.state in ("guarded", "braked"):
+    if heartbeat.state in ("guarded", "braked", "held"):
         return False, told  # a person must decide, and nobody looks at a green light
     if heartbeat.last_processed is None:
         return True, f"{told}; no watermark yet"

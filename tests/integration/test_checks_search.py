@@ -16,6 +16,7 @@ import pytest
 from listener.checks import Finding, check_search
 from listener.config import Config
 from listener.elastic import connect
+from listener.indexes import Indexes
 from playground import blueprint
 from playground.search import SearchServer
 
@@ -318,3 +319,41 @@ def test_all_privileges(tmp_path: Path) -> None:
     }
     with stub(answers) as url:
         assert check(config(tmp_path, url, "films")) == []
+
+
+def test_an_index_whose_metadata_is_blocked(
+    search_server: SearchServer, index_prefix: str, tmp_path: Path
+) -> None:
+    """Of somebody else it is no concern of ours; of ours it is named with what lifts it, and is no
+    lack of rights."""
+    alias, theirs = f"{index_prefix}-t", f"{index_prefix}-theirs"
+    settings = config(tmp_path, search_server.url, alias)
+    client = connect(settings.elasticsearch)
+    indexes = Indexes(client, "p")
+
+    def block(index: str, value: bool | None) -> None:
+        client.indices.put_settings(index=index, settings={"index.blocks.metadata": value})
+
+    client.indices.create(index=theirs, aliases={f"{index_prefix}-other": {}})
+    block(theirs, True)
+    try:
+        assert check(settings) == []
+        assert (indexes.aliases(alias), indexes.aliases(f"{alias}.*")) == ({}, {})
+        client.indices.create(
+            index=f"{alias}-1", aliases={f"{alias}.w1": {"filter": {"match_all": {}}}}
+        )
+        assert check(settings) == []
+        assert indexes.aliases(f"{alias}.*") == {f"{alias}.w1": [f"{alias}-1"]}
+        assert indexes.astray(alias, {f"{alias}.w1": f"{alias}-1"}) is not None
+        block(f"{alias}-1", True)
+        found = check(settings)
+        assert found
+        for one in found:
+            assert f"index [{alias}-1] blocked by" in one.what
+            assert one.mend == f'PUT /{alias}-1/_settings {{"index.blocks.metadata": null}}'
+    finally:
+        for name in (theirs, f"{alias}-1"):
+            client.options(ignore_status=404).indices.put_settings(
+                index=name, settings={"index.blocks.metadata": None}
+            )
+        client.close()

@@ -64,6 +64,8 @@ def put(server: SearchServer, prefix: str, template: dict[str, Any]) -> None:
         ({"settings": {"index.translog.durability": "async"}}, "index.translog.durability"),
         ({"settings": {"index.gc_deletes": "1ms"}}, "index.gc_deletes = "),
         ({"settings": {"index.blocks.write": True}}, "index.blocks.write = 'true'"),
+        ({"settings": {"index.blocks.read_only": True}}, "index.blocks.read_only = 'true'"),
+        ({"settings": {"index.blocks.metadata": True}}, "a block: 403 cluster_block_exception"),
         ({"settings": {"index.mapping.ignore_malformed": True}}, "index.mapping.ignore_malformed"),
         ({"aliases": {"theirs": {}}}, "the aliases theirs"),
     ],

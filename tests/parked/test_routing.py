@@ -153,6 +153,64 @@ def test_a_load_that_was_killed(shards: Scene) -> None:
         daemon.stop()
 
 
+def test_a_load_that_is_under_way(shards: Scene) -> None:
+    """Its thread writes down how far it is until a new session ends it, which does not go on with
+    it: what came through the alias may stand anywhere."""
+    shards.set(audit_every=1, page_size=8)
+    with TcpProxy("127.0.0.1", shards.search.port) as proxy:
+        shards.set(elasticsearch={"urls": [f"http://127.0.0.1:{proxy.port}"]})
+        proxy.delay = 0.02
+        daemon = shards.start()
+        daemon.wait_for("load_progress")
+        give_routing(shards, kind="l")
+        failed = daemon.wait_for("audit_failed")
+        assert not daemon.found("loaded"), "too fast for this test"
+        proxy.delay = 0
+        begun = daemon.wait_for("load_started", after=failed)
+        assert begun["documents"] == 0
+        settle(shards, daemon)
+
+
+@pytest.mark.parametrize("by", ["document", "alias", "query"])
+def test_it_does_not_empty_the_index(shards: Scene, by: str) -> None:
+    """A load in the place of a comparison removes no more than that may, for whatever it is needed:
+    the database may be half restored. It waits for a person's word, also after the next start."""
+    insert = "INSERT INTO content.film_work (id, title, type)"
+    shards.admin(f"{insert} SELECT gen_random_uuid(), 'x', 'movie' FROM generate_series(1, 1200)")
+    daemon = shards.serve()
+    [ours] = shards.behind()
+    daemon.stop()
+    if by == "alias":
+        give_routing(shards)
+    elif by == "query":
+        [document] = shards.options["documents"]
+        changed = shards.folder / "changed.sql"
+        changed.write_text(Path(document["query_file"]).read_text("utf-8") + "-- changed", "utf-8")
+        document["query_file"] = str(changed)
+    else:
+        [(one,)] = shards.sql("SELECT min(id::text) FROM content.film_work WHERE title <> 'x'")
+        source = shards.request("GET", f"/{ours}/_doc/{one}")["_source"]
+        shards.request("PUT", f"/{ours}/_doc/{one}?routing=1&refresh=true", source)
+    shards.admin(
+        "ALTER TABLE content.film_work DISABLE TRIGGER ALL;"
+        "DELETE FROM content.film_work WHERE title = 'x';"
+        "ALTER TABLE content.film_work ENABLE TRIGGER ALL"
+    )
+    daemon = shards.start()
+    guarded = daemon.wait_for("deletes_guarded")
+    assert guarded["orphaned"] == 1200
+    shards.sql("UPDATE content.film_work SET title = 'Live' WHERE id = md5('film 1')::uuid")
+    daemon.wait_for("indexed", after=guarded)
+    assert shards.behind() == shards.physical() == [ours]
+    if by == "alias":  # a restart is seconds
+        daemon.stop()
+        daemon = shards.start()
+        daemon.wait_for("deletes_guarded")
+    mend = shards.start("verify", "--repair", "--allow-deletes", folder="second")
+    settle(shards, daemon)
+    mend.expect_exit(0)
+
+
 @pytest.mark.parametrize("runs", [True, False])
 def test_verify_counts_and_mends_it(shards: Scene, runs: bool) -> None:
     """Whoever wrote it: another program, or a daemon of a release that did not look."""

@@ -95,7 +95,11 @@ def test_a_database_that_was_moved(scene: Scene, other: Scene) -> None:
     )
     other.sql("DELETE FROM content.film_work WHERE id = md5('film 8')::uuid")
     other.start().expect_exit(2)
-    other.start("load").expect_exit(0)
+    load = other.start("load")
+    load.expect_exit(0)
+    kept = load.wait_for("old_index_kept", physical=old).message
+    assert f"it belongs to the database {scene.database}" in kept
+    assert kept.endswith(f"DELETE /{old}")
     other.assert_converged()
     daemon = other.serve()
     other.sql("DELETE FROM content.film_work WHERE id = md5('film 9')::uuid")

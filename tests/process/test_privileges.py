@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from listener.state import heartbeat_path
 from playground.postgres import PostgresServer
 from tests.process.scene import OWNER, PASSWORD, Scene
 
@@ -211,7 +212,8 @@ def test_check_tells_what_is_missing(manual: Scene) -> None:
 
 
 def test_health(scene: Scene) -> None:
-    """`listener health`: 1 before a daemon ran, 0 while it serves, also while a server is away."""
+    """`listener health`: 1 before a daemon ran, 0 while it serves, also while a server is away; 1
+    while a person must mend something."""
     health = scene.start("health")
     health.expect_exit(1)
     daemon = scene.serve()
@@ -222,6 +224,19 @@ def test_health(scene: Scene) -> None:
     health.expect_exit(0)
     scene.postgres.start()
     scene.wait_converged()
+    scene.request("PUT", f"/{scene.index}/_settings", {"index.blocks.write": True})
+    scene.sql("UPDATE content.film_work SET title = 'After' WHERE id = md5('film 1')::uuid")
+    beats = heartbeat_path(scene.state_file)
+    daemon.wait_until(
+        lambda records: records[-1] if '"held"' in beats.read_text("utf-8") else None,
+        what="the heartbeat says that it is held",
+    )
+    health = scene.start("health")
+    health.expect_exit(1)
+    assert "index.blocks.write" in health.output
+    scene.request("PUT", f"/{scene.index}/_settings", {"index.blocks.write": None})
+    scene.wait_converged()
+    scene.start("health").expect_exit(0)
     daemon.stop()
     scene.assert_converged()
     assert Path(scene.state_file).exists()

@@ -176,6 +176,10 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_owners.py::test_both_begin_at_once",
         "process/test_owners.py::test_a_database_that_was_moved",
     ),
+    "the metadata of an index is blocked": (
+        "integration/test_checks_search.py::test_an_index_whose_metadata_is_blocked",
+        "integration/test_index_templates.py::test_what_a_template_adds_is_refused",
+    ),
     "a snapshot is being made": (
         "faults/test_search_snapshot.py::test_start_while_a_snapshot_is_made",
         "integration/test_index_leftovers.py::test_a_deletion_that_is_refused",

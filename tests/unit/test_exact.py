@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from listener.exact import Unreadable, document, only_source, read
+from listener.exact import Unreadable, depth, document, only_source, read
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,17 @@ def test_the_source_of_one_document() -> None:
     answer = b'{"docs":[{"_index":"t","_id":"\\"_source\\":","found":true,"_source":%s}]}' % source
     assert only_source(answer) == source
     assert only_source(b'{"docs":[{"_index":"t","_id":"a","found":false}]}') is None
+
+
+@pytest.mark.parametrize(
+    ("text", "levels"),
+    [
+        (b"1", 0),
+        (b'{"a": [], "b": {"c": [1]}}', 3),
+        (b'{"[[[": "\\"{{{", "\\\\": ["]"]}', 2),
+        (b"[" * 100_000 + b"]" * 100_000, 100_000),
+    ],
+)
+def test_depth(text: bytes, levels: int) -> None:
+    """By brackets outside of strings."""
+    assert depth(text) == levels

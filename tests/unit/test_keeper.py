@@ -12,7 +12,7 @@ from listener import observations
 from listener.control import ControlDocument
 from listener.keeper import Keeper
 from listener.observations import Observation
-from listener.state import Identity, State, StateError
+from listener.state import Identity, Load, State, StateError
 
 NOTHING = State(
     last_processed=None,
@@ -101,3 +101,35 @@ def test_a_comparison_for_what_a_load_has_passed(disk: Disk, outlives: bool) -> 
     assert keeper.last_processed == (start if outlives else later)
     keeper.reconciled("a", None)
     assert (keeper.reconcile, keeper.last_processed) == ({}, later)
+
+
+@pytest.mark.usefixtures("disk")
+def test_what_a_load_brings_after_its_index_is_distrusted() -> None:
+    """Its thread is at work until the next session: were it believed, that one would go on with it,
+    or take its index for a good one."""
+
+    class Elsewhere:
+        """A control document of another generation."""
+
+        def save(self, _generation: int, _content: object) -> bool:
+            """Not ours."""
+            return False
+
+    control = cast("ControlDocument", Elsewhere())
+    keeper = Keeper(Path("state.yaml"), control, lambda: 1, lambda _: None)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    load = Load(index="a", physical="a-1", started_at=start)
+    keeper.begin(NOTHING)
+    keeper.want_reconcile("a", unguarded=False)
+    keeper.put_load(load)
+    keeper.distrust_index("a")
+    keeper.put_load(load)
+    assert not keeper.loads
+    keeper.put_load(load.model_copy(update={"index": "b", "physical": "b-1"}))
+    assert [one.index for one in keeper.loads] == ["b"]
+    keeper.load_complete("a", "uuid", start)
+    assert (keeper.identity.indexes, keeper.loaded, keeper.reconcile) == ({}, {}, {"a": False})
+    keeper.begin(keeper.state)
+    keeper.put_load(load)
+    keeper.load_complete("a", "uuid", start)
+    assert (keeper.identity.indexes, keeper.reconcile) == ({"a": "uuid"}, {})

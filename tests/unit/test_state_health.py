@@ -55,7 +55,7 @@ def test_sentences() -> None:
     assert "60 s ahead of the clock" in judge(waiting, NOW - 60)[1]
 
 
-@pytest.mark.parametrize("state", ["guarded", "braked"])
+@pytest.mark.parametrize("state", ["guarded", "braked", "held"])
 def test_what_waits_for_a_person_is_red(state: str) -> None:
     """Nobody looks at a green light."""
     waiting = beat(0).model_copy(update={"state": state, "reason": "too many"})
