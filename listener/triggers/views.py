@@ -53,7 +53,7 @@ def checked(conn: Connection, stamped: Mapping[int, frozenset[int]]) -> Iterator
     found = rows(
         conn, "stamp_views", tables=[one[0] for one in pairs], columns=[one[1] for one in pairs]
     )
-    views = {oid: _view(name, option, tree) for oid, name, option, tree in found}
+    views = {oid: _view(oid, name, option, tree) for oid, name, option, tree in found}
     known = {table: _Stamped(columns) for table, columns in stamped.items()}
     for oid, view in views.items():
         chain: list[int] = []
@@ -77,7 +77,7 @@ def _over(view: _View, read: _Stamped, stamped: Mapping[int, frozenset[int]]) ->
     return _Stamped(frozenset(columns), here, here or read.below)
 
 
-def _view(name: str, option: str | None, tree: str) -> _View:
+def _view(oid: int, name: str, option: str | None, tree: str) -> _View:
     reads = 0
     by: set[int] = set()
     made_of: list[set[int]] = []
@@ -90,8 +90,9 @@ def _view(name: str, option: str | None, tree: str) -> _View:
         if table is not None:
             if decides:
                 tables.add(int(table))
-            elif path.count("QUERY") == 1:
-                reads = int(table)  # until PostgreSQL 15 the view itself comes before it
+            elif path.count("QUERY") == 1 and int(table) != oid:
+                # until PostgreSQL 15 the view itself comes before it, or alone
+                reads = int(table)
         elif node is not None:
             path.append(node)
             if path == ["QUERY", "TARGETENTRY"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from typing import Any
 
 import psycopg
@@ -415,6 +416,26 @@ def test_what_a_stamp_would_violate(bench: Bench, ddl: str, statement: str, sign
     finally:
         app.close()
         bench.run(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("server", ["postgres_server", "icu_server"])
+def test_views_without_a_table_of_their_own(request: pytest.FixtureRequest, server: str) -> None:
+    """Until version 15 such a view stands first in the query that PostgreSQL keeps of it."""
+    postgres: PostgresServer = request.getfixturevalue(server)
+    name = f"test_{secrets.token_hex(5)}"
+    postgres.create_database(name)
+    for bench in triggers_kit.open_bench(postgres, name):
+        bench.run(
+            "CREATE TABLE t (id integer PRIMARY KEY, n integer, u timestamptz);"
+            "CREATE VIEW several AS SELECT id, u FROM t UNION ALL SELECT id, u FROM t;"
+            "CREATE VIEW inside AS SELECT * FROM (SELECT id, u FROM t) AS x;"
+            "CREATE VIEW named AS WITH x AS (SELECT id, u FROM t) SELECT * FROM x;"
+            "CREATE VIEW v AS SELECT * FROM t WHERE id IN (SELECT id FROM several)"
+            "  AND id IN (SELECT id FROM inside) AND id IN (SELECT id FROM named)"
+            "  WITH CHECK OPTION"
+        )
+        assert problems(bench, watch(updated_at="u")) == ()
+    postgres.drop_database(name)
 
 
 def test_a_stamp_that_violates_nothing(bench: Bench) -> None:
