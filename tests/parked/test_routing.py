@@ -128,7 +128,7 @@ def test_it_stands_at_a_start(shards: Scene, killed: bool) -> None:
 def test_a_load_that_was_killed(shards: Scene) -> None:
     """Of the first one, or one for a changed query, nothing is known but how far it came: it is
     not gone on with."""
-    shards.set(audit_every=3600, page_size=20)
+    shards.set(audit_every=3600, page_size=8)
     there = shards.options["elasticsearch"]["urls"]
     [document] = shards.options["documents"]
     query = Path(document["query_file"]).read_text("utf-8")
@@ -140,12 +140,15 @@ def test_a_load_that_was_killed(shards: Scene) -> None:
             shards.set(elasticsearch={"urls": [f"http://127.0.0.1:{proxy.port}"]})
             proxy.delay = 0.02
             daemon = shards.start()
-            progress = daemon.wait_for("load_progress")
+            tick = daemon.wait_for("watermark_waits")
+            tick = daemon.wait_for("watermark_waits", after=tick)  # the only audit is over
+            progress = daemon.wait_for("load_progress", after=tick)
             give_routing(shards, kind="l")
             count = progress["documents"]
-            daemon.wait_for("load_progress", documents=lambda now, n=count: now >= n + 60)
+            daemon.wait_for("load_progress", documents=lambda now, n=count: now >= n + 20)
             assert not daemon.found("loaded"), "too fast for this test"
             daemon.kill()
+            assert not daemon.found("audit_failed")
         shards.set(elasticsearch={"urls": there})
         daemon = shards.start()
         assert "routing" in daemon.wait_for("audit_failed")["what"]
