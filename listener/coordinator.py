@@ -169,7 +169,11 @@ class Coordinator:
                 self._step_down()
             else:
                 self._guard.patience("PostgreSQL is not to be reached", began)
-                self._beat("waiting for PostgreSQL", "no LISTEN connection")
+                refused = inbox.refused
+                if refused is not None:
+                    self._beat("held", refused)
+                else:
+                    self._beat("waiting for PostgreSQL", "no LISTEN connection")
             inbox.wait(
                 lambda: bool(inbox.session) or self._stop.requested,
                 min(self._config.fetch_delay, 1.0),
@@ -467,8 +471,10 @@ class Coordinator:
 
     def _beat(self, state: str, reason: str | None = None) -> None:
         trouble, braked = self._pipeline.trouble, self._pipeline.braked
-        held = self._pipeline.held
-        if braked is not None:
+        held = self._pipeline.held or self._loads.held
+        if not self._resumed:
+            pass  # nothing is sent: what was in the way is the active daemon's matter
+        elif braked is not None:
             state, reason = "braked", braked
         elif held is not None and reason is None:
             state, reason = "held", held

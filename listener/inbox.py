@@ -34,6 +34,8 @@ class Inbox:
         """Number of the LISTEN connection; 0: there is none."""
         self.standing_by = False
         """Whether another daemon holds the lock."""
+        self.refused: str | None = None
+        """Why there is no LISTEN connection before a person has mended something."""
         self.fenced = False
         """Whether our writes were refused since it was last set to False."""
 
@@ -44,12 +46,14 @@ class Inbox:
         with self._changed:
             self.session = session
             self.standing_by = False
+            self.refused = None
             self._changed.notify_all()
 
     def on_standby(self) -> None:
         """Another daemon holds the lock."""
         with self._changed:
             self.standing_by = True
+            self.refused = None
             self._changed.notify_all()
 
     def on_lost(self) -> None:
@@ -57,6 +61,10 @@ class Inbox:
         with self._changed:
             self.session = 0
             self._changed.notify_all()
+
+    def on_refused(self, reason: str | None) -> None:
+        """There will be none before a person has mended this; None: it may pass by itself."""
+        self.refused = reason
 
     def on_change(self, change: Change) -> None:
         """Hand changed keys to the pipeline; anything larger asks for a sweep.

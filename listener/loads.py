@@ -108,6 +108,8 @@ class Loads:
         documents: it did not."""
         self._held: set[int] = set()
         """Documents that need a load which is not made for that."""
+        self.held: str | None = None
+        """Why a load cannot go on before a person has mended something."""
         self._running: dict[int, Load] = {}
         self._covered: dict[int, datetime] = {}
         self._floor: datetime | None = None
@@ -180,6 +182,7 @@ class Loads:
         if self._thread is not None and self._thread.is_alive():
             self._thread.join()
         self._thread = None
+        self.held = None
 
     def begin(self, connection: Connection, plans: Sequence[Plan], *, thread: bool) -> None:
         """Begin these; a thread brings them to their end, or `here` and `finish_here` do."""
@@ -281,6 +284,7 @@ class Loads:
                         while not cancel.is_set() and not self._ends():
                             self._turn(connection, cancel)
                             waits.reset()
+                            self.held = None
                 except psycopg.Error as error:
                     passing, reason = postgres.is_passing(error), postgres.describe(error)
                     self._wait(waits, "PostgreSQL", reason, passing=passing)
@@ -312,6 +316,7 @@ class Loads:
 
     def _wait(self, waits: Backoff, server: str, reason: str, *, passing: bool) -> None:
         seconds = waits.next_wait()
+        self.held = None if passing else f"full load: {reason}"
         self._observe(
             observations.Waiting(server, waits.attempt, seconds, f"full load: {reason}")
             if passing

@@ -64,6 +64,9 @@ class Receiver(Protocol):
     def on_lost(self) -> None:
         """The connection, and with it the lock, is gone."""
 
+    def on_refused(self, reason: str | None) -> None:
+        """There will be none before a person has mended this; None: it may pass by itself."""
+
     def on_change(self, change: Change) -> None:
         """A payload of ours. May raise PayloadError where it names what we do not watch."""
 
@@ -172,9 +175,11 @@ class Notifications:
                         self._observe(observations.ConnectionLost("listening", reason))
                     self._forget()
                     seconds = self._backoff.next_wait()
+                    passes = _passes(error)
+                    self._receiver.on_refused(None if passes else reason)
                     self._observe(
                         observations.Waiting("PostgreSQL", self._backoff.attempt, seconds, reason)
-                        if _passes(error)
+                        if passes
                         else observations.Held(reason, seconds)
                     )
                     self._stop.wait(seconds)

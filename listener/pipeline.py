@@ -381,7 +381,7 @@ class Pipeline:
         try:
             reason = self._renew_fence()
             if reason is not None:
-                self._sink_outage.failed(reason, held=True)
+                self._sink_outage.failed(reason, held=False)  # a new session mends it
         except elastic.Error as error:
             held = not elastic.is_passing(error)
             self._sink_outage.failed(elastic.describe(error), held=held)

@@ -69,6 +69,9 @@ class Ear:
     def on_lost(self) -> None:
         """The connection is gone."""
 
+    def on_refused(self, reason: str | None) -> None:
+        """Nothing is refused here."""
+
     def on_change(self, change: Change) -> None:
         """Not sent here."""
 

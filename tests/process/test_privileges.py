@@ -12,6 +12,7 @@ from psycopg import sql
 
 from listener.state import heartbeat_path
 from playground.postgres import PostgresServer
+from tests.plugins.daemon import ListenerProcess
 from tests.process.scene import OWNER, PASSWORD, Scene
 
 READER = "process_reader"
@@ -211,6 +212,23 @@ def test_check_tells_what_is_missing(manual: Scene) -> None:
     manual.assert_converged()
 
 
+OUR_SESSIONS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'listener:%'"""
+
+
+def held(scene: Scene, daemon: ListenerProcess, why: str) -> None:
+    """`listener health` fails, and says this."""
+    beats = heartbeat_path(scene.state_file)
+    daemon.wait_until(
+        lambda records: records[-1] if '"held"' in beats.read_text("utf-8") else None,
+        what="the heartbeat says that it is held",
+    )
+    health = scene.start("health")
+    health.expect_exit(1)
+    assert why in health.output
+
+
 def test_health(scene: Scene) -> None:
     """`listener health`: 1 before a daemon ran, 0 while it serves, also while a server is away; 1
     while a person must mend something."""
@@ -226,15 +244,14 @@ def test_health(scene: Scene) -> None:
     scene.wait_converged()
     scene.request("PUT", f"/{scene.index}/_settings", {"index.blocks.write": True})
     scene.sql("UPDATE content.film_work SET title = 'After' WHERE id = md5('film 1')::uuid")
-    beats = heartbeat_path(scene.state_file)
-    daemon.wait_until(
-        lambda records: records[-1] if '"held"' in beats.read_text("utf-8") else None,
-        what="the heartbeat says that it is held",
-    )
-    health = scene.start("health")
-    health.expect_exit(1)
-    assert "index.blocks.write" in health.output
+    held(scene, daemon, "index.blocks.write")
     scene.request("PUT", f"/{scene.index}/_settings", {"index.blocks.write": None})
+    scene.wait_converged()
+    scene.start("health").expect_exit(0)
+    execute = "EXECUTE ON FUNCTION set_config"
+    scene.admin(f"REVOKE {execute} FROM PUBLIC; {OUR_SESSIONS}")
+    held(scene, daemon, "permission denied for function set_config")
+    scene.admin(f"GRANT {execute} TO PUBLIC")
     scene.wait_converged()
     scene.start("health").expect_exit(0)
     daemon.stop()

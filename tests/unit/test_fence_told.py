@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from listener.backoff import Backoff
 from listener.batches import Limits
-from listener.observations import Held, Observation
+from listener.observations import Observation, Waiting
 from listener.pipeline import Pipeline
 from listener.sink import Versions
 
@@ -29,6 +29,6 @@ def test_the_reason_is_told_as_it_is() -> None:
         fatal=cast(Any, None),
     )
     pipeline._shut_out_late_requests()
-    [held] = [one for one in told if isinstance(one, Held)]
-    assert held.reason == "the alias movies.w1 leads to two indexes"
+    [waiting] = [one for one in told if isinstance(one, Waiting)]
+    assert waiting.reason == "the alias movies.w1 leads to two indexes"
     pipeline.stop()
