@@ -201,10 +201,19 @@ class Comparison:
             query={"match_all": {}},
         ).body
         try:
-            while hits := answer["hits"]["hits"]:
+            while hits := self._whole(answer)["hits"]["hits"]:
                 yield hits
                 answer = self._client.scroll(
                     scroll_id=answer["_scroll_id"], scroll=_KEEP_ALIVE
                 ).body
         finally:
             self._client.options(ignore_status=404).clear_scroll(scroll_id=answer["_scroll_id"])
+
+    def _whole(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """It, if all shards answered: what others hold would be missing. Raises Unreadable."""
+        shards = answer["_shards"]
+        if shards["failed"] or answer.get("timed_out"):
+            failures = [one.get("reason", {}).get("reason") for one in shards.get("failures", ())]
+            why = next((one for one in failures if one), "they did not answer in time")
+            raise elastic.Unreadable(f"shards of {self._index} cannot be read: {why}")
+        return answer

@@ -96,6 +96,12 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, _NotYet) or elastic.is_passing(error)
 
 
+def _installed(connection: postgres.Connection, schema: str) -> bool:
+    """Whether our own tables are there."""
+    found = connection.execute(sqlfiles.load("watermark/installed"), {"schema": schema})
+    return found.fetchone() is not None
+
+
 class Daemon:
     """One run of a pipeline: for ever, once, or a full load."""
 
@@ -272,8 +278,7 @@ class Daemon:
         """What tells a database that has no tables of ours yet; None where it has."""
         schema = self._config.postgres.db_schema
         with postgres.connect(self._config.postgres, "listener: start") as connection:
-            ours = connection.execute(sqlfiles.load("watermark/installed"), {"schema": schema})
-            if ours.fetchone() is not None:
+            if _installed(connection, schema):
                 return None
             try:
                 self._database = identity.database(connection, schema)
@@ -287,7 +292,7 @@ class Daemon:
             self._judge(preflight.look_at_server(connection))
             auto = config.triggers.install == "auto"
             # an active daemon may watch other tables, until it ends: its triggers are not ours yet
-            standby = auto and lock_holder(connection, config.postgres.db_schema) is not None
+            standby = auto and self._is_standby(connection)
             if auto and not standby:
                 triggers.install(
                     connection,
@@ -307,6 +312,10 @@ class Daemon:
             self._refuse_foreign_state(connection, parts)
             self._database = identity.database(connection, config.postgres.db_schema)
             return parts
+
+    def _is_standby(self, connection: postgres.Connection) -> bool:
+        schema = self._config.postgres.db_schema
+        return lock_holder(connection, schema) is not None and _installed(connection, schema)
 
     def _refuse_foreign_state(self, connection: postgres.Connection, parts: Assembly) -> None:
         """At once, and not only when a standby is needed. `force`: it is to be replaced."""

@@ -705,14 +705,24 @@ class History:
         """By index, why its queries mean something else than what it was written by.
 
         A former release did not look: what was altered by then, or with the upgrade, is found by
-        comparing once.
+        comparing once. What an edited query depends on anew, or no more, is the edit's own: it is
+        loaded for that.
         """
         found: dict[str, str] = {}
+        fed = known.config_hash.split("-")
+        edited = {kind.index for kind in self._kinds if kind.hash not in fed}
         for index, now in meanings.items():
             before = known.meanings.get(index)
-            if before is None:
-                found[index] = "nobody looked yet at what its query depends on"
-            elif (what := meaning.altered(before, now)) is not None:
+            if before is not None and index in edited:
+                what = meaning.altered(
+                    {name: before[name] for name in before.keys() & now.keys()},
+                    {name: now[name] for name in before.keys() & now.keys()},
+                )
+            elif before is not None:
+                what = meaning.altered(before, now)
+            else:
+                what = "nobody looked yet at what its query depends on"
+            if what is not None:
                 found[index] = what
         return found
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from listener import observations, postgres
+from listener import elastic, observations, postgres
 from listener.documents import DocumentSource
 from listener.fence import Fence, FencedOut
 from listener.indexes import IndexConfig, Indexes
@@ -105,11 +105,15 @@ class Loader:
         return load
 
     def give_up(self, kind: Kind) -> None:
-        """This load is not to be made: remove its index. Raises FencedOut."""
-        with self._fence.lock, self._pipeline.quiet():
-            self._fence.refuse_astray()
-            self._drop_unfinished(kind)
-            self._fence.point()
+        """This load is not to be made: remove its index. Raises FencedOut, also where that fails in
+        its midst: the load could not go on without its index."""
+        try:
+            with self._fence.lock, self._pipeline.quiet():
+                self._fence.refuse_astray()
+                self._drop_unfinished(kind)
+                self._fence.point()
+        except elastic.Error as error:
+            raise FencedOut(elastic.describe(error)) from error
         self._keeper.drop_load(kind.index)
 
     def _drop_unfinished(self, kind: Kind) -> None:

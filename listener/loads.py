@@ -20,7 +20,7 @@ from listener.backoff import Backoff
 from listener.compare import Comparison, Misplaced
 from listener.config import Config
 from listener.fence import Fence, FencedOut
-from listener.history import Plan
+from listener.history import ASKED, Plan
 from listener.indexes import IndexError_
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
@@ -217,9 +217,16 @@ class Loads:
         """Compare these documents; a load of them that is under way begins anew.
 
         A comparison that is under way goes on, and is followed by one more: were it begun anew for
-        each cause, under a trigger that fails for each statement none would ever end.
+        each cause, under a trigger that fails for each statement none would ever end. Of a document
+        whose load is held for a person, only a person's word counts.
         """
-        if thread and self._added(connection, wanted):
+        wanted = {
+            number: one
+            for number, one in wanted.items()
+            # what is held for a person is due anyway
+            if number not in self._held or one.unguarded or one.reason.endswith(ASKED)
+        }
+        if not wanted or (thread and self._added(connection, wanted)):
             return
         self.end()
         plans = []
@@ -420,8 +427,8 @@ class Loads:
         with self._lock:
             if proven:
                 self._covered[number] = load.started_at
+                self._blind.discard(number)
             self._floor = min(self._floor or load.started_at, load.started_at)
-            self._blind.discard(number)
             self._owed.discard(number)
             self._open.pop(number, None)
             self._held.add(number)

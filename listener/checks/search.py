@@ -12,7 +12,7 @@ import elasticsearch
 
 from listener.checks.finding import Finding
 from listener.config import Config, DocumentConfig
-from listener.elastic import Client, describe, is_blocked
+from listener.elastic import Client, describe, is_blocked, is_passing
 from listener.indexes import (
     OURS,
     Database,
@@ -78,7 +78,7 @@ def _guarded(
     try:
         return check(*args, **kwargs)
     except elasticsearch.ApiError as error:
-        if is_blocked(error):
+        if is_blocked(error) and not is_passing(error):
             reason, _, lifts = describe(error).partition(" Mend: ")
             return [Finding("error", f"cannot {what}: {reason}", lifts or "lift that block")]
         if error.status_code not in _NO_RIGHTS:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from listener.changes import Watch
+from listener.notifications import ring
 from playground.proxy import TcpProxy
 from tests.plugins.daemon import ListenerProcess
 from tests.process.scene import Scene
@@ -205,6 +207,18 @@ def test_it_does_not_empty_the_index(shards: Scene, by: str) -> None:
     shards.sql("UPDATE content.film_work SET title = 'Live' WHERE id = md5('film 1')::uuid")
     daemon.wait_for("indexed", after=guarded)
     assert shards.behind() == shards.physical() == [ours]
+    if by == "query":  # a trigger that fails for each statement: what is held does not begin anew
+        mark, watch = daemon.mark(), Watch("content", "film_work", ("id",)).id
+        with shards.superuser() as connection:
+            connection.execute(
+                "INSERT INTO listener.journal (updated_at, watch, kind, reason) "
+                "VALUES (clock_timestamp(), %s, 'reconcile', '42P01 x')",
+                (watch,),
+            )
+            ring(connection, "listener", watch)
+        daemon.wait_for("swept", after=mark, table="journal")
+        daemon.wait_for("watermark_waits", after=daemon.mark())
+        assert not daemon.found("load_started", after=mark), daemon.log
     if by == "alias":  # a restart is seconds
         daemon.stop()
         daemon = shards.start()
@@ -212,6 +226,28 @@ def test_it_does_not_empty_the_index(shards: Scene, by: str) -> None:
     mend = shards.start("verify", "--repair", "--allow-deletes", folder="second")
     settle(shards, daemon)
     mend.expect_exit(0)
+
+
+def test_a_person_may_filter(shards: Scene) -> None:
+    """An edited query that leaves many out, by a function that the former one did not call: the
+    load is what was asked for, and stands for no comparison."""
+    shards.admin(
+        "CREATE FUNCTION content.shown(uuid) RETURNS boolean LANGUAGE sql STABLE AS "
+        "$$SELECT title <> 'x' FROM content.film_work WHERE id = $1$$;"
+        "INSERT INTO content.film_work (id, title, type) "
+        "SELECT gen_random_uuid(), 'x', 'movie' FROM generate_series(1, 1200)"
+    )
+    shards.serve().stop()
+    [document] = shards.options["documents"]
+    former = Path(document["query_file"]).read_text("utf-8").rstrip().rstrip(";")
+    edited = shards.folder / "edited.sql"
+    edited.write_text(f"SELECT q.* FROM ({former}) AS q WHERE content.shown(q.id)", "utf-8")
+    document["query_file"] = str(edited)
+    daemon = shards.start()
+    daemon.wait_for("loaded")
+    assert not daemon.found("deletes_guarded"), daemon.log
+    shards.wait_converged()
+    daemon.stop()
 
 
 @pytest.mark.parametrize("runs", [True, False])

@@ -42,13 +42,15 @@ WHERE k.holds AND (i.indisexclusion OR i.indnkeyatts = 1
    OR NOT k.holds
       AND pg_catalog.concat(i.indexprs, i.indpred) ~ (':varattno ' || m.attnum || '\M')
 UNION
--- A generated column that is NOT NULL, by a CASE without ELSE or by NULLIF.
+-- A generated column that is NOT NULL, by a CASE without ELSE or by NULLIF (what
+-- COALESCE makes of these is not looked into).
 SELECT 'null', a.attname
 FROM member AS m
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = m.attrelid AND a.attnum = m.attnum
 JOIN pg_catalog.pg_attrdef AS x ON x.adrelid = m.attrelid AND x.adnum = m.attnum
 WHERE m.made AND a.attnotnull
   AND x.adbin::pg_catalog.text ~ '\{NULLIFEXPR|:defresult \{CONST [^{}]*:constisnull true'
+  AND x.adbin::pg_catalog.text !~ '\{COALESCE'
 UNION
 SELECT 'reference', f.conname
 FROM reference AS f
