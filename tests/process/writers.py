@@ -18,6 +18,8 @@ from tests.process.scene import APPLICATION, PASSWORD, Connection, Scene
 
 _PACE = 0.05
 """Seconds between two transactions of one writer."""
+_PAUSE = "; -- and some milliseconds later:\n"
+"""By our clock: pg_sleep sleeps for an hour where the server's is put back by one."""
 _LOOK = 0.1
 """Seconds between two looks at who waits for whom."""
 _FILMS, _PERSONS, _GENRES, _LINKS = 300, 120, 12, 4
@@ -181,7 +183,11 @@ class Writers:
                     connection = self._connect(number)
                 statement = self._edit(choice, number)
                 began = time.monotonic()
-                connection.execute(statement.encode())
+                first, *more = statement.split(_PAUSE)
+                connection.execute(first.encode())
+                for part in more:
+                    self._stop.wait(choice.randrange(40) / 1000)
+                    connection.execute(part.encode())
             except psycopg.Error as error:
                 if connection is not None:
                     connection.close()
@@ -255,8 +261,7 @@ class Writers:
                 f"DELETE FROM content.person_film_work WHERE id = {link}",
                 "INSERT INTO content.person_film_work (id, film_work_id, person_id, role) "
                 f"SELECT {link}, {film}, {person}, 'writer' {there} ON CONFLICT DO NOTHING",
-                f"BEGIN; UPDATE content.film_work SET title = '{text}' WHERE id = {film}; "
-                f"SELECT pg_sleep({choice.randrange(40) / 1000}); "
+                f"BEGIN; UPDATE content.film_work SET title = '{text}' WHERE id = {film}{_PAUSE}"
                 f"UPDATE content.person SET full_name = '{text}' WHERE id = {person}; COMMIT",
             ]
         )
