@@ -23,6 +23,8 @@ demo: $(STAMP) servers ## servers, daemon, edits, and how soon Elasticsearch has
 	@$(BIN)/python -m playground.demo
 
 test: $(STAMP) servers ## formatting, lint, types, layers, then all tests with coverage
+	@# meanwhile: a test that needs one of them waits for it, and says what is wrong
+	@$(BIN)/python -m playground.demo_setup --others >/dev/null 2>&1 &
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy

@@ -1,4 +1,5 @@
 """`python -m playground.demo_setup`: what `make demo` and `make test` need besides Python packages.
+With `--others`: the search servers that only some tests need.
 
 Looks for a JDK and Maven and says at once all that is missing. Fetches and lays out Elasticsearch,
 which takes a minute or two the first time and nothing later.
@@ -32,6 +33,18 @@ def missing() -> list[str]:
     return lines
 
 
+def fetch_others() -> int:
+    """All search servers but the usual one: 0 when they are there, 1 where one cannot be had."""
+    try:
+        for name in blueprint.names():
+            if name != DEFAULT:
+                server_home(blueprint.load(name))
+    except PlaygroundError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
 def main() -> int:
     """Prepare; 0 when all is there, 1 when something is missing or fails."""
     try:
@@ -54,4 +67,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fetch_others() if "--others" in sys.argv[1:] else main())
