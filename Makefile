@@ -37,7 +37,8 @@ test: $(STAMP) servers ## formatting, lint, types, layers, then all tests with c
 
 # What `make test` leaves out for its time; names narrow it: make test-faults ARGS='-k failover'
 test-faults: $(STAMP) servers ## every outage, on servers that are really broken (30 minutes at most)
-	$(BIN)/python -m pytest --session-timeout=1800 tests/faults $(ARGS)
+	$(BIN)/python -m pytest --session-timeout=1800 --numprocesses=auto --maxprocesses=2 \
+		--dist=loadfile tests/faults $(ARGS)
 
 ifeq ($(origin SEED), undefined)
 SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
