@@ -20,7 +20,7 @@ from listener.backoff import Backoff
 from listener.compare import Comparison, Misplaced
 from listener.config import Config
 from listener.fence import Fence, FencedOut
-from listener.history import ASKED, Plan
+from listener.history import Plan
 from listener.indexes import IndexError_
 from listener.keeper import Keeper
 from listener.lifecycle import Stop, Stopped
@@ -41,10 +41,13 @@ _ENDED: Final = "once more when the transactions have ended that were open"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Why documents must be compared, and whether any number of them may be deleted."""
+    """Why documents must be compared, and whether any number of them may be deleted. `asked`: by a
+    person.
+    """
 
     reason: str
     unguarded: bool
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,7 @@ class Loads:
             number: one
             for number, one in wanted.items()
             # what is held for a person is due anyway
-            if number not in self._held or one.unguarded or one.reason.endswith(ASKED)
+            if number not in self._held or one.unguarded or one.asked
         }
         if not wanted or (thread and self._added(connection, wanted)):
             return

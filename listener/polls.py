@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -185,8 +186,8 @@ class Polls:
             if self._loads.loads(number):  # a load that began anew each time would never end
                 self._inbox.on_unmapped(number, reason)
             else:
-                unguarded = number in lost and lost[number][1].unguarded
-                lost[number] = _NEVER_COVERED, Wanted(reason, unguarded)
+                before = lost[number][1] if number in lost else Wanted(reason, unguarded=False)
+                lost[number] = _NEVER_COVERED, replace(before, reason=reason)
         self._reconcile(lost)
         return sum(rows for rows, _ in counts.values())
 
@@ -204,11 +205,13 @@ class Polls:
         """
         for number in self._documents_of[watch]:
             latest, unguarded = at, reason in (history.TRUNCATED, history.ALLOWED)
+            asked = reason in (history.ASKED, history.ALLOWED)
             before = lost.get(number)
             if before is not None:
                 latest = max(latest, before[0])
                 unguarded = unguarded or before[1].unguarded
-            lost[number] = latest, Wanted(f"{watch}: {reason}", unguarded)
+                asked = asked or before[1].asked
+            lost[number] = latest, Wanted(f"{watch}: {reason}", unguarded, asked)
 
     def _reconcile(self, lost: Mapping[int, tuple[datetime, Wanted]]) -> None:
         """Compare the documents of which changes may be lost, unless that is done already."""
