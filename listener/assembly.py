@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from listener import indexes, triggers
-from listener.changes import KeyType, Watch, merge_watches
+from listener.changes import KeyType, Route, Watch, merge_watches
 from listener.config import Config, DocumentConfig, WatchConfig, split_name
 from listener.documents import DocumentSource
+from listener.kinds import Kind
 from listener.lifecycle import Stop
-from listener.loader import Kind
 from listener.observations import Observe
-from listener.pending import Route
 from listener.postgres import Connection
 from listener.surprises import Unfit
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 Key = tuple[str, ...]
 """The text of each key column's value, in the order of the configured key."""
@@ -60,6 +60,13 @@ class Watch:
     def id(self) -> str:
         """Stable name, `schema.table(key,key)`: what payloads and journal rows call the watch."""
         return f"{self.schema}.{self.table}({','.join(self.key)})"
+
+
+class Route(NamedTuple):
+    """Where the keys of a watch lead: a document kind, by its ids or through a mapping file."""
+
+    document: int
+    mapped: bool
 
 
 @dataclass(frozen=True, slots=True)

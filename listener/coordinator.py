@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from listener import elastic, history, observations, postgres, sqlfiles, watermark
+from listener import elastic, journal, observations, postgres, sqlfiles, watermark
 from listener.backoff import Backoff
 from listener.changes import PAYLOAD_VERSION
 from listener.clock import ServerClock
@@ -421,7 +421,7 @@ class Coordinator:
         if now - self._pruned_at > _PRUNE_EVERY and self._keeper.last_processed is not None:
             self._pruned_at = now
             retention = timedelta(seconds=self._config.triggers.retention)
-            history.prune(
+            journal.prune(
                 self._connection,
                 self._config.postgres.db_schema,
                 self._keeper.last_processed - retention,

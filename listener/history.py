@@ -9,25 +9,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from psycopg import sql
-
-from listener import identity, meaning, observations, triggers
+from listener import identity, journal, meaning, observations, triggers
 from listener.changes import PayloadError, Watch, canonical_key
 from listener.control import Control, ControlDocument
 from listener.identity import Facts
 from listener.indexes import Database, Existing, ForeignIndex, IndexError_, Indexes
 from listener.keeper import Keeper
-from listener.loader import Kind
+from listener.kinds import Kind
 from listener.lookout import Lookout, Seen, marked
 from listener.observations import Observe
 from listener.postgres import Connection
 from listener.state import Identity, Load, Mark, State
 
-TRUNCATED: Final = "TRUNCATE"
-"""Reason of a journal row that a TRUNCATE wrote."""
-ASKED: Final = "verify --repair"
-ALLOWED: Final = "verify --repair --allow-deletes"
-"""Reasons of journal rows that a person asked for."""
 ALTERED: Final = "altered"
 """Instead of the fingerprint's hash: no fingerprint is equal to it."""
 NAMED: Final = 3
@@ -208,7 +201,7 @@ class History:
         )
         saved = search.state
         known = saved.identity if saved else None
-        self._pruned = self._pruned_below(connection)
+        self._pruned = journal.pruned_below(connection, self._schema)
         reasons = self._reasons(saved, facts) if saved else []
         fresh = saved is None or bool(reasons)
         altered = self._redefined(known, meanings) if known else {}
@@ -636,16 +629,6 @@ class History:
             due[index] = due.get(index, False) or deleted
         return dict.fromkeys(due, True) if self._repair else due
 
-    def _pruned_below(self, connection: Connection) -> datetime | None:
-        row = connection.execute(
-            # an infinite one is no moment of Python's
-            sql.SQL(
-                "SELECT LEAST(GREATEST(pruned_below, '0002-01-01 UTC'), '9998-01-01 UTC') FROM {}"
-            ).format(sql.Identifier(self._schema, "meta"))
-        ).fetchone()
-        pruned: datetime | None = row[0] if row else None
-        return pruned
-
     def _reasons(self, saved: State, facts: Facts) -> list[str]:
         reasons = identity.differences(saved.identity, facts, saved.last_processed, self._overlap)
         pruned = self._pruned
@@ -863,18 +846,3 @@ def _control_back(control: Control, known: Identity | None, facts: Facts) -> str
     if ours and isinstance(saved, Mapping) and facts.nonce not in str(saved.get("nonce")).split():
         return "the control document is an older one: Elasticsearch went back"
     return None
-
-
-def prune(connection: Connection, schema: str, below: datetime) -> None:
-    """Remove journal rows below this moment, and record it in the same statement."""
-    connection.execute(
-        sql.SQL(
-            "WITH gone AS (DELETE FROM {journal} WHERE updated_at < {below} RETURNING 1) "
-            "UPDATE {meta} SET pruned_below = {below} "
-            "WHERE (pruned_below IS NULL OR pruned_below < {below}) AND EXISTS (SELECT FROM gone)"
-        ).format(
-            journal=sql.Identifier(schema, "journal"),
-            meta=sql.Identifier(schema, "meta"),
-            below=sql.Literal(below),
-        )
-    )

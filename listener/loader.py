@@ -11,15 +11,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from listener import elastic, observations, postgres
-from listener.documents import DocumentSource
 from listener.fence import Fence, FencedOut
-from listener.indexes import IndexConfig, Indexes
+from listener.indexes import Indexes
 from listener.keeper import Keeper
+from listener.kinds import Kind
 from listener.lifecycle import Stop, Stopped
 from listener.lookout import Lookout
 from listener.observations import Observe
@@ -33,21 +32,6 @@ _PARTS: Final = 8
 
 class AliasTaken(Exception):
     """The alias's name is a concrete index of somebody else; the message has the command."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of document, with what its index must be."""
-
-    number: int
-    source: DocumentSource
-    config: IndexConfig
-    hash: str
-
-    @property
-    def index(self) -> str:
-        """The alias."""
-        return self.source.name
 
 
 class Loader:

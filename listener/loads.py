@@ -23,8 +23,9 @@ from listener.fence import Fence, FencedOut
 from listener.history import Plan
 from listener.indexes import IndexError_
 from listener.keeper import Keeper
+from listener.kinds import Kind
 from listener.lifecycle import Stop, Stopped
-from listener.loader import Kind, Loader
+from listener.loader import Loader
 from listener.lookout import Lookout
 from listener.observations import Observe
 from listener.postgres import Connection

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,10 +13,6 @@ from psycopg import sql
 from listener import sqlfiles
 from listener.postgres import Connection
 
-RETRIED: Final = "parked --retry"
-"""The reason of a journal row by which a person asks for parked documents to be tried again."""
-IDS_A_ROW: Final = 500
-"""Ids that one such row names: each has 512 bytes at most, but for those that are too long."""
 _LONGEST_REASON: Final = 2000
 UNPROVEN: Final = "nothing is there to prove it by, so it is tried again at each audit: "
 """How the reason begins of the only document that there is: what refuses it may be an index, an
@@ -98,22 +93,10 @@ def explain(reason: str) -> str:
     return ""
 
 
-def read_request(keys: str | None) -> tuple[str, tuple[str, ...]] | None:
-    """Index and ids of a request to try again, as its journal row has them; None: unreadable."""
-    try:
-        match json.loads(keys or ""):
-            case {"index": str(index), "ids": list(ids)} if all(isinstance(i, str) for i in ids):
-                return index, tuple(ids)
-    except (ValueError, RecursionError):
-        pass
-    return None
-
-
 class ParkedTable:
     """Reads and writes `parked` in our schema. Errors of psycopg pass through."""
 
     def __init__(self, schema: str) -> None:
-        self._schema = schema
         self._table = sql.Identifier(schema, "parked")
 
     def read(self, connection: Connection) -> list[ParkedDocument]:
@@ -134,20 +117,6 @@ class ParkedTable:
     def clear(self, connection: Connection, index: str, ids: Iterable[str]) -> None:
         """A later good version is in the index: these are parked no longer."""
         connection.execute(self._sql("clear"), {"document": index, "ids": list(ids)})
-
-    def ask(self, connection: Connection, watch: str, index: str, ids: Sequence[str]) -> None:
-        """Leave word for the daemon, in the journal, to try these again. `watch`: a table that
-        the document is made of."""
-        requests = [
-            json.dumps({"index": index, "ids": ids[start : start + IDS_A_ROW]})
-            for start in range(0, len(ids), IDS_A_ROW)
-        ]
-        connection.execute(
-            sql.SQL(sqlfiles.load("parked/ask")).format(
-                journal=sql.Identifier(self._schema, "journal")
-            ),
-            {"watch": watch, "requests": requests, "reason": RETRIED},
-        )
 
     def _sql(self, name: str) -> sql.Composed:
         return sql.SQL(sqlfiles.load(f"parked/{name}")).format(table=self._table)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
-from listener.changes import Key
+from listener.changes import Key, Route
 
 
 class Job:
@@ -57,13 +57,6 @@ class Job:
             for parent, parts in self._parents:
                 parent.done(parts)
             self._parents = ()
-
-
-class Route(NamedTuple):
-    """Where the keys of a watch lead: a document, by its ids or through a mapping file."""
-
-    document: int
-    mapped: bool
 
 
 def joined(seen: tuple[Job, ...], jobs: tuple[Job, ...]) -> tuple[Job, ...]:

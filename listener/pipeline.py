@@ -24,14 +24,14 @@ from listener.aside import Aside
 from listener.backoff import Backoff
 from listener.batches import Batch, Limits, Shared, Targets
 from listener.bulk import Document
-from listener.changes import Key, sendable
+from listener.changes import Key, Route, sendable
 from listener.documents import DocumentSource, Faulty
 from listener.gather import Gatherer, Lane
 from listener.observations import Observe
 from listener.outages import Outage
 from listener.parked import ParkedTable
 from listener.parking import TOO_MANY, ToPark
-from listener.pending import Job, Route
+from listener.pending import Job
 from listener.senders import IN_FLIGHT, Senders
 from listener.sink import Versions
 from listener.surprises import Surprise, reading

@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from listener import history, observations, watermark
+from listener import journal, observations, watermark
 from listener.bell import Lease
 from listener.config import Config
 from listener.inbox import Inbox
@@ -204,8 +204,8 @@ class Polls:
         so, may empty the index; any other cause may not.
         """
         for number in self._documents_of[watch]:
-            latest, unguarded = at, reason in (history.TRUNCATED, history.ALLOWED)
-            asked = reason in (history.ASKED, history.ALLOWED)
+            latest, unguarded = at, journal.may_empty(reason)
+            asked = journal.is_asked(reason)
             before = lost.get(number)
             if before is not None:
                 latest = max(latest, before[0])

@@ -21,8 +21,9 @@ from listener.history import History
 from listener.inbox import Inbox
 from listener.indexes import Indexes
 from listener.keeper import Keeper
+from listener.kinds import Kind
 from listener.lifecycle import Stop
-from listener.loader import Kind, Loader
+from listener.loader import Loader
 from listener.loads import Loads
 from listener.lookout import Lookout
 from listener.notifications import Notifications

@@ -28,8 +28,8 @@ from psycopg import sql
 
 from listener import sqlfiles, watermark
 from listener.changes import Change, Key, KeyType, Watch, canonical_keys, decode_keys
+from listener.journal import RETRY_ASKED, read_retry
 from listener.marks import TimedMarks
-from listener.parked import RETRIED, read_request
 from listener.postgres import LAST_MOMENT, Connection
 from listener.recent import Recent
 from listener.surprises import Unfit
@@ -284,7 +284,7 @@ class Sweep:
         *,
         silent: bool,
     ) -> Iterator[Swept]:
-        statement = sql.SQL(sqlfiles.load("sweep/journal")).format(
+        statement = sql.SQL(sqlfiles.load("journal/page")).format(
             journal=self._journal,
             young=sql.SQL("true") if oldest is None else _young(sql.Identifier("xmin"), oldest),
         )
@@ -314,7 +314,7 @@ class Sweep:
                 else:
                     new = self._first_time(("journal", at, row_id), _second(at))
                 if new:
-                    asked = read_request(keys) if reason == RETRIED else None
+                    asked = read_retry(keys) if reason == RETRY_ASKED else None
                     change = self._journalled(watch, kind, keys)
                     if asked is not None:
                         retry.append(asked)

@@ -18,8 +18,8 @@ from listener.compare import Comparison, Page, Suspect
 from listener.control import ControlDocument
 from listener.identity import position
 from listener.indexes import aliases_of
+from listener.kinds import Kind
 from listener.lifecycle import Stop, Stopped
-from listener.loader import Kind
 from listener.observations import Observe
 from listener.parked import ParkedTable
 from listener.postgres import Connection

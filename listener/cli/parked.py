@@ -13,7 +13,7 @@ from typing import Final
 
 from psycopg import errors
 
-from listener import assembly, postgres, triggers
+from listener import assembly, journal, postgres, triggers
 from listener.config import Config
 from listener.daemon import Daemon, Status
 from listener.endings import status_of
@@ -174,7 +174,7 @@ class _Retry:
         with self._connection.transaction():
             for index, group in groupby(before, key=lambda place: place[0]):
                 ids = [doc_id for _, doc_id in group]
-                self._chosen.table.ask(self._connection, watch_of[index], index, ids)
+                journal.ask_retry(self._connection, self._schema, watch_of[index], index, ids)
             ring(self._connection, self._schema, parts.watches[0].id)
         if not before:
             return int(Status.OK)

@@ -9,15 +9,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from psycopg import sql
-
-from listener import elastic, postgres, sqlfiles
+from listener import elastic, journal, postgres
 from listener.assembly import Assembly, assemble
 from listener.config import Config
 from listener.control import ControlDocument
 from listener.daemon import Daemon, Status
 from listener.endings import status_of
-from listener.history import ALLOWED, ASKED
 from listener.lifecycle import Stop
 from listener.notifications import lock_holder, ring
 from listener.observations import Observe
@@ -100,7 +97,7 @@ class _Verify:
                 )
                 return DIFFERENT
         if self._active():
-            self._ask(wrong, ALLOWED if allow_deletes else ASKED)
+            self._ask(wrong, allow_deletes)
             print("asked the active daemon to mend it; comparing again")
             # its comparison takes about as long as ours, or twice that if one was under way
             self._verification.wait_for_daemon(mended=True, patience=PATIENCE + 3 * took)
@@ -130,7 +127,7 @@ class _Verify:
     def _active(self) -> bool:
         return lock_holder(self._connection, self._schema) is not None
 
-    def _ask(self, verdicts: Sequence[Verdict], reason: str) -> None:
+    def _ask(self, verdicts: Sequence[Verdict], allow_deletes: bool) -> None:
         """Leave a word in the journal, which only we can write to, and ring."""
         numbers = {one.kind.number for one in verdicts}
         documents_of = self._parts.documents_of
@@ -138,12 +135,7 @@ class _Verify:
         for number in numbers:
             asked.append(next(watch for watch, there in documents_of.items() if number in there))
         with self._connection.transaction():
-            self._connection.execute(
-                sql.SQL(sqlfiles.load("sweep/ask")).format(
-                    journal=sql.Identifier(self._schema, "journal")
-                ),
-                {"reason": reason, "watches": asked},
-            )
+            journal.ask_repair(self._connection, self._schema, asked, allow_deletes=allow_deletes)
             self._ring()
 
     def _ring(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from listener.parked import explain, read_request
+from listener.journal import read_retry
+from listener.parked import explain
 from listener.parking import SAME_REASON, Parking, ToPark
 
 
@@ -109,9 +110,9 @@ def test_an_unknown_reason_is_left_to_speak_for_itself() -> None:
 )
 def test_a_request_that_cannot_be_read(keys: str | None) -> None:
     """It is none."""
-    assert read_request(keys) is None
+    assert read_retry(keys) is None
 
 
 def test_a_request() -> None:
     """Index and ids."""
-    assert read_request('{"index": "a", "ids": ["1", ""]}') == ("a", ("1", ""))
+    assert read_retry('{"index": "a", "ids": ["1", ""]}') == ("a", ("1", ""))

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from listener.batches import Batch, Limits, Shared, Targets, Trial
-from listener.changes import Key
+from listener.changes import Key, Route
 from listener.gather import Gatherer, Lane
-from listener.pending import Job, Route
+from listener.pending import Job
 from listener.sink import Target, Versions
 from listener.tasks import KeysTask
 

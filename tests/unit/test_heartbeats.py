@@ -11,9 +11,10 @@ import pytest
 
 from listener.backoff import Backoff
 from listener.batches import Limits
+from listener.changes import Route
 from listener.inbox import Inbox
 from listener.marks import TimedMarks
-from listener.pending import Pending, Route
+from listener.pending import Pending
 from listener.pipeline import Pipeline
 from listener.recent import Recent
 from listener.sink import Versions

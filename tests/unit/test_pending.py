@@ -6,8 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from listener.changes import Key
-from listener.pending import Job, Pending, Route
+from listener.changes import Key, Route
+from listener.pending import Job, Pending
 
 DIRECT = (Route(0, mapped=False),)
 MAPPED = (Route(0, mapped=True),)

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from listener import history
+from listener import journal
 from listener.loads import Wanted
 from listener.polls import Polls
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("asked", [history.ASKED, history.ALLOWED])
+@pytest.mark.parametrize("asked", [journal.REPAIR_ASKED, journal.REPAIR_ALLOWED])
 def test_a_persons_word_is_not_lost_among_others(asked: str) -> None:
     """A trigger that fails for each statement may write its rows before and after it."""
     polls: Any = SimpleNamespace(_documents_of={"films": [0]})
     lost: dict[int, tuple[datetime, Wanted]] = {}
     for reason in ("42P01 x", asked, "42P01 x"):
         Polls._note_lost(polls, lost, "films", AT, reason)
-    assert lost == {0: (AT, Wanted("films: 42P01 x", asked == history.ALLOWED, asked=True))}
+    assert lost == {0: (AT, Wanted("films: 42P01 x", asked == journal.REPAIR_ALLOWED, asked=True))}
