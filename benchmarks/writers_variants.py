@@ -12,7 +12,7 @@ from typing import Final, Literal
 import psycopg
 
 from benchmarks.stage import Scene, Stage
-from listener.bell import Lease
+from listener.capture.doorbell_lease import Lease
 
 Poll = Literal["updated_at", "journal"]
 Notify = Literal["rows", "doorbell", "off"]

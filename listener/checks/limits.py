@@ -13,10 +13,10 @@ from typing import Final
 
 from psycopg.rows import tuple_row
 
-from listener import sqlfiles
 from listener.changes import Watch
 from listener.checks.finding import Finding
 from listener.postgres import Connection
+from listener.sql import files
 
 ROOM: Final = 1 << 30
 """Bytes of temporary files that are enough for some millions of changed rows."""
@@ -38,7 +38,7 @@ def size(setting: str) -> float | None:
 def check_limits(connection: Connection, watches: Sequence[Watch]) -> list[Finding]:
     """Warnings of limits that are low. Raises psycopg.Error."""
     with connection.cursor(row_factory=tuple_row) as cursor:
-        rows = cursor.execute(sqlfiles.load("checks/limits")).fetchall()
+        rows = cursor.execute(files.load("checks/limits")).fetchall()
     return [one for name, value, where in rows for one in _look(name, value, where, watches)]
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from psycopg import sql
 
-from listener import sqlfiles
 from listener.checks.finding import Finding
 from listener.config import DocumentConfig, split_name
 from listener.postgres import Connection
+from listener.sql import files
 
 
 def grant(connection: Connection, right: str, kind: str, *name: str) -> str:
@@ -54,7 +54,7 @@ def _table(
     connection: Connection, name: tuple[str, str], columns: Sequence[str], schemas: set[str]
 ) -> list[Finding]:
     row = connection.execute(
-        sqlfiles.load("checks/named"), {"schema": name[0], "table": name[1], "columns": columns}
+        files.load("checks/named"), {"schema": name[0], "table": name[1], "columns": columns}
     ).fetchone()
     if row is None:
         return []
@@ -96,7 +96,7 @@ def row_security(connection: Connection, name: tuple[str, str]) -> Finding:
 
 def _own_schema(connection: Connection, schema: str) -> list[Finding]:
     found: list[Finding] = []
-    rows = connection.execute(sqlfiles.load("checks/own"), {"schema": schema}).fetchall()
+    rows = connection.execute(files.load("checks/own"), {"schema": schema}).fetchall()
     for _, relation, lacking in rows:
         if relation is None:
             mend = grant(connection, lacking, "SCHEMA ", schema)

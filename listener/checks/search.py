@@ -12,8 +12,9 @@ import elasticsearch
 
 from listener.checks.finding import Finding
 from listener.config import Config, DocumentConfig
-from listener.elastic import Client, describe, is_blocked, is_passing
-from listener.indexes import (
+from listener.search import Client, describe, is_blocked, is_passing
+from listener.search.index_settings import doubts, faults
+from listener.search.indexes import (
     OURS,
     Database,
     Indexes,
@@ -21,7 +22,6 @@ from listener.indexes import (
     flat_settings,
     foreign_templates,
 )
-from listener.indexsettings import doubts, faults
 
 P = ParamSpec("P")
 

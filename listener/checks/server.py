@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from listener import sqlfiles
 from listener.checks.finding import Finding
 from listener.postgres import Connection
+from listener.sql import files
 
 _OLDEST: Final = 130000
 
 
 def check_server(connection: Connection) -> list[Finding]:
     """Version, encoding, recovery. Raises psycopg.Error."""
-    row = connection.execute(sqlfiles.load("checks/server")).fetchone()
+    row = connection.execute(files.load("checks/server")).fetchone()
     assert row is not None
     number, version, encoding, in_recovery = row
     found: list[Finding] = []

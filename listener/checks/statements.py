@@ -18,7 +18,6 @@ from typing import Any, Final, Literal
 import psycopg
 from psycopg import ClientCursor
 
-from listener import sqlfiles
 from listener.changes import KeyType
 from listener.checks.advice import static_line, watch_lines
 from listener.checks.finding import Finding
@@ -26,6 +25,7 @@ from listener.checks.plan import CLOCK_FUNCTIONS, Plan, clock_literals, read_pla
 from listener.checks.privileges import grant, row_security
 from listener.config import DocumentConfig, split_name
 from listener.postgres import Connection, is_passing
+from listener.sql import files
 
 Role = Literal["query", "mapping", "ids"]
 
@@ -174,7 +174,7 @@ class _Inspection:
     def _collation(self, text: str) -> None:
         """Which ids are one for DISTINCT is the business of the collation of the file's column."""
         query = f"FROM ({text}\n) AS q LIMIT 0"
-        merging = sqlfiles.load("checks/collation").replace("{query}", query)
+        merging = files.load("checks/collation").replace("{query}", query)
         cursor = self._try(merging, denied=False)
         row = cursor.fetchone() if cursor else None
         if row is not None:
@@ -186,8 +186,8 @@ class _Inspection:
             )
 
     def _relations(self) -> list[_Relation]:
-        oids = [row[0] for row in self.connection.execute(sqlfiles.load("checks/locked"))]
-        rows = self.connection.execute(sqlfiles.load("checks/relations"), {"oids": oids})
+        oids = [row[0] for row in self.connection.execute(files.load("checks/locked"))]
+        rows = self.connection.execute(files.load("checks/relations"), {"oids": oids})
         return [
             _Relation(tuple((part[0], part[1]) for part in parts), *own) for *own, parts in rows
         ]
@@ -240,7 +240,7 @@ class _Inspection:
             return
         document = split_name(self.document.table)
         row = self.connection.execute(
-            sqlfiles.load("checks/references"),
+            files.load("checks/references"),
             {
                 "schema": name[0],
                 "table": name[1],
@@ -265,7 +265,7 @@ class _Inspection:
         unseen: set[str] = set()
         calls = sorted(plan.calls, key=lambda one: (one.schema, one.name))
         rows = self.connection.execute(
-            sqlfiles.load("checks/functions"),
+            files.load("checks/functions"),
             {
                 "schemas": [one.schema for one in calls],
                 "names": [one.name for one in calls],

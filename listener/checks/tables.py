@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from listener import sqlfiles
 from listener.changes import Watch
 from listener.checks.finding import Finding
 from listener.config import TriggersConfig
 from listener.postgres import Connection
+from listener.sql import files
 
 
 def check_tables(
@@ -32,7 +32,7 @@ def _column(connection: Connection, watch: Watch) -> Iterator[Finding]:
         return
     with connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(
-            sqlfiles.load("checks/new_column"),
+            files.load("checks/new_column"),
             {"schema": watch.schema, "table": watch.table, "column": watch.updated_at},
         ).fetchone()
     if row is None:
@@ -57,9 +57,7 @@ def _column(connection: Connection, watch: Watch) -> Iterator[Finding]:
 
 def _published(connection: Connection, schema: str) -> Iterator[Finding]:
     with connection.cursor(row_factory=tuple_row) as cursor:
-        rows = cursor.execute(
-            sqlfiles.load("triggers/published_all"), {"schema": schema}
-        ).fetchall()
+        rows = cursor.execute(files.load("triggers/published_all"), {"schema": schema}).fetchall()
     for publication, anew in rows:
         if not anew:
             yield Finding(

@@ -14,10 +14,10 @@ from listener import __version__
 from listener.cli import check, health, kibana, load, parked, run, verify
 from listener.cli import triggers as triggers_command
 from listener.config import Config
-from listener.lifecycle import Stop, one_heap, rare_collections, stop_on_signals
-from listener.observations import Log
-from listener.settings import ConfigError, check_files, config_path
-from listener.settings import load as load_config
+from listener.config.settings import ConfigError, check_files, config_path
+from listener.config.settings import load as load_config
+from listener.observations.events import Log
+from listener.runtime.lifecycle import Stop, one_heap, rare_collections, stop_on_signals
 
 _SIGPIPE: Final = 128 + 13
 DESCRIPTION = "Keeps Elasticsearch documents in step with a PostgreSQL database."

@@ -8,14 +8,15 @@ from typing import Final
 
 import psycopg
 
-from listener import elastic, identity, postgres, triggers
-from listener.assembly import assemble
+from listener import postgres, search, triggers
 from listener.checks import Finding, check_search
+from listener.checks.preflight import look_at_database, look_at_server, look_at_triggers
 from listener.config import Config
-from listener.indexes import Database
-from listener.preflight import look_at_database, look_at_server, look_at_triggers
-from listener.settings import misspelt
-from listener.surprises import SURPRISES, told
+from listener.config.settings import misspelt
+from listener.documents.topology import assemble
+from listener.observations.surprises import SURPRISES, told
+from listener.search.indexes import Database
+from listener.state import identity
 
 HELP: Final = "check configuration, servers, rights, triggers and mappings; say what mends them"
 
@@ -49,8 +50,8 @@ def _try(server: str, look: Callable[[], None], findings: list[Finding]) -> bool
         look()
     except psycopg.Error as error:
         print(f"error: {server}: {postgres.describe(error)}")
-    except elastic.Error as error:
-        print(f"error: {server}: {elastic.describe(error)}")
+    except search.Error as error:
+        print(f"error: {server}: {search.describe(error)}")
     except SURPRISES as error:
         findings.append(Finding("error", f"{server}: {told(error)}"))
         return False
@@ -92,5 +93,5 @@ def _postgres(config: Config, findings: list[Finding], ours: list[Database]) -> 
 
 
 def _elasticsearch(config: Config, findings: list[Finding], ours: list[Database]) -> None:
-    client = elastic.connect(config.elasticsearch)
+    client = search.connect(config.elasticsearch)
     findings += check_search(client, config, database=ours[0] if ours else None)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from listener.backoff import backoff
 from listener.config import Config
-from listener.kibana import Kibana, KibanaAway, KibanaError, data_views
-from listener.lifecycle import Stop, Stopped
+from listener.runtime.backoff import backoff
+from listener.runtime.lifecycle import Stop, Stopped
+from listener.search.kibana import Kibana, KibanaAway, KibanaError, data_views
 
 HELP: Final = "make Kibana's data views, one for each document (safe to repeat)"
 TIMEOUT: Final = 300.0

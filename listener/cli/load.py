@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from listener import elastic, identity, postgres
+from listener import postgres, search
+from listener.app.daemon import Daemon, Status
+from listener.app.exit_status import status_of
 from listener.config import Config
-from listener.daemon import Daemon, Status
-from listener.endings import status_of
-from listener.indexes import Indexes
-from listener.lifecycle import Stop
-from listener.observations import Observe
+from listener.observations.events import Observe
+from listener.runtime.lifecycle import Stop
+from listener.search.indexes import Indexes
+from listener.state import identity
 
 HELP: Final = "load everything into new indexes, swap the aliases, start a new state"
 DROP_OLD: Final = "load nothing; delete indexes of this pipeline that no alias leads to any more"
@@ -24,7 +25,7 @@ def run(config: Config, observe: Observe, stop: Stop, *, drop_old: bool) -> int:
     def work() -> int:
         with postgres.connect(config.postgres, "listener: load") as connection:
             ours = identity.database(connection, config.postgres.db_schema)
-        indexes = Indexes(elastic.connect(config.elasticsearch), config.pipeline, ours)
+        indexes = Indexes(search.connect(config.elasticsearch), config.pipeline, ours)
         for document in config.documents:
             for name in indexes.old(document.index):
                 indexes.delete(name)

@@ -13,17 +13,19 @@ from typing import Final
 
 from psycopg import errors
 
-from listener import assembly, journal, postgres, triggers
+from listener import postgres, triggers
+from listener.app.daemon import Daemon, Status
+from listener.app.exit_status import status_of
+from listener.capture import journal
+from listener.capture.notifications import lock_holder, ring
 from listener.config import Config
-from listener.daemon import Daemon, Status
-from listener.endings import status_of
-from listener.lifecycle import Stop
-from listener.notifications import lock_holder, ring
-from listener.observations import Observe
-from listener.parked import ParkedDocument, ParkedTable, explain
+from listener.documents import topology
+from listener.indexing.parked_table import ParkedDocument, ParkedTable, explain
+from listener.observations.events import Observe
+from listener.observations.printable import shown
+from listener.observations.surprises import Unfit
 from listener.postgres import Connection
-from listener.printable import shown
-from listener.surprises import Unfit
+from listener.runtime.lifecycle import Stop
 
 HELP: Final = "list the documents that were put aside, and why; with --retry try them again"
 SOME: Final = 1
@@ -162,7 +164,7 @@ class _Retry:
 
     def run(self, found: Sequence[ParkedDocument]) -> int:
         """0: none of these is parked any more; 1: some are; 3: nobody has tried them in time."""
-        parts = assembly.assemble(self._config, self._connection)
+        parts = topology.assemble(self._config, self._connection)
         watch_of = {
             kind.index: next(
                 w for w, numbers in parts.documents_of.items() if kind.number in numbers

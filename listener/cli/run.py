@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from listener.app.daemon import Daemon
 from listener.config import Config
-from listener.daemon import Daemon
-from listener.lifecycle import Stop
-from listener.observations import Observe
+from listener.observations.events import Observe
+from listener.runtime.lifecycle import Stop
 
 HELP: Final = "follow the database (the default); with --once catch up and exit"
 

@@ -9,11 +9,11 @@ from typing import Final
 import psycopg
 
 from listener import postgres, triggers
-from listener.assembly import watches_of
+from listener.capture.notifications import lock_holder
 from listener.config import Config
-from listener.lifecycle import Stop, Stopped
-from listener.notifications import lock_holder
-from listener.observations import Observe
+from listener.documents.topology import watches_of
+from listener.observations.events import Observe
+from listener.runtime.lifecycle import Stop, Stopped
 
 HELP: Final = "install, remove or print the triggers"
 

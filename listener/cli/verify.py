@@ -9,19 +9,20 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from listener import elastic, journal, postgres
-from listener.assembly import Assembly, assemble
+from listener import postgres, search
+from listener.app.daemon import Daemon, Status
+from listener.app.exit_status import status_of
+from listener.capture import journal
+from listener.capture.notifications import lock_holder, ring
 from listener.config import Config
-from listener.control import ControlDocument
-from listener.daemon import Daemon, Status
-from listener.endings import status_of
-from listener.lifecycle import Stop
-from listener.notifications import lock_holder, ring
-from listener.observations import Observe
-from listener.parked import ParkedTable
+from listener.documents.topology import Assembly, assemble
+from listener.indexing.parked_table import ParkedTable
+from listener.observations.events import Observe
 from listener.postgres import Connection
-from listener.reconcile import deletes_allowed
-from listener.verify import PATIENCE, Verdict, Verification
+from listener.resync.reconcile import deletes_allowed
+from listener.resync.verify import PATIENCE, Verdict, Verification
+from listener.runtime.lifecycle import Stop
+from listener.state.control import ControlDocument
 
 HELP: Final = "compare database and index, both ways; with --repair mend what differs"
 DIFFERENT: Final = 1
@@ -61,7 +62,7 @@ class _Verify:
             postgres.connect(config.postgres, "listener: verify")
         )
         self._parts: Assembly = assemble(config, self._connection)
-        client = elastic.connect(config.elasticsearch)
+        client = search.connect(config.elasticsearch)
         stack.callback(client.close)
         self._verification = Verification(
             connection=self._connection,

@@ -10,8 +10,8 @@ from typing import Final
 
 from psycopg import sql
 
-from listener import sqlfiles
 from listener.changes import PAYLOAD_VERSION, Watch
+from listener.sql import files
 from listener.triggers import keys, names
 from listener.triggers.catalog import Watched
 
@@ -322,7 +322,7 @@ def _sealed(body: str) -> str:
 
 
 def _fill(name: str, **parts: sql.Composable) -> str:
-    return sql.SQL(sqlfiles.load(f"triggers/{name}")).format(**parts).as_string(None)
+    return sql.SQL(files.load(f"triggers/{name}")).format(**parts).as_string(None)
 
 
 def _part(name: str, **parts: sql.Composable) -> sql.Composable:

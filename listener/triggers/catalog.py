@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from psycopg.rows import tuple_row
 
-from listener import sqlfiles
 from listener.changes import KeyType, Watch
 from listener.postgres import Connection
+from listener.sql import files
 
 StampType = Literal["timestamptz", "timestamp"]
 
@@ -100,4 +100,4 @@ class Catalog:
 def rows(conn: Connection, file: str, /, **parameters: Any) -> list[tuple[Any, ...]]:
     """Run one of our catalog queries. Errors of psycopg pass through."""
     with conn.cursor(row_factory=tuple_row) as cursor:
-        return cursor.execute(sqlfiles.load(f"triggers/{file}"), parameters).fetchall()
+        return cursor.execute(files.load(f"triggers/{file}"), parameters).fetchall()

@@ -11,12 +11,18 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from listener.backoff import Backoff
 from listener.changes import Watch
 from listener.config import TriggersConfig
-from listener.lifecycle import Stop, Stopped
-from listener.observations import CheckWarning, MakingIndex, Observe, TriggersInstalled, Waiting
+from listener.observations.events import (
+    CheckWarning,
+    MakingIndex,
+    Observe,
+    TriggersInstalled,
+    Waiting,
+)
 from listener.postgres import Connection, describe
+from listener.runtime.backoff import Backoff
+from listener.runtime.lifecycle import Stop, Stopped
 from listener.triggers import indexes, locks
 from listener.triggers.catalog import TriggerError, rows
 from listener.triggers.own import Claim

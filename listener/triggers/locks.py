@@ -16,8 +16,8 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import tuple_row
 
-from listener import sqlfiles
 from listener.postgres import Connection, Session, describe, open_session
+from listener.sql import files
 from listener.triggers.catalog import rows
 
 FIRST: Final = 50
@@ -135,7 +135,7 @@ def giving_way(conn: Connection, every: float, tell: Callable[[str], object]) ->
         try:
             with other.cursor(row_factory=tuple_row) as cursor:
                 while way.asked is None and not done.wait(every):
-                    statement = sqlfiles.load("triggers/give_way")
+                    statement = files.load("triggers/give_way")
                     found = cursor.execute(statement, {"pid": pid}).fetchone()
                     way.asked = found[0] if found else None
         except psycopg.Error as error:

@@ -11,8 +11,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from listener import sqlfiles
 from listener.postgres import Connection
+from listener.sql import files
 from listener.triggers.catalog import TriggerError, rows
 from listener.triggers.present import Present
 from listener.triggers.steps import Step, text
@@ -52,7 +52,7 @@ class OtherPipeline:
 def other_pipeline(conn: Connection, schema: str, pipeline: str) -> OtherPipeline | None:
     """Whose the schema is, where it is not this pipeline's; None too where that cannot be read:
     who looks at the schema itself says why. Raises psycopg.Error."""
-    statement = sql.SQL(sqlfiles.load("triggers/version")).format(schema=sql.Identifier(schema))
+    statement = sql.SQL(files.load("triggers/version")).format(schema=sql.Identifier(schema))
     with (
         contextlib.suppress(
             psycopg.errors.InvalidSchemaName,
@@ -184,7 +184,7 @@ def _names(*names: str) -> tuple[sql.Identifier, ...]:
 def _migrated(own: sql.Identifier, present: Present, schema: str) -> Step:
     """From version 1. In a step of its own, since it locks what every writer writes into: and only
     what is there, for what is lacking is made anew as it should be."""
-    lines = sqlfiles.load("schema/from_1").splitlines()
+    lines = files.load("schema/from_1").splitlines()
     template = "\n".join(line for line in lines if not line.startswith("--"))
     statements = [
         text(one.strip().replace("{schema}", "{0}"), own)
@@ -212,7 +212,7 @@ def _lacking(present: Present) -> list[str]:
 def _tables(
     own: sql.Identifier, lacks: Sequence[str], relations: Mapping[str, object]
 ) -> Iterator[str]:
-    template = sql.SQL(sqlfiles.load("schema/tables"))
+    template = sql.SQL(files.load("schema/tables"))
     parts = template.format(schema=own, version=sql.Literal(SCHEMA_VERSION)).as_string(None)
     yield parts.rstrip().removesuffix(";")
     if not relations:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from listener import sqlfiles
 from listener.postgres import Connection
+from listener.sql import files
 from listener.triggers import names
 from listener.triggers.bodies import Function
 from listener.triggers.catalog import TriggerError, rows
@@ -112,7 +112,7 @@ def look(conn: Connection, schema: str) -> Present:
                 f"this role may not read {schema}.meta: `listener triggers install --dsn` as the "
                 "owner of the tables grants it"
             )
-        statement = sql.SQL(sqlfiles.load("triggers/version")).format(schema=sql.Identifier(schema))
+        statement = sql.SQL(files.load("triggers/version")).format(schema=sql.Identifier(schema))
         with conn.cursor(row_factory=tuple_row) as cursor:
             found = cursor.execute(statement).fetchone()
         version, pipeline = found or (None, None)

@@ -8,8 +8,16 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from listener.bulk import DOCUMENT_FAULTS, Document, Outcome, encode, judge, versioned, with_mend
-from listener.sink import Target, verdicts_of
+from listener.search.bulk import (
+    DOCUMENT_FAULTS,
+    Document,
+    Outcome,
+    encode,
+    judge,
+    versioned,
+    with_mend,
+)
+from listener.search.sink import Target, verdicts_of
 from tests.fuzz.kit import fuzz
 from tests.fuzz.shapes import ANY_TEXT, JSON, KEY_TEXT
 

@@ -10,10 +10,10 @@ import pytest
 
 from listener.changes import Key
 from listener.config import DocumentConfig
-from listener.documents import DocumentSource
-from listener.pending import Job
+from listener.documents.source import DocumentSource
+from listener.indexing.id_sources import MappedTask
+from listener.indexing.queue import Job
 from listener.postgres import Connection
-from listener.tasks import MappedTask
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 from tests.faults.search_kit import not_before

@@ -8,11 +8,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from listener.bulk import Document
 from listener.changes import Key, KeyType
 from listener.config import DocumentConfig
-from listener.documents import DocumentSource
+from listener.documents.source import DocumentSource
 from listener.postgres import Connection
+from listener.search.bulk import Document
 
 UUID = "0a1b2c3d-0000-4000-8000-00000000abcd"
 

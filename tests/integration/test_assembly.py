@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psycopg
 
-from listener.assembly import assemble
 from listener.config import Config
+from listener.documents.topology import assemble
 from playground.postgres import PostgresServer
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from listener.checks import Finding, check_search
 from listener.config import Config
-from listener.elastic import connect
-from listener.indexes import Indexes
+from listener.search import connect
+from listener.search.indexes import Indexes
 from playground import blueprint
 from playground.search import SearchServer
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from listener import elastic
+from listener import search
 from listener.config import ElasticsearchConfig
-from listener.control import ControlDocument
-from listener.elastic import Unusable
-from listener.state import Identity, Load, State
+from listener.search import Unusable
+from listener.state.control import ControlDocument
+from listener.state.file import Identity, Load, State
 from playground.search import SearchServer
 
 MOMENT = datetime(2026, 11, 24, 8, 0, 0, 123456, tzinfo=UTC)
@@ -40,22 +40,22 @@ WHOLE = {**STATE.model_dump(mode="json"), "generation": 7}
 
 
 @pytest.fixture
-def client(search_server: SearchServer) -> Iterator[elastic.Client]:
+def client(search_server: SearchServer) -> Iterator[search.Client]:
     """A client as the daemon has it."""
-    client = elastic.connect(ElasticsearchConfig.model_validate({"urls": [search_server.url]}))
+    client = search.connect(ElasticsearchConfig.model_validate({"urls": [search_server.url]}))
     yield client
     client.close()
 
 
 @pytest.fixture
-def control(client: elastic.Client, index_prefix: str) -> ControlDocument:
+def control(client: search.Client, index_prefix: str) -> ControlDocument:
     """The control document of a pipeline that has none yet."""
     control = ControlDocument(client, f"{index_prefix}-control", "test")
     control.prepare()
     return control
 
 
-def put(client: elastic.Client, prefix: str, content: Any) -> None:
+def put(client: search.Client, prefix: str, content: Any) -> None:
     """Somebody writes there."""
     client.perform_request(
         "PUT",
@@ -124,7 +124,7 @@ DAMAGED = [
 
 
 def test_what_is_written_is_read(
-    control: ControlDocument, client: elastic.Client, index_prefix: str
+    control: ControlDocument, client: search.Client, index_prefix: str
 ) -> None:
     """To the microsecond; and a document that holds a generation alone is none yet."""
     assert control.read().generation == 0
@@ -137,7 +137,7 @@ def test_what_is_written_is_read(
 
 
 def test_fields_of_a_newer_release_are_left_out(
-    control: ControlDocument, client: elastic.Client, index_prefix: str
+    control: ControlDocument, client: search.Client, index_prefix: str
 ) -> None:
     """They are read over, and gone with the first write: the newer one knows who was at work."""
     for content in NEWER:
@@ -152,7 +152,7 @@ def test_fields_of_a_newer_release_are_left_out(
 
 
 def test_no_valid_generation(
-    control: ControlDocument, client: elastic.Client, index_prefix: str
+    control: ControlDocument, client: search.Client, index_prefix: str
 ) -> None:
     """It is raised above what else is known, and never taken from what is none."""
     for number in GENERATIONS:
@@ -167,7 +167,7 @@ def test_no_valid_generation(
 
 
 def test_damage_is_as_good_as_loss(
-    control: ControlDocument, client: elastic.Client, index_prefix: str
+    control: ControlDocument, client: search.Client, index_prefix: str
 ) -> None:
     """The generation counts; what cannot be read is named in a few words and written anew."""
     for content in DAMAGED:
@@ -204,7 +204,7 @@ def test_nested_deeper_than_can_be_read_everywhere(
 
 
 def test_an_index_that_is_closed_or_blocked(
-    control: ControlDocument, client: elastic.Client, index_prefix: str
+    control: ControlDocument, client: search.Client, index_prefix: str
 ) -> None:
     """Refused with the request that lifts it."""
     control.raise_generation()
@@ -223,7 +223,7 @@ def test_an_index_that_is_closed_or_blocked(
     assert control.raise_generation().generation == 2
 
 
-def test_a_name_that_is_an_alias(client: elastic.Client, index_prefix: str) -> None:
+def test_a_name_that_is_an_alias(client: search.Client, index_prefix: str) -> None:
     """Who moves it would move the fence."""
     client.indices.create(index=f"{index_prefix}-else", aliases={f"{index_prefix}-control": {}})
     control = ControlDocument(client, f"{index_prefix}-control", "test")
@@ -244,7 +244,7 @@ def test_a_name_that_is_an_alias(client: elastic.Client, index_prefix: str) -> N
     ids=["strict", "date", "no source", "excluded", "routing", "pipeline"],
 )
 def test_an_index_that_is_not_as_we_make_it(
-    client: elastic.Client, index_prefix: str, body: dict[str, Any]
+    client: search.Client, index_prefix: str, body: dict[str, Any]
 ) -> None:
     """A template of somebody, say: what is written must be what is read; refused with the mend,
     which heals it."""

@@ -11,15 +11,15 @@ from typing import LiteralString
 import psycopg
 import pytest
 
-from listener import sqlfiles
-from listener.bulk import Document
 from listener.changes import Key, KeyType
 from listener.config import DocumentConfig
-from listener.documents import DocumentSource, Faulty
-from listener.pending import Job
+from listener.documents.queries import QueryFileError, arrays
+from listener.documents.source import DocumentSource, Faulty
+from listener.indexing.id_sources import MappedTask
+from listener.indexing.queue import Job
 from listener.postgres import Connection
-from listener.rendering import QueryFileError, arrays
-from listener.tasks import MappedTask
+from listener.search.bulk import Document
+from listener.sql import files
 
 Make = Callable[..., DocumentSource]
 
@@ -298,7 +298,7 @@ def test_functions_see_no_later_commit(
         "SELECT id, json_build_object('late', late(id)) AS document FROM item "
         "WHERE id = ANY(%(ids)s)"
     )
-    connection.execute(sqlfiles.load("documents/one_snapshot"))
+    connection.execute(files.load("documents/one_snapshot"))
     dsn = postgres_server.dsn(database)  # type: ignore[attr-defined]
     with psycopg.connect(dsn, autocommit=True) as other, ThreadPoolExecutor(1) as threads:
         other.execute("SET synchronous_commit = off")
@@ -320,7 +320,7 @@ def test_where_the_log_must_be(connection: Connection, make: Make) -> None:
     """Behind the commit that was read; nothing where all of that is on disk, though the read itself
     may log something."""
     source = make(PLAIN)
-    connection.execute(sqlfiles.load("documents/one_snapshot"))
+    connection.execute(files.load("documents/one_snapshot"))
     for commit in ("off", "on"):
         connection.execute(f"SET synchronous_commit = {commit}".encode())
         until = time.monotonic() + 30

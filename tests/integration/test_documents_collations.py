@@ -12,7 +12,7 @@ import pytest
 from listener.changes import Key
 from listener.checks import Statement, check_statements, sample
 from listener.config import DocumentConfig
-from listener.documents import DocumentSource
+from listener.documents.source import DocumentSource
 from listener.postgres import Connection
 from playground.postgres import PostgresServer
 

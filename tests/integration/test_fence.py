@@ -11,14 +11,14 @@ from typing import Any, cast
 import elasticsearch
 import pytest
 
-from listener import elastic
+from listener import search
 from listener.config import ElasticsearchConfig
-from listener.control import ControlDocument
-from listener.fence import Fence, FencedOut
-from listener.indexes import Indexes, read_config
-from listener.observations import Observation
-from listener.pipeline import Pipeline
-from listener.sink import Versions
+from listener.indexing.fence import Fence, FencedOut
+from listener.indexing.pipeline import Pipeline
+from listener.observations.events import Observation
+from listener.search.indexes import Indexes, read_config
+from listener.search.sink import Versions
+from listener.state.control import ControlDocument
 from playground.search import SearchServer
 
 
@@ -40,15 +40,15 @@ class QuietPipeline:
 
 
 @pytest.fixture
-def client(search_server: SearchServer) -> Iterator[elastic.Client]:
+def client(search_server: SearchServer) -> Iterator[search.Client]:
     """A client as the daemon has it."""
-    client = elastic.connect(ElasticsearchConfig.model_validate({"urls": [search_server.url]}))
+    client = search.connect(ElasticsearchConfig.model_validate({"urls": [search_server.url]}))
     yield client
     client.close()
 
 
 @pytest.fixture
-def indexes(client: elastic.Client, index_prefix: str, tmp_path: Path) -> Indexes:
+def indexes(client: search.Client, index_prefix: str, tmp_path: Path) -> Indexes:
     """Two indexes of one pipeline."""
     indexes = Indexes(client, "test")
     path = tmp_path / "index_config.json"
@@ -60,7 +60,7 @@ def indexes(client: elastic.Client, index_prefix: str, tmp_path: Path) -> Indexe
     return indexes
 
 
-def fence(client: elastic.Client, indexes: Indexes, prefix: str) -> Fence:
+def fence(client: search.Client, indexes: Indexes, prefix: str) -> Fence:
     """A fence of a process of its own."""
     control = ControlDocument(client, f"{prefix}-control", "test")
     control.prepare()
@@ -87,7 +87,7 @@ class Late:
 
 
 def test_a_late_call_does_not_bring_an_alias_back(
-    client: elastic.Client,
+    client: search.Client,
     indexes: Indexes,
     index_prefix: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -111,7 +111,7 @@ def test_a_late_call_does_not_bring_an_alias_back(
 
 
 def test_aliases_that_change_between_the_look_and_the_call(
-    client: elastic.Client,
+    client: search.Client,
     indexes: Indexes,
     index_prefix: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -132,7 +132,7 @@ def test_aliases_that_change_between_the_look_and_the_call(
 
 
 def test_a_load_that_was_given_up_and_one_of_a_higher_generation(
-    client: elastic.Client,
+    client: search.Client,
     indexes: Indexes,
     index_prefix: str,
     monkeypatch: pytest.MonkeyPatch,

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from listener import elastic
+from listener import search
 from listener.config import ElasticsearchConfig
-from listener.indexes import Indexes, read_config
+from listener.search.indexes import Indexes, read_config
 from playground.search import SearchServer
 
 
 @pytest.fixture
-def client(search_server: SearchServer) -> Iterator[elastic.Client]:
+def client(search_server: SearchServer) -> Iterator[search.Client]:
     """A client as the daemon has it."""
-    with elastic.connect(
+    with search.connect(
         ElasticsearchConfig.model_validate({"urls": [search_server.url]})
     ) as client:
         yield client
@@ -27,7 +27,7 @@ def client(search_server: SearchServer) -> Iterator[elastic.Client]:
 class Leftovers:
     """Indexes that somebody made, and what is left of them."""
 
-    def __init__(self, client: elastic.Client, alias: str, folder: Path) -> None:
+    def __init__(self, client: search.Client, alias: str, folder: Path) -> None:
         self.client = client
         self.alias = alias
         path = folder / "index_config.json"
@@ -52,7 +52,7 @@ class Leftovers:
 
 
 @pytest.fixture
-def leftovers(client: elastic.Client, index_prefix: str, tmp_path: Path) -> Leftovers:
+def leftovers(client: search.Client, index_prefix: str, tmp_path: Path) -> Leftovers:
     """None yet."""
     return Leftovers(client, f"{index_prefix}-films", tmp_path)
 

@@ -10,9 +10,9 @@ from typing import Any
 import elasticsearch
 import pytest
 
-from listener import elastic
+from listener import search
 from listener.config import ElasticsearchConfig
-from listener.indexes import IndexConfig, IndexError_, Indexes, read_config
+from listener.search.indexes import IndexConfig, IndexError_, Indexes, read_config
 from playground.search import SearchServer
 from tests.unit.test_index_settings import REFUSED
 
@@ -25,7 +25,7 @@ BODY = {
 @pytest.fixture
 def indexes(search_server: SearchServer, index_prefix: str) -> Iterator[Indexes]:
     """Operations of one pipeline."""
-    client = elastic.connect(ElasticsearchConfig.model_validate({"urls": [search_server.url]}))
+    client = search.connect(ElasticsearchConfig.model_validate({"urls": [search_server.url]}))
     yield Indexes(client, "test")
     client.close()
 

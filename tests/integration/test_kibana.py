@@ -16,8 +16,8 @@ import pytest
 
 from listener.cli.kibana import run
 from listener.config import Config
-from listener.kibana import Kibana, KibanaAway, KibanaError, data_views
-from listener.lifecycle import Stop
+from listener.runtime.lifecycle import Stop
+from listener.search.kibana import Kibana, KibanaAway, KibanaError, data_views
 
 PATH = "/api/data_views/data_view"
 

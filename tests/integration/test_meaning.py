@@ -13,9 +13,11 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from listener import meaning, postgres, sqlfiles
+from listener import postgres
 from listener.changes import Watch
+from listener.documents import meaning
 from listener.postgres import Connection
+from listener.sql import files
 from playground.postgres import PostgresServer
 
 SCHEMA = """
@@ -481,7 +483,7 @@ def test_a_library_that_cannot_be_loaded(bench: Bench, sqlstate: str) -> None:
         "SELECT oid::bigint FROM pg_extension WHERE extname = 'pg_trgm'"
     )
     with pytest.raises(psycopg.Error) as refused, bench.connection.transaction():
-        bench.connection.execute(sqlfiles.load("meaning/load"), {"extension": extension})
+        bench.connection.execute(files.load("meaning/load"), {"extension": extension})
     assert refused.value.sqlstate == sqlstate
     assert "extension pg_trgm" in bench.read()
 
@@ -491,7 +493,7 @@ def test_a_library_that_ends_the_session(
 ) -> None:
     """Told once, by its name; the next session leaves it alone."""
     _, name = session
-    load = sqlfiles.load
+    load = files.load
     connections: list[Connection] = []
 
     def loaded(file: str) -> str:
@@ -504,7 +506,7 @@ def test_a_library_that_ends_the_session(
             connections.append(connection)
             return Bench(connection, name).read()
 
-    monkeypatch.setattr(sqlfiles, "load", loaded)
+    monkeypatch.setattr(files, "load", loaded)
     monkeypatch.setattr(meaning, "_deadly", set())
     with pytest.raises(psycopg.OperationalError) as ended:
         read()
@@ -521,11 +523,9 @@ def test_a_person_ends_it_meanwhile(
 ) -> None:
     """No library is at fault, and nothing is told of what a query means."""
     _, name = session
-    load = sqlfiles.load
+    load = files.load
     ended = f"SELECT pg_{how}_backend(pg_backend_pid()), pg_sleep(9) WHERE %(extension)s > 0"
-    monkeypatch.setattr(
-        sqlfiles, "load", lambda file: ended if file == "meaning/load" else load(file)
-    )
+    monkeypatch.setattr(files, "load", lambda file: ended if file == "meaning/load" else load(file))
     monkeypatch.setattr(meaning, "_deadly", set())
     with (
         psycopg.connect(server.socket_dsn(name, user=name), autocommit=True) as connection,

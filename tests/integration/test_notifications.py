@@ -9,13 +9,15 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from listener import notifications, observations, sqlfiles
-from listener.backoff import Backoff
+from listener.capture import notifications
+from listener.capture.notifications import Notifications, lock_key
 from listener.changes import Change
 from listener.config import PostgresConfig
-from listener.lifecycle import Stop
-from listener.notifications import Notifications, lock_key
-from listener.observations import Observation
+from listener.observations import events
+from listener.observations.events import Observation
+from listener.runtime.backoff import Backoff
+from listener.runtime.lifecycle import Stop
+from listener.sql import files
 from playground.postgres import PostgresServer
 
 
@@ -39,7 +41,7 @@ def holder(dsn: str) -> Iterator[psycopg.Connection]:
     """Another daemon's session, which holds the lock."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         key = lock_key("listener")
-        row = connection.execute(sqlfiles.load("watermark/lock"), {"key": key}).fetchone()
+        row = connection.execute(files.load("watermark/lock"), {"key": key}).fetchone()
         assert row == (True,)
         yield connection
 
@@ -154,7 +156,7 @@ def test_silent_session_is_ended(impatient: None, holder: psycopg.Connection, ea
     """It says nothing for as long as is allowed: the lock is taken from it, and that is told."""
     ear.wait("standing_by >= 1")
     ear.wait("sessions >= 1")
-    [ended] = [one for one in ear.told if isinstance(one, observations.SilentHolderEnded)]
+    [ended] = [one for one in ear.told if isinstance(one, events.SilentHolderEnded)]
     assert ended.pid == holder.info.backend_pid
     with pytest.raises(psycopg.OperationalError):
         holder.execute("SELECT 1")
@@ -167,10 +169,10 @@ def test_session_with_signs_of_life_is_left_alone(
     ear.wait("standing_by >= 1")
     pace = threading.Event()
     for _ in range(30):
-        holder.execute(sqlfiles.load("watermark/sign"))
+        holder.execute(files.load("watermark/sign"))
         pace.wait(0.1)
     assert not ear.sessions
-    assert not [one for one in ear.told if isinstance(one, observations.SilentHolderEnded)]
+    assert not [one for one in ear.told if isinstance(one, events.SilentHolderEnded)]
     holder.close()
     ear.wait("sessions >= 1")
 
@@ -179,10 +181,10 @@ def test_session_of_another_role_is_not_ours_to_end(dsn: str, holder: psycopg.Co
     """The sign of a superuser's session is not shown to a plain role, so it is never silent."""
     key = {"key": lock_key("listener")}
     with psycopg.connect(dsn, autocommit=True) as connection:
-        found = connection.execute(sqlfiles.load("watermark/holder_sign"), key).fetchone()
+        found = connection.execute(files.load("watermark/holder_sign"), key).fetchone()
         assert found is not None
         assert found[0] == holder.info.backend_pid
         assert found[1] is not None
         connection.execute("SET ROLE pg_monitor")
-        found = connection.execute(sqlfiles.load("watermark/holder_sign"), key).fetchone()
+        found = connection.execute(files.load("watermark/holder_sign"), key).fetchone()
         assert found == (holder.info.backend_pid, None)

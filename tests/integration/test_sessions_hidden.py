@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from listener import notifyqueue, watermark
+from listener.capture import notify_queue, watermark
 from listener.config import PostgresConfig
-from listener.lifecycle import Stop
-from listener.observations import Observation
+from listener.observations.events import Observation
 from listener.postgres import connect
-from listener.watchdog import Watchdog
+from listener.postgres.watchdog import Watchdog
+from listener.runtime.lifecycle import Stop
 from playground.postgres import PostgresServer
 
 PASSWORD = "x"
@@ -49,7 +49,7 @@ def test_who_holds_the_watermark(config: PostgresConfig) -> None:
 def test_who_holds_the_queue(config: PostgresConfig) -> None:
     """That it fills is told."""
     with connect(config, "listener: test") as session:
-        who, _ = notifyqueue._holder(session)
+        who, _ = notify_queue._holder(session)
         assert "permission denied for view" in who
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import elasticsearch
 import pytest
 
-from listener import elastic
-from listener.bulk import Document, Outcome
+from listener import search
 from listener.config import ElasticsearchConfig
-from listener.control import ControlDocument
-from listener.indexes import ForeignIndex, IndexError_, Indexes, content_hash, read_config
-from listener.sink import Sent, Target, Versions, send, write_alias
+from listener.search.bulk import Document, Outcome
+from listener.search.indexes import ForeignIndex, IndexError_, Indexes, content_hash, read_config
+from listener.search.sink import Sent, Target, Versions, send, write_alias
+from listener.state.control import ControlDocument
 from playground.search import SearchServer
 from playground.system import free_port
 
@@ -25,9 +25,9 @@ MAPPING = {"mappings": {"dynamic": "strict", "properties": {"n": {"type": "integ
 
 
 @pytest.fixture
-def client(search_server: SearchServer, index_prefix: str) -> Iterator[elastic.Client]:
+def client(search_server: SearchServer, index_prefix: str) -> Iterator[search.Client]:
     """A client as the daemon has it."""
-    client = elastic.connect(ElasticsearchConfig.model_validate({"urls": [search_server.url]}))
+    client = search.connect(ElasticsearchConfig.model_validate({"urls": [search_server.url]}))
     yield client
     client.options(ignore_status=404).indices.delete_index_template(
         name=f"listener-{index_prefix}*"
@@ -36,7 +36,7 @@ def client(search_server: SearchServer, index_prefix: str) -> Iterator[elastic.C
 
 
 @pytest.fixture
-def indexes(client: elastic.Client) -> Indexes:
+def indexes(client: search.Client) -> Indexes:
     """Operations of one pipeline."""
     return Indexes(client, "test")
 
@@ -70,7 +70,7 @@ def outcomes(sent: Sent) -> list[Outcome]:
 
 
 def test_accepted_by_another_index(
-    client: elastic.Client, indexes: Indexes, alias: str, index_prefix: str, file: Path
+    client: search.Client, indexes: Indexes, alias: str, index_prefix: str, file: Path
 ) -> None:
     """The alias leads elsewhere, and back: nothing that went elsewhere counts as done."""
     ours, theirs = f"{index_prefix}-1", f"{index_prefix}-2"
@@ -90,7 +90,7 @@ def test_accepted_by_another_index(
         assert all(theirs in one.reason for one in sent.verdicts if place == theirs)
 
 
-def test_an_older_write_of_ours_changes_nothing(client: elastic.Client, alias: str) -> None:
+def test_an_older_write_of_ours_changes_nothing(client: search.Client, alias: str) -> None:
     """A 409 by our own generation means that something newer of ours is there: done."""
     versions = Versions()
     versions.begin(1)
@@ -102,7 +102,7 @@ def test_an_older_write_of_ours_changes_nothing(client: elastic.Client, alias: s
     assert client.get(index=alias, id="a")["_source"] == {"n": 2}
 
 
-def test_a_write_of_an_older_generation_is_fenced(client: elastic.Client, alias: str) -> None:
+def test_a_write_of_an_older_generation_is_fenced(client: search.Client, alias: str) -> None:
     """A 409 by a higher generation is never counted as done."""
     versions = Versions()
     versions.begin(1)
@@ -114,7 +114,7 @@ def test_a_write_of_an_older_generation_is_fenced(client: elastic.Client, alias:
 
 
 def test_without_its_alias_nothing_is_written(
-    client: elastic.Client, indexes: Indexes, alias: str, index_prefix: str
+    client: search.Client, indexes: Indexes, alias: str, index_prefix: str
 ) -> None:
     """A new generation swapped the alias: index and delete of the old one get 404."""
     versions = Versions()
@@ -128,14 +128,14 @@ def test_without_its_alias_nothing_is_written(
     assert not client.indices.exists(index=alias)
 
 
-def test_a_vanished_alias_makes_no_index(client: elastic.Client, index_prefix: str) -> None:
+def test_a_vanished_alias_makes_no_index(client: search.Client, index_prefix: str) -> None:
     """Even where no template of ours forbids it (OpenSearch): a guessed mapping is worse."""
     sent = send(client, [document("b", {"n": 1})], [Target(f"{index_prefix}x")], 1 << 40)
     assert outcomes(sent) == [Outcome.FENCED]
     assert not client.indices.exists(index=f"{index_prefix}x")
 
 
-def test_documents_that_do_not_fit_are_parked_alone(client: elastic.Client, alias: str) -> None:
+def test_documents_that_do_not_fit_are_parked_alone(client: search.Client, alias: str) -> None:
     """Each item has a verdict of its own."""
     versions = Versions()
     versions.begin(1)
@@ -149,7 +149,7 @@ def test_documents_that_do_not_fit_are_parked_alone(client: elastic.Client, alia
     assert outcomes(sent) == [Outcome.DONE, Outcome.PARK, Outcome.PARK, Outcome.DONE]
 
 
-def test_an_older_index_may_refuse(client: elastic.Client, alias: str) -> None:
+def test_an_older_index_may_refuse(client: search.Client, alias: str) -> None:
     """A lenient target is fed, but what it refuses is not parked: its successor decides."""
     versions = Versions()
     versions.begin(1)
@@ -162,7 +162,7 @@ def test_an_older_index_may_refuse(client: elastic.Client, alias: str) -> None:
     "settings", [{"index.blocks.write": True}, {"index.blocks.read_only_allow_delete": True}]
 )
 def test_a_blocked_index_holds(
-    client: elastic.Client, alias: str, settings: dict[str, Any], index_prefix: str
+    client: search.Client, alias: str, settings: dict[str, Any], index_prefix: str
 ) -> None:
     """403 item by item: were it parked, the whole backlog would be lost."""
     versions = Versions()
@@ -172,7 +172,7 @@ def test_a_blocked_index_holds(
     assert outcomes(sent)[0] in (Outcome.HOLD, Outcome.RETRY)
 
 
-def test_a_closed_index_holds(client: elastic.Client, alias: str, index_prefix: str) -> None:
+def test_a_closed_index_holds(client: search.Client, alias: str, index_prefix: str) -> None:
     """400 item by item: not the documents' fault either."""
     versions = Versions()
     versions.begin(1)
@@ -184,13 +184,13 @@ def test_a_closed_index_holds(client: elastic.Client, alias: str, index_prefix: 
 def test_no_answer_is_a_verdict_too(index_prefix: str) -> None:
     """Nobody listens on this port: read again, send again."""
     nobody = ElasticsearchConfig.model_validate({"urls": ["http://127.0.0.1:9"]})
-    client = elastic.connect(nobody)
+    client = search.connect(nobody)
     sent = send(client, [document("a")], [Target(index_prefix)], 1 << 40)
     assert outcomes(sent) == [Outcome.RETRY]
 
 
 def test_a_request_that_is_too_large_is_halved(
-    client: elastic.Client, alias: str, monkeypatch: pytest.MonkeyPatch
+    client: search.Client, alias: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An id that fails the whole request costs only itself (`sendable` keeps such ids out)."""
     versions = Versions()
@@ -200,7 +200,7 @@ def test_a_request_that_is_too_large_is_halved(
     assert outcomes(sent) == [Outcome.DONE, Outcome.PARK, Outcome.DONE]
 
 
-def test_generations_rise_by_compare_and_set(client: elastic.Client, index_prefix: str) -> None:
+def test_generations_rise_by_compare_and_set(client: search.Client, index_prefix: str) -> None:
     """Of two that read the same document one is refused."""
     control = ControlDocument(client, f"{index_prefix}-control", "p")
     control.prepare()
@@ -217,7 +217,7 @@ def test_generations_rise_by_compare_and_set(client: elastic.Client, index_prefi
 
 
 def test_a_template_of_somebody_else_is_refused_by_name(
-    client: elastic.Client, indexes: Indexes, index_prefix: str, file: Path
+    client: search.Client, indexes: Indexes, index_prefix: str, file: Path
 ) -> None:
     """A pipeline or a field that we did not ask for would change documents in silence."""
     templates: list[dict[str, Any]] = [
@@ -239,7 +239,7 @@ def test_a_template_of_somebody_else_is_refused_by_name(
 
 
 def test_what_stands_behind_an_alias(
-    client: elastic.Client, indexes: Indexes, index_prefix: str, file: Path
+    client: search.Client, indexes: Indexes, index_prefix: str, file: Path
 ) -> None:
     """Nothing, one of ours, somebody's index, several indexes."""
     assert indexes.behind(index_prefix) is None
@@ -281,7 +281,7 @@ class Traced(list[Document]):
 
 def test_a_failed_try_is_not_kept_in_memory() -> None:
     """An outage of hours has thousands of them, and no cycle is looked for that often."""
-    client = elastic.connect(
+    client = search.connect(
         ElasticsearchConfig.model_validate({"urls": [f"http://127.0.0.1:{free_port()}"]})
     )
     gc.collect()
@@ -298,7 +298,7 @@ def test_a_failed_try_is_not_kept_in_memory() -> None:
         client.close()
 
 
-def test_two_protect_one_name_at_once(client: elastic.Client, index_prefix: str) -> None:
+def test_two_protect_one_name_at_once(client: search.Client, index_prefix: str) -> None:
     """The other one's template comes between our look for its owner and our own: it stays."""
     first, second = Indexes(client, "first"), Indexes(client, "second")
     look = second.refuse_foreign

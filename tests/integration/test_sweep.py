@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from listener import postgres
-from listener import sweep as module
+from listener.capture import sweep as module
+from listener.capture.sweep import Sweep
 from listener.changes import Key, KeyType, Watch
 from listener.postgres import Connection
-from listener.sweep import Sweep
 from playground.postgres import PostgresServer
 
 WATCH = Watch("public", "item", ("id",), updated_at="at")

@@ -12,14 +12,14 @@ import pytest
 
 from listener import triggers
 from listener.changes import Watch
-from listener.lifecycle import Stop, Stopped
-from listener.observations import (
+from listener.observations.events import (
     CheckWarning,
     MakingIndex,
     Observation,
     TriggersInstalled,
     Waiting,
 )
+from listener.runtime.lifecycle import Stop, Stopped
 from listener.triggers import names
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import SCHEMA, Bench

@@ -21,8 +21,8 @@ import pytest
 
 from listener import postgres, triggers
 from listener.changes import Watch
-from listener.lifecycle import Stop
-from listener.observations import CheckWarning, Observation, Waiting
+from listener.observations.events import CheckWarning, Observation, Waiting
+from listener.runtime.lifecycle import Stop
 from listener.triggers import locks
 from playground.proxy import TcpProxy
 from tests.integration import triggers_kit

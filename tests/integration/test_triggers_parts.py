@@ -19,7 +19,7 @@ import pytest
 from listener import triggers
 from listener.changes import Watch
 from listener.config import Notify
-from listener.lifecycle import Stop
+from listener.runtime.lifecycle import Stop
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import Bench, Told
 

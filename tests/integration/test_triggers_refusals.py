@@ -12,7 +12,7 @@ import pytest
 from listener import triggers
 from listener.changes import Watch
 from listener.config import TriggersConfig
-from listener.lifecycle import Stop
+from listener.runtime.lifecycle import Stop
 from playground.postgres import PostgresServer
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import SCHEMA, Bench

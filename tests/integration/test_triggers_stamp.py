@@ -7,7 +7,7 @@ import re
 import pytest
 from psycopg import sql
 
-from listener import watermark
+from listener.capture import watermark
 from listener.changes import Watch
 from tests.integration import triggers_kit
 from tests.integration.triggers_kit import Bench

@@ -9,8 +9,8 @@ import pytest
 
 from listener import triggers
 from listener.changes import Watch
-from listener.lifecycle import Stop
 from listener.postgres import Connection
+from listener.runtime.lifecycle import Stop
 from listener.triggers.catalog import rows
 from playground.account import service_account
 from playground.places import give

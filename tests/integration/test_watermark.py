@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from listener import watermark
+from listener.capture import watermark
 from listener.config import PostgresConfig
 from listener.postgres import Connection, connect
 from playground.postgres import PostgresServer

@@ -15,9 +15,9 @@ from psycopg import sql
 from listener import triggers
 from listener.changes import Change, Key, Watch, decode_keys, decode_payload
 from listener.config import TriggersConfig
-from listener.lifecycle import Stop
-from listener.observations import Observation
+from listener.observations.events import Observation
 from listener.postgres import Connection
+from listener.runtime.lifecycle import Stop
 from playground.postgres import PostgresServer
 
 SCHEMA = "listener"

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from listener.changes import Key
-from listener.documents import DocumentSource
-from listener.gather import Gatherer
-from listener.senders import Senders
-from listener.sink import Versions, send
+from listener.documents.source import DocumentSource
+from listener.indexing.batcher import Gatherer
+from listener.indexing.senders import Senders
+from listener.search.sink import Versions, send
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def record(patch: pytest.MonkeyPatch) -> Record:
     patch.setattr(Versions, "draw", drawing)
     patch.setattr(Versions, "begin", beginning)
     patch.setattr(DocumentSource, "read_through", reading)
-    patch.setattr("listener.senders.send", sending)
+    patch.setattr("listener.indexing.senders.send", sending)
     patch.setattr(Senders, "_answered", answering)
     return made
 

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from listener.daemon import Daemon
-from listener.lifecycle import Stop
-from listener.observations import CaughtUp, Observation, StoppedAll
-from listener.settings import load
+from listener.app.daemon import Daemon
+from listener.config.settings import load
+from listener.observations.events import CaughtUp, Observation, StoppedAll
+from listener.runtime.lifecycle import Stop
 from playground.postgres import PostgresServer
 from playground.proxy import TcpProxy
 from playground.search import SearchServer

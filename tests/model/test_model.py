@@ -13,34 +13,34 @@ from tests.model.explore import Explored, explore
 from tests.model.scenarios import GOOD, WRONG
 
 PLACES = {
-    "Coordinator": "coordinator",
-    "ControlDocument": "control",
-    "Fence": "fence",
-    "Gatherer": "gather",
-    "Inbox": "inbox",
-    "Indexes": "indexes",
-    "Loader": "loader",
-    "Notifications": "notifications",
-    "Pipeline": "pipeline",
-    "Senders": "senders",
-    "Versions": "sink",
+    "Coordinator": "coordinator.sessions",
+    "ControlDocument": "state.control",
+    "Fence": "indexing.fence",
+    "Gatherer": "indexing.batcher",
+    "Inbox": "coordinator.mailbox",
+    "Indexes": "search.indexes",
+    "Loader": "resync.full_load",
+    "Notifications": "capture.notifications",
+    "Pipeline": "indexing.pipeline",
+    "Senders": "indexing.senders",
+    "Versions": "search.sink",
 }
 """Modules of listener, by the class that a step's name begins with."""
 
 IN_COMMENTS = (
-    "senders:Senders._send",
-    "senders:Senders._settle",
-    "senders:Senders.dispatch",
-    "sink:send",
-    "sink:_settle_conflict",
-    "pipeline:Pipeline._failed",
-    "pipeline:Pipeline._shut_out_late_requests",
-    "pipeline:Pipeline.quiet",
-    "pipeline:Pipeline.raised",
-    "polls:Polls.scan",
-    "keeper:Keeper.save_control",
-    "batches:Shared.give_back",
-    "senders:BATCH_AGE",
+    "indexing.senders:Senders._send",
+    "indexing.senders:Senders._settle",
+    "indexing.senders:Senders.dispatch",
+    "search.sink:send",
+    "search.sink:_settle_conflict",
+    "indexing.pipeline:Pipeline._failed",
+    "indexing.pipeline:Pipeline._shut_out_late_requests",
+    "indexing.pipeline:Pipeline.quiet",
+    "indexing.pipeline:Pipeline.raised",
+    "coordinator.polls:Polls.scan",
+    "state.store:Keeper.save_control",
+    "indexing.ledger:Shared.give_back",
+    "indexing.senders:BATCH_AGE",
 )
 """What the model and docs/model.md speak of besides."""
 

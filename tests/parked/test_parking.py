@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from listener.journal import read_retry
-from listener.parked import explain
-from listener.parking import SAME_REASON, Parking, ToPark
+from listener.capture.journal import read_retry
+from listener.indexing.parked_table import explain
+from listener.indexing.parking import SAME_REASON, Parking, ToPark
 
 
 def refusal(number: int, reason: str = "mapper_parsing_exception: no") -> ToPark:

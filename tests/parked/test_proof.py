@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from listener.parked import UNPROVEN
-from listener.parking import ALL_REFUSED
+from listener.indexing.parked_table import UNPROVEN
+from listener.indexing.parking import ALL_REFUSED
 from playground.system import wait_until
 from tests.process.scene import OWNER, Scene
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from listener.capture.notifications import ring
 from listener.changes import Watch
-from listener.notifications import ring
 from playground.proxy import TcpProxy
 from tests.plugins.daemon import ListenerProcess
 from tests.process.scene import Scene

@@ -10,7 +10,7 @@ import pytest
 from listener import triggers
 from listener.changes import Watch
 from listener.config import TriggersConfig
-from listener.lifecycle import Stop
+from listener.runtime.lifecycle import Stop
 from tests.process.scene import OWNER, Scene
 
 OURS = "SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%listener%'"

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import cast
 
-from listener.aside import Aside
-from listener.batches import Limits, Shared
-from listener.documents import DocumentSource
-from listener.observations import Observation
-from listener.parked import UNPROVEN, ParkedDocument, ParkedTable
-from listener.parking import ToPark
+from listener.documents.source import DocumentSource
+from listener.indexing.ledger import Limits, Shared
+from listener.indexing.parked_sync import Aside
+from listener.indexing.parked_table import UNPROVEN, ParkedDocument, ParkedTable
+from listener.indexing.parking import ToPark
+from listener.observations.events import Observation
 from listener.postgres import Connection
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.backoff import Backoff, backoff, describe
-from listener.lifecycle import Stop, Stopped
+from listener.runtime.backoff import Backoff, backoff, describe
+from listener.runtime.lifecycle import Stop, Stopped
 
 
 class Instant(Stop):

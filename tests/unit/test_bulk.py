@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.bulk import (
+from listener.search.bulk import (
     Document,
     Outcome,
     encode,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from listener.clock import ServerClock
+from listener.capture.server_clock import ServerClock
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

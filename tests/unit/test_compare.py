@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from listener import elastic
-from listener.compare import Comparison
+from listener import search
+from listener.resync.compare import Comparison
 
 
 @pytest.mark.parametrize(
@@ -29,5 +29,5 @@ def test_shards_that_do_not_answer(odd: dict[str, Any], why: str) -> None:
     )
     hits = Comparison(cast(Any, None), client, "films", frozenset())._hits()
     assert next(hits) == [{"_id": "1"}]
-    with pytest.raises(elastic.Unreadable, match=why):
+    with pytest.raises(search.Unreadable, match=why):
         next(hits)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from listener.settings import Option, load, options
-from listener.settings.source import FILE_VARIABLE
+from listener.config.settings import Option, load, options
+from listener.config.settings.source import FILE_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "configuration.md").read_text("utf-8")

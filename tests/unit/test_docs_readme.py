@@ -17,15 +17,17 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from listener import __version__, observations
+from listener import __version__
 from listener.cli import STATUSES, parser
-from listener.observations import Observation
+from listener.observations import events
+from listener.observations.events import Observation
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 DOCUMENTS = README + "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))
 OBSERVATIONS = ROOT / "docs" / "observations.md"
+FLOORS = "floors of listener"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 INTRODUCTION = """\
@@ -35,7 +37,7 @@ What `listener` tells: one line on standard error for each, as text or, with
 `logging.format: json`, as a JSON object with `at`, `level`, `event`, `message` (the text) and the
 fields of the event. `logging.level` says from which level on. No observation holds a password.
 
-This page is made from `listener/observations.py` by `python -m tests.unit.test_docs_readme`.
+This page is made from `listener/observations/events.py` by `python -m tests.unit.test_docs_readme`.
 """
 
 
@@ -43,7 +45,7 @@ def all_observations() -> list[type[Observation]]:
     """In the order of their definition."""
     found = [
         one
-        for one in vars(observations).values()
+        for one in vars(events).values()
         if isinstance(one, type) and issubclass(one, Observation) and one is not Observation
     ]
     return sorted(found, key=lambda one: inspect.getsourcelines(one)[1])
@@ -51,7 +53,7 @@ def all_observations() -> list[type[Observation]]:
 
 def page() -> str:
     """What docs/observations.md must be."""
-    source = inspect.getsource(observations).splitlines()
+    source = inspect.getsource(events).splitlines()
     headings = {
         number: found[1]
         for number, line in enumerate(source)
@@ -74,26 +76,38 @@ def page() -> str:
 
 
 def with_modules(text: str) -> str:
-    """architecture.md with the table of layers and modules that it must have."""
+    """architecture.md with the table of floors, packages and modules that it must have."""
     [contract] = [
-        one for one in PROJECT["tool"]["importlinter"]["contracts"] if one["type"] == "layers"
+        one for one in PROJECT["tool"]["importlinter"]["contracts"] if one["name"] == FLOORS
     ]
-    rows = ["| layer | module | |\n|---|---|---|\n"]
+    rows = ["| floor | package | module | |\n|---|---|---|---|\n"]
     for place, layer in enumerate(contract["layers"]):
+        floor = len(contract["layers"]) - place
         for name in re.findall(r"\w+", layer):
-            path = ROOT / "listener" / name / "__init__.py"
-            path = path if path.exists() else ROOT / "listener" / f"{name}.py"
-            if path.exists():  # else one in brackets, which need not be there
-                told = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
-                [sentence] = re.findall(r"\A(.*?)(?:\.\s|\.?\Z|\n\n)", told, re.DOTALL)
-                what = " ".join(sentence.split()).replace("|", "\\|")
-                rows.append(f"| {len(contract['layers']) - place} | `{name}` | {what} |\n")
+            package = ROOT / "listener" / name
+            if package.is_dir():
+                rows.append(f"| {floor} | `{name}` | | {_sentence(package / '__init__.py')} |\n")
+                rows += [
+                    f"| | | `{module.stem}` | {_sentence(module)} |\n"
+                    for module in sorted(package.glob("*.py"))
+                    if module.stem != "__init__"
+                ]
+            else:
+                told = _sentence(package.with_suffix(".py"))
+                rows.append(f"| {floor} | | `{name}` | {told} |\n")
     return re.sub(
         r"(<!-- modules -->\n).*(<!-- end of modules -->)",
         lambda found: f"{found[1]}\n{''.join(rows)}\n{found[2]}",
         text,
         flags=re.DOTALL,
     )
+
+
+def _sentence(module: Path) -> str:
+    """The first sentence of a module's docstring."""
+    told = ast.get_docstring(ast.parse(module.read_text("utf-8"))) or ""
+    [sentence] = re.findall(r"\A(.*?)(?:\.\s|\.?\Z|\n\n)", told, re.DOTALL)
+    return " ".join(sentence.split()).replace("|", "\\|")
 
 
 def commands(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from listener.exact import Unreadable, depth, document, only_source, read
+from listener.search.exact_json import Unreadable, depth, document, only_source, read
 
 
 @pytest.mark.parametrize(

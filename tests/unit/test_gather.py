@@ -5,12 +5,12 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from listener.batches import Batch, Limits, Shared, Targets, Trial
 from listener.changes import Key, Route
-from listener.gather import Gatherer, Lane
-from listener.pending import Job
-from listener.sink import Target, Versions
-from listener.tasks import KeysTask
+from listener.indexing.batcher import Gatherer, Lane
+from listener.indexing.id_sources import KeysTask
+from listener.indexing.ledger import Batch, Limits, Shared, Targets, Trial
+from listener.indexing.queue import Job
+from listener.search.sink import Target, Versions
 
 DIRECT = (Route(0, mapped=False),)
 LANE = Lane(0, load_only=False)

@@ -9,15 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from listener.backoff import Backoff
-from listener.batches import Limits
+from listener.capture.hashset import TimedMarks
+from listener.capture.visibility import Recent
 from listener.changes import Route
-from listener.inbox import Inbox
-from listener.marks import TimedMarks
-from listener.pending import Pending
-from listener.pipeline import Pipeline
-from listener.recent import Recent
-from listener.sink import Versions
+from listener.coordinator.mailbox import Inbox
+from listener.indexing.ledger import Limits
+from listener.indexing.pipeline import Pipeline
+from listener.indexing.queue import Pending
+from listener.runtime.backoff import Backoff
+from listener.search.sink import Versions
 
 TEN_DAYS = 864_000
 BLOCKS = 2000

@@ -8,11 +8,11 @@ from typing import cast
 
 import pytest
 
-from listener import observations
-from listener.control import ControlDocument
-from listener.keeper import Keeper
-from listener.observations import Observation
-from listener.state import Identity, Load, State, StateError
+from listener.observations import events
+from listener.observations.events import Observation
+from listener.state.control import ControlDocument
+from listener.state.file import Identity, Load, State, StateError
+from listener.state.store import Keeper
 
 NOTHING = State(
     last_processed=None,
@@ -53,8 +53,8 @@ class Disk:
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     """In the place of the real ones."""
     disk = Disk()
-    monkeypatch.setattr("listener.keeper.time", disk)
-    monkeypatch.setattr("listener.state.write", disk.write)
+    monkeypatch.setattr("listener.state.store.time", disk)
+    monkeypatch.setattr("listener.state.file.write", disk.write)
     return disk
 
 
@@ -67,20 +67,20 @@ def test_a_failing_disk_is_told_once_a_minute_and_for_each_reason(disk: Disk) ->
     for _ in range(30):
         keeper.save()
         disk.now += 1.1
-    assert told == [observations.StateNotSaved("full")]
+    assert told == [events.StateNotSaved("full")]
     disk.reason = "read-only"
     keeper.save()
-    assert told[1:] == [observations.StateNotSaved("read-only")]
+    assert told[1:] == [events.StateNotSaved("read-only")]
     for _ in range(60):
         disk.now += 1.1
         keeper.save()
-    assert told[2:] == [observations.StateNotSaved("read-only")]
+    assert told[2:] == [events.StateNotSaved("read-only")]
     disk.reason = None
     disk.now += 1.1
     keeper.save()
     assert disk.writes == 1
     [over] = told[3:]
-    assert isinstance(over, observations.StateSavedAgain)
+    assert isinstance(over, events.StateSavedAgain)
     assert over.seconds == pytest.approx(disk.now - 1000)
     keeper.save()
     assert disk.writes == 1, "nothing has changed"

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from listener.lifecycle import Stop, stop_on_signals
+from listener.runtime.lifecycle import Stop, stop_on_signals
 
 CHILD = """
 import sys

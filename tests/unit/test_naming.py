@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from listener.naming import names_of
+from listener.documents.naming import names_of
 
 
 @pytest.mark.parametrize(

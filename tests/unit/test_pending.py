@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from listener.changes import Key, Route
-from listener.pending import Job, Pending
+from listener.indexing.queue import Job, Pending
 
 DIRECT = (Route(0, mapped=False),)
 MAPPED = (Route(0, mapped=True),)

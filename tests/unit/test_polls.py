@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from listener import journal
-from listener.loads import Wanted
-from listener.polls import Polls
+from listener.capture import journal
+from listener.coordinator.polls import Polls
+from listener.resync.jobs import Wanted
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from listener.recent import Recent
+from listener.capture.visibility import Recent
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

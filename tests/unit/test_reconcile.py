@@ -8,14 +8,15 @@ from typing import cast
 
 import pytest
 
-from listener import observations, reconcile
 from listener.changes import Key
-from listener.compare import Comparison, Page, Suspect
-from listener.observations import Observation
-from listener.pending import Job
-from listener.pipeline import Pipeline
+from listener.indexing.pipeline import Pipeline
+from listener.indexing.queue import Job
+from listener.observations import events
+from listener.observations.events import Observation
 from listener.postgres import Connection
-from listener.reconcile import Progress, Reconciler, Report, deletes_allowed
+from listener.resync import reconcile
+from listener.resync.compare import Comparison, Page, Suspect
+from listener.resync.reconcile import Progress, Reconciler, Report, deletes_allowed
 
 
 def test_progress_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,8 +29,8 @@ def test_progress_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
         now += 1
         progress.add(Page(1000, ()))
     assert told == [
-        observations.CompareProgress("films", 5000, 5000, 5.0),
-        observations.CompareProgress("films", 10_000, 10_000, 10.0),
+        events.CompareProgress("films", 5000, 5000, 5.0),
+        events.CompareProgress("films", 10_000, 10_000, 10.0),
     ]
     assert progress.seconds == 12
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from listener.refresh import RefreshPace
+from listener.indexing.refresh import RefreshPace
 
 
 def test_refreshes_keep_ten_times_their_duration_apart() -> None:

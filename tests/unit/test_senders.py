@@ -9,16 +9,17 @@ from typing import Any, cast
 
 import pytest
 
-from listener import elastic, heap
-from listener.backoff import Backoff
-from listener.batches import Batch, Limits, Shared
-from listener.bulk import Document
+from listener import search
 from listener.config import ElasticsearchConfig
-from listener.observations import Indexed, Observation
-from listener.outages import Outage
-from listener.pending import Job
-from listener.senders import BATCH_AGE, Senders
-from listener.sink import Target, Versions
+from listener.indexing.ledger import Batch, Limits, Shared
+from listener.indexing.outage import Outage
+from listener.indexing.queue import Job
+from listener.indexing.senders import BATCH_AGE, Senders
+from listener.observations.events import Indexed, Observation
+from listener.runtime import memory
+from listener.runtime.backoff import Backoff
+from listener.search.bulk import Document
+from listener.search.sink import Target, Versions
 
 
 class Sending:
@@ -27,7 +28,7 @@ class Sending:
     def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-        self.client = elastic.connect(
+        self.client = search.connect(
             ElasticsearchConfig.model_validate({"urls": [f"http://127.0.0.1:{port}"]})
         )
         self.shared = Shared(1, Limits(documents=10, bytes=1_000_000, pending=100, parked=10))
@@ -86,11 +87,11 @@ def test_memory_is_given_back_after_a_storm(
 ) -> None:
     """Not after each edit: it takes some milliseconds."""
     calls: list[None] = []
-    monkeypatch.setattr(heap, "give_back", lambda: calls.append(None))
+    monkeypatch.setattr(memory, "give_back", lambda: calls.append(None))
     Sending().send(b'{"a": "%s"}' % (b"x" * size))
     assert len(calls) == times
 
 
 def test_giving_back_is_harmless() -> None:
     """Also where the C library has no such function."""
-    heap.give_back()
+    memory.give_back()

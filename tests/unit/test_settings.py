@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from listener.config import Config, ElasticsearchConfig, PostgresConfig
-from listener.settings import (
+from listener.config.settings import (
     ConfigError,
     check_files,
     config_path,

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from listener.lookout import Seen, marked
-from listener.shards import Change, Shard, change, from_stats, parse
-from listener.state import Mark
+from listener.resync.lookout import Seen, marked
+from listener.search.shards import Change, Shard, change, from_stats, parse
+from listener.state.file import Mark
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
 SHARD = Shard("h", "p", 10, 12)

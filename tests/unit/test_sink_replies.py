@@ -7,8 +7,8 @@ import json
 import elastic_transport
 import pytest
 
-from listener.bulk import Document, Outcome
-from listener.sink import Target, all_taken, parsed, verdicts_of
+from listener.search.bulk import Document, Outcome
+from listener.search.sink import Target, all_taken, parsed, verdicts_of
 
 
 def reply(items: int, *, errors: bool = False) -> bytes:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from listener.state import (
+from listener.state.file import (
     Heartbeat,
     Identity,
     Load,

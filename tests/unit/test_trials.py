@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from listener.batches import Batch, Trial
-from listener.bulk import Document, Outcome, Verdict
 from listener.changes import Key
-from listener.observations import Held, Recovered, Waiting
-from listener.parked import UNPROVEN, explain
-from listener.parking import ALL_REFUSED, SAME_REASON, TOO_MANY
-from listener.pending import Job
-from listener.sink import Sent, Target
+from listener.indexing.ledger import Batch, Trial
+from listener.indexing.parked_table import UNPROVEN, explain
+from listener.indexing.parking import ALL_REFUSED, SAME_REASON, TOO_MANY
+from listener.indexing.queue import Job
+from listener.observations.events import Held, Recovered, Waiting
+from listener.search.bulk import Document, Outcome, Verdict
+from listener.search.sink import Sent, Target
 from tests.unit.test_senders import Sending
 
 BAD = Verdict(Outcome.PARK, "document_parsing_exception: no")

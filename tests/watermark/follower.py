@@ -11,12 +11,12 @@ from typing import Any, cast
 
 import pytest
 
-from listener import watermark
+from listener.capture import watermark
+from listener.capture.server_clock import ServerClock
+from listener.capture.sweep import Sweep
+from listener.capture.watermark import Draw
 from listener.changes import Watch
-from listener.clock import ServerClock
 from listener.postgres import Connection
-from listener.sweep import Sweep
-from listener.watermark import Draw
 from playground.postgres import PostgresServer
 from tests.integration.triggers_kit import SCHEMA, Bench, open_bench
 from tests.plugins.servers import revive

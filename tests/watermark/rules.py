@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Literal
 
-from listener import sqlfiles, watermark
+from listener.capture import watermark
+from listener.capture.watermark import Draw
 from listener.postgres import Connection
+from listener.sql import files
 from listener.triggers import bodies
-from listener.watermark import Draw
 
 STAMP: Final = bodies._NOW.as_string(None)
 UTC: Final = " AT TIME ZONE 'UTC'"
@@ -48,8 +49,8 @@ def no_proof(connection: Connection, drawn: Draw) -> bool:
 
 def id_first(connection: Connection) -> Draw:
     """L, then t: whoever gets its id and stamps in between is above L and below t."""
-    burnt = connection.execute(sqlfiles.load("watermark/burn")).fetchone()
-    row = connection.execute(sqlfiles.load("watermark/draw")).fetchone()
+    burnt = connection.execute(files.load("watermark/burn")).fetchone()
+    row = connection.execute(files.load("watermark/draw")).fetchone()
     assert row is not None
     assert burnt is not None
     return Draw(row[0], int(burnt[0]), row[1])

@@ -1,0 +1,1 @@
+"""Capture: which rows changed, by notification and by sweep, and up to when that is certain."""

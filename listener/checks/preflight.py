@@ -1,0 +1,92 @@
+"""What is looked at before work begins: by `listener check`, and by `run` at its start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from listener import triggers
+from listener.checks import (
+    Finding,
+    Statement,
+    check_limits,
+    check_privileges,
+    check_server,
+    check_statements,
+    check_tables,
+    sample,
+)
+from listener.config import Config
+from listener.documents.topology import Assembly, watches_of
+from listener.postgres import Connection
+
+INSTALL = (
+    "run `listener triggers install` (or `listener triggers print` for the SQL), or set "
+    "triggers.install to auto"
+)
+
+
+LATER = (
+    "nothing now: the active daemon needs them as they are; this one mends them when it is active"
+)
+
+
+def look_at_triggers(
+    config: Config, connection: Connection, *, standby: bool = False
+) -> list[Finding]:
+    """How the triggers differ from what they should be. `standby`: of who installs them himself
+    when he is active, and not before.
+
+    Raises TriggerError with what no installing mends, psycopg.Error and ValueError.
+    """
+    watches, schema = watches_of(config), config.postgres.db_schema
+    settings, role = config.triggers, config.postgres.user
+    other = triggers.other_pipeline(connection, schema, config.pipeline)
+    if other is not None:
+        return [Finding("error", other.what, other.mend)]
+    claim = triggers.Claim(config.pipeline)
+    triggers.plan(connection, watches, schema, settings, role, claim=claim)
+    differences = triggers.status(connection, watches, schema, settings, role, claim=claim)
+    if differences:
+        if standby:
+            return [Finding("warning", difference, LATER) for difference in differences]
+        return [Finding("error", difference, INSTALL) for difference in differences]
+    slow = triggers.slow(connection, watches, schema, settings, role, claim=claim)
+    return [
+        Finding(
+            "warning", one, f"polls read whole tables: {INSTALL}" if "index" in one else INSTALL
+        )
+        for one in slow
+    ]
+
+
+def look_at_database(config: Config, connection: Connection, parts: Assembly) -> list[Finding]:
+    """Rights, and the user's SQL files. Raises psycopg.Error."""
+    found = check_privileges(connection, config.documents, config.postgres.db_schema)
+    found += check_limits(connection, parts.watches)
+    found += check_tables(connection, parts.watches, config.postgres.db_schema, config.triggers)
+    for number, document in enumerate(config.documents):
+        found += check_statements(connection, document, _statements(parts, number))
+    return list(dict.fromkeys(found))
+
+
+def look_at_server(connection: Connection) -> list[Finding]:
+    """The PostgreSQL server itself. Raises psycopg.Error."""
+    return check_server(connection)
+
+
+def _statements(parts: Assembly, number: int) -> Iterator[Statement]:
+    source = parts.kinds[number].source
+    config = source.config
+    yield Statement(
+        "query", config.query_file, source.rendered_query, sample("ids", source.types, array=True)
+    )
+    for watch, rendered in source.rendered_mappings.items():
+        yield Statement(
+            "mapping",
+            source.mapping_paths[watch],
+            rendered,
+            sample("keys", parts.types[watch], array=True),
+        )
+    if source.rendered_ids is not None and config.ids_file is not None:
+        parameters = {**sample("after", source.types, array=False), "limit": 1}
+        yield Statement("ids", config.ids_file, source.rendered_ids, parameters)

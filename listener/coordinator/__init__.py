@@ -1,0 +1,1 @@
+"""The coordinator: sessions, ticks and polls, in the one thread that decides."""

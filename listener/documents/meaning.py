@@ -1,0 +1,373 @@
+"""Meaning: what a query's result depends on besides the rows of watched tables.
+
+A view that is replaced, a function, a search_path of the role: the query's text is the same and
+its documents are others, and no trigger fires. So each audit reads the state of everything that
+the SQL files of a document can mean, by the names in them: the objects of these names, what these
+are made of, and what the bodies of functions name in turn.
+
+Names, and not what the server makes of the statements: to ask it would take a view of our own each
+minute (rights, and somebody's event triggers), or locks on the user's relations, behind which an
+audit would wait; and it knows nothing of what functions do inside. Too much is found at times (an
+unread table with the name of an alias), which costs a comparison when it is altered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+import psycopg
+from psycopg import errors, sql
+
+from listener import postgres
+from listener.changes import Watch
+from listener.documents.naming import Name, Names, names_of
+from listener.postgres import Connection
+from listener.sql import files
+
+SETTINGS: Final = (
+    "search_path",
+    "default_text_search_config",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "xmlbinary",
+    "xmloption",
+    "timezone_abbreviations",
+    "array_nulls",
+    "backslash_quote",
+    "standard_conforming_strings",
+    "transform_null_equals",
+    "quote_all_identifiers",
+)
+"""Settings that change what a query returns, beyond those that all our sessions have of us."""
+_TOLD: Final = ("search_path", "default_text_search_config")
+"""Those of them that are told by name."""
+
+_RELATION: Final = 1259
+_FUNCTION: Final = 1255
+_OPERATOR: Final = 2617
+_CAST: Final = 2605
+_TYPE: Final = 1247
+_EXTENSION: Final = 3079
+_SERVER: Final = 1417
+_LEVELS: Final = 20
+"""Functions that call functions; deeper ones are not looked for."""
+_NAMED: Final = 3
+_DOTTED: Final = re.compile(r"[^\W\d][\w$]*(?:\.[^\W\d][\w$]*)+")
+"""What may be the name of a setting that is an extension's, or the user's own."""
+_NO_FILE: Final = "58P01"
+_CANCELED: Final = "57014"
+_FIRST: Final = ("view ", "materialized view ", "function ", "aggregate ")
+
+Meaning = Mapping[str, str]
+"""What a document's SQL files depend on -> a hash of its state."""
+
+_names = lru_cache(maxsize=512)(names_of)
+_deadly: set[int] = set()
+"""Extensions with a library that ends a session which loads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    kind: int
+    oid: int
+    schema: str
+    name: str
+    searched: bool
+    visible: bool
+    attribute: bool
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was found of one kind of document so far."""
+
+    names: Names = field(default_factory=Names)
+    paths: set[str] = field(default_factory=set)
+    """Schemas that functions search by settings of their own."""
+    asked: set[str] = field(default_factory=set)
+    candidates: list[_Candidate] = field(default_factory=list)
+    reached: set[tuple[int, int]] = field(default_factory=set)
+    extensions: dict[int, str] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+
+
+def read(
+    connection: Connection, watches: Sequence[Watch], texts: Mapping[str, Sequence[str]]
+) -> dict[str, Meaning]:
+    """By index, the meaning of its SQL texts for this session now. Raises psycopg.Error.
+
+    Takes no lock on anything of the user's.
+    """
+    around = connection.execute(
+        files.load("meaning/around"), {"settings": list(SETTINGS)}
+    ).fetchall()
+    tables = {
+        "schemas": [watch.schema for watch in watches],
+        "tables": [watch.table for watch in watches],
+    }
+    return {
+        index: _meaning(connection, tables, around, statements)
+        for index, statements in texts.items()
+    }
+
+
+def altered(before: Meaning, now: Meaning) -> str | None:
+    """What differs, in words; None: nothing."""
+    names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if not names:
+        return None
+    # what a view was made of is not reached any more where that is gone: the view comes first
+    names.sort(key=lambda name: (not (name in before and name in now), not name.startswith(_FIRST)))
+    told = [
+        name if name in before and name in now else f"{name} ({'new' if name in now else 'gone'})"
+        for name in names[:_NAMED]
+    ]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"altered: {', '.join(told)}{more}"
+
+
+def distrusted(before: Meaning, now: Meaning) -> Meaning:
+    """The former meaning, of which what differs now will differ from anything."""
+    differs = {name: "altered" for name in {*before, *now} if before.get(name) != now.get(name)}
+    return {**before, **differs}
+
+
+def role_settings(connection: Connection) -> str:
+    """The settings that new sessions of our role get; another text after each ALTER of them."""
+    rows = connection.execute(files.load("meaning/role")).fetchall()
+    return repr(rows)
+
+
+def settings_now(connection: Connection) -> dict[str, str]:
+    """The settings of this session that change what a query returns."""
+    rows = connection.execute(
+        "SELECT s.name, pg_catalog.current_setting(s.name, true) "
+        "FROM pg_catalog.unnest(%s::text[]) AS s (name)",
+        (list(SETTINGS),),
+    ).fetchall()
+    return {name: value for name, value in rows if value is not None}
+
+
+def apply(connection: Connection, settings: Mapping[str, str]) -> None:
+    """Give a session these settings, whatever its role has by now."""
+    if settings:
+        connection.execute(
+            sql.SQL("SELECT {}").format(
+                sql.SQL(", ").join(
+                    sql.SQL("pg_catalog.set_config({}, {}, false)").format(name, value)
+                    for name, value in settings.items()
+                )
+            )
+        )
+
+
+def _meaning(
+    connection: Connection,
+    tables: Mapping[str, Sequence[str]],
+    around: Sequence[tuple[str, str, str | None]],
+    texts: Sequence[str],
+) -> Meaning:
+    known = _Known()
+    for text in texts:
+        _add_text(known, text)
+    defaults = {name: value for what, name, value in around if what == "now"}
+    # to_tsvector(…) without a configuration means this one
+    _add_text(known, defaults.get("default_text_search_config") or "")
+    for _ in range(_LEVELS):
+        new = known.names.all - known.asked
+        if new:
+            known.asked |= new
+            rows = connection.execute(
+                files.load("meaning/named"), {"names": sorted(new)}
+            ).fetchall()
+            seen = set(known.candidates)
+            known.candidates += [one for row in rows if (one := _Candidate(*row)) not in seen]
+        if not _reach(connection, tables, known):
+            break
+    states = dict(known.states)
+    states |= _choices([one for one in known.candidates if one.name and _meant(one, known)])
+    states |= _dotted(connection, known)
+    states |= _users(connection, known)
+    words = " ".join(known.texts).lower()
+    for what, name, value in around:
+        if what == "role":
+            # one with a dot is of an extension or the user's own: whatever reads it, it may count
+            if name in SETTINGS or "." in name or name.lower() in words:
+                states[f"{name} of role or database"] = (
+                    states.get(f"{name} of role or database", "") + f"{value};"
+                )
+        elif what == "now" and name not in _TOLD:
+            states["settings"] = f"{states.get('settings', '')}{name}={value};"
+        elif what == "now":
+            states[name] = str(value)
+        else:
+            states[f"{what} {name}"] = str(value)
+    return {name: _hash(state) for name, state in sorted(states.items())}
+
+
+def _dotted(connection: Connection, known: _Known) -> dict[str, str]:
+    """The settings of extensions and of the user that the query may read, as they are now.
+
+    No list has them all: not those that a server's configuration has for a library that is not
+    loaded yet. So it takes the libraries, and the names in all texts.
+    """
+    parts: dict[int, list[int]] = {}
+    for kind, oid in sorted(known.reached):
+        parts.setdefault(kind, []).append(oid)
+    extensions = sorted(known.extensions)
+    for extension in extensions:
+        if extension not in _deadly:
+            _load(connection, extension, known.extensions[extension])
+    constants = connection.execute(
+        files.load("meaning/constants"),
+        {
+            "classes": parts.get(_RELATION, []),
+            "functions": parts.get(_FUNCTION, []),
+            "types": parts.get(_TYPE, []),
+        },
+    ).fetchall()
+    told = ["".join(chr(int(byte) % 256) for byte in one.split()) for (one,) in constants]
+    names = {name for text in (*known.texts, *told) for name in _DOTTED.findall(text)}
+    rows = _settings(connection, sorted(names), extensions)
+    return {f"setting {name}": str(value) for name, value in rows}
+
+
+def _settings(
+    connection: Connection, names: Sequence[str], extensions: Sequence[int]
+) -> list[tuple[str, str]]:
+    """The settings of these names and extensions, without those that only superusers are shown: one
+    of them makes the server refuse the statement, so the names are asked in halves then."""
+    try:
+        with connection.transaction():
+            return connection.execute(
+                files.load("meaning/settings"), {"names": names, "extensions": extensions}
+            ).fetchall()
+    except errors.InsufficientPrivilege:
+        if not names:
+            raise
+    found = _settings(connection, [], extensions)
+    middle = len(names) // 2
+    for half in (names[:middle], names[middle:]) if middle else ():
+        found += _settings(connection, half, [])
+    return found
+
+
+def _users(connection: Connection, known: _Known) -> dict[str, str]:
+    """As whom the foreign servers that were reached are asked, where we may see it."""
+    servers = sorted(oid for kind, oid in known.reached if kind == _SERVER)
+    if not servers:
+        return {}
+    try:
+        with connection.transaction():
+            rows = connection.execute(files.load("meaning/users"), {"servers": servers}).fetchall()
+    except errors.InsufficientPrivilege:  # the view may be hidden from all, which is no fault
+        return {}
+    return {f"user mappings of the foreign server {name}": str(value) for name, value in rows}
+
+
+def _load(connection: Connection, extension: int, name: str) -> None:
+    """Load the libraries of an extension. Where one cannot be loaded the query's own sessions
+    cannot load it either: only what passes by itself must not change the answer.
+    """
+    try:
+        with connection.transaction():
+            connection.execute(files.load("meaning/load"), {"extension": extension})
+    except psycopg.Error as error:
+        passing = error.sqlstate is not None and postgres.is_passing(error)
+        if connection.closed and not passing:
+            # one that must be preloaded may end the session: once is enough
+            _deadly.add(extension)
+            error.add_note(
+                f"the session ended when it loaded the library of the {name}: it is "
+                "left alone from now on. Where it must be preloaded, name it in "
+                "shared_preload_libraries or drop the extension"
+            )
+        passing = passing or error.sqlstate == _CANCELED
+        if connection.closed or (passing and error.sqlstate != _NO_FILE):
+            raise
+
+
+def _add_text(known: _Known, text: str) -> None:
+    known.texts.append(text)
+    names = _names(text)
+    known.names.take(names)
+    if names.dynamic:  # any word may become a relation's name, or a function's
+        known.names.relations |= names.words
+        known.names.calls |= names.words
+
+
+def _reach(connection: Connection, tables: Mapping[str, Sequence[str]], known: _Known) -> bool:
+    """Follow what the names lead to; whether that brought new texts or names."""
+    meant = [one for one in known.candidates if _meant(one, known)]
+    new = [(one.kind, one.oid) for one in meant if (one.kind, one.oid) not in known.reached]
+    if not new:
+        return False
+    rows = connection.execute(
+        files.load("meaning/reached"),
+        {
+            "classes": [kind for kind, _ in new],
+            "objects": [oid for _, oid in new],
+            **{name: list(values) for name, values in tables.items()},
+        },
+    ).fetchall()
+    known.reached.update(new)
+    for kind, oid, label, state, text, config in rows:
+        known.reached.add((kind, oid))
+        known.states[label] = state
+        if kind == _EXTENSION:
+            known.extensions[oid] = label
+        for setting in config or ():
+            known.paths |= _names(setting.partition("=")[2]).all
+        if text is not None:
+            _add_text(known, text)
+    return True
+
+
+def _meant(one: _Candidate, known: _Known) -> bool:
+    """Whether a word of the texts can mean this object."""
+    names = known.names
+    searched = one.searched or one.schema in known.paths
+    schemas = names.literals | names.schemas
+    literal = one.name in names.literals and (searched or one.schema in schemas)
+
+    def among(found: Collection[Name]) -> bool:
+        return (one.schema, one.name) in found or (searched and (None, one.name) in found)
+
+    if one.kind == _CAST:
+        meant = True
+    elif one.kind == _OPERATOR:
+        # OPERATOR(schema.+): a word, a dot and no word
+        named = searched or (None, one.schema) in names.words
+        meant = named and any(one.name in symbol for symbol in names.symbols)
+    elif one.kind == _RELATION:
+        meant = among(names.relations) or (names.dynamic and literal)
+    elif one.kind == _FUNCTION:
+        written_as_column = one.attribute and searched and one.name in names.attributes
+        meant = written_as_column or among(names.calls)
+    else:  # types, collations, text search: these stand in literals, too
+        meant = literal or among(names.words)
+    return meant
+
+
+def _choices(meant: Sequence[_Candidate]) -> dict[str, str]:
+    """Names that could lead to several objects, or to one that is named with its schema: to which
+    they lead may change without any of these."""
+    found: dict[str, list[_Candidate]] = {}
+    for one in sorted(meant, key=lambda one: (one.kind, one.oid)):
+        found.setdefault(one.name, []).append(one)
+    return {
+        f"what the name {name} leads to": repr([(one.kind, one.oid, one.visible) for one in those])
+        for name, those in found.items()
+        if len(those) > 1 or not those[0].visible
+    }
+
+
+def _hash(state: str) -> str:
+    return hashlib.sha256(state.encode()).hexdigest()[:12]

@@ -1,0 +1,167 @@
+"""From the configuration to what the database knows of it: watches, routes, document sources."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from listener import triggers
+from listener.changes import KeyType, Route, Watch, merge_watches
+from listener.config import Config, DocumentConfig, WatchConfig, split_name
+from listener.documents.kinds import Kind
+from listener.documents.source import DocumentSource
+from listener.observations.events import Observe
+from listener.observations.surprises import Unfit
+from listener.postgres import Connection
+from listener.runtime.lifecycle import Stop
+from listener.search import indexes
+
+
+class TriggersWrong(Exception):
+    """The triggers are not as they should be, and only a person can mend that."""
+
+
+class QueriesWrong(Exception):
+    """The SQL files do not fit the database any more, and only a person can mend that."""
+
+
+class Reassemble(Exception):
+    """The watched tables are not those that the stages were built for: build them anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """What one pipeline works with. All mappings are by watch id."""
+
+    watches: tuple[Watch, ...]
+    types: Mapping[str, Sequence[KeyType]]
+    zoneless: Mapping[str, bool]
+    routes: Mapping[str, tuple[Route, ...]]
+    kinds: tuple[Kind, ...]
+
+    @property
+    def documents_of(self) -> dict[str, tuple[int, ...]]:
+        """The documents that each watch leads to."""
+        return {
+            watch: tuple(dict.fromkeys(route.document for route in routes))
+            for watch, routes in self.routes.items()
+        }
+
+
+def watch_of(config: WatchConfig) -> Watch:
+    """The watch of one `watch` entry."""
+    schema, table = split_name(config.table)
+    return Watch(schema, table, config.key, config.updated_at, config.columns, config.notify)
+
+
+def watches_of(config: Config) -> tuple[Watch, ...]:
+    """All watches of a configuration, merged. Raises ValueError where two contradict."""
+    return merge_watches(watch_of(one) for document in config.documents for one in document.watch)
+
+
+def assemble(config: Config, connection: Connection) -> Assembly:
+    """Read the SQL files and ask the catalog for the types of the keys.
+
+    Raises TriggerError, QueryFileError, IndexError_ or ValueError with what to mend.
+    """
+    watches = watches_of(config)
+    schema = config.postgres.db_schema
+    triggers.refuse_other_pipeline(connection, schema, config.pipeline)
+    catalog = triggers.resolve(connection, watches, schema, config.triggers)
+    types = catalog.types()
+    routes: dict[str, list[Route]] = {watch.id: [] for watch in watches}
+    kinds: list[Kind] = []
+    for number, document in enumerate(config.documents):
+        mappings: dict[str, Path] = {}
+        for one in document.watch:
+            watch = watch_of(one)
+            route = Route(number, one.mapping_file is not None)
+            if watch.id in mappings or route in routes[watch.id]:
+                raise Unfit(
+                    f"documents[{number}]: {one.table} is watched twice with the same key; put "
+                    "both mappings into one file with UNION"
+                )
+            routes[watch.id].append(route)
+            if one.mapping_file is not None:
+                mappings[watch.id] = one.mapping_file
+        # it gets no trigger, so what only triggers need is not asked of it
+        own = Watch(*split_name(document.table), document.key, notify="off")
+        found = types.get(own.id) or triggers.resolve(
+            connection, [own], schema, config.triggers
+        ).types().get(own.id)
+        assert found is not None
+        for one in document.watch:
+            if one.mapping_file is None and tuple(types[watch_of(one).id]) != tuple(found):
+                raise Unfit(
+                    f"documents[{number}]: the key of {one.table} has the types "
+                    f"{', '.join(types[watch_of(one).id])}, the document's key "
+                    f"{', '.join(found)}: give a mapping_file"
+                )
+        source = DocumentSource(document, found, types, mappings)
+        index_config = indexes.read_config(document.index_config_file)
+        kinds.append(Kind(number, source, index_config, _hash(document, index_config)))
+    return Assembly(
+        watches,
+        types,
+        catalog.zoneless(),
+        {watch: tuple(found) for watch, found in routes.items()},
+        tuple(kinds),
+    )
+
+
+def triggers_wrong(config: Config, connection: Connection, parts: Assembly) -> tuple[str, ...]:
+    """What is not as it should be with the triggers, one sentence each."""
+    schema, role = config.postgres.db_schema, config.postgres.user
+    claim = triggers.Claim(config.pipeline)
+    return triggers.status(connection, parts.watches, schema, config.triggers, role, claim=claim)
+
+
+def ensure_triggers(
+    config: Config, connection: Connection, parts: Assembly, observe: Observe, stop: Stop
+) -> None:
+    """Mend the triggers where we may; see that the tables are still those of `parts`.
+
+    Raises TriggersWrong with what a person must do, Reassemble, Stopped, psycopg.Error.
+    """
+    schema, settings = config.postgres.db_schema, config.triggers
+    role = config.postgres.user
+    try:
+        if settings.install == "auto":
+            triggers.install(
+                connection,
+                parts.watches,
+                schema,
+                settings,
+                role,
+                claim=triggers.Claim(config.pipeline),
+                observe=observe,
+                stop=stop,
+                hurry=True,
+            )
+        wrong = triggers_wrong(config, connection, parts)
+        if wrong:
+            # raises what no installing mends
+            claim = triggers.Claim(config.pipeline)
+            triggers.plan(connection, parts.watches, schema, settings, role, claim=claim)
+            raise TriggersWrong(f"{'; '.join(wrong[:3])}: run `listener triggers install`")
+        found = triggers.resolve(connection, parts.watches, schema, settings)
+    except triggers.TriggerError as error:
+        raise TriggersWrong(str(error)) from error
+    if found.types() != {one.id: parts.types[one.id] for one in parts.watches}:
+        raise Reassemble("the types of watched keys have changed")
+    if found.zoneless() != parts.zoneless:
+        raise Reassemble("the type of a stamp column has changed")
+
+
+def _hash(document: DocumentConfig, config: indexes.IndexConfig) -> str:
+    """Changes with the mapping, the query, and which tables are watched how."""
+    texts = [document.query_file.read_text("utf-8"), document.table, *document.key]
+    if document.ids_file is not None:
+        texts.append(document.ids_file.read_text("utf-8"))
+    for one in sorted(document.watch, key=lambda watch: (watch.table, watch.key)):
+        mapping = one.mapping_file.read_text("utf-8") if one.mapping_file else ""
+        texts += [one.table, *one.key, str(one.updated_at), str(one.columns), mapping]
+    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    return indexes.content_hash(config, digest)

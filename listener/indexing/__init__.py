@@ -1,0 +1,1 @@
+"""Indexing: pending changes become batches, bulk requests, and a verdict for each document."""

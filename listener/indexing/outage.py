@@ -1,0 +1,72 @@
+"""Outages: a server that does not do what it should, since when, and until when we wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from listener.observations import events
+from listener.observations.events import Observe
+from listener.runtime.backoff import Backoff
+
+
+class Outage:
+    """The waits for one server. Thread-safe; every wait is told, and so is the recovery.
+
+    The lock is a leaf: nothing else is locked while it is held.
+    """
+
+    def __init__(self, server: str, backoff: Backoff, observe: Observe) -> None:
+        self.server = server
+        self._backoff = backoff
+        self._observe = observe
+        self._lock = threading.Lock()
+        self._since: float | None = None
+        self._until = 0.0
+        self.reason = ""
+        self.held = False
+        """Whether it lasts until a person mends something."""
+        self.braked = False
+        """Whether so many documents are refused that a person must look."""
+
+    @property
+    def lasts(self) -> float | None:
+        """Seconds since the first failure of this row; None: all is well."""
+        since = self._since
+        return None if since is None else time.monotonic() - since
+
+    @property
+    def wait(self) -> float:
+        """Seconds until the next try is due; 0 or less: now."""
+        return self._until - time.monotonic()
+
+    def failed(self, reason: str, *, held: bool, braked: bool = False) -> None:
+        """One more failure. `held`: not the server's state but something that must be mended."""
+        with self._lock:
+            now = time.monotonic()
+            if self._until > now:  # the other request of the same failure
+                return
+            self._since = now if self._since is None else self._since
+            self.reason = reason
+            self.held = held
+            self.braked = braked
+            seconds = self._backoff.next_wait()
+            attempt = self._backoff.attempt
+            self._until = now + seconds
+        self._observe(
+            events.Held(reason, seconds)
+            if held
+            else events.Waiting(self.server, attempt, seconds, reason)
+        )
+
+    def works(self) -> None:
+        """A success: the next failure is the first one again."""
+        if self._since is None:
+            return
+        with self._lock:
+            since, self._since = self._since, None
+            self.held = self.braked = False
+            self._until = 0.0
+            self._backoff.reset()
+        if since is not None:
+            self._observe(events.Recovered(self.server, time.monotonic() - since))

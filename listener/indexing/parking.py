@@ -1,0 +1,123 @@
+"""Parking: which documents are put aside, what our table does not know of it yet, and the brake.
+
+A document is parked for a fault of its own, and that is proven first. What Elasticsearch refuses
+is a *suspect*: it is read and sent once more, alone but for a *witness*, another document that is
+known to be good. Where the witness is taken and the suspect is not, the fault is its own. Where the
+witness is refused, too, the fault is the index's, the alias's or the mapping's: hold.
+
+Where very many are refused, or one after another for one reason, the fault is not theirs either:
+the brake holds everything then, instead of emptying a backlog into the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from listener.changes import Key
+from listener.indexing.queue import Job
+
+SAME_REASON: Final = 100
+"""So many documents in a row parked for one reason are not the documents' fault: hold."""
+TOO_MANY: Final = "too many documents are refused"
+"""What the brake says, before the last one's reason."""
+ALL_REFUSED: Final = "documents are refused that the index should take"
+"""What is said, before the reason, where a witness is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToPark:
+    """A document that is to be put aside: done once it stands in our table."""
+
+    document: int
+    key: Key
+    id: str
+    jobs: tuple[Job, ...]
+    reason: str
+
+
+class _Row:
+    """So many refusals for one reason, one after another."""
+
+    def __init__(self) -> None:
+        self._reason = ""
+        self._count = 0
+
+    def count(self, reason: str) -> int:
+        """One more; how many there are in this row."""
+        self._count = self._count + 1 if reason == self._reason else 1
+        self._reason = reason
+        return self._count
+
+    def end(self) -> None:
+        """A good one came between."""
+        self._count = 0
+
+
+class Parking:
+    """Of the pipeline's threads, under their lock. Documents are (number, id) here."""
+
+    def __init__(self, limit: int) -> None:
+        """`limit`: more parked documents than this are not the documents' fault."""
+        self._limit = limit
+        self.known: set[tuple[int, str]] = set()
+        """What our table has, as far as we know."""
+        self.unproven: set[tuple[int, str]] = set()
+        """Of these, which were refused when there was no other document to prove it by."""
+        self.to_park: list[ToPark] = []
+        self.to_clear: set[tuple[int, str]] = set()
+        self._rows = {True: _Row(), False: _Row()}
+        """Refusals in a row: by the document query, and by Elasticsearch."""
+
+    @property
+    def noted(self) -> bool:
+        """Whether our table knows it all."""
+        return not (self.to_park or self.to_clear)
+
+    def refused(self, one: ToPark, *, unread: bool = False) -> bool:
+        """Put a document aside; False where so many are refused that it cannot be their fault.
+
+        One that is aside already tells nothing new: a thousand of them may be tried again.
+        `unread`: the query did not make it; else Elasticsearch did not take it.
+        """
+        if self.braked(one, unread=unread):
+            return False
+        self.put_aside(one)
+        return True
+
+    def braked(self, one: ToPark, *, unread: bool = False, suspects: int = 0) -> bool:
+        """Count one more refusal; whether there are so many that it cannot be their fault."""
+        if (one.document, one.id) in self.known:
+            return False
+        in_a_row = self._rows[unread].count(one.reason.partition(":")[0])
+        return in_a_row >= SAME_REASON or self.full(suspects)
+
+    def full(self, suspects: int = 0) -> bool:
+        """Whether no more may be parked."""
+        return len(self.known) + len(self.to_park) + suspects >= self._limit
+
+    def put_aside(self, one: ToPark) -> None:
+        """It stands in our table as soon as that can be written."""
+        self.to_park.append(one)
+        self.to_clear.discard((one.document, one.id))  # the later verdict counts
+
+    def readable(self) -> None:
+        """The query made a document: the row of those that it could not make is broken."""
+        self._rows[True].end()
+
+    def all_accepted(self, document: int, ids: Iterable[str], *, everywhere: bool) -> None:
+        """The same for many."""
+        self._rows[False].end()
+        if everywhere and self.known:
+            self.to_clear |= self.known & {(document, one) for one in ids}
+
+    def accepted(self, document: int, doc_id: str, *, everywhere: bool) -> None:
+        """It is in the index: the row of refusals is broken, and it is parked no longer.
+
+        `everywhere`: while an index is being loaded it may have gone to that one alone, or the
+        index in use may have refused it once more; the swap has it tried again.
+        """
+        self._rows[False].end()
+        if everywhere and (document, doc_id) in self.known:
+            self.to_clear.add((document, doc_id))

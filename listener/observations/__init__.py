@@ -1,0 +1,1 @@
+"""Observations: what happened and is worth telling, and how it is written."""

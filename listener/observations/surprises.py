@@ -1,0 +1,57 @@
+"""Surprises: errors that what others hold can raise in our own code; they are held, not a defect.
+
+A key that is no longer of its type, a stamp that Python cannot tell, an answer of another shape:
+what we meet there is somebody's data. Whoever meets it skips nothing, says what and where, and
+begins anew, for a new session looks at the catalog again; the watermark waits.
+
+Where the line is: a value can be wrong (ValueError, with all of Unicode's errors), of another type,
+too large, too deep, or not there (LookupError). A name or an attribute that is missing and an
+assertion that fails are our own text's fault, whatever was read: they end the process.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from listener.observations.printable import one_line
+
+SURPRISES: Final[tuple[type[Exception], ...]] = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+)
+_SHOWN: Final = 300
+
+
+class Unfit(ValueError):
+    """What was read is not what it should be, told in words for people."""
+
+
+class Surprise(Exception):
+    """Something that was read is not what it should be; the message says what and where."""
+
+
+def told(error: BaseException) -> str:
+    """One line: our own words where we have some, else the error and the place that met it."""
+    text = one_line(" ".join(str(error).split())[:_SHOWN])
+    if type(error).__module__.startswith("listener."):
+        return text
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [one for one in frames if Path(one.filename).parent.name != "site-packages"]
+    place = "".join(f", at {Path(one.filename).name}:{one.lineno}" for one in ours[-1:])
+    return f"unexpected {type(error).__name__}: {text}{place}"
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """What is read inside is of others: its surprises come out as Surprise."""
+    try:
+        yield
+    except SURPRISES as error:
+        raise Surprise(told(error)) from error

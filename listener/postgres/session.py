@@ -1,0 +1,293 @@
+"""Connections to PostgreSQL: how sessions are set up, and which errors pass by themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg import sql
+from psycopg.abc import Buffer, PQGen
+from psycopg.types.datetime import TimestamptzLoader
+
+from listener.config import PostgresConfig
+from listener.config.settings import ConfigError, secret
+
+DIRECTLY: Final = "postgres.host, postgres.port: PostgreSQL itself, not the pooler"
+
+T = TypeVar("T")
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+SESSION: Final[Mapping[str, str]] = {
+    # a time limit of the role's is for its statements, not for ours that wait or page; where it may
+    # be kept, see `connect`
+    "idle_in_transaction_session_timeout": "0",
+    "lock_timeout": "0",
+    # what our statements mean must not depend on a role's defaults
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "quote_all_identifiers": "off",
+    "gin_fuzzy_search_limit": "0",
+    "plan_cache_mode": "auto",
+    # our statements read little, and soon again: to compile one takes longer than to run it
+    "jit": "off",
+    # an error of one row must not end the session that looks for it
+    "exit_on_error": "off",
+    "TimeZone": "UTC",
+    # what we read is what we send: it must not be undone by a crash
+    "synchronous_commit": "on",
+    # a role without a policy would see no rows and delete every document: make that an error
+    "row_security": "off",
+    "default_transaction_isolation": "read committed",
+    # the text inside documents must not depend on a role's defaults
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "client_encoding": "UTF8",
+    # a machine that vanished without a word must not hold the lock for hours
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+_LATER: Final[Mapping[str, int]] = {"idle_session_timeout": 140000, "transaction_timeout": 170000}
+"""Settings that are 0 for us, by the first version that knows them."""
+
+_PASSING: Final = ("08", "53", "57P", "40", "55P03", "25006", "25P03", "25P04", "58")
+"""SQLSTATE prefixes of faults that are the server's state, not the statement's: connection, no
+resources, shutdown, rollback, lock not available, read-only (a demoted primary), a transaction that
+took too long, system error."""
+
+_UNTRUSTED: Final = re.compile(
+    r"certificate|does not support SSL|SSL error: (?!unexpected eof)|SSL negotiation|sslmode",
+    re.IGNORECASE,
+)
+"""What libpq says of TLS that does not pass by itself: it gives no SQLSTATE for these."""
+
+_HINTS: Final = (
+    (
+        re.compile(r"root certificate file \"[^\"]*\" does not exist"),
+        "postgres.sslrootcert: a file with the CA's certificate, or `system`",
+    ),
+    (
+        re.compile(r"certificate verify failed: (?:self.signed|unable to get)", re.IGNORECASE),
+        "postgres.sslrootcert: the certificate of the CA that signed the server's",
+    ),
+    (
+        re.compile(r"certificate verify failed: certificate has expired", re.IGNORECASE),
+        "the server needs a new certificate",
+    ),
+    (
+        re.compile("does not match host name", re.IGNORECASE),
+        "postgres.host: a name that stands in the server's certificate, or postgres.sslmode: "
+        "verify-ca",
+    ),
+    (
+        re.compile("does not support SSL"),
+        "postgres.sslmode: prefer, or turn `ssl` on in postgresql.conf",
+    ),
+    (
+        re.compile("session is read-only"),
+        "it is a standby, or default_transaction_read_only is on for the server, this database or "
+        "this role",
+    ),
+)
+"""What mends it, by libpq's words."""
+
+_INTERVAL: Final = 10.0
+"""Seconds between two wakings of a thread that waits for a server."""
+
+
+FIRST_MOMENT: Final = datetime.min.replace(tzinfo=UTC)
+LAST_MOMENT: Final = datetime.max.replace(tzinfo=UTC)
+"""What stands for a moment that Python cannot tell."""
+
+
+class Moments(TimestamptzLoader):
+    """Moments that Python cannot tell become the first or the last one that it can.
+
+    `infinity` and years before Christ are values as others are: psycopg would fail for each.
+    """
+
+    def load(self, data: Buffer) -> datetime:
+        try:
+            return super().load(data)
+        except psycopg.DataError:
+            text = bytes(data)
+            early = text.startswith(b"-") or text.endswith(b"BC")
+            return FIRST_MOMENT if early else LAST_MOMENT
+
+
+class Pooled(psycopg.NotSupportedError):
+    """A pooler stands between us and the server: LISTEN, locks and settings belong to a backend."""
+
+
+class SecretAway(psycopg.OperationalError):
+    """A file of the log-in cannot be read now, as while it is replaced by the next one."""
+
+
+class Session(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that shows since when it waits for the server, and that can be cut."""
+
+    name: str = ""
+    busy_since: float | None = None
+    """When the statement that is under way began (monotonic clock); None: there is none."""
+
+    opened_at: float = 0.0
+    """When the session was opened (monotonic clock)."""
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait for the server, as psycopg does."""
+        self.busy_since = time.monotonic()
+        if threading.current_thread() is not threading.main_thread():
+            # psycopg wakes at each interval to see a Ctrl-C, which only the main thread is told of
+            interval = _INTERVAL
+        try:
+            return super().wait(gen, interval, timeout)
+        finally:
+            self.busy_since = None
+
+    def cut(self) -> None:
+        """End the connection under a thread that waits on it: that thread gets an error."""
+        with contextlib.suppress(OSError, psycopg.Error):
+            descriptor = os.dup(self.fileno())
+            with socket.socket(fileno=descriptor) as end:
+                end.shutdown(socket.SHUT_RDWR)
+
+
+_SESSIONS: Final[weakref.WeakSet[Session]] = weakref.WeakSet()
+_SESSIONS_LOCK: Final = threading.Lock()
+
+
+def sessions() -> list[Session]:
+    """All open sessions of this process."""
+    with _SESSIONS_LOCK:
+        return [session for session in _SESSIONS if not session.closed]
+
+
+def conninfo(config: PostgresConfig, name: str) -> dict[str, Any]:
+    """Parameters of psycopg.connect. `name` is shown in pg_stat_activity."""
+    parameters: dict[str, Any] = {
+        "host": ",".join(config.host),
+        "port": ",".join(str(port) for port in config.port),
+        "dbname": config.dbname,
+        "user": config.user,
+        "sslmode": config.sslmode,
+        "target_session_attrs": config.target_session_attrs,
+        "connect_timeout": config.connect_timeout,
+        "application_name": name,
+        "tcp_user_timeout": 30000,  # milliseconds
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+    password = secret(config.password, config.password_file)
+    if password is not None:
+        parameters["password"] = password
+    if config.sslrootcert is not None:
+        parameters["sslrootcert"] = str(config.sslrootcert)
+    return parameters
+
+
+def connect(config: PostgresConfig, name: str, *, timed: bool = False) -> Session:
+    """Open a session in autocommit with our settings.
+
+    `timed`: leave the role's statement_timeout in force (for documents: a batch that takes too
+    long is halved); polls and proofs of ours must not be cut short.
+
+    Raises psycopg.OperationalError where no host answers or the log-in is refused, Pooled where
+    the way leads through a pooler.
+    """
+    try:
+        parameters = conninfo(config, name)
+    except ConfigError as error:
+        raise SecretAway(str(error)) from None
+    return open_session(parameters, name, timed=timed)
+
+
+def open_session(parameters: Mapping[str, Any], name: str, *, timed: bool = False) -> Session:
+    """The same with parameters of psycopg.connect."""
+    connection = Session.connect(**parameters, autocommit=True)
+    connection.adapters.register_loader("timestamptz", Moments)
+    connection.name = name
+    connection.opened_at = time.monotonic()
+    with _SESSIONS_LOCK:
+        _SESSIONS.add(connection)
+    try:
+        settle(connection, timed=timed)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def settle(connection: Connection, *, timed: bool = False) -> None:
+    """Give a new session our settings, if it is one: behind a pooler they would stay on a backend
+    that others use after us. So one statement looks whose backend it is, and sets nothing where it
+    is not the one that the connection was told. Raises Pooled.
+    """
+    settings = dict(SESSION)
+    if not timed:
+        settings["statement_timeout"] = "0"
+    for name, version in _LATER.items():
+        if connection.info.server_version >= version:
+            settings[name] = "0"
+    told = connection.info.backend_pid
+    row = connection.execute(
+        sql.SQL("SELECT b.pid, CASE WHEN b.pid = {} THEN {} END FROM {} AS b (pid)").format(
+            sql.Literal(told),
+            sql.SQL(" || ").join(
+                sql.SQL("pg_catalog.set_config({}, {}, false)").format(key, value)
+                for key, value in settings.items()
+            ),
+            sql.SQL("pg_catalog.pg_backend_pid()"),
+        )
+    ).fetchone()
+    if row is None or row[0] != told:
+        raise Pooled(
+            "a connection pooler stands between listener and PostgreSQL: the backend is "
+            f"{row and row[0]}, the connection was told {told}; LISTEN, advisory locks and "
+            "settings belong to a backend and would get lost"
+        )
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same statement may succeed later on a new connection."""
+    if isinstance(error, Pooled):
+        return False
+    if isinstance(error, psycopg.Error):
+        if error.sqlstate is not None:
+            return error.sqlstate.startswith(_PASSING)
+        if isinstance(error, SecretAway):
+            return True
+        if isinstance(error, psycopg.OperationalError) and _UNTRUSTED.search(str(error)):
+            return False
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return isinstance(error, OSError)
+
+
+def describe(error: BaseException) -> str:
+    """One line for a log: PostgreSQL's message without its context and without values of rows."""
+    if isinstance(error, psycopg.Error) and error.diag.message_primary:
+        text = f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})"
+        text = "; ".join([text, *getattr(error, "__notes__", ())])
+    else:
+        text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, Pooled):
+        return f"{text}. Mend: {DIRECTLY}"
+    if isinstance(error, psycopg.OperationalError):
+        for pattern, mend in _HINTS:
+            if pattern.search(text):
+                return f"{text}. Mend: {mend}"
+    return text

@@ -1,0 +1,1 @@
+"""Resync: full loads, comparisons, and what decides that one is needed."""

@@ -1,0 +1,220 @@
+"""Comparing database and index, both ways, by plain reads: missing, stale and orphaned documents.
+
+Pages of ids from the database against `_mget`, which reads in real time; then all ids of the index
+against the document query. Nothing is held but one page and what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from listener import search
+from listener.changes import Key, PayloadError, key_of_id, sendable
+from listener.documents.source import DocumentSource
+from listener.postgres import Connection
+from listener.search import exact_json
+from listener.search.bulk import Document
+
+Kind = Literal["missing", "stale", "orphaned", "misplaced", "parked"]
+KINDS: Final[tuple[Kind, ...]] = ("missing", "stale", "orphaned", "misplaced", "parked")
+
+_PAGE_BYTES: Final = 4_000_000
+_MOST: Final = 2000
+_IDS: Final = 5000
+_KEEP_ALIVE: Final = "5m"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A document on which the two sides do not agree, at the moment of the look.
+
+    - missing: the query returns it, the index does not have it.
+    - stale: the index has other content.
+    - orphaned: the index has it, the query does not return it. Also where it was put aside: a row
+      that was deleted must not be found for ever.
+    - misplaced: it was written with a routing, so that it may stand on a shard where no read or
+      write by id finds it, beside another copy. No write mends that: the index must be loaded anew.
+    - parked: the query cannot make it, or it was put aside: it is named, it is not wrong.
+    """
+
+    key: Key
+    id: str
+    kind: Kind
+    gone: bool = False
+    """Of what is misplaced: the query does not return it, and it is not among the orphans."""
+
+
+class Misplaced(Exception):
+    """An index has misplaced documents: it must be loaded anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """So many documents were looked at, and these do not agree."""
+
+    looked_at: int
+    suspects: tuple[Suspect, ...]
+
+    @property
+    def lost(self) -> int:
+        """Of a page of the index: so many documents a new index would not have."""
+        return sum(one.kind == "orphaned" or one.gone for one in self.suspects)
+
+
+class Comparison:
+    """Compares one kind of document with one index. Errors of both clients pass through."""
+
+    def __init__(
+        self,
+        source: DocumentSource,
+        client: search.Client,
+        index: str,
+        parked: Iterable[str],
+    ) -> None:
+        """`index`: a real index, or an alias of one. `parked`: ids that are known to be aside."""
+        self._source = source
+        self._client = client
+        self._index = index
+        self._parked = frozenset(parked)
+        self._mean = 2000.0
+
+    def look(self, connection: Connection, keys: Sequence[Key]) -> list[Suspect]:
+        """Compare these documents now."""
+        found: list[Suspect] = []
+        for start in range(0, len(keys), _MOST):
+            found += self._look(connection, keys[start : start + _MOST])
+        return found
+
+    def _look(self, connection: Connection, keys: Sequence[Key]) -> list[Suspect]:
+        wanted = self._source.read(connection, keys)
+        there = self._stored([self._source.id_of(key) for key in keys])
+        found: list[Suspect] = []
+        size = 0
+        for one in wanted:
+            doc_id = self._source.id_of(one.key)
+            if (
+                isinstance(one, Document) and one.body is None
+            ):  # gone, whether it was put aside or not
+                kind: Kind | None = "orphaned" if doc_id in there else None
+            elif not isinstance(one, Document) or doc_id in self._parked:
+                kind = "parked"
+            else:
+                body = one.body or b""
+                size += len(body)
+                if doc_id not in there:
+                    kind = "missing"
+                else:
+                    kind = None if exact_json.document(body) == there[doc_id] else "stale"
+            if kind is not None:
+                found.append(Suspect(one.key, doc_id, kind))
+        if keys:
+            self._mean = max(size / len(keys), 0.9 * self._mean, 100.0)
+        return found
+
+    def _stored(self, ids: Sequence[str]) -> dict[str, Any]:
+        """The sources of those ids that the index has, in real time."""
+        return self._get([one for one in ids if sendable(one)])
+
+    def _get(self, ids: Sequence[str]) -> dict[str, Any]:
+        if not ids:
+            return {}
+        text = self._client.perform_request(
+            "POST",
+            f"/{self._index}/_mget",
+            # no filter_path: the server would print each source anew, with other numbers
+            headers={"accept": search.AS_SENT, "content-type": "application/json"},
+            body={"ids": ids},
+        ).body
+        try:
+            answer = exact_json.read(text)
+        except exact_json.Unreadable:
+            if len(ids) > 1:
+                half = len(ids) // 2
+                return self._get(ids[:half]) | self._get(ids[half:])
+            source = exact_json.only_source(text)
+            if source is None:
+                raise search.Unreadable(
+                    f"{self._index}: _mget: an answer without a source"
+                ) from None
+            return {ids[0]: exact_json.document(source)}
+        found: dict[str, Any] = {}
+        for one in answer["docs"]:
+            if "error" in one:
+                raise search.Unreadable(f"{self._index}: _mget: {one['error'].get('reason')}")
+            if one.get("found"):
+                found[one["_id"]] = one.get("_source", {})
+        return found
+
+    def database(self, connection: Connection, after: Key | None = None) -> Iterator[Page]:
+        """Every document that the database has, page by page."""
+        while True:
+            size = max(1, min(_MOST, int(_PAGE_BYTES / self._mean)))
+            keys = self._source.id_page(connection, after, size)
+            if not keys:
+                return
+            yield Page(len(keys), tuple(self._look(connection, keys)))
+            after = keys[-1]
+
+    def index(self, connection: Connection) -> Iterator[Page]:
+        """Every document that the index has and the database does not return, page by page.
+
+        Only these, and what is misplaced, whether the database returns it or not: what is on both
+        sides was compared by `database`. Reads documents that are visible to a search, so refresh
+        first.
+        """
+        for hits in self._hits():
+            keys = [self._key(one["_id"]) for one in hits]
+            wanted = self._source.existing(connection, keys)
+            orphans = self._orphans(connection, [key for key in keys if key not in wanted])
+            there = {*wanted, *(one.key for one in orphans)}
+            misplaced = [
+                Suspect(key, one["_id"], "misplaced", gone=key not in there)
+                for key, one in zip(keys, hits, strict=True)
+                if "_routing" in one  # we write none
+            ]
+            yield Page(len(keys), (*misplaced, *orphans))
+
+    def _orphans(self, connection: Connection, keys: Sequence[Key]) -> list[Suspect]:
+        """Of these the database did not return: those that are still in the index in real time."""
+        return [one for one in self.look(connection, keys) if one.kind == "orphaned"]
+
+    def _key(self, doc_id: str) -> Key:
+        """The key of an id; an id that no row of ours could have is a key of one odd part."""
+        try:
+            key = key_of_id(doc_id, self._source.types)
+        except PayloadError:
+            return (doc_id,)
+        # `007` is no document's id, though 7 is
+        return key if self._source.id_of(key) == doc_id else (doc_id,)
+
+    def _hits(self) -> Iterator[Sequence[Mapping[str, Any]]]:
+        """All documents of the index, without their sources. By scroll: sorting on _id is refused,
+        and OpenSearch has its own way of points in time."""
+        self._client.indices.refresh(index=self._index)
+        answer: Mapping[str, Any] = self._client.search(
+            index=self._index,
+            scroll=_KEEP_ALIVE,
+            size=_IDS,
+            sort=["_doc"],
+            source=False,
+            query={"match_all": {}},
+        ).body
+        try:
+            while hits := self._whole(answer)["hits"]["hits"]:
+                yield hits
+                answer = self._client.scroll(
+                    scroll_id=answer["_scroll_id"], scroll=_KEEP_ALIVE
+                ).body
+        finally:
+            self._client.options(ignore_status=404).clear_scroll(scroll_id=answer["_scroll_id"])
+
+    def _whole(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """It, if all shards answered: what others hold would be missing. Raises Unreadable."""
+        shards = answer["_shards"]
+        if shards["failed"] or answer.get("timed_out"):
+            failures = [one.get("reason", {}).get("reason") for one in shards.get("failures", ())]
+            why = next((one for one in failures if one), "they did not answer in time")
+            raise search.Unreadable(f"shards of {self._index} cannot be read: {why}")
+        return answer

@@ -1,0 +1,222 @@
+"""The full load: every document into a new index, then the swap of the alias. Resumable.
+
+Ids by keyset, in short statements. A part of a page is on its way to Elasticsearch while the
+next ones are read; each is written down when it and all before it are acknowledged. So a killed
+load goes on in the index that it began, and repeats a page at most. Live changes go to the
+new index from its first moment on, so nothing is left to catch up but what the sweeps bring.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from listener import postgres, search
+from listener.documents.kinds import Kind
+from listener.indexing.fence import Fence, FencedOut
+from listener.indexing.pipeline import Pipeline
+from listener.indexing.queue import Job
+from listener.observations import events
+from listener.observations.events import Observe
+from listener.resync.lookout import Lookout
+from listener.runtime.lifecycle import Stop, Stopped
+from listener.search.indexes import Indexes
+from listener.state.file import Load
+from listener.state.store import Keeper
+
+_PARTS: Final = 8
+"""Of a page: while some are written the next are read, and a restart repeats a page at most."""
+
+
+class AliasTaken(Exception):
+    """The alias's name is a concrete index of somebody else; the message has the command."""
+
+
+class Loader:
+    """Loads kinds of documents. Its methods run in the thread that calls them.
+
+    `take`: a person asked for the load, so that an alias of the same pipeline with another database
+    behind it becomes ours.
+    """
+
+    def __init__(
+        self,
+        *,
+        kinds: Sequence[Kind],
+        pipeline: Pipeline,
+        fence: Fence,
+        indexes: Indexes,
+        keeper: Keeper,
+        lookout: Lookout,
+        page_size: int,
+        take: bool,
+        observe: Observe,
+        stop: Stop,
+    ) -> None:
+        self.kinds = kinds
+        self._pipeline = pipeline
+        self._fence = fence
+        self._indexes = indexes
+        self._keeper = keeper
+        self._lookout = lookout
+        self._page_size = page_size
+        self._take = take
+        self._observe = observe
+        self._stop = stop
+        self._began: dict[str, float] = {}
+
+    def begin(self, kind: Kind, reason: str, resume: Load | None, now: datetime) -> Load:
+        """Make the new index, or take up the one of `resume`, and feed it live changes.
+
+        `now` is the server's clock. Call it before the moment that the load's proof speaks of.
+        """
+        if resume is not None:
+            load = resume
+        else:
+            self._drop_unfinished(kind)
+            name = f"{kind.index}-{kind.hash}-{now.astimezone(UTC):%Y%m%dt%H%M%S%f}z"
+            made = self._indexes.create(name, kind.config, kind.hash)
+            self._indexes.started(name)
+            self._lookout.begin(name, made.mapping)
+            load = Load(index=kind.index, physical=name, started_at=now)
+        self._began[kind.index] = time.monotonic()
+        self._observe(events.LoadStarted(kind.index, load.physical, reason, load.documents))
+        with self._fence.lock, self._pipeline.quiet():
+            self._fence.loading[kind.number] = load.physical
+            self._fence.point()
+        return load
+
+    def give_up(self, kind: Kind) -> None:
+        """This load is not to be made: remove its index. Raises FencedOut, also where that fails in
+        its midst: the load could not go on without its index."""
+        try:
+            with self._fence.lock, self._pipeline.quiet():
+                self._fence.refuse_astray()
+                self._drop_unfinished(kind)
+                self._fence.point()
+        except search.Error as error:
+            raise FencedOut(search.describe(error)) from error
+        self._keeper.drop_load(kind.index)
+
+    def _drop_unfinished(self, kind: Kind) -> None:
+        """Remove indexes of loads that were given up: ours, fed by us, behind no alias of users."""
+        for kept in self._indexes.drop_loads(kind.index):
+            ours = kept.startswith(f"{kind.index}-")
+            self._observe(events.OldIndexKept(kind.index, kept, ours=ours))
+        if self._fence.loading[kind.number] is not None:
+            self._fence.loading[kind.number] = None
+
+    def pages(
+        self,
+        connection: postgres.Connection,
+        kind: Kind,
+        load: Load,
+        *,
+        save: Callable[[Load], None],
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Load:
+        """Load what is left, page by page; `save` is told how far it is after each of them.
+
+        Raises Stopped at stop or cancellation; psycopg.Error passes through, call it again then.
+        """
+        total = kind.source.estimate(connection)
+        began = self._began[kind.index]
+        part = max(1, self._page_size // _PARTS)
+        most = min(_PARTS, self._page_size // part)
+        flying: deque[tuple[Job | None, Load]] = deque()
+        asked, told = load, load.documents
+        while not load.done:
+            while not asked.done and len(flying) < most:
+                job, asked = self._next_part(connection, kind, asked, part)
+                flying.append((job, asked))
+            job, reached = flying.popleft()
+            while job is not None and not self._pipeline.wait(job, 1.0):
+                if self._stop.requested or cancelled() or self._pipeline.crashed:
+                    raise Stopped("the load was stopped")
+            while flying and (flying[0][0] is None or flying[0][0].finished):
+                _, reached = flying.popleft()  # one bulk may have answered several
+            load = reached
+            save(load)
+            if load.documents - told >= self._page_size or (load.done and load.documents > told):
+                told = load.documents
+                seconds = time.monotonic() - began
+                self._observe(
+                    events.LoadProgress(
+                        kind.index, load.documents, max(total, load.documents), seconds
+                    )
+                )
+            if self._stop.requested or cancelled():
+                raise Stopped("the load was stopped")
+        return load
+
+    def _next_part(
+        self, connection: postgres.Connection, kind: Kind, load: Load, part: int
+    ) -> tuple[Job | None, Load]:
+        """Hand on the next ids; the load as it is when their job is finished. None: no ids left."""
+        keys = kind.source.id_page(connection, load.after, part)
+        if not keys:
+            return None, load.model_copy(update={"done": True})
+        job = self._pipeline.submit_ids(kind.number, keys, load_only=True)
+        reached = {"after": keys[-1], "documents": load.documents + len(keys)}
+        return job, load.model_copy(update=reached)
+
+    def swap(self, kind: Kind, load: Load, *, proven: bool, cancelled: Callable[[], bool]) -> None:
+        """Refresh, bring the replicas back, wait for them, then swap the alias in one call.
+
+        `proven`: every change stamped before the load's start was visible to its first page.
+        Raises AliasTaken where the alias's name is a concrete index.
+        """
+        self._indexes.finish(load.physical, kind.config)
+        while not self._indexes.healthy(load.physical, seconds=5):
+            self._observe(
+                events.Waiting("Elasticsearch", 1, 0, f"{load.physical} waits for its replicas")
+            )
+            if self._stop.requested or cancelled():
+                raise Stopped("the load was stopped")
+        lost = self._lookout.settle(load.physical, load.started_at if proven else None, load)
+        if lost is not None:  # a new session goes on from where it is certain
+            raise FencedOut(lost)
+        if self._indexes.is_concrete(kind.index):
+            raise AliasTaken(
+                f"{kind.index!r} is a concrete index, not an alias, and listener does not touch "
+                f"it. The documents are loaded in {load.physical}. This replaces the index (it is "
+                "deleted) in one step; then start listener again:\n"
+                "curl -X POST ELASTICSEARCH/_aliases -H 'Content-Type: application/json' -d "
+                f'\'{{"actions":[{{"remove_index":{{"index":"{kind.index}"}}}},'
+                f'{{"add":{{"index":"{load.physical}","alias":"{kind.index}"}}}}]}}\''
+            )
+        self._indexes.refuse_foreign(kind.index, take=self._take)
+        with self._fence.lock, self._pipeline.quiet():
+            self._fence.refuse_astray()
+            former = self._indexes.aliases(kind.index).get(kind.index, [])
+            self._fence.current[kind.number] = load.physical
+            self._fence.lenient[kind.number] = False
+            self._fence.loading[kind.number] = None
+            self._fence.point((kind.index, load.physical))
+        found = self._indexes.get(load.physical)
+        self._keeper.load_complete(
+            kind.index, found.uuid if found else "", load.started_at if proven else None
+        )
+        self._retry_parked(kind, cancelled)
+        seconds = time.monotonic() - self._began[kind.index]
+        self._observe(events.Loaded(kind.index, load.physical, load.documents, seconds))
+        old = self._indexes.old(kind.index)
+        others = {one.name: str(one.database) for one in self._indexes.old_of_others(kind.index)}
+        for name in former:
+            if name != load.physical:
+                whose = others.get(name, "")
+                kept = events.OldIndexKept(kind.index, name, name in old, belongs_to=whose)
+                self._observe(kept)
+
+    def _retry_parked(self, kind: Kind, cancelled: Callable[[], bool]) -> None:
+        """The new index may take what the one before did not; and rows may have gone."""
+        keys = self._pipeline.parked_keys(kind.number)
+        if not keys:
+            return
+        job = self._pipeline.submit_ids(kind.number, keys, load_only=False)
+        while not self._pipeline.wait(job, 1.0):
+            if self._stop.requested or cancelled() or self._pipeline.crashed:
+                raise Stopped("the load was stopped")

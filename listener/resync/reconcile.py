@@ -1,0 +1,275 @@
+"""Reconcile: index against query, both ways; what differs is read again and written.
+
+Used where changes may have gone unrecorded: another history, a TRUNCATE, altered triggers, and on
+demand. By itself it deletes only so many documents: a half-restored or wrong database must not
+empty the index.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from listener.changes import Key
+from listener.indexing.pipeline import Pipeline
+from listener.indexing.queue import Job
+from listener.observations import events
+from listener.observations.events import Observe
+from listener.observations.printable import shown
+from listener.postgres import Connection
+from listener.resync.compare import KINDS, Comparison, Kind, Misplaced, Page, Suspect
+from listener.runtime.lifecycle import Stopped
+
+DELETES: Final = 1000
+DELETES_SHARE: Final = 0.05
+EXAMPLES: Final = 5
+KEPT: Final = 10_000
+"""Orphans that are held until it is known how many there are; of more the index is read again."""
+_OPEN_JOBS: Final = 4
+_PROGRESS_EVERY: Final = 5.0
+
+
+@dataclass(slots=True)
+class Report:
+    """What a comparison found in one index: counts by kind, and the first few ids of each.
+
+    `documents`: so many the database has; `indexed`: so many ids the index has.
+    """
+
+    index: str
+    documents: int = 0
+    indexed: int = 0
+    counts: Counter[Kind] = field(default_factory=Counter)
+    examples: dict[Kind, list[str]] = field(default_factory=dict)
+    guarded: bool = False
+    """Whether deletes were left undone, because they were too many."""
+
+    def add(self, suspect: Suspect) -> None:
+        """Count one."""
+        self.counts[suspect.kind] += 1
+        shown = self.examples.setdefault(suspect.kind, [])
+        if len(shown) < EXAMPLES:
+            shown.append(suspect.id)
+
+    @property
+    def wrong(self) -> int:
+        """Documents that are not what the query returns; parked ones are named, not wrong."""
+        return sum(self.counts[kind] for kind in KINDS if kind != "parked")
+
+    @property
+    def parked(self) -> int:
+        """Documents that were put aside, or that the query cannot make."""
+        return self.counts["parked"]
+
+    def lines(self) -> list[str]:
+        """For people."""
+        told = [f"{self.index}: {self.documents} documents compared, {self.wrong} wrong"]
+        for kind in KINDS:
+            if self.counts[kind]:
+                ids = ", ".join(map(shown, self.examples[kind]))
+                more = ", …" if self.counts[kind] > len(self.examples[kind]) else ""
+                told.append(f"  {kind}: {self.counts[kind]} ({ids}{more})")
+        return told
+
+
+def deletes_allowed(documents: int) -> int:
+    """How many documents a reconcile deletes by itself in an index of this size."""
+    return max(DELETES, int(documents * DELETES_SHARE))
+
+
+class Progress:
+    """Tells how far a comparison is, every few seconds."""
+
+    def __init__(self, index: str, total: int, observe: Observe) -> None:
+        self._index = index
+        self._total = total
+        self._observe = observe
+        self._began = time.monotonic()
+        self._told = self._began
+        self._done = 0
+
+    def add(self, page: Page) -> None:
+        """A page was looked at."""
+        self._done += page.looked_at
+        now = time.monotonic()
+        if now - self._told >= _PROGRESS_EVERY:
+            self._told = now
+            self._observe(
+                events.CompareProgress(
+                    self._index, self._done, max(self._total, self._done), now - self._began
+                )
+            )
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._began
+
+
+class Reconciler:
+    """Compares and repairs through the pipeline, so that live changes go on meanwhile."""
+
+    def __init__(self, pipeline: Pipeline, observe: Observe) -> None:
+        self._pipeline = pipeline
+        self._observe = observe
+
+    def run(
+        self,
+        connection: Connection,
+        document: int,
+        comparison: Comparison,
+        *,
+        index: str,
+        total: int,
+        unguarded: bool,
+        cancelled: Callable[[], bool],
+    ) -> Report:
+        """Bring one index in step, and return what was not. Raises Stopped, and client errors; and
+        Misplaced, where it cannot be brought in step, and a new index may lose what this one has.
+
+        `total`: about how many documents there are, for progress. `unguarded`: delete however
+        many there are.
+        """
+        report = Report(index)
+        progress = Progress(index, total, self._observe)
+        work = _Work(self._pipeline, document, cancelled)
+        orphans: list[Key] = []
+        for page in comparison.database(connection):
+            progress.add(page)
+            report.documents += page.looked_at
+            for suspect in page.suspects:
+                if suspect.kind != "orphaned":  # those the index's own pages bring, once
+                    report.add(suspect)
+                    # parked ones too: what was wrong with them may be mended elsewhere
+                    work.add(suspect.key)
+            work.flush()
+        # of what is parked, neither side may have it any more
+        work.take(self._pipeline.parked_keys(document))
+        lost = 0
+        for page in comparison.index(connection):
+            progress.add(page)
+            report.indexed += page.looked_at
+            lost += page.lost
+            for suspect in page.suspects:
+                report.add(suspect)
+                if suspect.kind == "orphaned" and (len(orphans) < KEPT or unguarded):
+                    orphans.append(suspect.key)
+            if unguarded:
+                _refuse_misplaced(report)
+                work.take(orphans)
+            work.check()
+        allowed = deletes_allowed(report.indexed)
+        report.guarded = not unguarded and lost > allowed
+        if not report.guarded:  # else the new index would do what deletes may not
+            _refuse_misplaced(report)
+        if not report.guarded:
+            taken = len(orphans)
+            work.take(orphans)
+            work.finish()
+            if not unguarded and report.counts["orphaned"] > taken:
+                report.guarded = not self._more(connection, comparison, work, allowed - taken)
+        work.finish()
+        self._observe(
+            events.Reconciled(
+                index,
+                report.documents,
+                report.counts["missing"],
+                report.counts["stale"],
+                report.counts["orphaned"],
+                progress.seconds,
+            )
+        )
+        if report.guarded:
+            self._observe(events.DeletesGuarded(index, lost, allowed))
+        return report
+
+    def guards(
+        self,
+        connection: Connection,
+        comparison: Comparison,
+        *,
+        index: str,
+        cancelled: Callable[[], bool],
+    ) -> bool:
+        """Whether a new index would lose more documents of this one than a comparison may delete by
+        itself; then it is told. Raises as `run` does."""
+        lost = indexed = 0
+        for page in comparison.index(connection):
+            indexed += page.looked_at
+            lost += page.lost
+            if cancelled() or self._pipeline.over:
+                raise Stopped("the comparison was stopped")
+        allowed = deletes_allowed(indexed)
+        if lost > allowed:
+            self._observe(events.DeletesGuarded(index, lost, allowed))
+        return lost > allowed
+
+    def _more(
+        self, connection: Connection, comparison: Comparison, work: _Work, allowed: int
+    ) -> bool:
+        """Delete the orphans that were only counted, a page at a time; False where there are more
+        than are allowed, by now."""
+        for page in comparison.index(connection):
+            allowed -= len(page.suspects)
+            if allowed < 0:
+                return False
+            work.take([suspect.key for suspect in page.suspects])
+        return True
+
+
+def _refuse_misplaced(report: Report) -> None:
+    """Raises Misplaced where any document is."""
+    if report.counts["misplaced"]:
+        raise Misplaced(
+            f"{report.index}: {shown(report.examples['misplaced'][0])} was written with a routing: "
+            "no write by id finds it for certain, so that all is loaded into a new index"
+        )
+
+
+class _Work:
+    """Ids on their way through the pipeline, a few pages at a time."""
+
+    def __init__(self, pipeline: Pipeline, document: int, cancelled: Callable[[], bool]) -> None:
+        self._pipeline = pipeline
+        self._document = document
+        self._cancelled = cancelled
+        self._keys: dict[Key, None] = {}
+        self._jobs: deque[Job] = deque()
+
+    def add(self, key: Key) -> None:
+        """One more id."""
+        self._keys[key] = None
+
+    def take(self, keys: list[Key]) -> None:
+        """These ids, and forget the list."""
+        self._keys.update(dict.fromkeys(keys))
+        keys.clear()
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what was added; waits while too much is under way."""
+        if self._keys:
+            keys = list(self._keys)
+            self._jobs.append(self._pipeline.submit_ids(self._document, keys, load_only=False))
+            self._keys.clear()
+        while len(self._jobs) > _OPEN_JOBS:
+            self._wait(self._jobs.popleft())
+        self.check()
+
+    def finish(self) -> None:
+        """Wait until all of it is in Elasticsearch."""
+        self.flush()
+        while self._jobs:
+            self._wait(self._jobs.popleft())
+
+    def _wait(self, job: Job) -> None:
+        while not self._pipeline.wait(job, 1.0):
+            self.check()
+
+    def check(self) -> None:
+        """Raises Stopped when it should not go on."""
+        if self._cancelled() or self._pipeline.over:
+            raise Stopped("the comparison was stopped")

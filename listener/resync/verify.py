@@ -1,0 +1,158 @@
+"""`verify`: compare by plain reads, beside a daemon or without one, and tell wrong from not yet.
+
+What differs at the first look is looked at again once the active daemon's watermark has passed the
+first look: what is still different then, nobody will mend by himself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from listener import search
+from listener.changes import Key
+from listener.documents.kinds import Kind
+from listener.indexing.parked_table import ParkedTable
+from listener.observations import events
+from listener.observations.events import Observe
+from listener.postgres import Connection
+from listener.resync.compare import Comparison, Page, Suspect
+from listener.resync.reconcile import Progress, Report
+from listener.runtime.lifecycle import Stop, Stopped
+from listener.search.indexes import aliases_of
+from listener.state.control import ControlDocument
+from listener.state.identity import position
+
+REMEMBERED: Final = 100_000
+"""Suspects that are looked at twice; beyond, they are only counted."""
+LOOKS: Final = 3
+PATIENCE: Final = 15.0
+"""Seconds of waiting for the daemon's watermark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The report on one kind of document, and the ids that are wrong (the first REMEMBERED)."""
+
+    kind: Kind
+    report: Report
+    wrong: tuple[Key, ...]
+
+
+class Verification:
+    """Compares all documents of a pipeline; writes nothing."""
+
+    def __init__(
+        self,
+        *,
+        connection: Connection,
+        client: search.Client,
+        control: ControlDocument,
+        parked: ParkedTable,
+        active: Callable[[], bool],
+        ring: Callable[[], None],
+        observe: Observe,
+        stop: Stop,
+    ) -> None:
+        """`active`: whether a daemon of this pipeline holds the lock now. `ring` makes it look,
+        and write down how far it is.
+        """
+        self._connection = connection
+        self._client = client
+        self._control = control
+        self._parked = parked
+        self._active = active
+        self._ring = ring
+        self._observe = observe
+        self._stop = stop
+
+    def run(self, kind: Kind) -> Verdict:
+        """Compare one kind of document. Raises Stopped, and the errors of both clients."""
+        aside = self._parked.ids(self._connection, kind.index)
+        comparison = self._comparison(kind, aside)
+        report = Report(kind.index)
+        progress = Progress(kind.index, kind.source.estimate(self._connection), self._observe)
+        suspects: dict[Key, Suspect] = {}
+        beyond = 0
+        for page in self._pages(comparison, report):
+            progress.add(page)
+            for suspect in page.suspects:
+                if suspect.kind == "misplaced":  # a look by its id may find another copy
+                    report.add(suspect)
+                elif len(suspects) < REMEMBERED:
+                    suspects[suspect.key] = suspect
+                else:
+                    report.add(suspect)
+                    beyond += 1
+        wrong = self._look_again(lambda: self._comparison(kind, aside), suspects)
+        for suspect in wrong:
+            report.add(suspect)
+        told = [suspect.key for suspect in wrong if suspect.kind != "parked"]
+        return Verdict(kind, report, tuple(told))
+
+    def _comparison(self, kind: Kind, aside: frozenset[str]) -> Comparison:
+        """With the index behind the alias as it is now: the alias itself may have a filter or a
+        routing, and a load may give it another index."""
+        found = aliases_of(self._client, kind.index)
+        names = [name for name, aliases in found.items() if kind.index in aliases]
+        index = names[0] if len(names) == 1 else kind.index
+        return Comparison(kind.source, self._client, index, aside)
+
+    def _pages(self, comparison: Comparison, report: Report) -> Iterator[Page]:
+        for page in comparison.database(self._connection):
+            report.documents += page.looked_at
+            self._check()
+            yield page
+        for page in comparison.index(self._connection):
+            report.indexed += page.looked_at
+            self._check()
+            yield page
+
+    def _check(self) -> None:
+        if self._stop.requested:
+            raise Stopped("stop was requested")
+
+    def _look_again(
+        self, comparison: Callable[[], Comparison], suspects: dict[Key, Suspect]
+    ) -> list[Suspect]:
+        """Those that still differ. With a daemon at work, three times: a document may well be
+        changed anew between two looks."""
+        found = list(suspects.values())
+        for _ in range(LOOKS if self._active() else 1):
+            if not any(one.kind != "parked" for one in found):
+                break
+            waited = not self._active() or self.wait_for_daemon()
+            found = comparison().look(self._connection, [one.key for one in found])
+            if not waited:
+                break  # its watermark stands, and would stand again
+        return found
+
+    def wait_for_daemon(self, *, mended: bool = False, patience: float = PATIENCE) -> bool:
+        """Wait until the daemon's watermark, as the control document has it, has passed now.
+
+        While a comparison is due there, which may wait for a person's word, the watermark stands:
+        then a tick that began after now will do, unless it is to be `mended`. False where it did
+        not come within `patience` seconds.
+        """
+        row = self._connection.execute(
+            "SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_current_wal_lsn()::text"
+        ).fetchone()
+        assert row is not None
+        wanted: datetime = row[0]
+        written = position(row[1])
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            self._ring()
+            state = self._control.read().state
+            if state is not None:
+                if state.last_processed and state.last_processed >= wanted:
+                    return True
+                if state.reconcile and not mended and position(state.identity.wal_lsn) > written:
+                    return True
+            if self._stop.wait(0.5):
+                raise Stopped("stop was requested")
+        self._observe(events.VerifyImpatient(patience))
+        return False

@@ -1,0 +1,1 @@
+"""Our own SQL: one file a statement."""
