@@ -1,128 +1,123 @@
-"""What the LISTEN thread leaves for the coordinator, and what the coordinator waits on."""
+"""The mailbox: what other threads leave for the coordinator, and what the coordinator waits on."""
 
 from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from listener.changes import Change, KeyType, PayloadError, canonical_keys
-from listener.indexing.pipeline import Pipeline
+from listener.changes import PayloadError
+from listener.observations import events
+from listener.observations.events import Observe
+from listener.state.store import Keeper
 
 
-class Inbox:
-    """The receiver of notifications: hands keys to the pipeline, notes all else. Thread-safe."""
+class Mailbox:
+    """Thread-safe. It is the Supervisor of indexing and the Ticks of resync."""
 
-    def __init__(
-        self,
-        types: Mapping[str, Sequence[KeyType]],
-        doorbells: Collection[str],
-        pipeline: Pipeline,
-    ) -> None:
-        """`types`: key types by watch id. `doorbells`: watches that ring and tell no keys."""
-        self._types = types
-        self._doorbells = doorbells
-        self._pipeline = pipeline
+    def __init__(self, aliases: Sequence[str], keeper: Keeper, observe: Observe) -> None:
+        """`aliases`: those that people search, one for each document kind."""
+        self._aliases = aliases
+        self._keeper = keeper
+        self._observe = observe
         self._changed = threading.Condition()
         self._nonce = ""
         self._mark: int | None = None
         self._sweep_wanted = False
         self._unmapped: dict[int, str] = {}
-        self.rung = 0
-        """How often a doorbell has rung since `take_rings`."""
-        self.session = 0
+        self._ticks = 0
+        self._fenced = False
+        self._rung = 0
+        self._session = 0
+        self._standing_by = False
+        self._refused: str | None = None
+
+    # -- the LISTEN connection ---------------------------------------------------------------------
+
+    @property
+    def session(self) -> int:
         """Number of the LISTEN connection; 0: there is none."""
-        self.standing_by = False
+        return self._session
+
+    @property
+    def standing_by(self) -> bool:
         """Whether another daemon holds the lock."""
-        self.refused: str | None = None
+        return self._standing_by
+
+    @property
+    def refused(self) -> str | None:
         """Why there is no LISTEN connection before a person has mended something."""
-        self.fenced = False
-        """Whether our writes were refused since it was last set to False."""
+        return self._refused
 
-    # -- called by the LISTEN thread -------------------------------------------------------------
-
-    def on_session(self, session: int) -> None:
+    def listening(self, session: int) -> None:
         """LISTEN is in force."""
         with self._changed:
-            self.session = session
-            self.standing_by = False
-            self.refused = None
+            self._session = session
+            self._standing_by = False
+            self._refused = None
             self._changed.notify_all()
 
-    def on_standby(self) -> None:
+    def stands_by(self) -> None:
         """Another daemon holds the lock."""
         with self._changed:
-            self.standing_by = True
-            self.refused = None
+            self._standing_by = True
+            self._refused = None
             self._changed.notify_all()
 
-    def on_lost(self) -> None:
+    def lost(self) -> None:
         """The LISTEN connection is gone."""
         with self._changed:
-            self.session = 0
+            self._session = 0
             self._changed.notify_all()
 
-    def on_refused(self, reason: str | None) -> None:
-        """There will be none before a person has mended this; None: it may pass by itself."""
-        self.refused = reason
+    def refuse(self, reason: str | None) -> None:
+        """There is no connection before a person has mended this; None: it may pass by itself."""
+        self._refused = reason
 
-    def on_change(self, change: Change) -> None:
-        """Hand changed keys to the pipeline; anything larger asks for a sweep.
+    # -- barriers ----------------------------------------------------------------------------------
 
-        `reconcile` too: a payload may be forged, but the journal row that goes with it is not.
-        """
-        kinds = self._types.get(change.watch)
-        if kinds is None:
-            raise PayloadError("a table that this pipeline does not watch")
-        if change.kind == "keys":
-            keys = canonical_keys(change.keys, kinds)
-            if self._pipeline.add(change.watch, keys):
-                return
-        if change.kind == "sweep" and change.watch in self._doorbells:
-            with self._changed:
-                self.rung += 1
-                self._changed.notify_all()
-            return
-        self.want_sweep()
+    def new_nonce(self) -> str:
+        """A nonce for the next barrier; the one before counts no more."""
+        with self._changed:
+            self._nonce, self._mark = secrets.token_hex(16), None
+            return self._nonce
 
-    def on_barrier(self, nonce: str) -> None:
-        """Everything that was queued before this barrier has been handed to the pipeline.
+    def barrier(self, nonce: str, mark: Callable[[], int]) -> None:
+        """A barrier came back. `mark`: takes the number of all that was handed on before it.
 
-        Whoever listens sees the nonce, and may send it too; but our own barrier is queued by then,
-        behind all that it speaks for, and the second one counts no more.
+        Raises PayloadError where it is not awaited: a listener sees the nonce, and may send it
+        too. But our own barrier is queued by then, behind all that it speaks for, and the second
+        one counts no more.
         """
         with self._changed:
             if nonce != self._nonce or self._mark is not None:
                 raise PayloadError("a barrier that is not awaited")
-            self._mark = self._pipeline.mark()
+            self._mark = mark()
             self._changed.notify_all()
 
-    # -- called by others ------------------------------------------------------------------------
+    def wait_barrier(self, session: int, stopped: Callable[[], bool], seconds: float) -> int | None:
+        """Wait for the barrier of the last nonce; its mark, None where it is missing."""
+        self.wait(lambda: self._mark is not None or self._session != session or stopped(), seconds)
+        return self._mark
 
-    def on_fenced(self) -> None:
-        """Our writes are refused. Called by a sender's thread."""
-        with self._changed:
-            self.fenced = True
-            self._changed.notify_all()
-
-    def on_unmapped(self, document: int, reason: str) -> bool:
-        """Rows may concern documents of this kind, and none can tell which; whether that is news.
-        Called by the pipeline's worker."""
-        with self._changed:
-            news = document not in self._unmapped
-            self._unmapped.setdefault(document, reason)
-            return news
+    # -- rings and sweeps --------------------------------------------------------------------------
 
     @property
-    def unmapped(self) -> bool:
-        """Whether documents wait to be compared for it."""
-        return bool(self._unmapped)
+    def rung(self) -> int:
+        """How often a doorbell has rung since `take_rings`."""
+        return self._rung
 
-    def take_unmapped(self) -> dict[int, str]:
-        """Documents that must be compared for it, and why; whoever takes them does it."""
+    def ring(self) -> None:
+        """A doorbell rings."""
         with self._changed:
-            taken, self._unmapped = self._unmapped, {}
-            return taken
+            self._rung += 1
+            self._changed.notify_all()
+
+    def take_rings(self) -> int:
+        """How often a doorbell rang; the poll that follows answers it."""
+        with self._changed:
+            rung, self._rung = self._rung, 0
+            return rung
 
     def want_sweep(self) -> None:
         """Poll soon."""
@@ -136,11 +131,72 @@ class Inbox:
             wanted, self._sweep_wanted = self._sweep_wanted, False
             return wanted
 
-    def take_rings(self) -> int:
-        """How often a doorbell rang; the poll that follows answers it."""
+    # -- the Supervisor of indexing ----------------------------------------------------------------
+
+    def fenced(self) -> None:
+        """Writes are refused: a new session must begin."""
         with self._changed:
-            rung, self.rung = self.rung, 0
-            return rung
+            self._fenced = True
+            self._changed.notify_all()
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether writes were refused since `unfence`."""
+        return self._fenced
+
+    def unfence(self) -> None:
+        """What was refused so far was refused to the generation before."""
+        self._fenced = False
+
+    def unmapped(self, kind: int, watch: str, reason: str) -> None:
+        """A mapping file failed on rows: which documents they belong to is unknown, so all of the
+        kind are compared. The first failure is told, and written down."""
+        told = f"{watch}: its mapping_file failed: {reason}"
+        if self.put_off_unmapped(kind, told):
+            # the watermark must not pass them
+            alias = self._aliases[kind]
+            self._keeper.want_reconcile(alias, unguarded=False, outlives_load=True)
+            self._observe(events.MappingFailed(alias, watch, reason))
+
+    def put_off_unmapped(self, kind: int, reason: str) -> bool:
+        """Documents of this kind must be compared for it; True the first time."""
+        with self._changed:
+            news = kind not in self._unmapped
+            self._unmapped.setdefault(kind, reason)
+            return news
+
+    @property
+    def some_unmapped(self) -> bool:
+        """Whether documents wait to be compared for it."""
+        return bool(self._unmapped)
+
+    def take_unmapped(self) -> dict[int, str]:
+        """By kind, why its documents must be compared; the caller does it."""
+        with self._changed:
+            taken, self._unmapped = self._unmapped, {}
+            return taken
+
+    # -- ticks -------------------------------------------------------------------------------------
+
+    def ticked(self) -> None:
+        """One more tick is complete."""
+        with self._changed:
+            self._ticks += 1
+            self._changed.notify_all()
+
+    def wait_for_tick(self, cancelled: Callable[[], bool]) -> bool:
+        """Ask for sweeps until a tick that began after now is complete; False when given up."""
+        with self._changed:
+            ticks = self._ticks + 2  # the one that runs may have begun before
+            while self._ticks < ticks:
+                self._sweep_wanted = True
+                self._changed.notify_all()
+                self._changed.wait(0.02)
+                if cancelled():
+                    return False
+        return True
+
+    # -- waiting -----------------------------------------------------------------------------------
 
     def wake(self) -> None:
         """Let those who wait look again."""
@@ -157,22 +213,11 @@ class Inbox:
     ) -> bool:
         """Wait for a sweep's request, a fence or another session; at most `seconds`.
 
-        `rings`: or until the doorbell rings. Returns whether anything but a ring has come.
+        `rings`: or until a doorbell rings. Returns whether anything but a ring has come.
         """
 
         def work() -> bool:
-            return stopped() or self._sweep_wanted or self.fenced or self.session != session
+            return stopped() or self._sweep_wanted or self._fenced or self._session != session
 
-        self.wait(lambda: work() or (rings and self.rung > 0), seconds)
+        self.wait(lambda: work() or (rings and self._rung > 0), seconds)
         return work()
-
-    def new_nonce(self) -> str:
-        """A nonce for the next barrier; the one before counts no more."""
-        with self._changed:
-            self._nonce, self._mark = secrets.token_hex(16), None
-            return self._nonce
-
-    def wait_barrier(self, session: int, stopped: Callable[[], bool], seconds: float) -> int | None:
-        """Wait for the barrier of the last nonce; the pipeline's mark, None where it is missing."""
-        self.wait(lambda: self._mark is not None or self.session != session or stopped(), seconds)
-        return self._mark

@@ -7,73 +7,144 @@ write through an alias that is gone: every write of it is refused.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
-import elasticsearch
-
-from listener.indexing.pipeline import Pipeline
+from listener import search
+from listener.indexing.gate import Gate
+from listener.indexing.ledger import Ledger
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.search.indexes import Astray, Indexes, owned
-from listener.search.sink import Target, Versions, write_alias
+from listener.search.sink import Target, write_alias
 from listener.state.control import ControlDocument
 
 _TRIES: Final = 5
 """How often aliases are read anew where a call found others than it had read."""
 
 
-def _removal(index: str, alias: str) -> dict[str, Any]:
-    return {"remove": {"index": index, "alias": alias, "must_exist": True}}
-
-
 class FencedOut(Exception):
-    """Another process raised the generation above ours."""
+    """Another process raised the generation above ours, or writes may have gone elsewhere: only a
+    new session can go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The index in use of one document kind; `lenient` where it is of an older mapping or query."""
+
+    name: str
+    lenient: bool
+
+
+@dataclass(slots=True)
+class _Feed:
+    """The indexes that one document kind is written to. `alias`: the one that people search."""
+
+    alias: str
+    current: Current | None = None
+    loading: str | None = None
+
+    def write_aliases(self, generation: int) -> dict[str, str | None]:
+        """Where the write aliases of this generation are to lead; None: nowhere."""
+        return {
+            write_alias(self.alias, generation): self.current.name if self.current else None,
+            write_alias(self.alias, generation, loading=True): self.loading,
+        }
 
 
 class Fence:
-    """Raises the generation and points the write aliases. Errors of the client pass through."""
+    """Raises the generation and points the write aliases. Thread-safe: one thread at a time, and
+    nothing is in flight meanwhile. Errors of the client pass through.
+    """
 
     def __init__(
         self,
         *,
         control: ControlDocument,
         indexes: Indexes,
-        versions: Versions,
-        pipeline: Pipeline,
-        names: Sequence[str],
+        gate: Gate,
+        ledger: Ledger,
+        aliases: Sequence[str],
         observe: Observe,
     ) -> None:
+        """`aliases`: those that people search, one for each document kind."""
         self._control = control
         self._indexes = indexes
-        self._versions = versions
-        self._pipeline = pipeline
-        self._names = names
+        self._gate = gate
+        self._ledger = ledger
         self._observe = observe
-        self.lock = threading.RLock()
-        """Held while generation, indexes and aliases are changed: one thread at a time."""
-        self.current: list[str | None] = [None for _ in names]
-        self.loading: list[str | None] = [None for _ in names]
-        self.lenient: list[bool] = [False for _ in names]
-        self.resumed: set[str] = set()
+        self._lock = threading.RLock()
+        self._feeds = [_Feed(alias) for alias in aliases]
+        self._resumed: Collection[str] = ()
         """Indexes of loads that this session goes on with; those of others are given up."""
 
-    def raise_generation(self) -> None:
+    # -- which indexes are written -----------------------------------------------------------------
+
+    def current(self, kind: int) -> str | None:
+        """The index in use of this document kind, if there is one."""
+        current = self._feeds[kind].current
+        return None if current is None else current.name
+
+    def loading(self, kind: int) -> str | None:
+        """The index that is being loaded for it, if there is one."""
+        return self._feeds[kind].loading
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Nothing is in flight inside, and no other thread changes generation or aliases."""
+        with self._lock, self._ledger.quiet():
+            yield
+
+    def begin(self, current: Sequence[Current | None], resumed: Collection[str]) -> None:
+        """A new session: these are the indexes in use, and these of its loads go on. Takes the
+        next generation."""
+        with self._lock:
+            for feed, one in zip(self._feeds, current, strict=True):
+                feed.current = one
+            self._resumed = resumed
+            self._raise_generation()
+
+    def load(self, kind: int, index: str | None) -> None:
+        """Live changes go to this index, too. None: none is being loaded; the aliases follow at
+        the next `point`."""
+        if index is None:
+            self._feeds[kind].loading = None
+            return
+        with self.changing():
+            self._feeds[kind].loading = index
+            self.point()
+
+    def swap(self, kind: int, index: str) -> list[str]:
+        """People search this index from now on. Returns the names of those that they did."""
+        feed = self._feeds[kind]
+        with self.changing():
+            self.refuse_astray()
+            former = self._indexes.aliases(feed.alias).get(feed.alias, [])
+            feed.current = Current(index, lenient=False)
+            feed.loading = None
+            self.point((feed.alias, index))
+        return former
+
+    # -- generations -------------------------------------------------------------------------------
+
+    def _raise_generation(self) -> None:
         """Take the next generation and swap the write aliases, before its first write."""
-        with self.lock, self._pipeline.quiet():
+        with self.changing():
             while True:
                 try:
                     # the control document may be lost: aliases and documents tell, too
-                    above = max(self._versions.generation, self._pipeline.above, self._owner())
+                    above = max(self._gate.generation, self._gate.above, self._owner())
                     control = self._control.raise_generation(above)
                     break
-                except elasticsearch.ConflictError:
+                except search.Conflict:
                     continue  # somebody else raised it in between: above that one, then
-            self._versions.begin(control.generation)
+            self._gate.begin(control.generation)
             self._observe(events.GenerationRaised(control.generation))
             self._clear_away()
             self.point()
-            self._pipeline.raised()
+            self._gate.open()
 
     def renew(self) -> None:
         """Take the next generation, for a request of ours had no answer; only if ours is in force.
@@ -81,23 +152,23 @@ class Fence:
         Raises FencedOut where it is not: to raise above others is a new session's, with the lock.
         Also where our writes may have gone elsewhere.
         """
-        with self.lock, self._pipeline.quiet():
+        with self.changing():
             self.refuse_astray()
-            control = self._control.succeed(self._versions.generation)
+            control = self._control.succeed(self._gate.generation)
             if control is None:
                 self.confirm()
                 raise FencedOut("another process raised the generation")
-            self._versions.begin(control.generation)
+            self._gate.begin(control.generation)
             self._observe(events.GenerationRaised(control.generation))
             self.point()
-            self._pipeline.raised()
+            self._gate.open()
 
     def _owner(self) -> int:
         """The highest generation that owns a write alias of ours."""
         found = [0]
-        for name in self._names:
-            ours = owned(name)
-            for alias in self._indexes.aliases(f"{name}.*"):
+        for feed in self._feeds:
+            ours = owned(feed.alias)
+            for alias in self._indexes.aliases(f"{feed.alias}.*"):
                 match = ours.match(alias)
                 if match:
                     found.append(int(match.group(1)))
@@ -106,59 +177,64 @@ class Fence:
     def _clear_away(self) -> None:
         """What is left of indexes that were deleted behind our back or made unheard, and of loads
         that were given up: with the write alias goes what tells their index from a former one."""
-        for number, name in enumerate(self._names):
-            below = self._versions.generation
-            for kept in self._indexes.drop_loads(name, below=below, spare=self.resumed):
-                ours = kept.startswith(f"{name}-")
-                self._observe(events.OldIndexKept(name, kept, ours=ours))
-            self._indexes.drop_strays(name)
-            self._indexes.drop_unborn(name)
-            place = self.loading[number]
-            if place is not None and self._indexes.get(place) is None:
-                self.loading[number] = None  # it takes no alias; its load begins anew
+        for feed in self._feeds:
+            alias = feed.alias
+            below = self._gate.generation
+            for kept in self._indexes.drop_loads(alias, below=below, spare=self._resumed):
+                ours = kept.startswith(f"{alias}-")
+                self._observe(events.OldIndexKept(alias, kept, ours=ours))
+            self._indexes.drop_strays(alias)
+            self._indexes.drop_unborn(alias)
+            if feed.loading is not None and self._indexes.get(feed.loading) is None:
+                feed.loading = None  # it takes no alias; its load begins anew
+
+    def confirm(self) -> None:
+        """Raises FencedOut where the control document holds another generation than ours."""
+        found = self._control.read().generation
+        if found != self._gate.generation:
+            self._observe(events.Fenced(self._gate.generation, found))
+            raise FencedOut(f"generation {found} is in force")
+
+    # -- aliases -----------------------------------------------------------------------------------
 
     def point(self, swap: tuple[str, str] | None = None) -> None:
         """Point the write aliases to current and loading indexes, in one call.
 
-        `swap`: an alias of users, which leads to this index from the same moment on. Call it with
-        `lock` held and the pipeline quiet. Raises FencedOut where a higher generation is seen.
+        `swap`: an alias that people search, which leads to this index from the same moment on.
+        Call it inside `changing`. Raises FencedOut where a higher generation is seen.
         """
-        generation = self._versions.generation
+        generation = self._gate.generation
         for tries_left in reversed(range(_TRIES)):
             try:
                 self._indexes.update_aliases(self._actions(generation, swap))
                 break
-            except elasticsearch.NotFoundError:  # they changed between the look and the call
+            except search.NotFound:  # they changed between the look and the call
                 if not tries_left:
                     raise
         # a call of ours that was delayed until after another's swap must not go unnoticed
         self.confirm()
-        for number, name in enumerate(self._names):
-            targets = self._pipeline.targets[number]
-            current, loading = self.current[number], self.loading[number]
+        for feed, targets in zip(self._feeds, self._gate.targets, strict=True):
+            current, loading = feed.current, feed.loading
             targets.current = (
-                Target(write_alias(name, generation), self.lenient[number], current)
+                Target(write_alias(feed.alias, generation), current.lenient, current.name)
                 if current is not None
                 else None
             )
             targets.loading = (
-                Target(write_alias(name, generation, loading=True), index=loading)
+                Target(write_alias(feed.alias, generation, loading=True), index=loading)
                 if loading is not None
                 else None
             )
 
     def astray(self) -> tuple[int, Astray] | None:
-        """What leads our writes elsewhere, and of which document. They may have been accepted."""
-        with self.lock:
-            generation = self._versions.generation
-            for number, name in enumerate(self._names):
-                wanted = {
-                    write_alias(name, generation): self.current[number],
-                    write_alias(name, generation, loading=True): self.loading[number],
-                }
-                found = self._indexes.astray(name, wanted)
+        """What leads our writes elsewhere, and of which document kind. They may have been
+        accepted."""
+        with self._lock:
+            generation = self._gate.generation
+            for kind, feed in enumerate(self._feeds):
+                found = self._indexes.astray(feed.alias, feed.write_aliases(generation))
                 if found is not None:
-                    return number, found
+                    return kind, found
         return None
 
     def refuse_astray(self) -> None:
@@ -181,13 +257,10 @@ class Fence:
             former = self._indexes.aliases(alias).get(alias, [])
             actions += [_removal(name, alias) for name in former if name != place]
             actions.append({"add": {"index": place, "alias": alias}})
-        for number, name in enumerate(self._names):
-            wanted = {
-                write_alias(name, generation): self.current[number],
-                write_alias(name, generation, loading=True): self.loading[number],
-            }
-            ours = owned(name)
-            for alias, places in self._indexes.aliases(f"{name}.*").items():
+        for feed in self._feeds:
+            wanted = feed.write_aliases(generation)
+            ours = owned(feed.alias)
+            for alias, places in self._indexes.aliases(f"{feed.alias}.*").items():
                 match = ours.match(alias)
                 if not match:
                     continue
@@ -205,9 +278,6 @@ class Fence:
             ]
         return actions
 
-    def confirm(self) -> None:
-        """Raises FencedOut where the control document holds another generation than ours."""
-        found = self._control.read().generation
-        if found != self._versions.generation:
-            self._observe(events.Fenced(self._versions.generation, found))
-            raise FencedOut(f"generation {found} is in force")
+
+def _removal(index: str, alias: str) -> dict[str, Any]:
+    return {"remove": {"index": index, "alias": alias, "must_exist": True}}

@@ -18,9 +18,9 @@ _SINGLED_OUT: Final = 20
 
 
 class Task(Protocol):
-    """Pages of ids of one document. `job` counts what of them is open."""
+    """Pages of ids of one document kind. `job` counts what of them is open."""
 
-    document: int
+    kind: int
     job: Job
     load_only: bool
 
@@ -33,9 +33,9 @@ class KeysTask:
     """Ids that are known already: a page of a sweep or of a full load."""
 
     def __init__(
-        self, document: int, keys: Sequence[Key], job: Job, *, load_only: bool = False
+        self, kind: int, keys: Sequence[Key], job: Job, *, load_only: bool = False
     ) -> None:
-        self.document = document
+        self.kind = kind
         self.job = job
         self.load_only = load_only
         self._left = deque(keys)
@@ -57,7 +57,7 @@ class MappedTask:
 
     def __init__(
         self,
-        document: int,
+        kind: int,
         source: DocumentSource,
         watch: str,
         keys: Sequence[Key],
@@ -66,7 +66,7 @@ class MappedTask:
         live: bool = False,
     ) -> None:
         """`live`: the keys came by notifications; the next ones wait until this one has ended."""
-        self.document = document
+        self.kind = kind
         self.job = job
         self.load_only = False
         self.watch = watch

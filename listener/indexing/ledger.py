@@ -1,165 +1,515 @@
-"""What the pipeline's worker and its senders share: batches, targets, and the ledger's lock."""
+"""The ledger: which ids wait, which are in flight, and who waits for them.
+
+All threads of indexing share it. Each method takes the lock itself, and nothing outside of this
+module names it; the threads wait on it, too. Ids go from a batch to Elasticsearch and come back
+here: done, to be read again, or parked.
+"""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections import Counter, deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeVar
 
-from listener.changes import Key
-from listener.indexing.id_sources import Task
-from listener.indexing.parking import Parking
-from listener.indexing.queue import Job, Pending
-from listener.search.bulk import Document
-from listener.search.sink import Target
+from listener.changes import Key, Route
+from listener.documents.source import DocumentSource
+from listener.indexing.batch import Batch, Limits, Settled
+from listener.indexing.batch_size import BatchSize
+from listener.indexing.gate import Gate
+from listener.indexing.id_sources import MappedTask, Task
+from listener.indexing.parking import Parking, ToPark
+from listener.indexing.queue import Job, Jobs, Pending, joined
+from listener.indexing.settlement import Settlement
+from listener.indexing.work import Work
+from listener.search.bulk import Outcome
+from listener.search.sink import Sent
 
-Jobs = tuple[Job, ...]
+T = TypeVar("T")
 
-_LEAST_ROOM: Final = 1000
 _PLENTY: Final = 500
-_WITNESSES: Final = 8
+"""So many waiting ids make a bulk that is worth to be read ahead of its turn."""
+_MAPPED_KEYS: Final = 1000
+"""Keys of a mapped watch that are looked up at once."""
+_KNOWN_AT_ONCE: Final = 50
+"""Suspects of one trial that are parked already: they were proven alone before."""
+
+
+class Lane(NamedTuple):
+    """A document kind and an index to fill: beside an index in use, a load's pages go apart.
+
+    `trial`: for ids that were refused; they take turns with the others.
+    """
+
+    kind: int
+    load_only: bool
+    trial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of the pipeline, from the configuration."""
+class Wait:
+    """Nothing can be done now: look again after so many seconds, or when something changes."""
 
-    documents: int
-    bytes: int
-    pending: int
-    parked: int
-
-
-@dataclass(slots=True)
-class Targets:
-    """Write aliases of one document: the index in use, and the one that is being loaded."""
-
-    current: Target | None = None
-    loading: Target | None = None
-
-    def all(self) -> tuple[Target, ...]:
-        """Both, where there are two."""
-        return tuple(one for one in (self.current, self.loading) if one is not None)
+    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """What makes a batch a trial: is it the suspects' own fault that they were refused?
+class Candidates:
+    """Which of the ids of one page may be witnesses.
 
-    `witness`: another document that is known to be good. None: there is none, and `sole` says
-    whether that is for want of any other document that could be one.
+    `awaited`: those that may be, once they are answered. `others`: whether some are left out that
+    are documents nevertheless: suspects, parked ones, or such as were tried in vain.
     """
 
-    witness: Key | None
-    sole: bool = False
+    keys: Sequence[Key]
+    awaited: Collection[Key]
+    others: bool
 
 
-@dataclass(slots=True)
-class Batch:
-    """Ids on their way; `items` maps each to the jobs that wait for it.
+class Ledger:
+    """Thread-safe. `worker`: only the pipeline's worker calls it. Starts paused."""
 
-    `live`: it goes to the index in use, so that somebody may be searching for it.
-    """
-
-    document: int
-    items: dict[Key, Jobs]
-    targets: tuple[Target, ...]
-    version: int
-    live: bool
-    read_at: float = field(default_factory=time.monotonic)
-    documents: Sequence[Document] = ()
-    refresh: bool = False
-    trial: Trial | None = None
-
-
-class Shared:
-    """All under `lock`, which is also what the pipeline's threads wait on."""
-
-    def __init__(self, documents: int, limits: Limits) -> None:
-        self.lock = threading.Condition()
+    def __init__(
+        self, sources: Sequence[DocumentSource], gate: Gate, size: BatchSize, limits: Limits
+    ) -> None:
+        """`sources`: one for each document kind, in the order of `gate.targets`."""
+        self._sources = sources
         self.limits = limits
-        self.targets = [Targets() for _ in range(documents)]
-        self.pending = Pending(documents, limits.pending)
-        self.flying: list[set[Key]] = [set() for _ in range(documents)]
-        self.tasks: deque[Task] = deque()
-        self.mapping: set[tuple[int, str]] = set()
-        self.parking = Parking(limits.parked)
-        self.suspects: list[dict[Key, None]] = [{} for _ in range(documents)]
-        """Ids that were refused and wait for their trial; they stand in `pending`, too."""
-        self.good: list[dict[Key, None]] = [{} for _ in range(documents)]
-        """The last few ids that were taken as documents: witnesses."""
-        self.no_witness: list[set[Key]] = [set() for _ in range(documents)]
-        """Ids that were tried as witnesses and were of no use, since the last that was."""
-        self.requests = 0
-        self.reading = False
-        self.paused = 1
-        self.stopping = False
-        self.room = limits.bytes
-        """Bytes of the next bulk: less than the limit after a server had no room, or no answer."""
-        self.lost = False
-        """Whether a request of the generation in force had no answer: nothing may be written until
-        the next one is raised, or it might arrive after all, when what replaced it is forgotten."""
-        self.above = 0
-        """The highest generation that was seen in the version of a document."""
-        self.crashed: str | None = None
+        self._gate = gate
+        self._size = size
+        self._lock = threading.Condition()
+        self._pending = Pending(len(sources), limits.pending)
+        self._works = [Work(ids) for ids in self._pending.ids]
+        self._tasks: deque[Task] = deque()
+        self._parking = Parking(limits.parked)
+        self._settlement = Settlement(self._works, self._parking, gate)
+        self._requests = 0
+        self._reading = False
+        self._paused = 1
+        self._stopping = False
+        self._crashed: str | None = None
+
+    # -- what is asked for -----------------------------------------------------------------------
+
+    def add(self, watch: str, keys: Sequence[Key], routes: Iterable[Route]) -> bool:
+        """Changed keys. False where the limit was passed: all that waits was dropped, sweep."""
+        with self._lock:
+            kept = self._pending.add(watch, keys, routes)
+            self._lock.notify_all()
+        return kept
+
+    def put(self, task: Task) -> None:
+        """A page of ids, or of keys that lead to ids: goes around what notifications bring."""
+        with self._lock:
+            self._tasks.append(task)
+            self._lock.notify_all()
+
+    def mark(self) -> int:
+        """A number for all that `add` has brought so far; see `wait_settled`."""
+        with self._lock:
+            return self._pending.mark()
+
+    def wait(self, job: Job, seconds: float | None = None) -> bool:
+        """Wait until the job is finished; False at timeout, or when nothing more will be done."""
+        with self._lock:
+            self._lock.wait_for(lambda: job.finished or self.over, seconds)
+            return job.finished
+
+    def wait_settled(self, mark: int, seconds: float | None = None) -> bool:
+        """Wait until all before the mark is in Elasticsearch; False as of `wait`."""
+        with self._lock:
+            self._lock.wait_for(lambda: self._pending.settled(mark) or self.over, seconds)
+            return self._pending.settled(mark)
+
+    def wait_noted(self, seconds: float | None = None) -> bool:
+        """Wait until the table of parked documents is up to date; False as of `wait`."""
+        with self._lock:
+            self._lock.wait_for(lambda: self._parking.noted or self.over, seconds)
+            return self._parking.noted
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing is being read or in flight."""
-        return self.requests == 0 and not self.reading
+    def overflows(self) -> int:
+        """How often what waits was dropped."""
+        return self._pending.overflows
 
     @property
-    def plenty(self) -> bool:
-        """Whether enough waits for a bulk that is worth to be read ahead of its turn."""
-        return bool(self.tasks) or len(self.pending) >= _PLENTY
+    def busy(self) -> bool:
+        """Whether anything waits to be read."""
+        with self._lock:
+            return bool(self._tasks or len(self._pending))
+
+    # -- pause, stop -----------------------------------------------------------------------------
 
     @property
     def over(self) -> bool:
         """Whether nothing more will be done."""
-        return self.stopping or self.crashed is not None
+        return self._stopping or self._crashed is not None
 
-    def narrow(self, size: int) -> None:
-        """A bulk of this size found no room or no answer: the next ones are half as large.
+    @property
+    def crashed(self) -> str | None:
+        """The defect that ended a thread, if any."""
+        return self._crashed
 
-        A server may have less room for one request than we send: without this it would refuse the
-        same bulk for ever.
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Nothing is read or in flight inside: for a new generation or a swap of aliases."""
+        with self._lock:
+            self._paused += 1
+            self._lock.notify_all()
+            self._lock.wait_for(lambda: self._idle or self.over)
+        try:
+            yield
+        finally:
+            self.resume()
+
+    def pause(self) -> None:
+        """Take no new batches until `resume`."""
+        with self._lock:
+            self._paused += 1
+
+    def resume(self) -> None:
+        """Undo one pause; the ledger starts with one."""
+        with self._lock:
+            self._paused -= 1
+            self._lock.notify_all()
+
+    def stop(self) -> None:
+        """Take no new batches any more; what is in flight is settled."""
+        with self._lock:
+            self._stopping = True
+            self._lock.notify_all()
+
+    def crash(self, error: BaseException) -> None:
+        """A thread has ended by a defect."""
+        with self._lock:
+            self._crashed = f"{type(error).__name__}: {error}"
+            self._lock.notify_all()
+
+    def wake(self) -> None:
+        """Let the threads that wait look again."""
+        with self._lock:
+            self._lock.notify_all()
+
+    @property
+    def _idle(self) -> bool:
+        return self._requests == 0 and not self._reading
+
+    # -- the worker's turns ----------------------------------------------------------------------
+
+    def wait_for_turn(self, look: Callable[[], T | Wait]) -> T | None:
+        """Wait until `look` finds something to read, and count it as being read until `end_turn`.
+
+        `look` runs with the ledger locked. None: the ledger is stopped, and nothing is in flight.
         """
-        if size:
-            self.room = max(min(self.room, size // 2), _LEAST_ROOM)
+        with self._lock:
+            while not (self._stopping and self._idle):
+                seconds = None
+                if not (self._stopping or self._paused):
+                    found = look()
+                    if not isinstance(found, Wait):
+                        self._reading = True
+                        return found
+                    seconds = found.seconds
+                self._lock.wait(seconds)
+        return None
 
-    def widen(self) -> None:
-        """A bulk was taken: the next ones may be larger again."""
-        self.room = min(self.room * 2, self.limits.bytes)
+    def end_turn(self) -> None:
+        """What was read is on its way, or given back."""
+        with self._lock:
+            self._reading = False
+            self._lock.notify_all()
 
-    def finish(self, document: int, key: Key, jobs: Jobs) -> None:
-        """A document is in Elasticsearch, or parked."""
-        self.flying[document].discard(key)
-        self.suspects[document].pop(key, None)
-        for job in jobs:
-            job.done()
+    @property
+    def requests(self) -> int:
+        """How many requests are in flight."""
+        return self._requests
 
-    def finish_all(self, document: int, items: Mapping[Key, Jobs]) -> None:
-        """All of these are."""
-        self.flying[document].difference_update(items)
-        if self.suspects[document]:
-            for key in items:
-                self.suspects[document].pop(key, None)
-        for jobs, parts in Counter(items.values()).items():
-            for job in jobs:
-                job.done(parts)
+    @property
+    def plenty(self) -> bool:
+        """Whether enough waits for a bulk that is worth to be read ahead of its turn."""
+        return bool(self._tasks) or len(self._pending) >= _PLENTY
 
-    def is_good(self, document: int, key: Key) -> None:
-        """It was taken just now: the next one that is refused may be tried beside it."""
-        good = self.good[document]
-        good.pop(key, None)
-        good[key] = None
-        if len(good) > _WITNESSES:
-            del good[next(iter(good))]
+    @property
+    def noted(self) -> bool:
+        """Whether the table of parked documents is up to date."""
+        return self._parking.noted
 
-    def give_back(self, document: int, key: Key, jobs: Jobs) -> None:
-        """It is not: it will be read again, under a newer version."""
-        self.flying[document].discard(key)
-        self.pending.ids[document].add(key, jobs)
+    def ready(self, lane: Lane) -> bool:
+        """Whether there is something to read for this lane, or a suspect to try."""
+        with self._lock:
+            work = self._works[lane.kind]
+            if not self._gate.targets[lane.kind].all():
+                return False  # its index is not there yet
+            if lane.trial:
+                return work.suspect_ready
+            if self._has_tasks(lane):
+                return True
+            if lane.load_only:
+                return False
+            return self._pending.mapped_waits(lane.kind) or work.some_ready
+
+    # -- a batch: ids, in the order in which they are taken ---------------------------------------
+
+    def begin_mappings(self, kind: int) -> None:
+        """Changed keys of mapped watches become tasks, one a watch at a time."""
+        with self._lock:
+            work = self._works[kind]
+            for (number, watch), keys in self._pending.mapped.items():
+                if number == kind and keys and watch not in work.mapping:
+                    taken = self._pending.take_mapped(kind, watch, _MAPPED_KEYS)
+                    work.mapping.add(watch)
+                    job = Job([(epoch, 1) for epoch in taken.values()])
+                    self._tasks.appendleft(  # news: before the pages of sweeps and loads
+                        MappedTask(
+                            kind, self._sources[kind], watch, tuple(taken), job=job, live=True
+                        )
+                    )
+
+    def has_tasks(self, lane: Lane) -> bool:
+        """Whether pages wait for this lane."""
+        with self._lock:
+            return self._has_tasks(lane)
+
+    def take(self, kind: int, items: dict[Key, Jobs], most: int) -> None:
+        """Add ids that wait to a batch, up to so many in all; they are in flight from here on."""
+        with self._lock:
+            items.update(self._works[kind].take(most - len(items)))
+
+    def join(self, kind: int, items: dict[Key, Jobs]) -> None:
+        """Whoever waits for the same ids is served, too: the read comes later and sees it all."""
+        with self._lock:
+            self._works[kind].join(items)
+
+    def next_task(self, lane: Lane) -> Task | None:
+        """The next task of this lane. Those that may be long take turns, and move to the end; a
+        page is brought to its end first: the pages are waited for in their order.
+        """
+        with self._lock:
+            for task in self._tasks:
+                if self._belongs(task, lane):
+                    if isinstance(task, MappedTask):
+                        self._tasks.remove(task)
+                        self._tasks.append(task)
+                    return task
+        return None
+
+    def add_page(
+        self, task: Task, page: Sequence[Key], items: dict[Key, Jobs], *, more: bool
+    ) -> None:
+        """Add a task's page to a batch; ids in flight wait for the next one. `more`: as of Task."""
+        with self._lock:
+            work = self._works[task.kind]
+            if isinstance(task, MappedTask):
+                task.job.add(len(page))
+            for key in page:
+                if key in items:
+                    items[key] = joined(items[key], (task.job,))
+                elif key in work.flying:  # it waits until its request is answered
+                    work.ids.add(key, (task.job,))
+                else:
+                    items[key] = (task.job,)
+                    work.flying.add(key)
+            if not more:
+                self._tasks.remove(task)
+                task.job.seal()
+                if isinstance(task, MappedTask) and task.live:
+                    work.mapping.discard(task.watch)
+                self._lock.notify_all()
+
+    def dropped(self) -> None:
+        """Keys that notifications brought lead nowhere: they count as dropped."""
+        with self._lock:
+            self._pending.overflows += 1
+
+    def give_back(self, kind: int, items: Mapping[Key, Jobs]) -> None:
+        """These were not sent: they will be read again, under a newer version."""
+        with self._lock:
+            for key, jobs in items.items():
+                self._works[kind].give_back(key, jobs)
+            self._lock.notify_all()
+
+    def _has_tasks(self, lane: Lane) -> bool:
+        return any(self._belongs(task, lane) for task in self._tasks)
+
+    def _belongs(self, task: Task, lane: Lane) -> bool:
+        if lane.trial:
+            return False
+        apart = task.load_only and self._gate.targets[lane.kind].current is not None
+        return task.kind == lane.kind and apart == lane.load_only
+
+    # -- a trial: suspects and a witness ----------------------------------------------------------
+
+    def take_suspects(self, kind: int, items: dict[Key, Jobs]) -> None:
+        """One suspect; or many that are parked already, each of which was proven alone before."""
+        with self._lock:
+            work = self._works[kind]
+            for key in list(work.suspects):
+                if key in work.flying:
+                    continue
+                if key not in work.ids.waiting:  # dropped: a sweep will bring it
+                    del work.suspects[key]
+                    continue
+                aside = (kind, self._id(kind, key)) in self._parking.known
+                if not items or aside:
+                    items[key] = work.take_one(key)
+                if not aside or len(items) >= _KNOWN_AT_ONCE:
+                    break
+
+    def take_witness(
+        self, kind: int, items: dict[Key, Jobs], *, parked: bool = False
+    ) -> Key | None:
+        """Add the last document that was good. `parked`: also one that was parked before that."""
+        with self._lock:
+            key = self._witness(kind, parked=parked)
+            if key is not None:
+                items[key] = self._works[kind].take_one(key)
+        return key
+
+    def has_witness(self, kind: int) -> bool:
+        """Whether `take_witness` would find one now."""
+        with self._lock:
+            return self._witness(kind) is not None
+
+    def all_fly(self, kind: int, keys: Collection[Key]) -> bool:
+        """Whether all of these are in flight."""
+        with self._lock:
+            return self._works[kind].flying.issuperset(keys)
+
+    def candidates(self, kind: int, keys: Sequence[Key]) -> Candidates:
+        """Which of these ids, that the database has, may be witnesses."""
+        with self._lock:
+            work = self._works[kind]
+            suspects, useless, flying = work.suspects, work.useless, work.flying
+            others = len(suspects) > 1 or bool(useless)
+            awaited = {key for key in keys if key in flying and key not in suspects}
+            aside = {key for key in keys if self._is_parked(kind, key)}
+            others = others or not aside <= suspects.keys()
+            apart = suspects.keys() | flying | useless | aside
+            return Candidates([key for key in keys if key not in apart], awaited, others)
+
+    def is_good(self, kind: int, key: Key) -> None:
+        """This document may be a witness."""
+        with self._lock:
+            self._works[kind].is_good(key)
+
+    def all_were_tried(self, kind: int) -> None:
+        """Every possible witness was tried in vain: they may be tried anew, the next time."""
+        with self._lock:
+            self._works[kind].useless.clear()
+
+    def _witness(self, kind: int, *, parked: bool = False) -> Key | None:
+        for key in self._works[kind].witnesses():
+            if parked or not self._is_parked(kind, key):
+                return key
+        return None
+
+    def _is_parked(self, kind: int, key: Key) -> bool:
+        """Whether it is, and was not taken since."""
+        one = (kind, self._id(kind, key))
+        return one in self._parking.known and one not in self._parking.to_clear
+
+    def _id(self, kind: int, key: Key) -> str:
+        return self._sources[kind].id_of(key)
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    def readable(self) -> None:
+        """The query made a document: the row of those that it could not make is broken."""
+        with self._lock:
+            self._parking.readable()
+
+    def unreadable(self, one: ToPark) -> bool:
+        """The query could not make a document: it is parked. False where so many fail that it
+        cannot be their fault; then it will be read again."""
+        with self._lock:
+            if self._parking.refused(one, unread=True):
+                return True
+            self._works[one.kind].give_back(one.key, one.jobs)
+            return False
+
+    def nothing_to_write(self, batch: Batch, key: Key, doc_id: str) -> None:
+        """No index can have this id, and the database has it no longer: it is done."""
+        with self._lock:
+            self._parking.accepted(batch.kind, doc_id, everywhere=True)
+            self._works[batch.kind].finish(key, batch.items[key])
+
+    def sent(self) -> None:
+        """One more request is in flight."""
+        with self._lock:
+            self._requests += 1
+
+    def answered(self, batch: Batch, sent: Sent) -> Settled:
+        """Settle each document of a request, and count it as in flight no more."""
+        with self._lock:
+            if sent.taken:
+                settled = self._settlement.all_done(batch)
+            else:
+                settled = self._settlement.each(batch, sent.verdicts)
+            if settled.worst is None:
+                self._size.taken()
+            elif settled.worst.outcome is Outcome.RETRY:
+                self._size.refused(sent.bytes)
+            if sent.lost:
+                self._gate.lose()
+            self._requests -= 1
+            settled.last = not (self._requests or self._tasks or len(self._pending))
+            self._lock.notify_all()
+        return settled
+
+    def lost(self, error: BaseException) -> None:
+        """A request ended by a defect of ours, and so does the pipeline."""
+        with self._lock:
+            self._requests -= 1
+            self.crash(error)
+
+    @property
+    def resting(self) -> bool:
+        """Whether a storm is over: nothing is in flight, and not much waits."""
+        with self._lock:
+            return self._idle and not self.plenty
+
+    # -- parked documents, as (kind, id) -----------------------------------------------------------
+
+    @property
+    def parked(self) -> int:
+        """How many documents are parked."""
+        return len(self._parking.known)
+
+    def parked_ids(self, kind: int) -> list[str]:
+        """The ids that are parked of one kind."""
+        with self._lock:
+            return [one for number, one in self._parking.known if number == kind]
+
+    def unproven_ids(self) -> dict[int, list[str]]:
+        """By kind, the ids that were parked without a proof."""
+        found: dict[int, list[str]] = {}
+        with self._lock:
+            for number, doc_id in self._parking.unproven:
+                found.setdefault(number, []).append(doc_id)
+        return found
+
+    def know_parked(self, reasons: Mapping[tuple[int, str], str]) -> None:
+        """What the table of parked documents has, with the reasons."""
+        with self._lock:
+            self._parking.learn(reasons)
+
+    def parking_to_write(self) -> tuple[list[ToPark], set[tuple[int, str]]]:
+        """What the table does not know yet: to be parked, and to be parked no longer."""
+        with self._lock:
+            return self._parking.to_park[:], self._parking.to_clear.copy()
+
+    def is_unproven(self, kind: int, doc_id: str) -> bool:
+        """Whether this document was parked without a proof."""
+        with self._lock:
+            return (kind, doc_id) in self._parking.unproven
+
+    def parking_written(self, parked: Sequence[ToPark], cleared: Collection[tuple[int, str]]) -> None:
+        """The table has it now: the documents that were to be parked are done."""
+        with self._lock:
+            for one in parked:
+                self._parking.written(one)
+                self._works[one.kind].finish(one.key, one.jobs)
+            self._parking.cleared(cleared)
+            self._lock.notify_all()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+from dataclasses import dataclass
+
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.runtime.backoff import Backoff
@@ -70,3 +72,46 @@ class Outage:
             self._backoff.reset()
         if since is not None:
             self._observe(events.Recovered(self.server, time.monotonic() - since))
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Which server does not do what it should, for how many seconds, and why."""
+
+    server: str
+    seconds: float
+    reason: str
+
+
+class Outages:
+    """Those of the two servers of one run. Thread-safe."""
+
+    def __init__(self, postgres: Outage, elasticsearch: Outage) -> None:
+        self.postgres = postgres
+        self.elasticsearch = elasticsearch
+
+    @property
+    def wait(self) -> float:
+        """Seconds until the next try of either is due; 0 or less: now."""
+        return max(self.elasticsearch.wait, self.postgres.wait)
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The server that does not do what it should; None: both do."""
+        for one in (self.postgres, self.elasticsearch):
+            lasts = one.lasts
+            if lasts is not None:
+                return Trouble(one.server, lasts, one.reason)
+        return None
+
+    @property
+    def held(self) -> str | None:
+        """The last reason, where a server is not to be waited for but a person must mend it."""
+        return next((one.reason for one in (self.postgres, self.elasticsearch) if one.held), None)
+
+    @property
+    def braked(self) -> str | None:
+        """The last reason, where so many documents are refused that a person must look."""
+        return next(
+            (one.reason for one in (self.postgres, self.elasticsearch) if one.braked), None
+        )

@@ -10,13 +10,11 @@ from typing import Final
 
 from psycopg import sql
 
+from listener.indexing.parking import UNPROVEN
 from listener.postgres import Connection
 from listener.sql import files
 
 _LONGEST_REASON: Final = 2000
-UNPROVEN: Final = "nothing is there to prove it by, so it is tried again at each audit: "
-"""How the reason begins of the only document that there is: what refuses it may be an index, an
-alias or a setting, which nothing else could show."""
 
 _MAPPING: Final = (
     "The mapping does not take a value of this document. Correct the row, or change the mapping in "

@@ -11,12 +11,12 @@ the brake holds everything then, instead of emptying a backlog into the table.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from listener.changes import Key
-from listener.indexing.queue import Job
+from listener.indexing.queue import Jobs
 
 SAME_REASON: Final = 100
 """So many documents in a row parked for one reason are not the documents' fault: hold."""
@@ -24,16 +24,19 @@ TOO_MANY: Final = "too many documents are refused"
 """What the brake says, before the last one's reason."""
 ALL_REFUSED: Final = "documents are refused that the index should take"
 """What is said, before the reason, where a witness is refused."""
+UNPROVEN: Final = "nothing is there to prove it by, so it is tried again at each audit: "
+"""How the reason of a document begins that is the only one of its kind: what refuses it may be an
+index, an alias or a setting, which nothing else could show."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToPark:
     """A document that is to be put aside: done once it stands in our table."""
 
-    document: int
+    kind: int
     key: Key
     id: str
-    jobs: tuple[Job, ...]
+    jobs: Jobs
     reason: str
 
 
@@ -75,6 +78,26 @@ class Parking:
         """Whether our table knows it all."""
         return not (self.to_park or self.to_clear)
 
+    def learn(self, reasons: Mapping[tuple[int, str], str]) -> None:
+        """What our table has, with the reasons."""
+        self.known = set(reasons)
+        self.unproven = {one for one, why in reasons.items() if why.startswith(UNPROVEN)}
+
+    def written(self, one: ToPark) -> None:
+        """Our table has it now."""
+        place = (one.kind, one.id)
+        self.known.add(place)
+        self.unproven.discard(place)
+        if one.reason.startswith(UNPROVEN):
+            self.unproven.add(place)
+        self.to_park.remove(one)
+
+    def cleared(self, places: Collection[tuple[int, str]]) -> None:
+        """Our table has these no longer."""
+        self.known.difference_update(places)
+        self.unproven.difference_update(places)
+        self.to_clear.difference_update(places)
+
     def refused(self, one: ToPark, *, unread: bool = False) -> bool:
         """Put a document aside; False where so many are refused that it cannot be their fault.
 
@@ -88,7 +111,7 @@ class Parking:
 
     def braked(self, one: ToPark, *, unread: bool = False, suspects: int = 0) -> bool:
         """Count one more refusal; whether there are so many that it cannot be their fault."""
-        if (one.document, one.id) in self.known:
+        if (one.kind, one.id) in self.known:
             return False
         in_a_row = self._rows[unread].count(one.reason.partition(":")[0])
         return in_a_row >= SAME_REASON or self.full(suspects)
@@ -100,24 +123,24 @@ class Parking:
     def put_aside(self, one: ToPark) -> None:
         """It stands in our table as soon as that can be written."""
         self.to_park.append(one)
-        self.to_clear.discard((one.document, one.id))  # the later verdict counts
+        self.to_clear.discard((one.kind, one.id))  # the later verdict counts
 
     def readable(self) -> None:
         """The query made a document: the row of those that it could not make is broken."""
         self._rows[True].end()
 
-    def all_accepted(self, document: int, ids: Iterable[str], *, everywhere: bool) -> None:
+    def all_accepted(self, kind: int, ids: Iterable[str], *, everywhere: bool) -> None:
         """The same for many."""
         self._rows[False].end()
         if everywhere and self.known:
-            self.to_clear |= self.known & {(document, one) for one in ids}
+            self.to_clear |= self.known & {(kind, one) for one in ids}
 
-    def accepted(self, document: int, doc_id: str, *, everywhere: bool) -> None:
+    def accepted(self, kind: int, doc_id: str, *, everywhere: bool) -> None:
         """It is in the index: the row of refusals is broken, and it is parked no longer.
 
         `everywhere`: while an index is being loaded it may have gone to that one alone, or the
         index in use may have refused it once more; the swap has it tried again.
         """
         self._rows[False].end()
-        if everywhere and (document, doc_id) in self.known:
-            self.to_clear.add((document, doc_id))
+        if everywhere and (kind, doc_id) in self.known:
+            self.to_clear.add((kind, doc_id))

@@ -1,6 +1,6 @@
-"""Pending work: a bounded, de-duplicated set of changed keys and ids, and who waits for them.
+"""Pending work: a bounded, de-duplicated set of changed keys and ids, and the jobs they are part of.
 
-No I/O and no locks: `pipeline` calls it under its own lock.
+No I/O and no locks: the ledger calls it under its own.
 """
 
 from __future__ import annotations
@@ -59,7 +59,10 @@ class Job:
             self._parents = ()
 
 
-def joined(seen: tuple[Job, ...], jobs: tuple[Job, ...]) -> tuple[Job, ...]:
+Jobs = tuple[Job, ...]
+
+
+def joined(seen: Jobs, jobs: Jobs) -> Jobs:
     """All jobs that an id is a part of; a job that it is a part of already is not counted twice."""
     if not seen:
         return jobs
@@ -72,7 +75,7 @@ def joined(seen: tuple[Job, ...], jobs: tuple[Job, ...]) -> tuple[Job, ...]:
     return (*seen, *new)
 
 
-def _noted(jobs: tuple[Job, ...]) -> bool:
+def _noted(jobs: Jobs) -> bool:
     return any(job.epoch for job in jobs)
 
 
@@ -80,23 +83,23 @@ class Ids:
     """Ids of one document that wait: id -> the jobs it is a part of."""
 
     def __init__(self) -> None:
-        self.waiting: dict[Key, tuple[Job, ...]] = {}
+        self.waiting: dict[Key, Jobs] = {}
         self.noted = 0
         """How many of them notifications asked for."""
 
-    def add(self, key: Key, jobs: tuple[Job, ...]) -> None:
+    def add(self, key: Key, jobs: Jobs) -> None:
         """Add an id; jobs it is already a part of are not counted twice."""
         seen = self.waiting.get(key, ())
         self.waiting[key] = now = joined(seen, jobs)
         self.noted += _noted(now) - _noted(seen)
 
-    def pop(self, key: Key) -> tuple[Job, ...]:
+    def pop(self, key: Key) -> Jobs:
         """Take one id out; the jobs that wait for it, none where it is not there."""
         jobs = self.waiting.pop(key, ())
         self.noted -= _noted(jobs)
         return jobs
 
-    def take(self, most: int, flying: set[Key]) -> dict[Key, tuple[Job, ...]]:
+    def take(self, most: int, flying: set[Key]) -> dict[Key, Jobs]:
         """Take up to `most` ids that are in no unanswered request, oldest first."""
         chosen: list[Key] = []
         for key in self.waiting:
@@ -108,7 +111,7 @@ class Ids:
 
     def drop_noted(self) -> None:
         """Forget what only notifications asked for."""
-        kept: dict[Key, tuple[Job, ...]] = {}
+        kept: dict[Key, Jobs] = {}
         for key, jobs in self.waiting.items():
             others = tuple(job for job in jobs if not job.epoch)
             for job in jobs:

@@ -10,10 +10,10 @@ import signal
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Final, Protocol
 
 _LONGEST_POLL: Final = 3600.0
 """poll() counts milliseconds in a C int: longer waits are made of several."""
@@ -74,6 +74,50 @@ class Stop:
     def fileno(self) -> int:
         """A descriptor that is readable from the request on: for loops that poll by themselves."""
         return self._read
+
+
+class Life(Protocol):
+    """The life of one run, of which each thread has a part."""
+
+    @property
+    def stop(self) -> Stop:
+        """Requested when the run is to end."""
+
+    def fail(self, error: BaseException) -> None:
+        """A thread cannot go on: end the run. From any thread; the first error counts."""
+
+
+class ServiceThread:
+    """A thread of one run. `join` is safe before the start, and any number of times."""
+
+    def __init__(self, name: str, work: Callable[[], None], life: Life) -> None:
+        """`work` must end soon after a stop was requested. What it raises ends the run; Stopped
+        does not."""
+        self._work = work
+        self._life = life
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has started and not yet ended."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin. Raises RuntimeError the second time."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until it has ended."""
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except Stopped:
+            return
+        except BaseException as error:
+            self._life.fail(error)
 
 
 def wait_any(*stops: Stop) -> None:

@@ -1,0 +1,75 @@
+"""A batch: ids of one document kind on their way, and what became of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from listener.changes import Key
+from listener.indexing.queue import Jobs
+from listener.search.bulk import Document, Verdict
+from listener.search.sink import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the pipeline, from the configuration.
+
+    `documents` and `bytes`: of one bulk request. `pending`: keys that notifications may leave
+    waiting. `parked`: documents that may be parked before everything is held.
+    """
+
+    documents: int
+    bytes: int
+    pending: int
+    parked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What makes a batch a trial: is it the suspects' own fault that they were refused?
+
+    `witness`: another document that is known to be good. None: there is none, and `sole` says
+    whether that is for want of any other document that could be one.
+    """
+
+    witness: Key | None
+    sole: bool = False
+
+
+@dataclass(slots=True)
+class Batch:
+    """`items`: the ids, each with the jobs that wait for it. `kind`: number of the document kind.
+
+    `live`: it goes to the index in use, which people search. `read_at`: of the monotonic clock.
+    """
+
+    kind: int
+    items: dict[Key, Jobs]
+    targets: tuple[Target, ...]
+    version: int
+    live: bool
+    read_at: float = field(default_factory=time.monotonic)
+    documents: Sequence[Document] = ()
+    refresh: bool = False
+    trial: Trial | None = None
+
+
+@dataclass(slots=True)
+class Settled:
+    """What became of one request.
+
+    `worst`: the verdict that speaks for the server; None: nothing is wrong with it. `braked`: so
+    many documents are refused that it cannot be their fault. `doubted`: some of them are suspects
+    now. `last`: nothing else waits or is in flight.
+    """
+
+    written: int = 0
+    deleted: int = 0
+    retried: int = 0
+    worst: Verdict | None = None
+    fenced: bool = False
+    braked: bool = False
+    doubted: bool = False
+    last: bool = False

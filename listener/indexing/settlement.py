@@ -1,0 +1,154 @@
+"""Settling a request: each document is done, read again, a suspect, or parked, by its verdict.
+
+No I/O and no locks: the ledger calls it under its own. The rules of parking are in `parking`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from listener.indexing.batch import Batch, Settled, Trial
+from listener.indexing.gate import Gate
+from listener.indexing.parking import ALL_REFUSED, UNPROVEN, Parking, ToPark
+from listener.indexing.work import Work
+from listener.search.bulk import Outcome, Verdict, generation_of
+
+_SMALL: Final = 100_000
+"""Bytes up to which a document is remembered as a witness."""
+
+
+class Settlement:
+    """Settles requests. `works` and `gate.targets`: one for each document kind, in one order."""
+
+    def __init__(self, works: Sequence[Work], parking: Parking, gate: Gate) -> None:
+        self._works = works
+        self._parking = parking
+        self._gate = gate
+
+    def all_done(self, batch: Batch) -> Settled:
+        """Every document of the batch was taken."""
+        work = self._works[batch.kind]
+        ids = [one.id for one in batch.documents]
+        self._parking.all_accepted(batch.kind, ids, everywhere=self._everywhere(batch))
+        work.finish_all(batch.items)
+        self._remember_good(batch)
+        work.useless.clear()
+        deleted = sum(one.body is None for one in batch.documents)
+        return Settled(written=len(ids) - deleted, deleted=deleted)
+
+    def each(self, batch: Batch, verdicts: Sequence[Verdict]) -> Settled:
+        """Each document by its own verdict; `verdicts` are in the order of `batch.documents`."""
+        settled = Settled()
+        if batch.trial is not None:
+            verdicts = self._tried(batch, batch.trial, verdicts)
+        for place, verdict in enumerate(verdicts):
+            outcome = self._one(batch, place, verdict)
+            if outcome is Outcome.DONE:
+                body = batch.documents[place].body
+                settled.deleted += body is None
+                settled.written += body is not None
+                continue
+            if outcome is Outcome.PARK:
+                continue
+            settled.retried += 1
+            if outcome is Outcome.SUSPECT:
+                settled.doubted = True
+                continue
+            settled.braked = settled.braked or verdict.outcome is Outcome.PARK or verdict.proven
+            if outcome is Outcome.FENCED:
+                settled.fenced = True
+                if verdict.stored_version is not None:
+                    self._gate.saw(generation_of(verdict.stored_version))
+            if settled.worst is None or outcome is Outcome.HOLD:
+                settled.worst = Verdict(outcome, verdict.reason, proven=verdict.proven)
+        return settled
+
+    def _everywhere(self, batch: Batch) -> bool:
+        """Whether what is taken is in every index of its kind: none is being loaded."""
+        return self._gate.targets[batch.kind].loading is None
+
+    def _remember_good(self, batch: Batch) -> None:
+        """One of a batch that was taken. A small one: it may be sent beside many suspects."""
+        for one in batch.documents[-20:]:
+            if one.body is not None and len(one.body) <= _SMALL:
+                self._works[batch.kind].is_good(one.key)
+                return
+
+    def _one(self, batch: Batch, place: int, verdict: Verdict) -> Outcome:
+        """Do what the verdict on one document says; the outcome, after the brake."""
+        work = self._works[batch.kind]
+        one = batch.documents[place]
+        jobs = batch.items[one.key]
+        outcome = verdict.outcome
+        trial = batch.trial
+        if outcome is Outcome.PARK:
+            aside = ToPark(batch.kind, one.key, one.id, jobs, verdict.reason)
+            outcome = self._refused(batch, aside, verdict)
+        elif outcome is Outcome.SUSPECT:
+            work.suspects[one.key] = None
+        if outcome is Outcome.DONE:
+            if trial is None or one.key != trial.witness:  # which says nothing of a row of faults
+                self._parking.accepted(batch.kind, one.id, everywhere=self._everywhere(batch))
+            work.finish(one.key, jobs)
+            if one.body is not None:
+                work.is_good(one.key)
+        elif outcome is not Outcome.PARK:
+            work.give_back(one.key, jobs)
+        return outcome
+
+    def _refused(self, batch: Batch, one: ToPark, verdict: Verdict) -> Outcome:
+        """Elasticsearch has refused this document, for a fault of its own, as it seems."""
+        work, parking = self._works[batch.kind], self._parking
+        work.good.pop(one.key, None)
+        if batch.trial is not None:  # it was counted when it became a suspect
+            if (one.kind, one.id) not in parking.known and parking.full():
+                return Outcome.HOLD
+        elif one.key in work.suspects:  # some sweep or load has asked for it, too
+            return Outcome.SUSPECT
+        elif parking.braked(one, suspects=sum(len(each.suspects) for each in self._works)):
+            return Outcome.HOLD
+        elif not verdict.proven:
+            work.suspects[one.key] = None
+            return Outcome.SUSPECT
+        work.suspects.pop(one.key, None)
+        parking.put_aside(one)
+        return Outcome.PARK
+
+    def _tried(
+        self, batch: Batch, trial: Trial, verdicts: Sequence[Verdict]
+    ) -> tuple[Verdict, ...]:
+        """What a trial shows: the verdicts on it, with PARK only where a fault is proven."""
+        work = self._works[batch.kind]
+        places = {one.key: place for place, one in enumerate(batch.documents)}
+        place = places.get(trial.witness) if trial.witness is not None else None
+        witness = verdicts[place] if place is not None else None
+        present = place is not None and batch.documents[place].body is not None
+        if witness is not None and present and witness.outcome is Outcome.DONE:
+            work.useless.clear()
+            return tuple(verdicts)
+        refused = [one for one in verdicts if one.outcome is Outcome.PARK]
+        if trial.witness is not None:
+            work.good.pop(trial.witness, None)
+            if witness is None or not present or witness.outcome is Outcome.PARK:
+                work.useless.add(trial.witness)
+        if not refused:
+            return tuple(verdicts)
+        if trial.sole:
+            return tuple(
+                replace(one, reason=f"{UNPROVEN}{one.reason}")
+                if one.outcome is Outcome.PARK
+                else one
+                for one in verdicts
+            )
+        if trial.witness is None or (witness is not None and witness.outcome is Outcome.PARK):
+            # it is not theirs alone: they are suspects no more
+            work.suspects.clear()
+            reason = f"{ALL_REFUSED}: {refused[0].reason}"
+            instead = Verdict(Outcome.HOLD, reason, proven=True)
+        elif witness is not None and present:  # no room, or no answer: it says nothing
+            instead = Verdict(witness.outcome, witness.reason, witness.stored_version)
+        else:  # its row is gone, or cannot be read: another one, then
+            instead = Verdict(Outcome.SUSPECT)
+        return tuple(instead if one.outcome is Outcome.PARK else one for one in verdicts)

@@ -1,0 +1,170 @@
+"""The worker: one thread that reads documents, one batch at a time, and hands them to the senders.
+
+It also writes down which documents are parked, and takes the next generation after a request had
+no answer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import psycopg
+
+from listener import postgres, search
+from listener.indexing.batch import Batch
+from listener.indexing.batcher import Batcher
+from listener.indexing.fence import Fence, FencedOut
+from listener.indexing.gate import Gate
+from listener.indexing.ledger import Lane, Ledger, Wait
+from listener.indexing.outage import Outages
+from listener.indexing.reader import Reader
+from listener.indexing.senders import IN_FLIGHT, Senders
+from listener.indexing.supervisor import Supervisor
+from listener.observations.surprises import Surprise, reading
+from listener.runtime.lifecycle import Life, ServiceThread
+
+_NO_LANE: Final = Lane(-1, load_only=False)
+"""Nothing to read, but something to write down."""
+_FENCE: Final = Lane(-2, load_only=False)
+"""Nothing may be written before the next generation."""
+
+
+class Worker:
+    """Its methods, but for `_run` and what that calls, are for any thread."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        gate: Gate,
+        fence: Fence,
+        batcher: Batcher,
+        reader: Reader,
+        senders: Senders,
+        outages: Outages,
+        supervisor: Supervisor,
+        life: Life,
+    ) -> None:
+        self._ledger = ledger
+        self._gate = gate
+        self._fence = fence
+        self._batcher = batcher
+        self._reader = reader
+        self._senders = senders
+        self._outages = outages
+        self._supervisor = supervisor
+        self._held: Lane | None = None
+        """The lane whose failure is to be mended by a person: only its own success is one."""
+        self._thread = ServiceThread("pipeline", self._run, life)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until the thread and the senders have ended; the ledger must be stopped. Safe to
+        call twice, or before the start."""
+        self._thread.join()
+        self._senders.stop()
+
+    def renew(self) -> None:
+        """Read on a new connection from now on. Call it while the ledger is quiet."""
+        self._reader.renew()
+
+    # -- the thread --------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while self._step():
+                pass
+        except BaseException as error:
+            self._ledger.crash(error)
+            raise
+        finally:
+            self._ledger.wake()
+            self._reader.close()
+
+    def _step(self) -> bool:
+        """Wait for one piece of work and do it. False when stopping and nothing is in flight."""
+        lane = self._ledger.wait_for_turn(self._look)
+        if lane is None:
+            return False
+        if lane is _FENCE:
+            self._ledger.end_turn()  # the fence waits until nothing is read
+            self._shut_out_late_requests()
+            return True
+        try:
+            self._serve(lane)
+        finally:
+            self._ledger.end_turn()
+        return True
+
+    def _look(self) -> Lane | Wait:
+        """What is to be done now, or how long to wait. The ledger is locked."""
+        if not self._may_read():
+            return Wait(None)
+        wait = self._outages.wait
+        if wait > 0:
+            return Wait(wait)
+        if self._gate.lost:
+            return Wait(None) if self._ledger.requests else _FENCE
+        lane = self._batcher.choose()
+        if lane is not None:
+            return lane
+        return self._senders.refresh_when_idle() if self._ledger.noted else _NO_LANE
+
+    def _may_read(self) -> bool:
+        requests = self._ledger.requests
+        # while as many as may be are in flight, the next one is read where it will be a large one;
+        # small ones gather instead
+        if requests > IN_FLIGHT or (requests == IN_FLIGHT and not self._ledger.plenty):
+            return False
+        # one request at a time finds out whether a server is back
+        return self._outages.elasticsearch.lasts is None or not requests
+
+    def _serve(self, lane: Lane) -> None:
+        batch: Batch | None = None
+        braked: str | None = None
+        try:
+            connection = self._reader.open()
+            if lane is not _NO_LANE:
+                with reading():
+                    batch = self._batcher.gather(connection, lane)
+            if batch is not None:
+                braked = self._reader.read(connection, batch)
+        except (psycopg.Error, OSError, Surprise) as error:
+            self._failed(lane, batch, error)
+            return
+        if braked is not None:
+            self._outages.postgres.failed(braked, held=True, braked=True)
+        elif self._held in (None, lane):
+            # what another document is read for says nothing of the one that holds
+            self._held = None
+            self._outages.postgres.works()
+
+    def _failed(self, lane: Lane, batch: Batch | None, error: Exception) -> None:
+        """Reading failed and it is nobody's own fault: everything goes back, and we wait."""
+        passing = isinstance(error, OSError) or postgres.is_passing(error)
+        reason = postgres.describe(error)
+        self._reader.failed(reason if passing else None)
+        if batch is not None:
+            self._ledger.give_back(batch.kind, batch.items)
+        self._held = None if passing else lane
+        self._outages.postgres.failed(reason, held=not passing)
+
+    def _shut_out_late_requests(self) -> None:
+        """A request had no answer. It may arrive when the tombstone of a later delete is forgotten:
+        under the next generation its alias is gone.
+        """
+        outage = self._outages.elasticsearch
+        try:
+            self._fence.renew()
+        except FencedOut as error:
+            self._supervisor.fenced()
+            outage.failed(str(error), held=False)  # a new session mends it
+        except search.NotFound as error:
+            # an index that is gone takes no alias: a new session finds out, and loads it
+            self._supervisor.fenced()
+            outage.failed(search.describe(error), held=False)
+        except search.Error as error:
+            outage.failed(search.describe(error), held=not search.is_passing(error))
