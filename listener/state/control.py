@@ -18,10 +18,9 @@ from urllib.parse import quote
 
 import elasticsearch
 
-from listener.search import exact_json
-from listener.state import file
+from listener.search import AS_SENT, Client, Unreadable, Unusable, describe, exact_json, is_passing
 from listener.search.bulk import GENERATIONS
-from listener.search import AS_SENT, Client, Unreadable, Unusable, describe, is_passing
+from listener.state import file
 from listener.state.file import State
 
 _PATIENCE: Final = "5s"

@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 
 from psycopg import sql
 
-from listener.sql import files
 from listener import triggers
 from listener.changes import Watch
-from listener.search.indexes import Database
-from listener.postgres import Connection
-from listener.state.file import Identity
 from listener.observations.surprises import Unfit
+from listener.postgres import Connection
+from listener.search.indexes import Database
+from listener.sql import files
+from listener.state.file import Identity
 
 
 @dataclass(frozen=True, slots=True)

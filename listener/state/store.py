@@ -16,9 +16,9 @@ from typing import Final
 
 from listener import search
 from listener.observations import events
+from listener.observations.events import Observe
 from listener.state import file
 from listener.state.control import ControlDocument
-from listener.observations.events import Observe
 from listener.state.file import Identity, Load, Mark, State
 
 _FILE_EVERY: Final = 1.0

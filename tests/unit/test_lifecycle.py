@@ -15,7 +15,7 @@ from listener.runtime.lifecycle import Stop, stop_on_signals
 
 CHILD = """
 import sys
-from listener.lifecycle import Stop, stop_on_signals
+from listener.runtime.lifecycle import Stop, stop_on_signals
 
 stop = Stop()
 with stop_on_signals(stop):

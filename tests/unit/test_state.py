@@ -50,7 +50,7 @@ from pathlib import Path
 from datetime import UTC, datetime, timedelta
 sys.path.insert(0, {tests!r})
 from test_state import MOMENT, STATE
-from listener.state import write
+from listener.state.file import write
 
 path, number = Path({path!r}), 0
 while True:
@@ -341,7 +341,7 @@ def test_a_limit_on_file_sizes(path: Path) -> None:
 import resource, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_state import STATE
-from listener.state import StateError, write
+from listener.state.file import StateError, write
 from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
