@@ -28,7 +28,7 @@ from listener.observations.events import Observe
 from listener.observations.surprises import SURPRISES, told
 from listener.postgres import Pooled
 from listener.resync.full_load import AliasTaken
-from listener.resync.plan import ForeignState, refuse_foreign
+from listener.resync.ownership import ForeignState, refuse_foreign
 from listener.runtime.backoff import Backoff, backoff
 from listener.runtime.lifecycle import Stop, Stopped, wait_any
 from listener.search.indexes import Database, IndexError_
@@ -122,6 +122,8 @@ class Daemon:
         self._served = False
         """Whether stages were started once: what does not fit from then on is waited for."""
         self._database: Database | None = None
+        self._parts: Assembly | None = None
+        """What the stages at work were built for."""
         self._found: Sequence[Finding] = ()
         """What the start has found of the user's SQL files, and told."""
         self._told: Sequence[Finding] = ()
@@ -352,13 +354,14 @@ class Daemon:
                 else f"{len(errors)} things to mend, each named above; `listener check` looks again"
             )
 
-    def _judge_again(self, parts: Assembly, connection: postgres.Connection, again: bool) -> None:
+    def judge_queries(self, connection: postgres.Connection, *, again: bool) -> None:
         """For a session that finds that the queries mean something else. Raises QueriesWrong.
 
         Not `again`: for the first one, which tells no warning that the start has told. While it
         holds each thing is told once; `held` says at each try why.
         """
-        found = preflight.look_at_database(self._config, connection, parts)
+        assert self._parts is not None
+        found = preflight.look_at_database(self._config, connection, self._parts)
         told, self._told = self._told if again else self._found, found
         try:
             self._judge(found, told)
@@ -383,15 +386,15 @@ class Daemon:
         if not self._force:
             file.read(config.state_file_name)  # a damaged one is told at once
         parts = self._prepare_again(client) if self._served else self._prepare(client)
+        self._parts = parts
         stages = Stages(
             config=config,
             parts=parts,
             client=client,
-            saved=partial(file.read, config.state_file_name),
             once=self._once,
             force=self._force,
             repair=self._repair,
-            judge=partial(self._judge_again, parts),
+            judge=self,
             observe=self._observe,
             stop=self._halt,
             fatal=self.fatal,

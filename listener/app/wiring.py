@@ -16,7 +16,7 @@ from listener.coordinator.mailbox import Inbox
 from listener.coordinator.polls import Polls
 from listener.coordinator.sessions import Coordinator
 from listener.documents.kinds import Kind
-from listener.documents.topology import Assembly, TriggersWrong, ensure_triggers, triggers_wrong
+from listener.documents.topology import Assembly, TriggerStatus, TriggersWrong, ensure_triggers
 from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.ledger import Limits
 from listener.indexing.parked_table import ParkedTable
@@ -24,18 +24,21 @@ from listener.indexing.pipeline import Pipeline
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.postgres.watchdog import Watchdog
+from listener.resync.audit import Auditor
 from listener.resync.compare import Comparison
 from listener.resync.full_load import Loader
 from listener.resync.jobs import Loads
 from listener.resync.lookout import Lookout
-from listener.resync.plan import History
+from listener.resync.meanings import Judge, Meanings
+from listener.resync.needs import Asked
+from listener.resync.plan import Planner
 from listener.resync.reconcile import Reconciler
+from listener.resync.scope import Scope
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop
 from listener.search.indexes import Indexes
 from listener.search.sink import Versions
 from listener.state.control import ControlDocument
-from listener.state.file import State
 from listener.state.store import Keeper
 
 
@@ -48,18 +51,16 @@ class Stages:
         config: Config,
         parts: Assembly,
         client: search.Client,
-        saved: Callable[[], State | None],
         once: bool,
         force: bool,
         repair: bool | None,
-        judge: Callable[[postgres.Connection, bool], None],
+        judge: Judge,
         observe: Observe,
         stop: Stop,
         fatal: Callable[[BaseException], None],
     ) -> None:
-        """`saved`: reads state.yaml. `once`, `force`, `repair`: as of Daemon. `judge`: as of
-        History; it raises QueriesWrong. `fatal` is told, by any thread, what
-        the process cannot go on with.
+        """`once`, `force`, `repair`: as of Daemon. `fatal` is told, by any thread, what the process
+        cannot go on with.
         """
         versions = Versions()
         control = ControlDocument(client, config.elasticsearch.control_index, config.pipeline)
@@ -68,7 +69,7 @@ class Stages:
         def waits() -> Backoff:
             return Backoff(config.backoff.start, config.backoff.factor, config.backoff.limit)
 
-        self.keeper = Keeper(config.state_file_name, control, lambda: versions.generation, observe)
+        self.keeper = Keeper(config.state_file_name, control, versions, observe)
         parked = ParkedTable(config.postgres.db_schema)
         self.pipeline = Pipeline(
             sources=[kind.source for kind in parts.kinds],
@@ -113,21 +114,31 @@ class Stages:
             observe=observe,
             stop=stop,
         )
-        self._history = history = History(
-            pipeline=config.pipeline,
-            watches=parts.watches,
-            schema=config.postgres.db_schema,
-            kinds=parts.kinds,
-            saved=saved,
-            force=force,
-            repair=repair,
-            overlap=timedelta(seconds=config.overlap),
+        scope = Scope(
+            config.pipeline,
+            config.postgres.db_schema,
+            parts.watches,
+            parts.kinds,
+            timedelta(seconds=config.overlap),
+        )
+        meanings = Meanings(scope, self.keeper, judge)
+        auditor = Auditor(
+            scope,
+            keeper=self.keeper,
+            indexes=indexes,
+            lookout=lookout,
+            meanings=meanings,
+            status=TriggerStatus(config, parts),
+        )
+        self._planner = planner = Planner(
+            scope,
+            Asked(force, repair),
             control=control,
             indexes=indexes,
             keeper=self.keeper,
             lookout=lookout,
-            judge=judge,
-            wrong=lambda connection: triggers_wrong(config, connection, parts),
+            meanings=meanings,
+            auditor=auditor,
             observe=observe,
         )
         doorbells = {watch.id for watch in parts.watches if watch.notify == "doorbell"}
@@ -140,7 +151,7 @@ class Stages:
             try:
                 ensure_triggers(config, connection, parts, observe, stop)
             except TriggersWrong:
-                history.distrust()
+                auditor.distrust()
                 raise
 
         all_rows = all(watch.notify == "rows" for watch in parts.watches)
@@ -159,7 +170,7 @@ class Stages:
             refresh_soon=self.pipeline.refresh_soon,
             reconciler=Reconciler(self.pipeline, observe),
             compare=compare,
-            settle=history.settle,
+            settle=planner.settings.settle,
         )
         polls = Polls(
             config=config,
@@ -183,7 +194,8 @@ class Stages:
             fence=fence,
             loads=self.loads,
             keeper=self.keeper,
-            history=history,
+            planner=planner,
+            auditor=auditor,
             backoff=waits(),
             observe=observe,
             stop=stop,
@@ -206,7 +218,7 @@ class Stages:
     def _connect(self, config: Config) -> postgres.Connection:
         connection = postgres.connect(config.postgres, "listener: documents", timed=True)
         try:
-            self._history.settle(connection)
+            self._planner.settings.settle(connection)
         except BaseException:
             connection.close()
             raise

@@ -30,8 +30,9 @@ from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.pipeline import Pipeline
 from listener.observations import events
 from listener.observations.events import Observe
+from listener.resync.audit import Auditor
 from listener.resync.jobs import NAME_HOLDER_AFTER, Loads
-from listener.resync.plan import History
+from listener.resync.plan import Planner
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.sql import files
@@ -65,7 +66,8 @@ class Coordinator:
         fence: Fence,
         loads: Loads,
         keeper: Keeper,
-        history: History,
+        planner: Planner,
+        auditor: Auditor,
         backoff: Backoff,
         observe: Observe,
         stop: Stop,
@@ -86,7 +88,8 @@ class Coordinator:
         self._fence = fence
         self._loads = loads
         self._keeper = keeper
-        self._history = history
+        self._planner = planner
+        self._auditor = auditor
         self._observe = observe
         self._stop = stop
         self._fatal = fatal
@@ -237,7 +240,7 @@ class Coordinator:
         if self._connection is None or now - self._audited_at <= self._config.audit_every:
             return
         self._audited_at = now
-        altered = self._history.audit_database(self._connection)
+        altered = self._auditor.audit_database(self._connection)
         if altered is not None:
             self._observe(events.AuditFailed(altered))
             self._served = 0
@@ -263,7 +266,7 @@ class Coordinator:
         self._clock = ServerClock()
         self._loads.end()
         self._ensure_triggers(self._connection)
-        plan = self._history.begin(self._connection)
+        plan = self._planner.begin(self._connection)
         self._loads.forget()
         self._pipeline.know_parked(self._connection)
         with self._fence.lock:
@@ -277,7 +280,7 @@ class Coordinator:
         if not self._resumed:
             self._resumed = True
             self._pipeline.resume()
-        self._history.renew(self._connection)
+        self._auditor.renew(self._connection)
         self._loads.begin(self._connection, plan.plans, thread=self._thread.is_alive())
         self._polls.begin(
             self._connection, lambda: self._waiting(session), thread=self._thread.is_alive()
@@ -298,7 +301,7 @@ class Coordinator:
         while True:
             connection = postgres.connect(self._config.postgres, "listener: watermark")
             try:
-                if self._history.settled(connection):
+                if self._planner.settings.settled(connection):
                     return connection
             except BaseException:
                 connection.close()
@@ -411,7 +414,7 @@ class Coordinator:
 
     def _save(self, session: int, drawn: Draw) -> None:
         assert self._connection is not None
-        self._history.seen(drawn.lsn)
+        self._keeper.seen(drawn.lsn)
         self._keeper.save()
         if not self._keeper.save_control():
             self._inbox.fenced = True
@@ -443,7 +446,7 @@ class Coordinator:
         self._audited_at = now
         loading = [number for number, name in enumerate(self._fence.loading) if name]
         try:
-            altered = self._history.audit(self._connection, loading)
+            altered = self._auditor.audit(self._connection, loading)
             if altered is None:
                 altered = self._astray()
         except search.Error as error:
@@ -467,9 +470,9 @@ class Coordinator:
             return None
         number, what = found
         if what.scattered:
-            self._history.distrust_index(number)
+            self._auditor.distrust_index(number)
         else:
-            self._history.distrust()  # what was accepted elsewhere is missing here
+            self._auditor.distrust()  # what was accepted elsewhere is missing here
         return what.what
 
     def _beat(self, state: str, reason: str | None = None) -> None:
@@ -521,4 +524,4 @@ class Coordinator:
         elif not proven:
             waited = time.monotonic() - self._drawn_at if self._draw else 0.0
             self._observe(events.WatermarkHeld(watermark.holder(self._connection), waited))
-        self._history.seen(drawn.lsn)
+        self._keeper.seen(drawn.lsn)

@@ -118,6 +118,18 @@ def triggers_wrong(config: Config, connection: Connection, parts: Assembly) -> t
     return triggers.status(connection, parts.watches, schema, config.triggers, role, claim=claim)
 
 
+class TriggerStatus:
+    """What is not as it should be with the triggers of one pipeline."""
+
+    def __init__(self, config: Config, parts: Assembly) -> None:
+        self._config = config
+        self._parts = parts
+
+    def wrong(self, connection: Connection) -> tuple[str, ...]:
+        """One sentence for each difference, as of `triggers_wrong`."""
+        return triggers_wrong(self._config, connection, self._parts)
+
+
 def ensure_triggers(
     config: Config, connection: Connection, parts: Assembly, observe: Observe, stop: Stop
 ) -> None:

@@ -28,7 +28,7 @@ from listener.postgres import Connection
 from listener.resync.compare import Comparison, Misplaced
 from listener.resync.full_load import Loader
 from listener.resync.lookout import Lookout
-from listener.resync.plan import Plan
+from listener.resync.needs import Plan
 from listener.resync.reconcile import Reconciler
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop, Stopped

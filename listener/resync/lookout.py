@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from listener.search import shards
-from listener.search.indexes import Indexes
+from listener.search.indexes import Existing, Indexes
 from listener.search.shards import Change, Shard
-from listener.state.file import Load, Mark
+from listener.state.file import Identity, Load, Mark
 from listener.state.store import Keeper
 
 
@@ -70,6 +70,18 @@ class Lookout:
 def _whole(before: Mark, seen: Seen) -> bool:
     """Whether all shards are at work that were noted."""
     return set(before.shards) <= set(seen.shards) and bool(seen.shards)
+
+
+def altered_index(found: Existing, known: Identity | None) -> str | None:
+    """What is wrong with mapping or settings of an index: by what was noted of them, and
+    whatever was noted, where a document would be lost or changed by them. None: nothing.
+    """
+    if found.fault is not None:
+        return f"{found.name}: {found.fault.what}"
+    mark = known.marks.get(found.name) if known else None
+    if mark is not None and mark.mapping and mark.mapping != found.mapping:
+        return f"mapping or settings of {found.name} were altered"
+    return None
 
 
 def marked(

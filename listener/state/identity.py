@@ -104,14 +104,6 @@ def trigger_hash(fingerprint: Mapping[str, str]) -> str:
     return hashlib.sha256(repr(sorted(fingerprint.items())).encode()).hexdigest()[:16]
 
 
-def renew_nonce(connection: Connection, schema: str, nonce: str) -> None:
-    """Leave a new nonce in our schema: a copy that was made before will hold an older one."""
-    connection.execute(
-        sql.SQL("UPDATE {} SET nonce = %s::text::uuid").format(sql.Identifier(schema, "meta")),
-        (nonce,),
-    )
-
-
 def position(lsn: str) -> int:
     """A WAL position as a number, from its text `16/B374D848`."""
     high, _, low = lsn.partition("/")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final
 from listener import search
 from listener.observations import events
 from listener.observations.events import Observe
+from listener.search.sink import Versions
 from listener.state import file
 from listener.state.control import ControlDocument
 from listener.state.file import Identity, Load, Mark, State
@@ -47,12 +48,13 @@ class Keeper:
         self,
         path: Path,
         control: ControlDocument,
-        generation: Callable[[], int],
+        versions: Versions,
         observe: Observe,
     ) -> None:
+        """`path`: of state.yaml. `versions`: whose generation is in force."""
         self._path = path
         self._control = control
-        self._generation = generation
+        self._versions = versions
         self._observe = observe
         self._lock = threading.RLock()
         self._state: State | None = None
@@ -77,6 +79,15 @@ class Keeper:
         """Loads under way."""
         return self._state.loads if self._state else ()
 
+    @property
+    def begun(self) -> bool:
+        """Whether a session of this process has begun with a state."""
+        return self._state is not None
+
+    def saved(self) -> State | None:
+        """What state.yaml holds now; None: there is none. Raises StateError as `file.read`."""
+        return file.read(self._path)
+
     def begin(self, value: State) -> None:
         """Start from this state, which is the one that was read or a new one."""
         with self._lock:
@@ -92,6 +103,10 @@ class Keeper:
             known = self.identity
             self._state = self.state.model_copy(update={"identity": known.model_copy(update=parts)})
             self._changed = True
+
+    def seen(self, lsn: str) -> None:
+        """Remember how far the WAL has come."""
+        self.identify(wal_lsn=lsn)
 
     @property
     def state(self) -> State:
@@ -305,14 +320,14 @@ class Keeper:
         """Write the control document where it is due; False where the generation is not ours."""
         with self._lock:
             clock = time.monotonic()
-            if not self._generation():
+            if not self._versions.generation:
                 return True  # none was ours yet: there is nobody whose word it could be
             if self._state is None or (clock < self._control_due and not now):
                 return True
             content = self._state.model_dump(mode="json")
             self._control_due = clock + _CONTROL_EVERY
         try:
-            ours = self._control.save(self._generation(), content)
+            ours = self._control.save(self._versions.generation, content)
         except search.Error as error:
             if not search.is_passing(error):  # else the pipeline's own requests tell of it
                 self._control_fails(search.describe(error), clock)

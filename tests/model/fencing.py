@@ -121,7 +121,7 @@ def _begins(s: State, number: int, rules: Rules) -> Iterator[Step]:
 
 
 def _begun(s: State, number: int, rules: Rules) -> State:
-    """History.begin looks at the indexes; then the generation is raised."""
+    """Planner.begin looks at the indexes; then the generation is raised."""
     d = s.daemons[number]
     (current, *_) = s.behind(PUBLIC)
     load = s.saved if d.load == NOBODY else d.load

@@ -10,6 +10,7 @@ import pytest
 
 from listener.observations import events
 from listener.observations.events import Observation
+from listener.search.sink import Versions
 from listener.state.control import ControlDocument
 from listener.state.file import Identity, Load, State, StateError
 from listener.state.store import Keeper
@@ -61,7 +62,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 def test_a_failing_disk_is_told_once_a_minute_and_for_each_reason(disk: Disk) -> None:
     """Tried each second, told at first, for another reason, after a minute, and when it is over."""
     told: list[Observation] = []
-    keeper = Keeper(Path("state.yaml"), cast("ControlDocument", None), lambda: 1, told.append)
+    keeper = Keeper(Path("state.yaml"), cast("ControlDocument", None), Versions(), told.append)
     keeper.begin(NOTHING)
     disk.reason = "full"
     for _ in range(30):
@@ -89,7 +90,7 @@ def test_a_failing_disk_is_told_once_a_minute_and_for_each_reason(disk: Disk) ->
 @pytest.mark.parametrize("outlives", [True, False])
 def test_a_comparison_for_what_a_load_has_passed(disk: Disk, outlives: bool) -> None:
     """It is still due when the load is complete, and the watermark stands until it is done."""
-    keeper = Keeper(Path("state.yaml"), cast("ControlDocument", None), lambda: 1, lambda _: None)
+    keeper = Keeper(Path("state.yaml"), cast("ControlDocument", None), Versions(), lambda _: None)
     start = datetime(2026, 1, 1, tzinfo=UTC)
     later = start + timedelta(minutes=1)
     keeper.begin(NOTHING.model_copy(update={"last_processed": start}))
@@ -116,7 +117,9 @@ def test_what_a_load_brings_after_its_index_is_distrusted() -> None:
             return False
 
     control = cast("ControlDocument", Elsewhere())
-    keeper = Keeper(Path("state.yaml"), control, lambda: 1, lambda _: None)
+    versions = Versions()
+    versions.begin(1)
+    keeper = Keeper(Path("state.yaml"), control, versions, lambda _: None)
     start = datetime(2026, 1, 1, tzinfo=UTC)
     load = Load(index="a", physical="a-1", started_at=start)
     keeper.begin(NOTHING)

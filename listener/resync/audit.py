@@ -1,0 +1,160 @@
+"""The audit: whether triggers, tables, queries and indexes are still what they were.
+
+What is altered may have missed changes. What shows in the database is therefore written down at
+once: it may be put back as it was before the session that compares can begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, Protocol
+
+from listener import triggers
+from listener.postgres import Connection
+from listener.resync.lookout import Lookout, altered_index, marked
+from listener.resync.meanings import Meanings
+from listener.resync.scope import Scope
+from listener.search.indexes import IndexError_, Indexes
+from listener.state import identity
+from listener.state.identity import Facts
+from listener.state.nonce import Nonce
+from listener.state.store import Keeper
+
+ALTERED: Final = "altered"
+"""Instead of the fingerprint's hash: no fingerprint is equal to it."""
+NAMED: Final = 3
+"""So many altered triggers and tables are named; the others are counted."""
+
+
+class TriggerStatus(Protocol):
+    """Knows what the triggers should be."""
+
+    def wrong(self, connection: Connection) -> Sequence[str]:
+        """What is not as it should be with the triggers, one sentence each. Raises psycopg.Error,
+        TriggerError.
+        """
+
+
+class Auditor:
+    """Compares what is there with what the keeper knows. One for the process."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        *,
+        keeper: Keeper,
+        indexes: Indexes,
+        lookout: Lookout,
+        meanings: Meanings,
+        status: TriggerStatus,
+    ) -> None:
+        self._scope = scope
+        self._keeper = keeper
+        self._indexes = indexes
+        self._lookout = lookout
+        self._meanings = meanings
+        self._status = status
+        self._nonce = Nonce(keeper, scope.schema)
+        self._fingerprint: Mapping[str, str] = {}
+        """What the triggers and tables were at the last look that found them unaltered."""
+
+    def begin(self, facts: Facts) -> None:
+        """A session begins, with triggers, tables and nonce as they are in these facts."""
+        self._nonce.begin(facts.nonce)
+        self._fingerprint = facts.fingerprint
+
+    def audit(self, connection: Connection, loading: Collection[int] = ()) -> str | None:
+        """Whether triggers, tables and indexes are still what they were: None, or what is not.
+
+        `loading`: numbers of the kinds whose index is being replaced already. Leaves a new nonce in
+        the database where all is well. Errors of both clients pass through.
+        """
+        altered = self.audit_database(connection)
+        altered = altered or self._audit_indexes(loading) or self._audit_shards()
+        if altered is not None:
+            return altered
+        # for a snapshot that is taken of the database's volume: no session ends for it
+        self.renew(connection)
+        return None
+
+    def audit_database(self, connection: Connection) -> str | None:
+        """The same for triggers and tables alone: for when Elasticsearch is not to be asked."""
+        found = triggers.fingerprint(connection, self._scope.watches, self._scope.schema)
+        if identity.trigger_hash(found) != self._keeper.identity.triggers:
+            self.distrust()
+            return self._altered(found)
+        redefined = self._meanings.audit(connection)
+        if redefined is not None:
+            return redefined
+        wrong = self._status.wrong(connection)
+        if wrong:
+            self.distrust()
+            return wrong[0]
+        return None
+
+    def renew(self, connection: Connection) -> None:
+        """Leave a new nonce in the database, as of Nonce.renew."""
+        self._nonce.renew(connection)
+
+    def distrust(self) -> None:
+        """What records changes was found altered: the next session compares, whatever it finds.
+
+        Written down, since it may be put back as it was before any session can begin.
+        """
+        if self._keeper.begun:
+            self._keeper.identify(triggers=ALTERED)
+            self._keeper.save(now=True)
+
+    def distrust_index(self, number: int) -> None:
+        """The index of the kind of this number cannot be mended: the next session loads it anew."""
+        self._keeper.distrust_index(self._scope.kinds[number].index)
+
+    def _altered(self, found: Mapping[str, str]) -> str:
+        """What was altered since the last look, in words."""
+        before = self._fingerprint
+        names = sorted(name for name in {*before, *found} if before.get(name) != found.get(name))
+        if not names:
+            return "triggers or watched tables were altered"
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return f"altered, and may have missed changes: {', '.join(names[:NAMED])}{more}"
+
+    def _audit_indexes(self, loading: Collection[int]) -> str | None:
+        """Whether aliases, mappings and settings are what they were; None: they are."""
+        known = self._keeper.identity
+        for kind in self._scope.kinds:
+            expected = known.indexes.get(kind.index)
+            if expected is None or kind.number in loading:
+                continue  # a load is under way
+            try:
+                behind = self._indexes.behind(kind.index)
+            except IndexError_ as error:
+                return str(error)
+            if behind is None or behind.uuid != expected:
+                return f"{kind.index}: the alias does not lead to the index that it led to"
+            if not self._indexes.is_ours(behind):
+                return f"{kind.index}: {behind.name} does not say any more that it is ours"
+            altered = altered_index(behind, known)
+            if altered is not None:
+                return f"{kind.index}: {altered}"
+        return None
+
+    def _audit_shards(self) -> str | None:
+        """Whether the shards are those that were left; None: they are, and that is noted."""
+        settled = self._keeper.last_processed
+        marks = self._keeper.identity.marks
+        loads = {load.physical: load for load in self._keeper.loads}
+        for name, seen in self._lookout.look(marks, marks).items():
+            if seen.change.back is not None:
+                return f"{name}: {seen.change.back}"
+            if seen.change.restarted:
+                return f"Elasticsearch was started anew, and may lack what {name} was sent last"
+            if seen.shards:
+                certain = None if self._unsettled(name, loads) else settled
+                now = marked(marks[name], seen, certain, None, loads.get(name))
+                self._keeper.mark(name, now, instead_of=marks[name])
+        return None
+
+    def _unsettled(self, name: str, loads: Collection[str]) -> bool:
+        """Whether this index lacks what the watermark speaks of: it is loaded, or compared."""
+        due = self._keeper.reconcile
+        return name in loads or any(name.startswith(f"{alias}-") for alias in due)

@@ -1,0 +1,142 @@
+"""What the document queries mean: the definitions and settings that their results depend on.
+
+Functions, views and settings may change while no row does. Then no change is recorded, and every
+document may differ: they are compared, after a person's word where the queries read other tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from listener.documents import meaning
+from listener.documents.meaning import Meaning
+from listener.postgres import Connection
+from listener.resync.scope import Scope
+from listener.state.file import Identity, State
+from listener.state.store import Keeper
+
+
+class Judge(Protocol):
+    """Looks at the user's SQL files as the start did."""
+
+    def judge_queries(self, connection: Connection, *, again: bool) -> None:
+        """Raises QueriesWrong where the SQL files do not fit the database any more.
+
+        `again`: a session of this process has begun since the start looked.
+        """
+
+
+class SessionSettings:
+    """The settings of the coordinator's session that change the result of a query."""
+
+    def __init__(self) -> None:
+        self._settings: Mapping[str, str] = {}
+        self._role: str | None = None
+
+    def settled(self, connection: Connection) -> bool:
+        """Whether the settings that the session of this connection began with are those that new
+        ones get; ask again with a new connection where they are not."""
+        found = meaning.role_settings(connection)
+        settled, self._role = found == self._role, found
+        return settled
+
+    def begin(self, settings: Mapping[str, str]) -> None:
+        """A session begins with these settings."""
+        self._settings = settings
+
+    def settle(self, connection: Connection) -> None:
+        """Give another connection the settings of the session: two that read documents must not
+        mean different things by one query, whichever was made last."""
+        meaning.apply(connection, self._settings)
+
+
+class Meanings:
+    """Compares what the queries depend on with what was saved of it."""
+
+    def __init__(self, scope: Scope, keeper: Keeper, judge: Judge) -> None:
+        self._scope = scope
+        self._keeper = keeper
+        self._judge = judge
+
+    def read(self, connection: Connection) -> dict[str, Meaning]:
+        """By index, what its queries depend on now. Raises psycopg.Error."""
+        texts = {kind.index: kind.source.texts for kind in self._scope.kinds}
+        return meaning.read(connection, self._scope.watches, texts)
+
+    def altered(self, known: Identity, now: Mapping[str, Meaning]) -> dict[str, str]:
+        """By index, why its queries mean something else than what it was written by.
+
+        A former release did not look: what was altered by then, or with the upgrade, is found by
+        comparing once. What an edited query depends on anew, or no more, is the edit's own: it is
+        loaded for that.
+        """
+        found: dict[str, str] = {}
+        fed = known.config_hash.split("-")
+        edited = {kind.index for kind in self._scope.kinds if kind.hash not in fed}
+        for index, one in now.items():
+            before = known.meanings.get(index)
+            if before is not None and index in edited:
+                what = meaning.altered(
+                    {name: before[name] for name in before.keys() & one.keys()},
+                    {name: one[name] for name in before.keys() & one.keys()},
+                )
+            elif before is not None:
+                what = meaning.altered(before, one)
+            else:
+                what = "nobody looked yet at what its query depends on"
+            if what is not None:
+                found[index] = what
+        return found
+
+    def audit(self, connection: Connection) -> str | None:
+        """Whether the queries still mean the same: None, or what does not."""
+        found = self.distrust(self.read(connection))
+        return "; ".join(f"{index}: {what}" for index, what in found.items()) or None
+
+    def distrust(self, now: Mapping[str, Meaning]) -> dict[str, str]:
+        """By index, what its queries do not mean any more.
+
+        Written down, since it may be put back as it was before any session can begin.
+        """
+        known = self._keeper.identity
+        found = self.altered(known, now)
+        if found:
+            self._keeper.identify(meanings=_distrusted(known, now, found))
+            self._keeper.save(now=True)
+        return found
+
+    def judge(
+        self,
+        connection: Connection,
+        begins: State,
+        known: Identity,
+        now: Mapping[str, Meaning],
+        altered: Collection[str],
+    ) -> None:
+        """Raises QueriesWrong: another meaning may read tables that are not watched, and no session
+        begins with it before a person says what is to become of them.
+
+        `begins` is the state that the session would begin with, `known` the identity before it.
+        Keys that are heard meanwhile are written by the other meaning, and it may be put back. So
+        all that is to be compared is written down first, and the meaning as none that is known:
+        whatever the next session finds is to be judged, too.
+        """
+        again = self._keeper.begun
+        unlike = begins.identity.model_copy(update={"meanings": _distrusted(known, now, altered)})
+        self._keeper.begin(begins.model_copy(update={"identity": unlike}))
+        self._keeper.save(now=True)
+        try:
+            self._judge.judge_queries(connection, again=again)
+        except BaseException:
+            self._keeper.save_control(now=True)  # for a daemon that starts elsewhere
+            raise
+
+
+def _distrusted(
+    known: Identity, now: Mapping[str, Meaning], altered: Collection[str]
+) -> dict[str, Meaning]:
+    """The meanings of before, where those of altered indexes will differ from any other."""
+    before = known.meanings
+    differ = {index: meaning.distrusted(before.get(index, {}), now[index]) for index in altered}
+    return {**before, **differ}

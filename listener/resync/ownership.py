@@ -1,0 +1,105 @@
+"""Whose state and whose indexes these are: what belongs to another database or pipeline is refused.
+
+All of this comes before anything is written down: a state that speaks of another database must be
+neither used nor overwritten.
+"""
+
+from __future__ import annotations
+
+from listener.observations import events
+from listener.observations.events import Observe
+from listener.resync.scope import Scope
+from listener.search.indexes import Database, ForeignIndex, Indexes
+from listener.state import identity
+from listener.state.control import Control
+from listener.state.file import Identity, State
+from listener.state.identity import Facts
+
+
+class ForeignState(Exception):
+    """state.yaml or the control document belongs to another database or pipeline."""
+
+
+def refuse_foreign(place: str, saved: Identity, key: tuple[str, int, str], pipeline: str) -> None:
+    """Raises ForeignState where what was saved at a place is not of this database (`key`: as of
+    Facts) and pipeline.
+    """
+    other = identity.other_database(saved, key)
+    if saved.pipeline != pipeline:
+        other = f"it belongs to the pipeline {saved.pipeline!r}"
+    if other is not None:
+        raise ForeignState(
+            f"{place}: {other}. If this database is the right one, run `listener load`: it "
+            "loads everything into a new index and starts a new state. Otherwise mend "
+            "section postgres, or give the pipeline another name"
+        )
+
+
+def starting_point(
+    saved: State | None, remote: State | None, facts: Facts, pipeline: str, observe: Observe
+) -> State | None:
+    """The state that the first session of a process starts from; None: there is none.
+
+    `saved` is state.yaml, `remote` the control document. Where both exist, the smaller watermark
+    counts. Raises ForeignState where one of them is of another database or pipeline.
+    """
+    for place, one in (("state.yaml", saved), ("the control document", remote)):
+        if one is not None:
+            refuse_foreign(place, one.identity, facts.key, pipeline)
+    if saved is None or remote is None:
+        chosen = saved or remote
+    else:
+        # the one whose nonce stands in the database was left by the last daemon at work
+        mine, its = (facts.nonce in one.identity.nonce.split() for one in (saved, remote))
+        chosen = saved if mine or not its else remote
+        if mine == its:
+            moments = [one.last_processed for one in (saved, remote) if one.last_processed]
+            if moments and saved.last_processed is not None:
+                # the smaller counts: safe, and at most some seconds of repeated work
+                chosen = saved.model_copy(update={"last_processed": min(moments)})
+    if chosen is remote and remote is not None and remote.last_processed is not None:
+        why = "there is no state.yaml" if saved is None else "state.yaml is an older one"
+        observe(events.StateFromControl(remote.last_processed, why))
+    return chosen
+
+
+def claim(
+    indexes: Indexes, scope: Scope, database: Database, saved: State | None, *, take: bool
+) -> None:
+    """Say whose documents the indexes hold, and take the names of the aliases.
+
+    Where another database answers a daemon at work, which is found and compared, the indexes
+    of the one before are still its own. `take`: as of Indexes.protect. Raises ForeignIndex.
+    """
+    indexes.database = database
+    if saved is not None:
+        known = saved.identity
+        indexes.formers.add((known.system_identifier, known.database_oid, scope.schema))
+    for kind in scope.kinds:
+        indexes.protect(kind.index, take=take)
+
+
+def refuse_taken(
+    indexes: Indexes, scope: Scope, control: Control, facts: Facts, ours: Identity
+) -> None:
+    """Raises ForeignIndex where another database took the pipeline's name since the last session.
+
+    `ours` is the identity of the session before.
+    """
+    remote = control.state
+    if remote is None:
+        return
+    its = remote.identity
+    schema = its.db_schema or scope.schema
+    theirs = (its.system_identifier, its.database_oid, schema)
+    # the one before us, which this daemon has replaced, and could not write down there yet
+    if theirs not in indexes.formers and theirs not in (
+        (ours.system_identifier, ours.database_oid, scope.schema),
+        (facts.system_identifier, facts.database_oid, scope.schema),
+    ):
+        raise ForeignIndex(
+            f"the control document of the pipeline {scope.pipeline!r} belongs to another "
+            f"database now, or to another schema of ours in it (oid {theirs[1]} of cluster "
+            f"{theirs[0]}, schema {schema}). If that one was moved here, end this daemon; "
+            "otherwise give one of the two pipelines another name"
+        )

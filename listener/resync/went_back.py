@@ -1,0 +1,195 @@
+"""Whether Elasticsearch is still what the last session left, and what of it is certain.
+
+An index may be an older copy (a snapshot, the data folder of a node), may be gone and made anew, or
+may lack what it had acknowledged before it was started anew. Each time the database is the one that
+was left, so nothing in it shows what the index lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from listener.observations import events
+from listener.observations.events import Observe
+from listener.resync.lookout import Lookout, Seen, marked
+from listener.search.indexes import Existing, IndexError_, Indexes
+from listener.state.control import Control
+from listener.state.file import Identity, Load, Mark, State
+from listener.state.identity import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What stands behind an alias: an index, nothing, or what cannot be told (`problem`)."""
+
+    index: Existing | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFindings:
+    """What a session finds of Elasticsearch, beside what was saved of it.
+
+    `back`: by alias, why its index is not as it was left. `state` is what was saved, with the
+    watermark and the loads set back to what is certain. `marks`: by name, what the indexes are now.
+    """
+
+    state: State | None
+    back: Mapping[str, str]
+    marks: Mapping[str, Mark]
+
+
+class SearchPast:
+    """Compares what Elasticsearch holds with what was saved. Errors of the client pass through."""
+
+    def __init__(self, indexes: Indexes, lookout: Lookout, observe: Observe) -> None:
+        self._indexes = indexes
+        self._lookout = lookout
+        self._observe = observe
+
+    def behind(self, alias: str) -> Behind:
+        """What stands behind this alias now."""
+        try:
+            return Behind(self._indexes.behind(alias))
+        except IndexError_ as error:
+            return Behind(None, str(error))
+
+    def left_astray(
+        self, saved: State, generation: int, behind: Mapping[str, Behind]
+    ) -> tuple[State, dict[str, str]]:
+        """Whether the write aliases of the last generation are as it made them: the next one will
+        remove them, and nobody looked since the last audit.
+
+        `generation` 0: there was none. Returns what was saved, without the indexes that only a load
+        mends; and by alias, why documents must be compared.
+        """
+        compared: dict[str, str] = {}
+        scattered: set[str] = set()
+        known = {*saved.identity.indexes, *(load.index for load in saved.loads)}
+        for alias, there in behind.items():
+            if not generation:
+                continue
+            # while there is no index yet, its first load may be under way
+            current = there.index.name if there.index is not None else None
+            astray = self._indexes.left_astray(alias, generation, current)
+            if astray is not None and astray.scattered:
+                scattered.add(alias)
+                if alias in known:  # else the audit has found and told it
+                    self._observe(events.AuditFailed(f"{alias}: {astray.what}"))
+            elif astray is not None and there.index is not None:
+                compared[alias] = astray.what
+        indexes = {
+            alias: uuid for alias, uuid in saved.identity.indexes.items() if alias not in scattered
+        }
+        saved = saved.model_copy(
+            update={
+                "identity": saved.identity.model_copy(update={"indexes": indexes}),
+                "loads": tuple(load for load in saved.loads if load.index not in scattered),
+            }
+        )
+        return saved, compared
+
+    def look(
+        self,
+        saved: State | None,
+        control: Control,
+        facts: Facts,
+        behind: Mapping[str, Existing | None],
+    ) -> SearchFindings:
+        """Whether Elasticsearch went back, and up to where it is certain."""
+        known = saved.identity if saved else None
+        marks = known.marks if known else {}
+        ours = {alias: one for alias, one in behind.items() if one and self._indexes.is_ours(one)}
+        loads = saved.loads if saved else ()
+        names = {one.name for one in ours.values()} | {load.physical for load in loads}
+        seen = self._lookout.look(names, marks)
+        why = control_back(control, known, facts)
+        back = dict.fromkeys(ours, why) if why is not None else {}
+        since: list[datetime] = []
+        for alias, one in ours.items():
+            change, mark = seen[one.name].change, marks.get(one.name)
+            expected = known.indexes.get(alias) if known else None
+            if change.back is not None:
+                back[alias] = f"{one.name}: {change.back}"
+            elif expected and expected != one.uuid and mark and mark.mapping == one.mapping:
+                back[alias] = f"{one.name} was deleted, and is there again"
+            elif change.restarted and mark is not None:
+                if mark.settled is None:
+                    back[alias] = f"{one.name}: Elasticsearch was started anew"
+                else:
+                    since.append(mark.settled)
+        kept = tuple(self._kept(loads, behind, seen, marks, back=back, everything=why))
+        if saved is not None:
+            last = saved.last_processed
+            if last is not None and since:
+                last = min(last, *since)
+                self._observe(events.SearchRestarted(last))
+            saved = saved.model_copy(update={"last_processed": last, "loads": kept})
+        for alias, reason in back.items():
+            self._observe(events.IndexWentBack(alias, reason))
+        settled = saved.last_processed if saved else None
+        mappings = {one.name: one.mapping for one in ours.values()}
+        under_way = {load.physical: load for load in kept}
+        owed = {one.name for alias, one in ours.items() if saved and alias in saved.reconcile}
+        new: dict[str, Mark] = {}
+        for name in names:
+            before = marks.get(name, Mark())
+            new[name] = marked(
+                Mark() if seen[name].change.back else before,
+                seen[name],
+                None if name in under_way or name in owed else settled,
+                before.mapping or mappings.get(name, ""),
+                under_way.get(name),
+            )
+        return SearchFindings(saved, back, new)
+
+    def _kept(
+        self,
+        loads: Sequence[Load],
+        behind: Mapping[str, Existing | None],
+        seen: Mapping[str, Seen],
+        marks: Mapping[str, Mark],
+        *,
+        back: dict[str, str],
+        everything: str | None,
+    ) -> Iterator[Load]:
+        """The loads that go on, each from where it is certain. One whose index stands behind the
+        alias already is `back` with it. `everything`: why no index is what it was.
+        """
+        for load in loads:
+            change, mark = seen[load.physical].change, marks.get(load.physical)
+            there = behind.get(load.index)
+            if there is not None and there.name == load.physical:
+                if change.restarted:
+                    back.setdefault(load.index, f"{there.name}: Elasticsearch was started anew")
+                yield load
+            elif change.back is not None or everything is not None:
+                told = f"{load.physical}: {change.back}" if change.back else str(everything)
+                self._observe(events.IndexWentBack(load.index, told))
+            elif change.restarted and mark is not None:
+                done = {"after": mark.after, "documents": mark.documents, "done": False}
+                yield load.model_copy(update=done)
+            else:
+                yield load
+
+
+def control_back(control: Control, known: Identity | None, facts: Facts) -> str | None:
+    """Why the control document is not the one that was left: then neither is any index, for all
+    that is known. None: it is.
+    """
+    if known is None:
+        return None
+    if known.control is not None:
+        if control.seq_no is None:
+            return "the control document is gone, and Elasticsearch may have gone back with it"
+        if control.seq_no < known.control:
+            return "the control document is an older one: Elasticsearch went back"
+        return None
+    # of a former release: what is in the database was left in the control document, too
+    ours = facts.nonce is not None and facts.nonce in known.nonce.split()
+    saved = control.content.get("identity")
+    if ours and isinstance(saved, Mapping) and facts.nonce not in str(saved.get("nonce")).split():
+        return "the control document is an older one: Elasticsearch went back"
+    return None
