@@ -36,6 +36,7 @@ from listener.sql import files
 from listener.state import file, identity
 from listener.state.control import ControlDocument
 from listener.state.file import StateError
+from listener.state.heartbeat import beat
 
 
 class Status(IntEnum):
@@ -200,7 +201,7 @@ class Daemon:
                 self._observe(events.Waiting(server, attempt, seconds, told))
             else:
                 self._observe(events.Held(f"{server}: {told}", seconds))
-            file.beat(
+            beat(
                 self._config.state_file_name,
                 fetch_delay=self._config.fetch_delay,
                 what=f"waiting for {server}" if passes else "held",
@@ -246,7 +247,7 @@ class Daemon:
                 reason = self._describe(error)
             seconds = waits.next_wait()
             self._observe(events.Held(reason, seconds))
-            file.beat(
+            beat(
                 self._config.state_file_name,
                 fetch_delay=self._config.fetch_delay,
                 what="held",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from listener.config import Config
-from listener.state.file import Heartbeat, heartbeat_path, read_heartbeat
+from listener.state.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
 
 HELP: Final = "0 when the daemon gives signs of life and waits for no person's word, else 1 and why"
 TICKS: Final = 3

@@ -36,7 +36,7 @@ from listener.resync.plan import Planner
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.sql import files
-from listener.state.file import beat
+from listener.state.heartbeat import beat
 from listener.state.store import Keeper
 
 _BARRIER_DEADLINE: Final = 10.0

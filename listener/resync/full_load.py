@@ -24,7 +24,7 @@ from listener.observations.events import Observe
 from listener.resync.lookout import Lookout
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.indexes import Indexes
-from listener.state.file import Load
+from listener.state.model import Load
 from listener.state.store import Keeper
 
 _PARTS: Final = 8

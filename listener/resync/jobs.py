@@ -33,7 +33,7 @@ from listener.resync.reconcile import Reconciler
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.indexes import IndexError_
-from listener.state.file import Load
+from listener.state.model import Load
 from listener.state.store import Keeper
 from listener.triggers import TriggerError
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from listener.search import shards
 from listener.search.indexes import Existing, Indexes
 from listener.search.shards import Change, Shard
-from listener.state.file import Identity, Load, Mark
+from listener.state.model import Identity, Load, Mark
 from listener.state.store import Keeper
 
 

@@ -13,7 +13,7 @@ from listener.documents import meaning
 from listener.documents.meaning import Meaning
 from listener.postgres import Connection
 from listener.resync.scope import Scope
-from listener.state.file import Identity, State
+from listener.state.model import Identity, State
 from listener.state.store import Keeper
 
 
@@ -72,8 +72,7 @@ class Meanings:
         loaded for that.
         """
         found: dict[str, str] = {}
-        fed = known.config_hash.split("-")
-        edited = {kind.index for kind in self._scope.kinds if kind.hash not in fed}
+        edited = {kind.index for kind in self._scope.kinds if kind.hash not in known.fed}
         for index, one in now.items():
             before = known.meanings.get(index)
             if before is not None and index in edited:

@@ -15,8 +15,8 @@ from listener.observations.events import Observe
 from listener.resync.lookout import altered_index
 from listener.resync.went_back import Behind
 from listener.search.indexes import Existing, Indexes
-from listener.state.file import Identity, Load
 from listener.state.identity import Facts
+from listener.state.model import Identity, Load
 from listener.state.store import Keeper
 
 _INDEX_NAME: Final = re.compile(r"[a-z0-9-]+")

@@ -12,8 +12,8 @@ from listener.resync.scope import Scope
 from listener.search.indexes import Database, ForeignIndex, Indexes
 from listener.state import identity
 from listener.state.control import Control
-from listener.state.file import Identity, State
 from listener.state.identity import Facts
+from listener.state.model import Identity, State
 
 
 class ForeignState(Exception):
@@ -50,7 +50,7 @@ def starting_point(
         chosen = saved or remote
     else:
         # the one whose nonce stands in the database was left by the last daemon at work
-        mine, its = (facts.nonce in one.identity.nonce.split() for one in (saved, remote))
+        mine, its = (one.identity.left(facts.nonce) for one in (saved, remote))
         chosen = saved if mine or not its else remote
         if mine == its:
             moments = [one.last_processed for one in (saved, remote) if one.last_processed]

@@ -28,8 +28,8 @@ from listener.resync.went_back import SearchPast
 from listener.search.indexes import Database, Indexes
 from listener.state import identity
 from listener.state.control import ControlDocument
-from listener.state.file import Identity, State
 from listener.state.identity import Facts
+from listener.state.model import Identity, State
 from listener.state.store import Keeper
 
 
@@ -196,9 +196,8 @@ def of_these_kinds(saved: State, kinds: Sequence[Kind]) -> State:
     when it returns it is loaded. So it must be forgotten as soon as a session begins without it,
     and by the first session that finds it where an older release did not forget.
     """
-    fed = saved.identity.config_hash.split("-")
     mine = {kind.index for kind in kinds}
-    same = {kind.index for kind in kinds if kind.hash in fed}
+    same = {kind.index for kind in kinds if kind.hash in saved.identity.fed}
     indexes = {name: uuid for name, uuid in saved.identity.indexes.items() if name in same}
     return saved.model_copy(
         update={

@@ -16,8 +16,8 @@ from listener.observations.events import Observe
 from listener.resync.lookout import Lookout, Seen, marked
 from listener.search.indexes import Existing, IndexError_, Indexes
 from listener.state.control import Control
-from listener.state.file import Identity, Load, Mark, State
 from listener.state.identity import Facts
+from listener.state.model import Identity, Load, Mark, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +188,11 @@ def control_back(control: Control, known: Identity | None, facts: Facts) -> str 
             return "the control document is an older one: Elasticsearch went back"
         return None
     # of a former release: what is in the database was left in the control document, too
-    ours = facts.nonce is not None and facts.nonce in known.nonce.split()
     saved = control.content.get("identity")
-    if ours and isinstance(saved, Mapping) and facts.nonce not in str(saved.get("nonce")).split():
+    if (
+        known.left(facts.nonce)
+        and isinstance(saved, Mapping)
+        and facts.nonce not in str(saved.get("nonce")).split()
+    ):
         return "the control document is an older one: Elasticsearch went back"
     return None

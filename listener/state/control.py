@@ -20,8 +20,7 @@ import elasticsearch
 
 from listener.search import AS_SENT, Client, Unreadable, Unusable, describe, exact_json, is_passing
 from listener.search.bulk import GENERATIONS
-from listener.state import file
-from listener.state.file import State
+from listener.state.model import State, from_json
 
 _PATIENCE: Final = "5s"
 """How long the server looks for a copy to write to: its refusal is an answer, a timeout of ours is
@@ -108,7 +107,7 @@ class ControlDocument:
         fields = {key: value for key, value in content.items() if key != "generation"}
         if fields:
             try:
-                found = file.from_json(fields)
+                found = from_json(fields)
             except ValueError as error:
                 damage = str(error)
         return Control(

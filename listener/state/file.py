@@ -1,8 +1,7 @@
-"""The state file: how far this pipeline has come, in which history; and the heartbeat beside it.
+"""The state file: state.yaml, read and replaced as a whole.
 
-The state is small and precious: it is replaced as a whole, by a rename, so that a process killed
-at any point leaves the old file or the new one. The heartbeat is worth nothing after a minute and
-is written without waiting for the disk.
+The state is small and precious. It is replaced by a rename, so that a process killed at any point
+leaves the old file or the new one.
 """
 
 from __future__ import annotations
@@ -10,31 +9,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
-import json
 import os
 import re
 import secrets
-import time
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import yaml
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidationInfo,
-)
+from pydantic import ValidationError
 
-from listener.observations.printable import shown
-
-VERSION: Final = 1
-_DAY: Final = timedelta(days=1)
+from listener.state.model import VERSION, State, wrong
 
 _PROCESS: Final = secrets.token_hex(4)
 """Not the process id: in a container that is 1 before and after every crash."""
@@ -54,132 +39,6 @@ _WAY_OUT: Final = (
 
 class StateError(Exception):
     """The state file cannot be used or written. The message says what, where and the way out."""
-
-
-def _moment(value: Any, info: ValidationInfo) -> Any:
-    """Only what YAML itself reads as a timestamp, or such a text in JSON: pydantic would take 17
-    for seconds of 1970."""
-    if info.mode == "json" and isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            value = "no timestamp"
-    if value is None:
-        return None
-    if isinstance(value, datetime):
-        try:
-            _ = value.astimezone(UTC) - _DAY, value.astimezone(UTC) + _DAY
-        except OverflowError:
-            raise ValueError("no clock shows it, and it cannot be reckoned with") from None
-        return value
-    raise ValueError("it is no timestamp such as 2026-01-31T10:00:00.000000+00:00")
-
-
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
-
-
-Lsn = Annotated[str, Field(pattern=r"\A[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}\z")]
-
-
-class _Record(BaseModel):
-    """A field that is added later has a default, which means that nothing is known of it: files
-    of former releases lack it, and an older release that was at work leaves it out (`from_json`).
-    """
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
-    )
-
-
-class Mark(_Record):
-    """What an index was at the last look at it: by this it shows where it went back since.
-
-    `shards` gives a note of each shard (see `shards`), `mapping` a hash of mapping and settings.
-    Every change stamped before `settled` was in it at that look; None: none for certain. `after`
-    and `documents`: how far the load into it had come.
-    """
-
-    shards: Mapping[str, str] = {}
-    mapping: str = ""
-    settled: AwareDatetime | None = None
-    after: tuple[str, ...] | None = None
-    documents: int = 0
-
-
-class Identity(_Record):
-    """Which history the watermark belongs to: of the database, of the indexes, of the config.
-
-    `tables` gives the OID of each watched table, `indexes` the UUID of the index behind each
-    alias; `triggers` is a hash of all that records changes in the database; `nonce` is the value
-    that this pipeline last left in its own schema; `ahead` says by how many seconds the database's
-    clock was ahead of ours. `meanings` says, by alias, what the queries depend on besides rows, and
-    a hash of its state; without an entry nobody looked yet. `marks` gives by its own name what each
-    index was at the last look; `control` the sequence number of the control document, which only
-    rises. `db_schema` is our schema in the database; None: a former release did not say.
-    """
-
-    pipeline: str
-    system_identifier: str
-    timeline: int
-    database_oid: int
-    wal_lsn: Lsn
-    nonce: str
-    config_hash: str
-    tables: Mapping[str, int]
-    indexes: Mapping[str, str]
-    triggers: str = ""
-    ahead: float | None = None
-    meanings: Mapping[str, Mapping[str, str]] = {}
-    marks: Mapping[str, Mark] = {}
-    control: int | None = None
-    db_schema: str | None = None
-
-
-class Load(_Record):
-    """A full load of one document kind into a new index: where it stands.
-
-    `after` is the key of the last page that Elasticsearch acknowledged; None before the first.
-    """
-
-    index: str
-    physical: str
-    started_at: Moment
-    after: tuple[str, ...] | None = None
-    documents: int = 0
-    done: bool = False
-
-
-class State(_Record):
-    """The whole file. `last_processed` is None while the first load runs.
-
-    `loaded`: by alias, the proven start of the last complete load or comparison: what was recorded
-    before it (a TRUNCATE, say) is covered by that. `reconcile`: aliases whose index must be
-    compared with the database before the watermark moves on, and whether any number of documents
-    may be deleted then.
-    """
-
-    last_processed: Moment | None
-    identity: Identity
-    loads: tuple[Load, ...] = ()
-    loaded: Mapping[str, Moment] = {}
-    reconcile: Mapping[str, bool] = {}
-    version: Literal[1] = VERSION
-
-
-class Heartbeat(_Record):
-    """A sign of life. `at` is this machine's clock, in seconds since 1970.
-
-    `state` is a word or two for people (serving, loading, waiting for PostgreSQL), `reason` why
-    it is not serving. What a newer release adds to it is no matter here.
-    """
-
-    model_config = ConfigDict(extra="ignore")
-
-    at: float
-    fetch_delay: float
-    state: str
-    last_processed: Moment | None = None
-    reason: str | None = None
 
 
 def read(path: Path) -> State | None:
@@ -233,54 +92,7 @@ def _parse(text: str, path: Path) -> State:
     try:
         return State.model_validate(value)
     except ValidationError as error:
-        raise StateError(f"{path} is damaged: {_wrong(error)}. {_WAY_OUT}") from None
-
-
-def from_json(fields: Mapping[str, Any]) -> State:
-    """The state as the control document has it, read with tolerance: what a newer release has
-    added is left out, and so is not written again. That release finds it missing and knows that
-    an older one was at work; kept, it would speak of a time when nobody looked after it.
-
-    Raises ValueError, with what is wrong in a few words.
-    """
-    version = fields.get("version")
-    if version != VERSION or isinstance(version, bool):
-        newer = isinstance(version, int) and version > VERSION
-        raise ValueError(
-            f"it has version {version} and this listener reads version {VERSION}"
-            if newer
-            else f"its version is not {VERSION}"
-        )
-    known = _known(State, fields)
-    known["identity"] = identity = _known(Identity, known.get("identity"))
-    if isinstance(identity, dict) and isinstance(marks := identity.get("marks"), Mapping):
-        identity["marks"] = {name: _known(Mark, one) for name, one in marks.items()}
-    loads = known.get("loads")
-    if isinstance(loads, list):
-        known["loads"] = [_known(Load, one) for one in loads]
-    try:
-        return State.model_validate_json(json.dumps(known), strict=True)
-    except ValidationError as error:
-        raise ValueError(_wrong(error)) from None
-
-
-def _known(model: type[_Record], value: Any) -> Any:
-    """A record without the fields that this release does not have."""
-    if not isinstance(value, Mapping):
-        return value
-    return {name: inner for name, inner in value.items() if name in model.model_fields}
-
-
-def _wrong(error: ValidationError) -> str:
-    """The first thing that is wrong: its place, and what it should be."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = shown(".".join(str(part) for part in first["loc"])[:200])
-    reason = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "timezone_aware":
-        reason = "the timestamp has no offset; +00:00 is UTC"
-    if first["type"] == "extra_forbidden":
-        reason += " (a newer listener has written it, or it is misspelt)"
-    return f"{place}: {reason}"
+        raise StateError(f"{path} is damaged: {wrong(error)}. {_WAY_OUT}") from None
 
 
 # libyaml's emitter, where PyYAML has it: the file is written each second
@@ -313,50 +125,13 @@ def write(path: Path, state: State) -> None:
     fields = {**record, "loads": loads, "version": record["version"]}
     # Escaped throughout: PyYAML folds a bare U+0085 or U+2028 of a key into a space on reading.
     body = yaml.dump(fields, Dumper=_Dumper, sort_keys=False, allow_unicode=False)
-    _replace(path, _COMMENT + body, durable=True)
+    replace(path, _COMMENT + body, durable=True)
 
 
-def heartbeat_path(path: Path) -> Path:
-    """The heartbeat's file beside the state file `path`."""
-    return path.with_name(path.name + ".heartbeat")
-
-
-def write_heartbeat(path: Path, heartbeat: Heartbeat) -> None:
-    """Replace the heartbeat beside the state file `path`. Raises StateError as `write` does."""
-    _replace(heartbeat_path(path), heartbeat.model_dump_json() + "\n", durable=False)
-
-
-def beat(
-    path: Path,
-    *,
-    fetch_delay: float,
-    what: str,
-    last_processed: datetime | None = None,
-    reason: str | None = None,
-) -> None:
-    """Write a heartbeat of now; a disk that cannot be written to is told when the state is."""
-    with contextlib.suppress(StateError):
-        write_heartbeat(
-            path,
-            Heartbeat(
-                at=time.time(),
-                fetch_delay=fetch_delay,
-                state=what,
-                last_processed=last_processed,
-                reason=reason,
-            ),
-        )
-
-
-def read_heartbeat(path: Path) -> Heartbeat | None:
-    """The heartbeat beside the state file `path`; None where there is none that can be read."""
-    try:
-        return Heartbeat.model_validate_json(heartbeat_path(path).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
-def _replace(path: Path, text: str, *, durable: bool) -> None:
+def replace(path: Path, text: str, *, durable: bool) -> None:
+    """Replace a file as a whole; `durable`: wait until the disk has it. Raises StateError, and the
+    old file is then intact.
+    """
     # A link stays a link: what it points to is replaced.
     path = path.resolve()
     # A name of our own for each write: were it shared, another process that is just ending could

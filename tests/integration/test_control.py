@@ -14,7 +14,7 @@ from listener import search
 from listener.config import ElasticsearchConfig
 from listener.search import Unusable
 from listener.state.control import ControlDocument
-from listener.state.file import Identity, Load, State
+from listener.state.model import Identity, Load, State
 from playground.search import SearchServer
 
 MOMENT = datetime(2026, 11, 24, 8, 0, 0, 123456, tzinfo=UTC)

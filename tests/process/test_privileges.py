@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from listener.state.file import heartbeat_path
+from listener.state.heartbeat import heartbeat_path
 from playground.postgres import PostgresServer
 from tests.plugins.daemon import ListenerProcess
 from tests.process.scene import OWNER, PASSWORD, Scene

@@ -12,7 +12,8 @@ from listener.observations import events
 from listener.observations.events import Observation
 from listener.search.sink import Versions
 from listener.state.control import ControlDocument
-from listener.state.file import Identity, Load, State, StateError
+from listener.state.file import StateError
+from listener.state.model import Identity, Load, State
 from listener.state.store import Keeper
 
 NOTHING = State(

@@ -8,7 +8,7 @@ import pytest
 
 from listener.resync.lookout import Seen, marked
 from listener.search.shards import Change, Shard, change, from_stats, parse
-from listener.state.file import Mark
+from listener.state.model import Mark
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
 SHARD = Shard("h", "p", 10, 12)

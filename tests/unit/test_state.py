@@ -17,18 +17,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from listener.state.file import (
+from listener.state.file import StateError, read, write
+from listener.state.heartbeat import (
     Heartbeat,
-    Identity,
-    Load,
-    State,
-    StateError,
     heartbeat_path,
-    read,
     read_heartbeat,
-    write,
     write_heartbeat,
 )
+from listener.state.model import Identity, Load, State
 
 IDENTITY = Identity(
     pipeline="movies",

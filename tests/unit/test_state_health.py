@@ -10,7 +10,7 @@ import pytest
 
 from listener.cli.health import judge, run
 from listener.config import Config
-from listener.state.file import Heartbeat, write_heartbeat
+from listener.state.heartbeat import Heartbeat, write_heartbeat
 
 NOW = 1_764_000_000.0
 MOMENT = datetime.fromtimestamp(NOW, UTC)

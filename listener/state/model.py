@@ -1,0 +1,192 @@
+"""The records of the state: how far a pipeline has come, and in which history. Pure values.
+
+A field that is added later has a default, which means that nothing is known of it: files of former
+releases lack it, and an older release that was at work leaves it out (`from_json`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
+
+from listener.observations.printable import shown
+
+VERSION: Final = 1
+_DAY: Final = timedelta(days=1)
+
+
+def _moment(value: Any, info: ValidationInfo) -> Any:
+    """Only what YAML itself reads as a timestamp, or such a text in JSON: pydantic would take 17
+    for seconds of 1970."""
+    if info.mode == "json" and isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            value = "no timestamp"
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        try:
+            _ = value.astimezone(UTC) - _DAY, value.astimezone(UTC) + _DAY
+        except OverflowError:
+            raise ValueError("no clock shows it, and it cannot be reckoned with") from None
+        return value
+    raise ValueError("it is no timestamp such as 2026-01-31T10:00:00.000000+00:00")
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+
+
+Lsn = Annotated[str, Field(pattern=r"\A[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}\z")]
+
+
+class Record(BaseModel):
+    """What is written as a whole, and read strictly: an unknown field is an error."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+
+class Mark(Record):
+    """What an index was at the last look at it: by this it shows where it went back since.
+
+    `shards` gives a note of each shard (see `shards`), `mapping` a hash of mapping and settings.
+    Every change stamped before `settled` was in it at that look; None: none for certain. `after`
+    and `documents`: how far the load into it had come.
+    """
+
+    shards: Mapping[str, str] = {}
+    mapping: str = ""
+    settled: AwareDatetime | None = None
+    after: tuple[str, ...] | None = None
+    documents: int = 0
+
+
+class Identity(Record):
+    """Which history the watermark belongs to: of the database, of the indexes, of the config.
+
+    `tables` gives the OID of each watched table, `indexes` the UUID of the index behind each
+    alias; `triggers` is a hash of all that records changes in the database; `nonce` is the value
+    that this pipeline last left in its own schema; `ahead` says by how many seconds the database's
+    clock was ahead of ours. `config_hash` joins the hashes of the document kinds that the last
+    session fed. `meanings` says, by alias, what the queries depend on besides rows, and
+    a hash of its state; without an entry nobody looked yet. `marks` gives by its own name what each
+    index was at the last look; `control` the sequence number of the control document, which only
+    rises. `db_schema` is our schema in the database; None: a former release did not say.
+    """
+
+    pipeline: str
+    system_identifier: str
+    timeline: int
+    database_oid: int
+    wal_lsn: Lsn
+    nonce: str
+    config_hash: str
+    tables: Mapping[str, int]
+    indexes: Mapping[str, str]
+    triggers: str = ""
+    ahead: float | None = None
+    meanings: Mapping[str, Mapping[str, str]] = {}
+    marks: Mapping[str, Mark] = {}
+    control: int | None = None
+    db_schema: str | None = None
+
+    @property
+    def fed(self) -> frozenset[str]:
+        """The hashes of the document kinds that the last session fed."""
+        return frozenset(self.config_hash.split("-"))
+
+    def left(self, nonce: str | None) -> bool:
+        """Whether this nonce is one that the pipeline left: two while one replaces the other."""
+        return nonce in self.nonce.split()
+
+
+class Load(Record):
+    """A full load of one document kind into a new index: where it stands.
+
+    `after` is the key of the last page that Elasticsearch acknowledged; None before the first.
+    """
+
+    index: str
+    physical: str
+    started_at: Moment
+    after: tuple[str, ...] | None = None
+    documents: int = 0
+    done: bool = False
+
+
+class State(Record):
+    """The whole file. `last_processed` is None while the first load runs.
+
+    `loaded`: by alias, the proven start of the last complete load or comparison: what was recorded
+    before it (a TRUNCATE, say) is covered by that. `reconcile`: aliases whose index must be
+    compared with the database before the watermark moves on, and whether any number of documents
+    may be deleted then.
+    """
+
+    last_processed: Moment | None
+    identity: Identity
+    loads: tuple[Load, ...] = ()
+    loaded: Mapping[str, Moment] = {}
+    reconcile: Mapping[str, bool] = {}
+    version: Literal[1] = VERSION
+
+
+def from_json(fields: Mapping[str, Any]) -> State:
+    """The state as the control document has it, read with tolerance: what a newer release has
+    added is left out, and so is not written again. That release finds it missing and knows that
+    an older one was at work; kept, it would speak of a time when nobody looked after it.
+
+    Raises ValueError, with what is wrong in a few words.
+    """
+    version = fields.get("version")
+    if version != VERSION or isinstance(version, bool):
+        newer = isinstance(version, int) and version > VERSION
+        raise ValueError(
+            f"it has version {version} and this listener reads version {VERSION}"
+            if newer
+            else f"its version is not {VERSION}"
+        )
+    known = _known(State, fields)
+    known["identity"] = identity = _known(Identity, known.get("identity"))
+    if isinstance(identity, dict) and isinstance(marks := identity.get("marks"), Mapping):
+        identity["marks"] = {name: _known(Mark, one) for name, one in marks.items()}
+    loads = known.get("loads")
+    if isinstance(loads, list):
+        known["loads"] = [_known(Load, one) for one in loads]
+    try:
+        return State.model_validate_json(json.dumps(known), strict=True)
+    except ValidationError as error:
+        raise ValueError(wrong(error)) from None
+
+
+def _known(model: type[Record], value: Any) -> Any:
+    """A record without the fields that this release does not have."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: inner for name, inner in value.items() if name in model.model_fields}
+
+
+def wrong(error: ValidationError) -> str:
+    """The first thing that is wrong with a record: its place, and what it should be."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = shown(".".join(str(part) for part in first["loc"])[:200])
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "timezone_aware":
+        reason = "the timestamp has no offset; +00:00 is UTC"
+    if first["type"] == "extra_forbidden":
+        reason += " (a newer listener has written it, or it is misspelt)"
+    return f"{place}: {reason}"
