@@ -10,7 +10,6 @@ from enum import IntEnum
 from functools import partial
 from typing import TypeVar
 
-import elasticsearch
 import psycopg
 
 from listener import __version__, postgres, search, triggers
@@ -31,7 +30,8 @@ from listener.resync.full_load import AliasTaken
 from listener.resync.ownership import ForeignState, refuse_foreign
 from listener.runtime.backoff import Backoff, backoff
 from listener.runtime.lifecycle import Stop, Stopped, wait_any
-from listener.search.indexes import Database, IndexError_
+from listener.search.index_config import IndexError_
+from listener.search.owners import Database
 from listener.sql import files
 from listener.state import file, identity
 from listener.state.control import ControlDocument
@@ -263,12 +263,12 @@ class Daemon:
         def looked() -> None:
             try:
                 look()
-            except elasticsearch.ApiError as error:
+            except search.Refused as error:
                 if search.is_passing(error):
                     raise _NotYet(search.describe(error)) from error
                 raise
 
-        self._patient("Elasticsearch", (elasticsearch.TransportError, _NotYet), looked)
+        self._patient("Elasticsearch", (search.Away, _NotYet), looked)
 
     def _first(self) -> tuple[str, int, str] | None:
         """What tells a database that has no tables of ours yet; None where it has."""

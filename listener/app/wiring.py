@@ -6,8 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 
-import elasticsearch
-
 from listener import postgres, search
 from listener.capture.notifications import Notifications
 from listener.capture.sweep import Sweep
@@ -17,8 +15,8 @@ from listener.coordinator.polls import Polls
 from listener.coordinator.sessions import Coordinator
 from listener.documents.kinds import Kind
 from listener.documents.topology import Assembly, TriggerStatus, TriggersWrong, ensure_triggers
+from listener.indexing.batch import Limits
 from listener.indexing.fence import Fence, FencedOut
-from listener.indexing.ledger import Limits
 from listener.indexing.parked_table import ParkedTable
 from listener.indexing.pipeline import Pipeline
 from listener.observations import events
@@ -37,7 +35,7 @@ from listener.resync.scope import Scope
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop
 from listener.search.indexes import Indexes
-from listener.search.sink import Versions
+from listener.search.versions import Versions
 from listener.state.control import ControlDocument
 from listener.state.store import Keeper
 
@@ -239,7 +237,7 @@ class Stages:
             self._fence.renew()
         except FencedOut as error:
             reason = str(error)
-        except elasticsearch.NotFoundError as error:
+        except search.NotFound as error:
             # an index that is gone takes no alias: a new session finds out, and loads it
             reason = search.describe(error)
         else:

@@ -8,20 +8,23 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, ParamSpec
 
-import elasticsearch
-
 from listener.checks.finding import Finding
 from listener.config import Config, DocumentConfig
-from listener.search import Client, describe, is_blocked, is_passing
-from listener.search.index_settings import doubts, faults
-from listener.search.indexes import (
-    OURS,
-    Database,
-    Indexes,
-    aliases_of,
-    flat_settings,
-    foreign_templates,
+from listener.search import (
+    BadRequest,
+    Client,
+    Forbidden,
+    Refused,
+    describe,
+    is_blocked,
+    is_passing,
 )
+from listener.search.aliases import aliases_of
+from listener.search.index_config import NotIndexBody, NotJson, flat_settings, read_body
+from listener.search.index_settings import doubts, faults
+from listener.search.indexes import Indexes
+from listener.search.owners import Database
+from listener.search.templates import PREFIX, foreign_templates
 
 P = ParamSpec("P")
 
@@ -77,7 +80,7 @@ def _guarded(
     """Run one check; a right that it lacks is its finding."""
     try:
         return check(*args, **kwargs)
-    except elasticsearch.ApiError as error:
+    except Refused as error:
         if is_blocked(error) and not is_passing(error):
             reason, _, lifts = describe(error).partition(" Mend: ")
             return [Finding("error", f"cannot {what}: {reason}", lifts or "lift that block")]
@@ -137,7 +140,7 @@ def _rights(client: Client, config: Config) -> list[Finding]:
                 "index": [{"names": names, "privileges": list(_INDEX_PRIVILEGES)}],
             },
         ).body
-    except elasticsearch.ApiError as error:
+    except Refused as error:
         if error.status_code in (429, 502, 503, 504):
             raise
         return []
@@ -167,13 +170,14 @@ def _rights(client: Client, config: Config) -> list[Finding]:
 
 def _body(path: Path) -> dict[str, Any] | Finding:
     try:
-        body = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        body = read_body(path)
+    except OSError as error:
         return Finding("error", f"{path}: it is no JSON: {error}")
-    parts = (body.get("settings", {}), body.get("mappings", {})) if isinstance(body, dict) else ()
-    if not parts or not all(isinstance(part, dict) for part in parts):
+    except NotJson as error:
+        return Finding("error", f"{path}: it is {error.why}")
+    except NotIndexBody:
         return Finding("error", f"{path}: it is no object with `settings` and `mappings`")
-    return {"settings": parts[0], "mappings": parts[1]}
+    return {"settings": body.settings, "mappings": body.mappings}
 
 
 def _dynamic(body: Mapping[str, Any], path: Path) -> Iterator[Finding]:
@@ -202,7 +206,7 @@ def _owner(indexes: Indexes, alias: str, take: bool) -> list[Finding]:
     try:
         for one in indexes.claims(alias, take=take):
             return [Finding("error", *one.split(". ", 1))]  # what else is there is of the same one
-    except elasticsearch.AuthorizationException as error:
+    except Forbidden as error:
         if is_blocked(error):
             raise
         return []  # the rights are told by themselves
@@ -222,9 +226,9 @@ def _mapping(client: Client, document: DocumentConfig, body: dict[str, Any]) -> 
     """Let the server try settings and mapping out, by a simulated template: nothing is made."""
     try:
         client.indices.simulate_template(
-            index_patterns=[f"{OURS}try-{document.index}"], priority=1_000_000, template=body
+            index_patterns=[f"{PREFIX}try-{document.index}"], priority=1_000_000, template=body
         )
-    except elasticsearch.BadRequestError as error:
+    except BadRequest as error:
         reason = _innermost(error.body)
         return [
             Finding("error", f"{document.index_config_file}: the server does not take it: {reason}")

@@ -15,7 +15,7 @@ from listener.config import Config
 from listener.config.settings import misspelt
 from listener.documents.topology import assemble
 from listener.observations.surprises import SURPRISES, told
-from listener.search.indexes import Database
+from listener.search.owners import Database
 from listener.state import identity
 
 HELP: Final = "check configuration, servers, rights, triggers and mappings; say what mends them"

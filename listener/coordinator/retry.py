@@ -16,7 +16,7 @@ from listener.observations.events import Observe
 from listener.observations.surprises import SURPRISES, told
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop
-from listener.search.indexes import IndexError_
+from listener.search.index_config import IndexError_
 
 
 class GaveUp(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from listener.documents.source import DocumentSource
-from listener.search.indexes import IndexConfig
+from listener.search.index_config import IndexConfig
 
 
 @dataclass(frozen=True, slots=True)

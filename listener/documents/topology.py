@@ -16,7 +16,7 @@ from listener.observations.events import Observe
 from listener.observations.surprises import Unfit
 from listener.postgres import Connection
 from listener.runtime.lifecycle import Stop
-from listener.search import indexes
+from listener.search.index_config import IndexConfig, content_hash, read_config
 
 
 class TriggersWrong(Exception):
@@ -100,7 +100,7 @@ def assemble(config: Config, connection: Connection) -> Assembly:
                     f"{', '.join(found)}: give a mapping_file"
                 )
         source = DocumentSource(document, found, types, mappings)
-        index_config = indexes.read_config(document.index_config_file)
+        index_config = read_config(document.index_config_file)
         kinds.append(Kind(number, source, index_config, _hash(document, index_config)))
     return Assembly(
         watches,
@@ -167,7 +167,7 @@ def ensure_triggers(
         raise Reassemble("the type of a stamp column has changed")
 
 
-def _hash(document: DocumentConfig, config: indexes.IndexConfig) -> str:
+def _hash(document: DocumentConfig, config: IndexConfig) -> str:
     """Changes with the mapping, the query, and which tables are watched how."""
     texts = [document.query_file.read_text("utf-8"), document.table, *document.key]
     if document.ids_file is not None:
@@ -176,4 +176,4 @@ def _hash(document: DocumentConfig, config: indexes.IndexConfig) -> str:
         mapping = one.mapping_file.read_text("utf-8") if one.mapping_file else ""
         texts += [one.table, *one.key, str(one.updated_at), str(one.columns), mapping]
     digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
-    return indexes.content_hash(config, digest)
+    return content_hash(config, digest)

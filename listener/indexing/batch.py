@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from listener.changes import Key
 from listener.indexing.queue import Jobs
-from listener.search.bulk import Document, Verdict
-from listener.search.sink import Target
+from listener.search.bulk import Document
+from listener.search.verdicts import Verdict
+from listener.search.write_aliases import Target
 
 
 @dataclass(frozen=True, slots=True)

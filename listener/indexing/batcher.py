@@ -74,9 +74,7 @@ class Batcher:
         """While all that might be a witness is in flight, to look again finds nothing else."""
         awaited = self._awaited[kind]
         return (
-            not awaited
-            or not self._ledger.all_fly(kind, awaited)
-            or self._ledger.has_witness(kind)
+            not awaited or not self._ledger.all_fly(kind, awaited) or self._ledger.has_witness(kind)
         )
 
     def gather(self, connection: Connection, lane: Lane) -> Batch | None:
@@ -168,9 +166,7 @@ class Batcher:
             items = {witness: items[witness], **items}
         return self._begin(lane, items, Trial(witness, sole=witness is None and others == "none"))
 
-    def _sample(
-        self, connection: Connection, kind: int
-    ) -> Literal["some", "none", "in flight"]:
+    def _sample(self, connection: Connection, kind: int) -> Literal["some", "none", "in flight"]:
         """Look for a witness among the rows of the database: whether there is one, or might have
         been (suspects, parked ones, what was tried in vain or not looked at), or may be soon."""
         source = self._sources[kind]

@@ -17,8 +17,9 @@ from listener.indexing.gate import Gate
 from listener.indexing.ledger import Ledger
 from listener.observations import events
 from listener.observations.events import Observe
-from listener.search.indexes import Astray, Indexes, owned
-from listener.search.sink import Target, write_alias
+from listener.search.aliases import Astray
+from listener.search.indexes import Indexes
+from listener.search.write_aliases import Target, owned, write_alias
 from listener.state.control import ControlDocument
 
 _TRIES: Final = 5

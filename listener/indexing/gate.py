@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from listener.search.sink import Target, Versions
+from listener.search.versions import Versions
+from listener.search.write_aliases import Target
 
 
 @dataclass(slots=True)

@@ -24,8 +24,8 @@ from listener.indexing.parking import Parking, ToPark
 from listener.indexing.queue import Job, Jobs, Pending, joined
 from listener.indexing.settlement import Settlement
 from listener.indexing.work import Work
-from listener.search.bulk import Outcome
 from listener.search.sink import Sent
+from listener.search.verdicts import Outcome
 
 T = TypeVar("T")
 
@@ -505,7 +505,9 @@ class Ledger:
         with self._lock:
             return (kind, doc_id) in self._parking.unproven
 
-    def parking_written(self, parked: Sequence[ToPark], cleared: Collection[tuple[int, str]]) -> None:
+    def parking_written(
+        self, parked: Sequence[ToPark], cleared: Collection[tuple[int, str]]
+    ) -> None:
         """The table has it now: the documents that were to be parked are done."""
         with self._lock:
             for one in parked:

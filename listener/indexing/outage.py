@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-
 from dataclasses import dataclass
 
 from listener.observations import events
@@ -112,6 +111,4 @@ class Outages:
     @property
     def braked(self) -> str | None:
         """The last reason, where so many documents are refused that a person must look."""
-        return next(
-            (one.reason for one in (self.postgres, self.elasticsearch) if one.braked), None
-        )
+        return next((one.reason for one in (self.postgres, self.elasticsearch) if one.braked), None)

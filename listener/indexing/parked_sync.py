@@ -50,9 +50,7 @@ class ParkedSync:
         for kind, source in enumerate(self._sources):
             parked = [one for one in to_park if one.kind == kind]
             if parked:
-                self._table.park(
-                    connection, source.name, {one.id: one.reason for one in parked}
-                )
+                self._table.park(connection, source.name, {one.id: one.reason for one in parked})
             for one in parked:
                 again = one.reason.startswith(UNPROVEN) and self._ledger.is_unproven(kind, one.id)
                 if not again:  # told already, and tried at each audit

@@ -19,8 +19,9 @@ from listener.indexing.supervisor import Supervisor
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.runtime.lifecycle import Life
-from listener.search.bulk import Outcome, Verdict, generation_of
 from listener.search.sink import Sent, send
+from listener.search.verdicts import Outcome, Verdict
+from listener.search.versions import generation_of
 
 IN_FLIGHT: Final = 2
 """Requests that may be in flight at a time."""

@@ -13,7 +13,8 @@ from listener.indexing.batch import Batch, Settled, Trial
 from listener.indexing.gate import Gate
 from listener.indexing.parking import ALL_REFUSED, UNPROVEN, Parking, ToPark
 from listener.indexing.work import Work
-from listener.search.bulk import Outcome, Verdict, generation_of
+from listener.search.verdicts import Outcome, Verdict
+from listener.search.versions import generation_of
 
 _SMALL: Final = 100_000
 """Bytes up to which a document is remembered as a witness."""

@@ -35,16 +35,12 @@ class Work:
     @property
     def some_ready(self) -> bool:
         """Whether an id waits that may be taken into an ordinary batch."""
-        return any(
-            key not in self.flying and key not in self.suspects for key in self.ids.waiting
-        )
+        return any(key not in self.flying and key not in self.suspects for key in self.ids.waiting)
 
     @property
     def suspect_ready(self) -> bool:
         """Whether a suspect waits that is not in flight."""
-        return any(
-            key in self.ids.waiting and key not in self.flying for key in self.suspects
-        )
+        return any(key in self.ids.waiting and key not in self.flying for key in self.suspects)
 
     def take(self, most: int) -> dict[Key, Jobs]:
         """Take up to so many ids that may go into an ordinary batch, the oldest first."""

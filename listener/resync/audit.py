@@ -14,7 +14,8 @@ from listener.postgres import Connection
 from listener.resync.lookout import Lookout, altered_index, marked
 from listener.resync.meanings import Meanings
 from listener.resync.scope import Scope
-from listener.search.indexes import IndexError_, Indexes
+from listener.search.index_config import IndexError_
+from listener.search.indexes import Indexes
 from listener.state import identity
 from listener.state.identity import Facts
 from listener.state.nonce import Nonce

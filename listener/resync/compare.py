@@ -129,7 +129,7 @@ class Comparison:
         ).body
         try:
             answer = exact_json.read(text)
-        except exact_json.Unreadable:
+        except exact_json.UnreadableJson:
             if len(ids) > 1:
                 half = len(ids) // 2
                 return self._get(ids[:half]) | self._get(ids[half:])

@@ -32,7 +32,7 @@ from listener.resync.needs import Plan
 from listener.resync.reconcile import Reconciler
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop, Stopped
-from listener.search.indexes import IndexError_
+from listener.search.index_config import IndexError_
 from listener.state.model import Load
 from listener.state.store import Keeper
 from listener.triggers import TriggerError

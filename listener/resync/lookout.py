@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from listener.search import shards
-from listener.search.indexes import Existing, Indexes
+from listener.search.existing import Existing
+from listener.search.indexes import Indexes
 from listener.search.shards import Change, Shard
 from listener.state.model import Identity, Load, Mark
 from listener.state.store import Keeper

@@ -14,7 +14,8 @@ from listener.observations import events
 from listener.observations.events import Observe
 from listener.resync.lookout import altered_index
 from listener.resync.went_back import Behind
-from listener.search.indexes import Existing, Indexes
+from listener.search.existing import Existing
+from listener.search.indexes import Indexes
 from listener.state.identity import Facts
 from listener.state.model import Identity, Load
 from listener.state.store import Keeper

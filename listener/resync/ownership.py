@@ -9,7 +9,8 @@ from __future__ import annotations
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.resync.scope import Scope
-from listener.search.indexes import Database, ForeignIndex, Indexes
+from listener.search.indexes import Indexes
+from listener.search.owners import Database, ForeignIndex
 from listener.state import identity
 from listener.state.control import Control
 from listener.state.identity import Facts

@@ -25,7 +25,8 @@ from listener.resync.meanings import Meanings, SessionSettings
 from listener.resync.needs import Asked, Current, Needs, Plan, Session
 from listener.resync.scope import Scope
 from listener.resync.went_back import SearchPast
-from listener.search.indexes import Database, Indexes
+from listener.search.indexes import Indexes
+from listener.search.owners import Database
 from listener.state import identity
 from listener.state.control import ControlDocument
 from listener.state.identity import Facts

@@ -22,7 +22,7 @@ from listener.postgres import Connection
 from listener.resync.compare import Comparison, Page, Suspect
 from listener.resync.reconcile import Progress, Report
 from listener.runtime.lifecycle import Stop, Stopped
-from listener.search.indexes import aliases_of
+from listener.search.aliases import aliases_of
 from listener.state.control import ControlDocument
 from listener.state.identity import position
 

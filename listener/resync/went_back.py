@@ -14,7 +14,9 @@ from datetime import datetime
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.resync.lookout import Lookout, Seen, marked
-from listener.search.indexes import Existing, IndexError_, Indexes
+from listener.search.existing import Existing
+from listener.search.index_config import IndexError_
+from listener.search.indexes import Indexes
 from listener.state.control import Control
 from listener.state.identity import Facts
 from listener.state.model import Identity, Load, Mark, State

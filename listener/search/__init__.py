@@ -1,12 +1,16 @@
-"""Elasticsearch and OpenSearch: the client, indexes, and bulk requests."""
+"""Elasticsearch and OpenSearch: the client, its errors, indexes, and bulk requests."""
 
-from listener.search.client import (
-    AS_SENT,
-    Client,
+from listener.search.client import AS_SENT, Client, connect
+from listener.search.errors import (
+    Away,
+    BadRequest,
+    Conflict,
     Error,
+    Forbidden,
+    NotFound,
+    Refused,
     Unreadable,
     Unusable,
-    connect,
     describe,
     is_blocked,
     is_passing,
@@ -14,8 +18,14 @@ from listener.search.client import (
 
 __all__ = [
     "AS_SENT",
+    "Away",
+    "BadRequest",
     "Client",
+    "Conflict",
     "Error",
+    "Forbidden",
+    "NotFound",
+    "Refused",
     "Unreadable",
     "Unusable",
     "connect",

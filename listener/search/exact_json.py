@@ -18,7 +18,7 @@ _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 
-class Unreadable(ValueError):
+class UnreadableJson(ValueError):
     """Python cannot read this JSON: compare its bytes."""
 
 
@@ -34,11 +34,11 @@ _DECODER: Final = json.JSONDecoder(parse_int=_integer, parse_float=_number)
 
 
 def read(text: bytes) -> Any:
-    """The value of a JSON text. Raises Unreadable."""
+    """The value of a JSON text. Raises UnreadableJson."""
     try:
         return _DECODER.decode(text.decode())
     except (ValueError, ArithmeticError, RecursionError) as error:
-        raise Unreadable(str(error)[:100]) from error
+        raise UnreadableJson(str(error)[:100]) from error
 
 
 def depth(text: bytes) -> int:
@@ -68,7 +68,7 @@ def document(text: bytes) -> Any:
     """What a document is compared by: its value, or its bytes where Python cannot read it."""
     try:
         return read(text)
-    except Unreadable:
+    except UnreadableJson:
         return Written(text)
 
 

@@ -24,6 +24,23 @@ _UNITS: Final = {
     "micros": 1e-6,
     "nanos": 1e-9,
 }
+_DECIDING: Final = (
+    "default_pipeline",
+    "final_pipeline",
+    "lifecycle",
+    "sort",
+    "mapping",
+    "blocks",
+    "gc_deletes",  # shorter, and a late write would bring back what was deleted
+    "translog",  # `async`, and a crash would lose what was acknowledged
+    "search.default_pipeline",
+    "mode",
+    "routing_partition_size",
+    "routing_path",
+    "derived_source",
+    "append_only",
+)
+"""Settings that decide what becomes of a document, by the beginning of their names."""
 _NO_PIPELINE: Final = ("_none", "")
 _MODES: Final = ("time_series", "logsdb")
 
@@ -46,8 +63,13 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield f"{prefix}{key}", inner
 
 
+def decides(setting: str) -> bool:
+    """Whether a setting decides what becomes of a document. Its name is without `index.`."""
+    return any(setting == one or setting.startswith(f"{one}.") for one in _DECIDING)
+
+
 def faults(settings: Mapping[str, Any], mappings: Mapping[str, Any]) -> Iterator[Fault]:
-    """What an index of ours must not have. `settings` are flat, without `index.`."""
+    """What an index of listener's must not have. `settings` are flat, without `index.`."""
     yield from _durable(settings)
     yield from _as_sent(settings, mappings)
     yield from _writable(settings, mappings)

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from listener.config import Config, DocumentConfig, ElasticsearchConfig
 from listener.config.settings import secret
+from listener.search.index_config import IndexError_, read_body
 
 _PATH: Final = "/api/data_views/data_view"
 _LATER: Final = (429, 502, 503, 504)
@@ -36,7 +37,7 @@ class KibanaError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DataView:
-    """What Kibana shall show: `title` is the index pattern, `id` is ours and never changes."""
+    """What Kibana shall show: `title` is the index pattern, `id` never changes."""
 
     id: str
     title: str
@@ -76,8 +77,8 @@ def data_views(config: Config) -> tuple[DataView, ...]:
 
 def _is_date(document: DocumentConfig, field: str) -> bool:
     try:
-        inside = json.loads(document.index_config_file.read_text("utf-8")).get("mappings")
-    except (OSError, ValueError, AttributeError) as error:
+        inside: Any = read_body(document.index_config_file).mappings
+    except (OSError, IndexError_) as error:
         raise KibanaError(f"{document.index_config_file} is no JSON object: {error}") from error
     for name in field.split("."):
         properties = inside.get("properties") if isinstance(inside, dict) else None
@@ -129,7 +130,7 @@ class Kibana:
             return "made"
         reason = str(answer.get("message", ""))
         if status == 409 or (status == 400 and "duplicate" in reason.lower()):
-            # Somebody was faster, or made one of this name by hand.
+            # another process was faster, or one of this name was made by hand
             return "there"
         if status == 404:
             reason = "it has no data view API (Kibana 8.1 or newer has), or its URL lacks a path"

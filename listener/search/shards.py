@@ -3,19 +3,31 @@
 An index keeps its UUID whatever is put back into it. But a shard that is restored from a snapshot,
 or made anew for want of a copy, begins another *history*, which has a UUID of its own. A data
 folder that is put back brings the old history along: its operations are then fewer than were seen,
-unless new ones have been added since; and whoever put it back has started the *process* anew that
-holds the shard. So three things are noted at each look: history, process, and how many operations
-are in every copy for certain.
+unless new ones have been added since; and the *process* that holds the shard was started anew for
+it. So three things are noted at each look: history, process, and how many operations are in every
+copy for certain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-UNKNOWN = ""
+from listener.search.client import Client
+
+UNKNOWN: Final = ""
 """Instead of a process that the server does not name."""
+_ASKED: Final = ",".join(
+    f"indices.*.shards.*.{one}"
+    for one in (
+        "routing.primary",
+        "routing.state",
+        "routing.node",
+        "commit.user_data.history_uuid",
+        "seq_no",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +59,26 @@ class Change:
 
     back: str | None = None
     restarted: bool = False
+
+
+def read(client: Client, names: Collection[str]) -> dict[str, dict[str, Shard]]:
+    """The primaries at work of these indexes, by the index's name and the shard's number.
+
+    Errors of the client pass through.
+    """
+    if not names:
+        return {}
+    stats = client.perform_request(
+        "GET",
+        f"/{','.join(sorted(names))}/_stats/docs",
+        params={"level": "shards", "ignore_unavailable": "true", "filter_path": _ASKED},
+        headers={"accept": "application/json"},
+    )
+    state = client.options(ignore_status=(403, 404)).cluster.state(
+        metric="nodes", filter_path="nodes.*.ephemeral_id"
+    )
+    nodes = state.body.get("nodes", {}) if state.meta.status == 200 else {}
+    return from_stats(stats.body if isinstance(stats.body, Mapping) else {}, nodes)
 
 
 def change(notes: Mapping[str, str], found: Mapping[str, Shard]) -> Change:

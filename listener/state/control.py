@@ -19,7 +19,7 @@ from urllib.parse import quote
 import elasticsearch
 
 from listener.search import AS_SENT, Client, Unreadable, Unusable, describe, exact_json, is_passing
-from listener.search.bulk import GENERATIONS
+from listener.search.versions import GENERATIONS
 from listener.state.model import State, from_json
 
 _PATIENCE: Final = "5s"

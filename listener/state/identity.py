@@ -17,7 +17,7 @@ from listener import triggers
 from listener.changes import Watch
 from listener.observations.surprises import Unfit
 from listener.postgres import Connection
-from listener.search.indexes import Database
+from listener.search.owners import Database
 from listener.sql import files
 from listener.state.model import Identity
 

@@ -17,7 +17,7 @@ from typing import Final
 from listener import search
 from listener.observations import events
 from listener.observations.events import Observe
-from listener.search.sink import Versions
+from listener.search.versions import Versions
 from listener.state import file
 from listener.state.control import ControlDocument
 from listener.state.model import Identity, Load, Mark, State

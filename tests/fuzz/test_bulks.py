@@ -8,16 +8,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from listener.search.bulk import (
-    DOCUMENT_FAULTS,
-    Document,
-    Outcome,
-    encode,
-    judge,
-    versioned,
-    with_mend,
-)
-from listener.search.sink import Target, verdicts_of
+from listener.search.bulk import Document, encode
+from listener.search.reasons import with_mend
+from listener.search.verdicts import DOCUMENT_FAULTS, Outcome, judge, verdicts_of
+from listener.search.versions import versioned
+from listener.search.write_aliases import Target
 from tests.fuzz.kit import fuzz
 from tests.fuzz.shapes import ANY_TEXT, JSON, KEY_TEXT
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-import elasticsearch
 import pytest
 
 from listener import search
@@ -16,8 +15,9 @@ from listener.config import ElasticsearchConfig
 from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.pipeline import Pipeline
 from listener.observations.events import Observation
-from listener.search.indexes import Indexes, read_config
-from listener.search.sink import Versions
+from listener.search.index_config import read_config
+from listener.search.indexes import Indexes
+from listener.search.versions import Versions
 from listener.state.control import ControlDocument
 from playground.search import SearchServer
 
@@ -104,7 +104,7 @@ def test_a_late_call_does_not_bring_an_alias_back(
     second.raise_generation()
     before = client.indices.get_alias(index=f"{index_prefix}-*").body
     for actions in late.calls:
-        with pytest.raises(elasticsearch.NotFoundError):
+        with pytest.raises(search.NotFound):
             late.deliver(actions)
     assert client.indices.get_alias(index=f"{index_prefix}-*").body == before
     assert list(indexes.aliases(f"{index_prefix}.*")) == [f"{index_prefix}.w2"]

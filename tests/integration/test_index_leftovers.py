@@ -11,7 +11,8 @@ import pytest
 
 from listener import search
 from listener.config import ElasticsearchConfig
-from listener.search.indexes import Indexes, read_config
+from listener.search.index_config import read_config
+from listener.search.indexes import Indexes
 from playground.search import SearchServer
 
 

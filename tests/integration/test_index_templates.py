@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import elasticsearch
 import pytest
 
 from listener import search
 from listener.config import ElasticsearchConfig
-from listener.search.indexes import IndexConfig, IndexError_, Indexes, read_config
+from listener.search.index_config import IndexConfig, IndexError_, read_config
+from listener.search.indexes import Indexes
 from playground.search import SearchServer
 from tests.unit.test_index_settings import REFUSED
 
@@ -113,7 +113,7 @@ def test_what_would_be_loaded_anew_is_not_made(  # noqa: PLR0917 - fixtures
     status, _ = search_server.request("PUT", f"/_index_template/{index_prefix}-theirs", body)
     if status != 200:
         return
-    with pytest.raises((IndexError_, elasticsearch.BadRequestError)) as refused:
+    with pytest.raises((IndexError_, search.BadRequest)) as refused:
         indexes.create(f"{index_prefix}-1", config, "abcd")
     if isinstance(refused.value, IndexError_):
         assert f"the index template {index_prefix}-theirs" in str(refused.value)

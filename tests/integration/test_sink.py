@@ -9,14 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import elasticsearch
 import pytest
 
 from listener import search
 from listener.config import ElasticsearchConfig
-from listener.search.bulk import Document, Outcome
-from listener.search.indexes import ForeignIndex, IndexError_, Indexes, content_hash, read_config
-from listener.search.sink import Sent, Target, Versions, send, write_alias
+from listener.search.bulk import Document
+from listener.search.index_config import IndexError_, content_hash, read_config
+from listener.search.indexes import Indexes
+from listener.search.owners import ForeignIndex
+from listener.search.sink import Sent, send
+from listener.search.verdicts import Outcome
+from listener.search.versions import Versions
+from listener.search.write_aliases import Target, write_alias
 from listener.state.control import ControlDocument
 from playground.search import SearchServer
 from playground.system import free_port
@@ -212,7 +216,7 @@ def test_generations_rise_by_compare_and_set(client: search.Client, index_prefix
     assert not control.save(1, {"a": 1})
     seen = control.read()
     control.raise_generation()
-    with pytest.raises(elasticsearch.ConflictError):
+    with pytest.raises(search.Conflict):
         control._write(seen, {"generation": 9}, 9)
 
 

@@ -13,7 +13,8 @@ from listener.changes import Key
 from listener.documents.source import DocumentSource
 from listener.indexing.batcher import Gatherer
 from listener.indexing.senders import Senders
-from listener.search.sink import Versions, send
+from listener.search.sink import send
+from listener.search.versions import Versions
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ def write(s: State, message: Message, target: int, rules: Rules) -> tuple[State,
     stored = s.indexes[place].version
     deletes_anything = message.content <= 0 and not rules.deletes_versioned
     if message.version < stored and not deletes_anything:
-        # 409, see sink._settle_conflict
+        # 409, see verdicts.settle_conflict
         same = rules.xid_version or stored // SPAN == message.version // SPAN
         return s, DONE if same or rules.conflict_is_done else FENCED
     indexes = list(s.indexes)

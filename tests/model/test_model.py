@@ -23,7 +23,7 @@ PLACES = {
     "Notifications": "capture.notifications",
     "Pipeline": "indexing.pipeline",
     "Senders": "indexing.senders",
-    "Versions": "search.sink",
+    "Versions": "search.versions",
 }
 """Modules of listener, by the class that a step's name begins with."""
 
@@ -32,7 +32,7 @@ IN_COMMENTS = (
     "indexing.senders:Senders._settle",
     "indexing.senders:Senders.dispatch",
     "search.sink:send",
-    "search.sink:_settle_conflict",
+    "search.verdicts:settle_conflict",
     "indexing.pipeline:Pipeline._failed",
     "indexing.pipeline:Pipeline._shut_out_late_requests",
     "indexing.pipeline:Pipeline.quiet",

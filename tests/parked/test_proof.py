@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from listener.indexing.parked_table import UNPROVEN
-from listener.indexing.parking import ALL_REFUSED
+from listener.indexing.parking import ALL_REFUSED, UNPROVEN
 from playground.system import wait_until
 from tests.process.scene import OWNER, Scene
 

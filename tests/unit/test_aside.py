@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import cast
 
 from listener.documents.source import DocumentSource
-from listener.indexing.ledger import Limits, Shared
+from listener.indexing.batch import Limits
+from listener.indexing.ledger import Shared
 from listener.indexing.parked_sync import Aside
-from listener.indexing.parked_table import UNPROVEN, ParkedDocument, ParkedTable
-from listener.indexing.parking import ToPark
+from listener.indexing.parked_table import ParkedDocument, ParkedTable
+from listener.indexing.parking import UNPROVEN, ToPark
 from listener.observations.events import Observation
 from listener.postgres import Connection
 

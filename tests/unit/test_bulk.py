@@ -9,15 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.search.bulk import (
-    Document,
-    Outcome,
-    encode,
-    generation_of,
-    judge,
-    never_fits,
-    versioned,
-)
+from listener.search.bulk import Document, encode
+from listener.search.reasons import never_fits
+from listener.search.verdicts import Outcome, judge
+from listener.search.versions import generation_of, versioned
 
 
 def test_versions_order_by_generation_first() -> None:

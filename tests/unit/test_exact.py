@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from listener.search.exact_json import Unreadable, depth, document, only_source, read
+from listener.search.exact_json import UnreadableJson, depth, document, only_source, read
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_what_is_the_same_is_the_same() -> None:
 @pytest.mark.parametrize("text", [b"{", b"[" * 3000, b"\xff", b"1e99999999999999999999999999"])
 def test_unreadable(text: bytes) -> None:
     """Told as such, and by nothing else."""
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableJson):
         read(text)
 
 

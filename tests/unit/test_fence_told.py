@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from listener.indexing.ledger import Limits
+from listener.indexing.batch import Limits
 from listener.indexing.pipeline import Pipeline
 from listener.observations.events import Observation, Waiting
 from listener.runtime.backoff import Backoff
-from listener.search.sink import Versions
+from listener.search.versions import Versions
 
 
 def test_the_reason_is_told_as_it_is() -> None:

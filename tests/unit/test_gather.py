@@ -6,11 +6,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from listener.changes import Key, Route
-from listener.indexing.batcher import Gatherer, Lane
+from listener.indexing.batch import Batch, Limits, Trial
+from listener.indexing.batcher import Gatherer
+from listener.indexing.gate import Targets
 from listener.indexing.id_sources import KeysTask
-from listener.indexing.ledger import Batch, Limits, Shared, Targets, Trial
+from listener.indexing.ledger import Lane, Shared
 from listener.indexing.queue import Job
-from listener.search.sink import Target, Versions
+from listener.search.versions import Versions
+from listener.search.write_aliases import Target
 
 DIRECT = (Route(0, mapped=False),)
 LANE = Lane(0, load_only=False)

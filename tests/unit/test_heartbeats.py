@@ -13,11 +13,11 @@ from listener.capture.hashset import TimedMarks
 from listener.capture.visibility import Recent
 from listener.changes import Route
 from listener.coordinator.mailbox import Inbox
-from listener.indexing.ledger import Limits
+from listener.indexing.batch import Limits
 from listener.indexing.pipeline import Pipeline
 from listener.indexing.queue import Pending
 from listener.runtime.backoff import Backoff
-from listener.search.sink import Versions
+from listener.search.versions import Versions
 
 TEN_DAYS = 864_000
 BLOCKS = 2000

@@ -10,7 +10,7 @@ import pytest
 
 from listener.observations import events
 from listener.observations.events import Observation
-from listener.search.sink import Versions
+from listener.search.versions import Versions
 from listener.state.control import ControlDocument
 from listener.state.file import StateError
 from listener.state.model import Identity, Load, State

@@ -11,7 +11,8 @@ import pytest
 
 from listener import search
 from listener.config import ElasticsearchConfig
-from listener.indexing.ledger import Batch, Limits, Shared
+from listener.indexing.batch import Batch, Limits
+from listener.indexing.ledger import Shared
 from listener.indexing.outage import Outage
 from listener.indexing.queue import Job
 from listener.indexing.senders import BATCH_AGE, Senders
@@ -19,7 +20,8 @@ from listener.observations.events import Indexed, Observation
 from listener.runtime import memory
 from listener.runtime.backoff import Backoff
 from listener.search.bulk import Document
-from listener.search.sink import Target, Versions
+from listener.search.versions import Versions
+from listener.search.write_aliases import Target
 
 
 class Sending:

@@ -7,8 +7,10 @@ import json
 import elastic_transport
 import pytest
 
-from listener.search.bulk import Document, Outcome
-from listener.search.sink import Target, all_taken, parsed, verdicts_of
+from listener.search.bulk import Document
+from listener.search.sink import parsed
+from listener.search.verdicts import Outcome, all_taken, verdicts_of
+from listener.search.write_aliases import Target
 
 
 def reply(items: int, *, errors: bool = False) -> bytes:

@@ -1,0 +1,105 @@
+"""Aliases: what the server has, and which write aliases are not as listener made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from listener.search.client import Client
+from listener.search.write_aliases import owned
+
+
+@dataclass(frozen=True, slots=True)
+class Astray:
+    """A write alias that is not as it was made.
+
+    `scattered`: it has a routing. What was written through it may stand on a shard where no write
+    by id finds it: a comparison would leave it there, only a new index helps.
+    """
+
+    what: str
+    scattered: bool = False
+
+
+def aliases_of(client: Client, *names: str) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Aliases of these names, which may be patterns: index -> alias -> what was said of it.
+
+    The names stand for indexes, too: were all indexes looked through, the server would refuse where
+    anybody has blocked the metadata of one. Errors of the client pass through, here and below.
+    """
+    answer = client.options(ignore_status=404).indices.get_alias(
+        index=names, name=names, expand_wildcards="all", ignore_unavailable=True
+    )
+    return {
+        index: dict(body["aliases"])
+        for index, body in answer.body.items()  # also where a name of several is of none
+        if isinstance(body, Mapping) and "aliases" in body
+    }
+
+
+def indexes_of(client: Client, pattern: str) -> dict[str, list[str]]:
+    """Aliases that match the pattern: alias -> its indexes."""
+    found: dict[str, list[str]] = {}
+    for index, aliases in aliases_of(client, pattern).items():
+        for alias in aliases:
+            found.setdefault(alias, []).append(index)
+    return found
+
+
+def astray(client: Client, alias: str, wanted: Mapping[str, str | None]) -> Astray | None:
+    """Which write alias of this alias is not as it was made; None: all are.
+
+    It leads to another index too, or to another one, or has a routing, a filter, a write index.
+    `wanted`: write alias -> its index.
+    """
+    written = _written(client, alias)
+    found = [
+        one
+        for name, place in wanted.items()
+        if (one := _astray(name, written.get(name, {}), place)) is not None
+    ]
+    # a routing is the graver one: what must be done for it mends the others, too
+    return max(found, key=lambda one: one.scattered, default=None)
+
+
+def left_astray(client: Client, alias: str, generation: int, current: str | None) -> Astray | None:
+    """The same for the aliases of a generation that has ended, which the next one removes.
+
+    `current`: the index behind the alias. Which index a load was filling is not asked: it is one,
+    or its load begins anew.
+    """
+    pattern = owned(alias)
+    wanted: dict[str, str | None] = {}
+    for name, places in _written(client, alias).items():
+        match = pattern.match(name)
+        if match and int(match.group(1)) == generation:
+            loading = name[len(alias) + 1] == "l"
+            made = [one for one in places if one.startswith(f"{alias}-")]
+            wanted[name] = min(made, default=None) if loading else current
+    return astray(client, alias, wanted)
+
+
+def _written(client: Client, alias: str) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Write aliases: alias -> its indexes, and what was said when it was added."""
+    found: dict[str, dict[str, Any]] = {}
+    for index, aliases in aliases_of(client, f"{alias}.*").items():
+        for name, more in aliases.items():
+            found.setdefault(name, {})[index] = more
+    return found
+
+
+def _astray(name: str, places: Mapping[str, Mapping[str, Any]], place: str | None) -> Astray | None:
+    """What is wrong with a write alias that should lead to `place`."""
+    added = places.get(place, {}) if place is not None else {}
+    others = sorted(one for one in places if one != place)
+    if "index_routing" in added or (added and not others):
+        told = json.dumps(added)
+        return Astray(
+            f"the write alias {name} is not as it was made: {told}", "index_routing" in added
+        )
+    if others:
+        too = f"not to {place}" if place is not None and place not in places else "too"
+        return Astray(f"the write alias {name} leads to {', '.join(others)}, {too}")
+    return None

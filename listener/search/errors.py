@@ -1,0 +1,122 @@
+"""What may go wrong with a request to Elasticsearch, and how an error is told to people.
+
+The client's own exceptions have names here, so that the packages above need not import the client.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import elastic_transport
+import elasticsearch
+
+from listener.search.reasons import with_mend
+
+Refused = elasticsearch.ApiError
+"""The server answered with an error. `status_code` is its HTTP status, `error` the error's type,
+`body` the whole answer."""
+BadRequest = elasticsearch.BadRequestError
+"""Refused with status 400."""
+Forbidden = elasticsearch.AuthorizationException
+"""Refused with status 403: a right is missing, or a block forbids it (see `is_blocked`)."""
+NotFound = elasticsearch.NotFoundError
+"""Refused with status 404: no such index, alias or document."""
+Conflict = elasticsearch.ConflictError
+"""Refused with status 409: another writer was faster."""
+Away = elastic_transport.TransportError
+"""There is no answer, or none that can be used; `message` says why."""
+Error: Final[tuple[type[Exception], ...]] = (Refused, Away)
+"""All that a request raises."""
+
+_UNTRUSTED: Final = re.compile(
+    r"certificate|fingerprint|match|wrong.version|http.request|errno|no such file|\bPEM\b|alert|"
+    r"(?<!violation of )protocol",
+    re.IGNORECASE,
+)
+"""What is said of TLS that does not pass by itself."""
+_LOGIN: Final = (
+    "elasticsearch.user and password, or api_key, that the server knows; a file of either is read "
+    "again at each try"
+)
+_HINTS: Final = (
+    (
+        re.compile(r"(?:hostname|IP address) mismatch|doesn't match", re.IGNORECASE),
+        "elasticsearch.urls: a name that stands in the server's certificate, or "
+        "elasticsearch.fingerprint",
+    ),
+    (re.compile("certificate has expired"), "the server needs a new certificate"),
+    (
+        re.compile("certificate verify failed"),
+        "elasticsearch.ca_certs: the certificate of the CA that signed the server's",
+    ),
+    (
+        re.compile("fingerprint", re.IGNORECASE),
+        "elasticsearch.fingerprint: the SHA-256 of the server's certificate, or of its CA's",
+    ),
+    (
+        re.compile(r"wrong.version|http.request", re.IGNORECASE),
+        "elasticsearch.urls: http://, if the server speaks no TLS there",
+    ),
+    (
+        re.compile(r"TlsError.*(?:no such file|\bPEM\b|no certificate)", re.IGNORECASE),
+        "elasticsearch.ca_certs: a file with the CA's certificate",
+    ),
+    (
+        re.compile("without response|plaintext http"),
+        "elasticsearch.urls: https://, if the server speaks TLS there",
+    ),
+)
+"""What mends an error, by the words of the client and of OpenSSL."""
+
+
+class Unreadable(Away):
+    """The server answered that it cannot read a part of what was asked for now."""
+
+
+class Unusable(Away):
+    """What the server holds, or how it is set up, is such that only an operator can mend it. The
+    message says how."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same request may succeed later: no answer, or no room."""
+    if isinstance(error, Refused):
+        return error.status_code in (429, 502, 503, 504)
+    if isinstance(error, Unusable):
+        return False
+    if isinstance(error, elastic_transport.TlsError):
+        return _UNTRUSTED.search(str(error.message)) is None
+    return isinstance(error, Away)
+
+
+def is_blocked(error: Refused) -> bool:
+    """Whether a block of an index or of the cluster refuses it, and not a missing right."""
+    return error.error == "cluster_block_exception"
+
+
+def describe(error: BaseException) -> str:
+    """One line for a log: status, type and reason of the server's answer."""
+    if isinstance(error, Refused):
+        body = error.body
+        if error.status_code == 401:
+            return f"{error.status_code} {_reason(body)}. Mend: {_LOGIN}"
+        if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping):
+            index = str(body["error"].get("index", "INDEX"))
+            return f"{error.status_code} {with_mend(_reason(body), index)}"
+        return f"{error.status_code} {str(body)[:300]}"
+    if isinstance(error, Unusable):
+        return str(error.message)
+    if isinstance(error, Away):
+        text = f"{type(error).__name__}: {str(error.message)[:300]}"
+        mend = next((mend for pattern, mend in _HINTS if pattern.search(text)), None)
+        return f"{text}. Mend: {mend}" if mend else text
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _reason(body: object) -> str:
+    inner = body.get("error") if isinstance(body, Mapping) else None
+    if isinstance(inner, Mapping):
+        return f"{inner.get('type')}: {str(inner.get('reason'))[:300]}"
+    return str(body)[:300]

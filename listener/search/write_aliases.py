@@ -1,0 +1,36 @@
+"""Write aliases: each generation writes through aliases of its own, named after it. Pure.
+
+A later generation removes them. So a process that was thought dead meets a 404, and no document.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A write alias that a bulk goes to.
+
+    `lenient`: it leads to an index of an older mapping or query, which is fed until it is replaced.
+    A document that this index refuses is not parked, since its successor takes it. `index`: the
+    index that the alias was made for; None where it is not known.
+    """
+
+    alias: str
+    lenient: bool = False
+    index: str | None = None
+
+
+def write_alias(index: str, generation: int, *, loading: bool = False) -> str:
+    """The alias through which one generation writes. `loading`: to the index that a load fills."""
+    return f"{index}.{'l' if loading else 'w'}{generation}"
+
+
+def owned(alias: str) -> re.Pattern[str]:
+    """Matches the names of the write aliases of this alias; the group is the generation.
+
+    Numbers from versions.GENERATIONS on do not match: versions have no room for them.
+    """
+    return re.compile(re.escape(alias) + r"\.[wl]([1-9][0-9]{0,5}|[1-3][0-9]{6})\Z")
