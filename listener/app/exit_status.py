@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psycopg
 
 from listener import postgres, search
-from listener.app.daemon import Status
+from listener.app.failures import Status
 from listener.observations.surprises import SURPRISES, told
 from listener.runtime.lifecycle import Stopped
 

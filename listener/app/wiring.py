@@ -1,270 +1,409 @@
-"""All stages of one run: built, connected, started and stopped in order."""
+"""Wiring: all parts of one run, built in the order in which they know each other.
+
+Capture, indexing and search know nothing of what stands above them; what they must tell upwards
+they leave in the coordinator's mailbox.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
-from listener import postgres, search
+from listener import search
 from listener.capture.notifications import Notifications
-from listener.capture.sweep import Sweep
 from listener.config import Config
-from listener.coordinator.mailbox import Inbox
+from listener.coordinator.audits import Audits
+from listener.coordinator.barrier import Barrier
+from listener.coordinator.doorbell import Doorbell
+from listener.coordinator.mailbox import Mailbox
+from listener.coordinator.once import Once
+from listener.coordinator.opening import Opening
 from listener.coordinator.polls import Polls
-from listener.coordinator.sessions import Coordinator
-from listener.documents.kinds import Kind
-from listener.documents.topology import Assembly, TriggerStatus, TriggersWrong, ensure_triggers
+from listener.coordinator.receiver import Receiver
+from listener.coordinator.retry import Guard
+from listener.coordinator.sessions import Coordinator, Sessions
+from listener.coordinator.signs import Signs
+from listener.coordinator.ticks import Ticker
+from listener.documents.connections import Connections
+from listener.documents.topology import Assembly, TriggerUpkeep
 from listener.indexing.batch import Limits
-from listener.indexing.fence import Fence, FencedOut
+from listener.indexing.batch_size import BatchSize
+from listener.indexing.batcher import Batcher
+from listener.indexing.fence import Fence
+from listener.indexing.gate import Gate
+from listener.indexing.ledger import Ledger
+from listener.indexing.outage import Outage, Outages
+from listener.indexing.parked_sync import ParkedSync
 from listener.indexing.parked_table import ParkedTable
 from listener.indexing.pipeline import Pipeline
-from listener.observations import events
+from listener.indexing.reader import Reader
+from listener.indexing.refresher import Refresher
+from listener.indexing.senders import Senders
+from listener.indexing.worker import Worker
 from listener.observations.events import Observe
 from listener.postgres.watchdog import Watchdog
 from listener.resync.audit import Auditor
-from listener.resync.compare import Comparison
+from listener.resync.compare import Comparisons
 from listener.resync.full_load import Loader
-from listener.resync.jobs import Loads
+from listener.resync.jobs import Jobs
 from listener.resync.lookout import Lookout
 from listener.resync.meanings import Judge, Meanings
 from listener.resync.needs import Asked
 from listener.resync.plan import Planner
 from listener.resync.reconcile import Reconciler
+from listener.resync.runner import Runner
 from listener.resync.scope import Scope
+from listener.resync.under_way import UnderWay
 from listener.runtime.backoff import Backoff
-from listener.runtime.lifecycle import Stop
+from listener.runtime.lifecycle import Life
 from listener.search.indexes import Indexes
 from listener.search.versions import Versions
 from listener.state.control import ControlDocument
 from listener.state.store import Keeper
 
 
-class Stages:
-    """All stages of one run."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What all parts of one run share.
 
-    def __init__(
-        self,
-        *,
-        config: Config,
-        parts: Assembly,
-        client: search.Client,
-        once: bool,
-        force: bool,
-        repair: bool | None,
-        judge: Judge,
-        observe: Observe,
-        stop: Stop,
-        fatal: Callable[[BaseException], None],
-    ) -> None:
-        """`once`, `force`, `repair`: as of Daemon. `fatal` is told, by any thread, what the process
-        cannot go on with.
-        """
-        versions = Versions()
-        control = ControlDocument(client, config.elasticsearch.control_index, config.pipeline)
-        indexes = Indexes(client, config.pipeline)
+    `asked`: what a person asked of it. `once`: catch up and end. `judge` looks at the SQL files
+    again where they mean something else by now.
+    """
 
-        def waits() -> Backoff:
-            return Backoff(config.backoff.start, config.backoff.factor, config.backoff.limit)
+    config: Config
+    parts: Assembly
+    client: search.Client
+    asked: Asked
+    once: bool
+    judge: Judge
+    observe: Observe
+    life: Life
 
-        self.keeper = Keeper(config.state_file_name, control, versions, observe)
-        parked = ParkedTable(config.postgres.db_schema)
-        self.pipeline = Pipeline(
-            sources=[kind.source for kind in parts.kinds],
-            routes=parts.routes,
-            limits=Limits(
-                config.batch_documents,
-                config.batch_bytes,
-                config.pending_limit,
-                config.max_parked,
-            ),
-            client=client,
-            versions=versions,
-            connect=lambda: self._connect(config),
+    @property
+    def all_rows(self) -> bool:
+        """Whether every watched table sends its keys by NOTIFY."""
+        return all(watch.notify == "rows" for watch in self.parts.watches)
+
+    @property
+    def aliases(self) -> list[str]:
+        """Those that people search, one for each document kind."""
+        return [kind.index for kind in self.parts.kinds]
+
+    def waits(self) -> Backoff:
+        """Waits between tries, for one part."""
+        limits = self.config.backoff
+        return Backoff(limits.start, limits.factor, limits.limit)
+
+
+class _Ground:
+    """What stands below indexing."""
+
+    def __init__(self, run: Run) -> None:
+        config = run.config
+        self.versions = Versions()
+        self.control = ControlDocument(
+            run.client, config.elasticsearch.control_index, config.pipeline
+        )
+        self.indexes = Indexes(run.client, config.pipeline)
+        self.keeper = Keeper(config.state_file_name, self.control, self.versions, run.observe)
+        self.connections = Connections(config.postgres)
+        self.triggers = TriggerUpkeep(config, run.parts, run.observe, run.life.stop)
+        self.parked = ParkedTable(config.postgres.db_schema)
+        self.mailbox = Mailbox(run.aliases, self.keeper, run.observe)
+
+
+class _Indexing:
+    """From changed keys to verdicts."""
+
+    def __init__(self, run: Run, ground: _Ground) -> None:
+        config, observe, life = run.config, run.observe, run.life
+        sources = [kind.source for kind in run.parts.kinds]
+        limits = Limits(
+            config.batch_documents, config.batch_bytes, config.pending_limit, config.max_parked
+        )
+        size = BatchSize(len(sources), limits)
+        gate = Gate(len(sources), ground.versions)
+        ledger = Ledger(sources, gate, size, limits)
+        self.fence = Fence(
+            control=ground.control,
+            indexes=ground.indexes,
+            gate=gate,
+            ledger=ledger,
+            aliases=run.aliases,
+            observe=observe,
+        )
+        outages = Outages(
+            Outage("PostgreSQL", run.waits(), observe),
+            Outage("Elasticsearch", run.waits(), observe),
+        )
+        refresher = Refresher(ledger=ledger, gate=gate, client=run.client, observe=observe)
+        senders = Senders(
+            ledger=ledger,
+            gate=gate,
+            refresher=refresher,
+            sources=sources,
+            client=run.client,
+            outage=outages.elasticsearch,
+            supervisor=ground.mailbox,
+            observe=observe,
+            life=life,
+        )
+        parked = ParkedSync(ledger, sources, ground.parked, observe)
+        reader = Reader(
+            connections=ground.connections,
+            sources=sources,
+            ledger=ledger,
+            size=size,
             parked=parked,
-            backoff=waits,
-            observe=observe,
-            on_fenced=self._on_fenced,
-            renew_fence=self._renew_fence,
-            on_unmapped=self._on_unmapped,
-            fatal=fatal,
-        )
-        self._names = [kind.index for kind in parts.kinds]
-        self._observe = observe
-        self._fence = fence = Fence(
-            control=control,
-            indexes=indexes,
-            versions=versions,
-            pipeline=self.pipeline,
-            names=self._names,
+            senders=senders,
             observe=observe,
         )
-        lookout = Lookout(indexes, self.keeper)
+        batcher = Batcher(
+            ledger=ledger, gate=gate, size=size, sources=sources, supervisor=ground.mailbox
+        )
+        worker = Worker(
+            ledger=ledger,
+            gate=gate,
+            fence=self.fence,
+            batcher=batcher,
+            reader=reader,
+            senders=senders,
+            outages=outages,
+            supervisor=ground.mailbox,
+            life=life,
+        )
+        self.pipeline = Pipeline(
+            ledger=ledger,
+            routes=run.parts.routes,
+            sources=sources,
+            parked=parked,
+            worker=worker,
+            refresher=refresher,
+            outages=outages,
+            observe=observe,
+        )
+
+
+class _Resync:
+    """Full loads, comparisons, and what decides that one is needed."""
+
+    def __init__(self, run: Run, ground: _Ground, indexing: _Indexing) -> None:
+        config, observe, life = run.config, run.observe, run.life
+        kinds, keeper, indexes = run.parts.kinds, ground.keeper, ground.indexes
+        lookout = Lookout(indexes, keeper)
         loader = Loader(
-            kinds=parts.kinds,
-            pipeline=self.pipeline,
-            fence=fence,
+            kinds=kinds,
+            pipeline=indexing.pipeline,
+            fence=indexing.fence,
             indexes=indexes,
-            keeper=self.keeper,
+            keeper=keeper,
             lookout=lookout,
             page_size=config.page_size,
-            take=force,
+            take=run.asked.force,
             observe=observe,
-            stop=stop,
+            stop=life.stop,
+        )
+        under_way = UnderWay(kinds, fence=indexing.fence, keeper=keeper, observe=observe)
+        runner = Runner(
+            under_way=under_way,
+            loader=loader,
+            reconciler=Reconciler(
+                indexing.pipeline, Comparisons(run.client, ground.parked), observe
+            ),
+            fence=indexing.fence,
+            keeper=keeper,
+            lookout=lookout,
+            ticks=ground.mailbox,
+            all_rows=run.all_rows,
+            observe=observe,
+            stop=life.stop,
+        )
+        self.jobs = Jobs(
+            config=config,
+            threaded=not run.once,
+            under_way=under_way,
+            runner=runner,
+            loader=loader,
+            fence=indexing.fence,
+            keeper=keeper,
+            connections=ground.connections,
+            supervisor=ground.mailbox,
+            observe=observe,
+            life=life,
         )
         scope = Scope(
             config.pipeline,
             config.postgres.db_schema,
-            parts.watches,
-            parts.kinds,
+            run.parts.watches,
+            kinds,
             timedelta(seconds=config.overlap),
         )
-        meanings = Meanings(scope, self.keeper, judge)
-        auditor = Auditor(
+        meanings = Meanings(scope, keeper, run.judge)
+        self.auditor = Auditor(
             scope,
-            keeper=self.keeper,
+            keeper=keeper,
             indexes=indexes,
             lookout=lookout,
             meanings=meanings,
-            status=TriggerStatus(config, parts),
+            status=ground.triggers,
         )
-        self._planner = planner = Planner(
+        self.planner = Planner(
             scope,
-            Asked(force, repair),
-            control=control,
+            run.asked,
+            control=ground.control,
             indexes=indexes,
-            keeper=self.keeper,
+            keeper=keeper,
             lookout=lookout,
             meanings=meanings,
-            auditor=auditor,
+            auditor=self.auditor,
+            connections=ground.connections,
             observe=observe,
         )
-        doorbells = {watch.id for watch in parts.watches if watch.notify == "doorbell"}
-        self._inbox = Inbox(parts.types, doorbells, self.pipeline)
 
-        def compare(connection: postgres.Connection, kind: Kind, index: str) -> Comparison:
-            return Comparison(kind.source, client, index, parked.ids(connection, kind.index))
 
-        def ensure(connection: postgres.Connection) -> None:
-            try:
-                ensure_triggers(config, connection, parts, observe, stop)
-            except TriggersWrong:
-                auditor.distrust()
-                raise
+class Stages:
+    """All parts of one run: built, started and stopped in order."""
 
-        all_rows = all(watch.notify == "rows" for watch in parts.watches)
-        self.loads = Loads(
+    def __init__(self, run: Run) -> None:
+        config, observe, life = run.config, run.observe, run.life
+        ground = _Ground(run)
+        indexing = _Indexing(run, ground)
+        resync = _Resync(run, ground, indexing)
+        self._keeper = ground.keeper
+        self._pipeline = indexing.pipeline
+        self._jobs = resync.jobs
+        mailbox = ground.mailbox
+        signs = Signs(config, self._pipeline, self._jobs, self._keeper)
+        patience = config.backoff.give_up_after if run.once else None
+        guard = Guard(run.waits(), patience, observe, life.stop, signs)
+        audits = Audits(
             config=config,
-            loader=loader,
-            fence=fence,
-            keeper=self.keeper,
-            lookout=lookout,
-            all_rows=all_rows,
+            kinds=len(run.aliases),
+            auditor=resync.auditor,
+            fence=indexing.fence,
+            pipeline=self._pipeline,
+            jobs=self._jobs,
             observe=observe,
-            stop=stop,
-            fatal=fatal,
-            on_fenced=self._inbox.on_fenced,
-            catch_up=self._catch_up,
-            refresh_soon=self.pipeline.refresh_soon,
-            reconciler=Reconciler(self.pipeline, observe),
-            compare=compare,
-            settle=planner.settings.settle,
         )
+        doorbells = {watch.id for watch in run.parts.watches if watch.notify == "doorbell"}
+        receiver = Receiver(run.parts.types, doorbells, self._pipeline, mailbox)
+        self._notifications = Notifications(
+            config.postgres,
+            receiver,
+            backoff=run.waits(),
+            observe=observe,
+            standby=not run.once,
+            life=life,
+        )
+        barrier = Barrier(config.postgres.db_schema, mailbox, self._notifications, signs, life.stop)
+        doorbell = Doorbell(mailbox, config.postgres.db_schema, config.fetch_delay)
         polls = Polls(
             config=config,
-            documents_of=parts.documents_of,
-            new_sweep=partial(
-                Sweep, parts.watches, parts.types, parts.zoneless, config.postgres.db_schema
-            ),
-            inbox=self._inbox,
-            pipeline=self.pipeline,
-            loads=self.loads,
-            keeper=self.keeper,
+            parts=run.parts,
+            mailbox=mailbox,
+            doorbell=doorbell,
+            pipeline=self._pipeline,
+            jobs=self._jobs,
+            keeper=self._keeper,
             observe=observe,
         )
-        self.coordinator = Coordinator(
+        ticker = Ticker(
             config=config,
-            all_rows=all_rows,
+            all_rows=run.all_rows,
+            mailbox=mailbox,
+            barrier=barrier,
             polls=polls,
-            ensure_triggers=ensure,
-            inbox=self._inbox,
-            pipeline=self.pipeline,
-            fence=fence,
-            loads=self.loads,
-            keeper=self.keeper,
-            planner=planner,
-            auditor=auditor,
-            backoff=waits(),
+            pipeline=self._pipeline,
+            jobs=self._jobs,
+            keeper=self._keeper,
+            audits=audits,
             observe=observe,
-            stop=stop,
-            fatal=fatal,
-            cut=self._cut,
-            give_up_after=config.backoff.give_up_after if once else None,
+            stop=life.stop,
         )
-        self.notifications = Notifications(
-            config.postgres,
-            self._inbox,
-            backoff=waits(),
+        opening = Opening(
+            connections=ground.connections,
+            triggers=ground.triggers,
+            planner=resync.planner,
+            auditor=resync.auditor,
+            pipeline=self._pipeline,
+            fence=indexing.fence,
+            jobs=self._jobs,
+            polls=polls,
+            keeper=self._keeper,
+            mailbox=mailbox,
+            signs=signs,
             observe=observe,
-            stop=stop,
-            standby=not once,
-            fatal=fatal,
         )
-        self._watchdog = Watchdog(config.postgres, observe, stop)
-        self._once = once
-
-    def _connect(self, config: Config) -> postgres.Connection:
-        connection = postgres.connect(config.postgres, "listener: documents", timed=True)
-        try:
-            self._planner.settings.settle(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _on_fenced(self) -> None:
-        self._inbox.on_fenced()
-
-    def _on_unmapped(self, document: int, watch: str, reason: str) -> None:
-        index = self._names[document]
-        if self._inbox.on_unmapped(document, f"{watch}: its mapping_file failed: {reason}"):
-            # the watermark must not pass them
-            self.keeper.want_reconcile(index, unguarded=False, outlives_load=True)
-            self._observe(events.MappingFailed(index, watch, reason))
-
-    def _renew_fence(self) -> str | None:
-        try:
-            self._fence.renew()
-        except FencedOut as error:
-            reason = str(error)
-        except search.NotFound as error:
-            # an index that is gone takes no alias: a new session finds out, and loads it
-            reason = search.describe(error)
+        self._sessions = Sessions(
+            config=config,
+            mailbox=mailbox,
+            opening=opening,
+            ticker=ticker,
+            pipeline=self._pipeline,
+            audits=audits,
+            guard=guard,
+            signs=signs,
+            life=life,
+        )
+        self._coordinator: Coordinator | None = None
+        self._once: Once | None = None
+        if run.once:
+            self._once = Once(
+                fetch_delay=config.fetch_delay,
+                all_rows=run.all_rows,
+                sessions=self._sessions,
+                barrier=barrier,
+                polls=polls,
+                pipeline=self._pipeline,
+                jobs=self._jobs,
+                keeper=self._keeper,
+                observe=observe,
+                stop=life.stop,
+            )
         else:
-            return None
-        self._inbox.on_fenced()
-        return reason
+            self._coordinator = Coordinator(
+                fetch_delay=config.fetch_delay,
+                sessions=self._sessions,
+                ticker=ticker,
+                polls=polls,
+                doorbell=doorbell,
+                mailbox=mailbox,
+                life=life,
+            )
+        self._watchdog = Watchdog(config.postgres, observe, life)
 
-    def _catch_up(self, cancelled: Callable[[], bool]) -> bool:
-        return self.coordinator.catch_up(cancelled)
+    @property
+    def guarded(self) -> bool:
+        """Whether documents were not deleted, because they were too many."""
+        return bool(self._jobs.guarded)
 
-    def _cut(self) -> None:
-        self.notifications.cut()
+    @property
+    def parked(self) -> int:
+        """How many documents are parked."""
+        return self._pipeline.parked
 
     def start(self) -> None:
-        """Start the threads; in once mode the caller's own thread does the coordinator's work."""
+        """Start the threads. With --once the caller's own thread does the rest, in `catch_up`."""
         self._watchdog.start()
-        self.pipeline.start()
-        self.notifications.start()
-        if not self._once:
-            self.coordinator.start()
+        self._pipeline.start()
+        self._notifications.start()
+        if self._coordinator is not None:
+            self._coordinator.start()
+
+    def catch_up(self) -> None:
+        """The work of --once."""
+        assert self._once is not None
+        self._once.run()
 
     def stop(self) -> None:
         """Finish what is in flight, end all threads, save the state."""
-        self.pipeline.stop()
-        self.coordinator.join()
-        self.notifications.join()
+        self._pipeline.stop()
+        if self._coordinator is not None:
+            self._coordinator.join()
+        self._jobs.end()
+        self._sessions.close()
+        self._notifications.join()
         self._watchdog.join()
-        self.keeper.save(now=True)
-        self.keeper.save_control(now=True)
-        self.keeper.save(now=True)  # what the control document is now
+        self._keeper.save(now=True)
+        self._keeper.save_control(now=True)
+        self._keeper.save(now=True)  # what the control document is now

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import time
-from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -29,7 +27,7 @@ from listener.observations import events
 from listener.observations.events import Observe
 from listener.observations.surprises import SURPRISES, told
 from listener.runtime.backoff import Backoff
-from listener.runtime.lifecycle import Stop
+from listener.runtime.lifecycle import Life, ServiceThread
 from listener.runtime.throttle import Tally
 from listener.sql import files
 
@@ -130,26 +128,24 @@ class Notifications:
         *,
         backoff: Backoff,
         observe: Observe,
-        stop: Stop,
         standby: bool,
-        fatal: Callable[[BaseException], None],
+        life: Life,
     ) -> None:
-        """`standby`: where another daemon holds the lock, wait until it is gone. `fatal` is told
-        AlreadyActive (without `standby`, before the first session), and defects.
+        """`standby`: where another daemon holds the lock, wait until it is gone. Without it, and
+        before the first session, AlreadyActive ends the run.
         """
         self._config = config
         self._receiver = receiver
         self._backoff = backoff
         self._observe = observe
-        self._stop = stop
+        self._stop = life.stop
         self._standby = standby
-        self._fatal = fatal
         self._session = 0
         self._previous_pid: int | None = None
         self._ignored = Tally()
         self._reason = ""
         self._listening: postgres.Session | None = None
-        self._thread = threading.Thread(target=self._run, name="notifications", daemon=True)
+        self._thread = ServiceThread("notifications", self._run, life)
 
     def start(self) -> None:
         """Start the thread."""
@@ -157,8 +153,7 @@ class Notifications:
 
     def join(self) -> None:
         """Wait until the thread has ended; stop must have been requested."""
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
 
     def cut(self) -> None:
         """Give the connection up as dead, though it does not say so: frees the blocked thread."""
@@ -185,8 +180,6 @@ class Notifications:
                         else events.Held(reason, seconds)
                     )
                     self._stop.wait(seconds)
-        except BaseException as error:
-            self._fatal(error)
         finally:
             self._forget()
 

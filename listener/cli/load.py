@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from listener import postgres, search
-from listener.app.daemon import Daemon, Status
+from listener.app.daemon import Daemon
 from listener.app.exit_status import status_of
+from listener.app.failures import Status
 from listener.config import Config
 from listener.observations.events import Observe
 from listener.runtime.lifecycle import Stop

@@ -14,8 +14,9 @@ from typing import Final
 from psycopg import errors
 
 from listener import postgres, triggers
-from listener.app.daemon import Daemon, Status
+from listener.app.daemon import Daemon
 from listener.app.exit_status import status_of
+from listener.app.failures import Status
 from listener.capture import journal
 from listener.capture.notifications import lock_holder, ring
 from listener.config import Config

@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from typing import Final
 
 from listener import postgres, search
-from listener.app.daemon import Daemon, Status
+from listener.app.daemon import Daemon
 from listener.app.exit_status import status_of
+from listener.app.failures import Status
 from listener.capture import journal
 from listener.capture.notifications import lock_holder, ring
 from listener.config import Config

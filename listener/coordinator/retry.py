@@ -8,6 +8,7 @@ from collections.abc import Callable
 import psycopg
 
 from listener import postgres, search
+from listener.coordinator.signs import Signs
 from listener.documents.queries import QueryFileError
 from listener.documents.topology import QueriesWrong, TriggersWrong
 from listener.indexing.fence import FencedOut
@@ -32,16 +33,14 @@ class Guard:
         give_up_after: float | None,
         observe: Observe,
         stop: Stop,
-        beat: Callable[[str, str | None], None],
+        signs: Signs,
     ) -> None:
-        """`give_up_after`: seconds of an outage until GaveUp; None: never. `beat` is given a word
-        for what is done and the reason of a wait.
-        """
+        """`give_up_after`: seconds of an outage until GaveUp; None: never."""
         self._backoff = backoff
         self._give_up_after = give_up_after
         self._observe = observe
         self._stop = stop
-        self._beat = beat
+        self._signs = signs
         self._failing_since: float | None = None
 
     def run(self, work: Callable[[], None]) -> bool:
@@ -82,8 +81,8 @@ class Guard:
         seconds = self._backoff.next_wait()
         if server is None:
             self._observe(events.Held(reason, seconds))
-            self._beat("held", reason)
+            self._signs.tell("held", reason)
         else:
             self._observe(events.Waiting(server, self._backoff.attempt, seconds, reason))
-            self._beat(f"waiting for {server}", reason)
+            self._signs.tell(f"waiting for {server}", reason)
         self._stop.wait(seconds)

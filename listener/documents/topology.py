@@ -118,53 +118,52 @@ def triggers_wrong(config: Config, connection: Connection, parts: Assembly) -> t
     return triggers.status(connection, parts.watches, schema, config.triggers, role, claim=claim)
 
 
-class TriggerStatus:
-    """What is not as it should be with the triggers of one pipeline."""
+class TriggerUpkeep:
+    """Keeps the triggers of one pipeline as they should be."""
 
-    def __init__(self, config: Config, parts: Assembly) -> None:
+    def __init__(self, config: Config, parts: Assembly, observe: Observe, stop: Stop) -> None:
         self._config = config
         self._parts = parts
+        self._observe = observe
+        self._stop = stop
 
     def wrong(self, connection: Connection) -> tuple[str, ...]:
-        """One sentence for each difference, as of `triggers_wrong`."""
+        """What is not as it should be, one sentence each, as of `triggers_wrong`."""
         return triggers_wrong(self._config, connection, self._parts)
 
+    def ensure(self, connection: Connection) -> None:
+        """Mend them where we may; see that the tables are still those of `parts`.
 
-def ensure_triggers(
-    config: Config, connection: Connection, parts: Assembly, observe: Observe, stop: Stop
-) -> None:
-    """Mend the triggers where we may; see that the tables are still those of `parts`.
-
-    Raises TriggersWrong with what a person must do, Reassemble, Stopped, psycopg.Error.
-    """
-    schema, settings = config.postgres.db_schema, config.triggers
-    role = config.postgres.user
-    try:
-        if settings.install == "auto":
-            triggers.install(
-                connection,
-                parts.watches,
-                schema,
-                settings,
-                role,
-                claim=triggers.Claim(config.pipeline),
-                observe=observe,
-                stop=stop,
-                hurry=True,
-            )
-        wrong = triggers_wrong(config, connection, parts)
-        if wrong:
-            # raises what no installing mends
-            claim = triggers.Claim(config.pipeline)
-            triggers.plan(connection, parts.watches, schema, settings, role, claim=claim)
-            raise TriggersWrong(f"{'; '.join(wrong[:3])}: run `listener triggers install`")
-        found = triggers.resolve(connection, parts.watches, schema, settings)
-    except triggers.TriggerError as error:
-        raise TriggersWrong(str(error)) from error
-    if found.types() != {one.id: parts.types[one.id] for one in parts.watches}:
-        raise Reassemble("the types of watched keys have changed")
-    if found.zoneless() != parts.zoneless:
-        raise Reassemble("the type of a stamp column has changed")
+        Raises TriggersWrong with what a person must do, Reassemble, Stopped, psycopg.Error.
+        """
+        parts, role = self._parts, self._config.postgres.user
+        schema, settings = self._config.postgres.db_schema, self._config.triggers
+        claim = triggers.Claim(self._config.pipeline)
+        try:
+            if settings.install == "auto":
+                triggers.install(
+                    connection,
+                    parts.watches,
+                    schema,
+                    settings,
+                    role,
+                    claim=claim,
+                    observe=self._observe,
+                    stop=self._stop,
+                    hurry=True,
+                )
+            wrong = self.wrong(connection)
+            if wrong:
+                # raises what no installing mends
+                triggers.plan(connection, parts.watches, schema, settings, role, claim=claim)
+                raise TriggersWrong(f"{'; '.join(wrong[:3])}: run `listener triggers install`")
+            found = triggers.resolve(connection, parts.watches, schema, settings)
+        except triggers.TriggerError as error:
+            raise TriggersWrong(str(error)) from error
+        if found.types() != {one.id: parts.types[one.id] for one in parts.watches}:
+            raise Reassemble("the types of watched keys have changed")
+        if found.zoneless() != parts.zoneless:
+            raise Reassemble("the type of a stamp column has changed")
 
 
 def _hash(document: DocumentConfig, config: IndexConfig) -> str:

@@ -1,4 +1,4 @@
-"""Pending work: a bounded, de-duplicated set of changed keys and ids, and the jobs they are part of.
+"""Pending work: a bounded set of changed keys and ids, and the jobs that they are part of.
 
 No I/O and no locks: the ledger calls it under its own.
 """

@@ -8,7 +8,6 @@ old connection is cut, its thread gets an error, and everything is tried again.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Final
 
@@ -20,7 +19,7 @@ from listener.observations import events
 from listener.observations.events import Observe
 from listener.observations.surprises import SURPRISES
 from listener.postgres.session import Session, connect, sessions
-from listener.runtime.lifecycle import Stop
+from listener.runtime.lifecycle import Life, ServiceThread
 from listener.sql import files
 
 SUSPICIOUS_AFTER: Final = 10.0
@@ -34,12 +33,12 @@ _FAILURES: Final[tuple[type[Exception], ...]] = (psycopg.Error, OSError, *SURPRI
 class Watchdog:
     """A thread that looks at the sessions of this process."""
 
-    def __init__(self, config: PostgresConfig, observe: Observe, stop: Stop) -> None:
+    def __init__(self, config: PostgresConfig, observe: Observe, life: Life) -> None:
         self._config = config
         self._observe = observe
-        self._stop = stop
+        self._stop = life.stop
         self._blind = 0
-        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+        self._thread = ServiceThread("watchdog", self._run, life)
 
     def start(self) -> None:
         """Start the thread."""
@@ -47,8 +46,7 @@ class Watchdog:
 
     def join(self) -> None:
         """Wait until the thread has ended; stop must have been requested."""
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
         while not self._stop.wait(_EVERY):

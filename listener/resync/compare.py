@@ -12,13 +12,15 @@ from typing import Any, Final, Literal
 
 from listener import search
 from listener.changes import Key, PayloadError, key_of_id, sendable
+from listener.documents.kinds import Kind
 from listener.documents.source import DocumentSource
+from listener.indexing.parked_table import ParkedTable
 from listener.postgres import Connection
 from listener.search import exact_json
 from listener.search.bulk import Document
 
-Kind = Literal["missing", "stale", "orphaned", "misplaced", "parked"]
-KINDS: Final[tuple[Kind, ...]] = ("missing", "stale", "orphaned", "misplaced", "parked")
+Difference = Literal["missing", "stale", "orphaned", "misplaced", "parked"]
+DIFFERENCES: Final[tuple[Difference, ...]] = ("missing", "stale", "orphaned", "misplaced", "parked")
 
 _PAGE_BYTES: Final = 4_000_000
 _MOST: Final = 2000
@@ -41,7 +43,7 @@ class Suspect:
 
     key: Key
     id: str
-    kind: Kind
+    kind: Difference
     gone: bool = False
     """Of what is misplaced: the query does not return it, and it is not among the orphans."""
 
@@ -97,7 +99,7 @@ class Comparison:
             if (
                 isinstance(one, Document) and one.body is None
             ):  # gone, whether it was put aside or not
-                kind: Kind | None = "orphaned" if doc_id in there else None
+                kind: Difference | None = "orphaned" if doc_id in there else None
             elif not isinstance(one, Document) or doc_id in self._parked:
                 kind = "parked"
             else:
@@ -218,3 +220,16 @@ class Comparison:
             why = next((one for one in failures if one), "they did not answer in time")
             raise search.Unreadable(f"shards of {self._index} cannot be read: {why}")
         return answer
+
+
+class Comparisons:
+    """Makes comparisons of what is indexed with what the database has."""
+
+    def __init__(self, client: search.Client, parked: ParkedTable) -> None:
+        self._client = client
+        self._parked = parked
+
+    def of(self, connection: Connection, kind: Kind, index: str) -> Comparison:
+        """One of this document kind. `index`: a real one. Raises psycopg.Error."""
+        parked = self._parked.ids(connection, kind.index)
+        return Comparison(kind.source, self._client, index, parked)

@@ -68,6 +68,10 @@ class Loader:
         self._stop = stop
         self._began: dict[str, float] = {}
 
+    def refresh_soon(self) -> None:
+        """Make what was written searchable as soon as the pace allows."""
+        self._pipeline.refresh_soon()
+
     def begin(self, kind: Kind, reason: str, resume: Load | None, now: datetime) -> Load:
         """Make the new index, or take up the one of `resume`, and feed it live changes.
 
@@ -84,16 +88,14 @@ class Loader:
             load = Load(index=kind.index, physical=name, started_at=now)
         self._began[kind.index] = time.monotonic()
         self._observe(events.LoadStarted(kind.index, load.physical, reason, load.documents))
-        with self._fence.lock, self._pipeline.quiet():
-            self._fence.loading[kind.number] = load.physical
-            self._fence.point()
+        self._fence.load(kind.number, load.physical)
         return load
 
     def give_up(self, kind: Kind) -> None:
         """This load is not to be made: remove its index. Raises FencedOut, also where that fails in
         its midst: the load could not go on without its index."""
         try:
-            with self._fence.lock, self._pipeline.quiet():
+            with self._fence.changing():
                 self._fence.refuse_astray()
                 self._drop_unfinished(kind)
                 self._fence.point()
@@ -106,8 +108,7 @@ class Loader:
         for kept in self._indexes.drop_loads(kind.index):
             ours = kept.startswith(f"{kind.index}-")
             self._observe(events.OldIndexKept(kind.index, kept, ours=ours))
-        if self._fence.loading[kind.number] is not None:
-            self._fence.loading[kind.number] = None
+        self._fence.load(kind.number, None)
 
     def pages(
         self,
@@ -189,13 +190,7 @@ class Loader:
                 f'{{"add":{{"index":"{load.physical}","alias":"{kind.index}"}}}}]}}\''
             )
         self._indexes.refuse_foreign(kind.index, take=self._take)
-        with self._fence.lock, self._pipeline.quiet():
-            self._fence.refuse_astray()
-            former = self._indexes.aliases(kind.index).get(kind.index, [])
-            self._fence.current[kind.number] = load.physical
-            self._fence.lenient[kind.number] = False
-            self._fence.loading[kind.number] = None
-            self._fence.point((kind.index, load.physical))
+        former = self._fence.swap(kind.number, load.physical)
         found = self._indexes.get(load.physical)
         self._keeper.load_complete(
             kind.index, found.uuid if found else "", load.started_at if proven else None

@@ -27,30 +27,6 @@ class Judge(Protocol):
         """
 
 
-class SessionSettings:
-    """The settings of the coordinator's session that change the result of a query."""
-
-    def __init__(self) -> None:
-        self._settings: Mapping[str, str] = {}
-        self._role: str | None = None
-
-    def settled(self, connection: Connection) -> bool:
-        """Whether the settings that the session of this connection began with are those that new
-        ones get; ask again with a new connection where they are not."""
-        found = meaning.role_settings(connection)
-        settled, self._role = found == self._role, found
-        return settled
-
-    def begin(self, settings: Mapping[str, str]) -> None:
-        """A session begins with these settings."""
-        self._settings = settings
-
-    def settle(self, connection: Connection) -> None:
-        """Give another connection the settings of the session: two that read documents must not
-        mean different things by one query, whichever was made last."""
-        meaning.apply(connection, self._settings)
-
-
 class Meanings:
     """Compares what the queries depend on with what was saved of it."""
 

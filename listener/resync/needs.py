@@ -10,6 +10,7 @@ from typing import Final
 
 from listener.changes import PayloadError, canonical_key
 from listener.documents.kinds import Kind
+from listener.indexing.fence import Current
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.resync.lookout import altered_index
@@ -39,14 +40,6 @@ class Plan:
     compare: bool = False
     unguarded: bool = False
     blind: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Current:
-    """The index that is fed now; `lenient` where it is of an older mapping or query."""
-
-    name: str
-    lenient: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,10 +72,10 @@ def claim(
     Where another database answers a daemon at work, which is found and compared, the indexes
     of the one before are still its own. `take`: as of Indexes.protect. Raises ForeignIndex.
     """
-    indexes.database = database
+    indexes.owner.database = database
     if saved is not None:
         known = saved.identity
-        indexes.formers.add((known.system_identifier, known.database_oid, scope.schema))
+        indexes.owner.formers.add((known.system_identifier, known.database_oid, scope.schema))
     for kind in scope.kinds:
         indexes.protect(kind.index, take=take)
 
@@ -94,7 +94,7 @@ def refuse_taken(
     schema = its.db_schema or scope.schema
     theirs = (its.system_identifier, its.database_oid, schema)
     # the one before us, which this daemon has replaced, and could not write down there yet
-    if theirs not in indexes.formers and theirs not in (
+    if theirs not in indexes.owner.formers and theirs not in (
         (ours.system_identifier, ours.database_oid, scope.schema),
         (facts.system_identifier, facts.database_oid, scope.schema),
     ):

@@ -13,16 +13,18 @@ from datetime import datetime
 
 from listener.capture import journal
 from listener.documents import meaning
+from listener.documents.connections import Connections
 from listener.documents.kinds import Kind
 from listener.documents.meaning import Meaning
+from listener.indexing.fence import Current
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync import ownership
 from listener.resync.audit import Auditor
 from listener.resync.lookout import Lookout
-from listener.resync.meanings import Meanings, SessionSettings
-from listener.resync.needs import Asked, Current, Needs, Plan, Session
+from listener.resync.meanings import Meanings
+from listener.resync.needs import Asked, Needs, Plan, Session
 from listener.resync.scope import Scope
 from listener.resync.went_back import SearchPast
 from listener.search.indexes import Indexes
@@ -56,6 +58,7 @@ class Planner:
         lookout: Lookout,
         meanings: Meanings,
         auditor: Auditor,
+        connections: Connections,
         observe: Observe,
     ) -> None:
         """`asked` holds for the first session; `auditor` is told what each session begins with."""
@@ -69,9 +72,8 @@ class Planner:
         self._meanings = meanings
         self._auditor = auditor
         self._needs = Needs(scope.pipeline, indexes, keeper, observe)
+        self._connections = connections
         self._observe = observe
-        self.settings = SessionSettings()
-        """What sessions that read documents must have in common with the coordinator's."""
 
     def begin(self, connection: Connection) -> Findings:
         """Look at both servers. The first call decides where the watermark starts.
@@ -147,7 +149,7 @@ class Planner:
         if known is not None and altered:
             self._meanings.judge(connection, begins, known, meanings, altered)
         self._keeper.begin(begins)
-        self.settings.begin(settings)
+        self._connections.use(settings)
         self._auditor.begin(facts)
         for reason in reasons:
             self._observe(events.HistoryChanged(reason))

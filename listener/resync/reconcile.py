@@ -14,13 +14,22 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from listener.changes import Key
+from listener.documents.kinds import Kind
 from listener.indexing.pipeline import Pipeline
 from listener.indexing.queue import Job
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.observations.printable import shown
 from listener.postgres import Connection
-from listener.resync.compare import KINDS, Comparison, Kind, Misplaced, Page, Suspect
+from listener.resync.compare import (
+    DIFFERENCES,
+    Comparison,
+    Comparisons,
+    Difference,
+    Misplaced,
+    Page,
+    Suspect,
+)
 from listener.runtime.lifecycle import Stopped
 
 DELETES: Final = 1000
@@ -42,8 +51,8 @@ class Report:
     index: str
     documents: int = 0
     indexed: int = 0
-    counts: Counter[Kind] = field(default_factory=Counter)
-    examples: dict[Kind, list[str]] = field(default_factory=dict)
+    counts: Counter[Difference] = field(default_factory=Counter)
+    examples: dict[Difference, list[str]] = field(default_factory=dict)
     guarded: bool = False
     """Whether deletes were left undone, because they were too many."""
 
@@ -57,7 +66,7 @@ class Report:
     @property
     def wrong(self) -> int:
         """Documents that are not what the query returns; parked ones are named, not wrong."""
-        return sum(self.counts[kind] for kind in KINDS if kind != "parked")
+        return sum(self.counts[kind] for kind in DIFFERENCES if kind != "parked")
 
     @property
     def parked(self) -> int:
@@ -67,7 +76,7 @@ class Report:
     def lines(self) -> list[str]:
         """For people."""
         told = [f"{self.index}: {self.documents} documents compared, {self.wrong} wrong"]
-        for kind in KINDS:
+        for kind in DIFFERENCES:
             if self.counts[kind]:
                 ids = ", ".join(map(shown, self.examples[kind]))
                 more = ", …" if self.counts[kind] > len(self.examples[kind]) else ""
@@ -112,30 +121,29 @@ class Progress:
 class Reconciler:
     """Compares and repairs through the pipeline, so that live changes go on meanwhile."""
 
-    def __init__(self, pipeline: Pipeline, observe: Observe) -> None:
+    def __init__(self, pipeline: Pipeline, comparisons: Comparisons, observe: Observe) -> None:
         self._pipeline = pipeline
+        self._comparisons = comparisons
         self._observe = observe
 
     def run(
         self,
         connection: Connection,
-        document: int,
-        comparison: Comparison,
-        *,
+        kind: Kind,
         index: str,
-        total: int,
+        *,
         unguarded: bool,
         cancelled: Callable[[], bool],
     ) -> Report:
         """Bring one index in step, and return what was not. Raises Stopped, and client errors; and
         Misplaced, where it cannot be brought in step, and a new index may lose what this one has.
 
-        `total`: about how many documents there are, for progress. `unguarded`: delete however
-        many there are.
+        `index`: the one in use. `unguarded`: delete any number of documents.
         """
-        report = Report(index)
-        progress = Progress(index, total, self._observe)
-        work = _Work(self._pipeline, document, cancelled)
+        comparison = self._comparisons.of(connection, kind, index)
+        report = Report(kind.index)
+        progress = Progress(kind.index, kind.source.estimate(connection), self._observe)
+        work = _Work(self._pipeline, kind.number, cancelled)
         orphans: list[Key] = []
         for page in comparison.database(connection):
             progress.add(page)
@@ -147,7 +155,7 @@ class Reconciler:
                     work.add(suspect.key)
             work.flush()
         # of what is parked, neither side may have it any more
-        work.take(self._pipeline.parked_keys(document))
+        work.take(self._pipeline.parked_keys(kind.number))
         lost = 0
         for page in comparison.index(connection):
             progress.add(page)
@@ -174,7 +182,7 @@ class Reconciler:
         work.finish()
         self._observe(
             events.Reconciled(
-                index,
+                kind.index,
                 report.documents,
                 report.counts["missing"],
                 report.counts["stale"],
@@ -183,28 +191,28 @@ class Reconciler:
             )
         )
         if report.guarded:
-            self._observe(events.DeletesGuarded(index, lost, allowed))
+            self._observe(events.DeletesGuarded(kind.index, lost, allowed))
         return report
 
     def guards(
         self,
         connection: Connection,
-        comparison: Comparison,
-        *,
+        kind: Kind,
         index: str,
+        *,
         cancelled: Callable[[], bool],
     ) -> bool:
         """Whether a new index would lose more documents of this one than a comparison may delete by
         itself; then it is told. Raises as `run` does."""
         lost = indexed = 0
-        for page in comparison.index(connection):
+        for page in self._comparisons.of(connection, kind, index).index(connection):
             indexed += page.looked_at
             lost += page.lost
             if cancelled() or self._pipeline.over:
                 raise Stopped("the comparison was stopped")
         allowed = deletes_allowed(indexed)
         if lost > allowed:
-            self._observe(events.DeletesGuarded(index, lost, allowed))
+            self._observe(events.DeletesGuarded(kind.index, lost, allowed))
         return lost > allowed
 
     def _more(
@@ -232,9 +240,9 @@ def _refuse_misplaced(report: Report) -> None:
 class _Work:
     """Ids on their way through the pipeline, a few pages at a time."""
 
-    def __init__(self, pipeline: Pipeline, document: int, cancelled: Callable[[], bool]) -> None:
+    def __init__(self, pipeline: Pipeline, kind: int, cancelled: Callable[[], bool]) -> None:
         self._pipeline = pipeline
-        self._document = document
+        self._kind = kind
         self._cancelled = cancelled
         self._keys: dict[Key, None] = {}
         self._jobs: deque[Job] = deque()
@@ -253,7 +261,7 @@ class _Work:
         """Send what was added; waits while too much is under way."""
         if self._keys:
             keys = list(self._keys)
-            self._jobs.append(self._pipeline.submit_ids(self._document, keys, load_only=False))
+            self._jobs.append(self._pipeline.submit_ids(self._kind, keys, load_only=False))
             self._keys.clear()
         while len(self._jobs) > _OPEN_JOBS:
             self._wait(self._jobs.popleft())

@@ -27,7 +27,7 @@ def steps(s: State, number: int, rules: Rules) -> Iterator[Step]:
         heard = s._replace(base=s.base._replace(unheard=False))
         yield "Pipeline.add", heard.with_daemon(number, d._replace(pending=True))
     if d.page == 1 and not d.idle and not d.paused and d.work is None and not d.lost:
-        yield "Gatherer._add_page", s.with_daemon(number, ridden(d))
+        yield "Ledger.add_page", s.with_daemon(number, ridden(d))
     for place, batch in enumerate(d.batches):
         if batch.done < 3:
             yield from _worker(s, number, place, rules)
@@ -89,7 +89,7 @@ def _take(s: State, number: int, place: int) -> Iterator[Step]:
         apart = d.feeds & LOADING or d.feeds
         taken = batch._replace(targets=apart, job=True)
         yield (
-            "Gatherer._add_page",
+            "Ledger.add_page",
             s.with_daemon(number, with_batch(d._replace(page=2), place, taken)),
         )
 
@@ -150,7 +150,7 @@ def _answers(s: State, message: Message, rules: Rules) -> Iterator[Step]:
 
 
 def settled(s: State, number: int, place: int, verdict: str, above: int = 0) -> State:
-    """Senders._settle: done, or given back to be read again."""
+    """Settlement.each: done, or given back to be read again."""
     d = s.daemons[number]
     batch = d.batches[place]
     d = with_batch(d, place, FREE)

@@ -64,12 +64,12 @@ def _sessions(s: State, number: int, rules: Rules, world: World) -> Iterator[Ste
             fresh = Daemon(batches=(FREE,) * len(d.batches))
             yield "the process is killed", gone.with_daemon(number, fresh)
     if d.session and not holds:
-        yield "Inbox.on_lost", s.with_daemon(number, d._replace(session=False))
+        yield "Receiver.on_lost", s.with_daemon(number, d._replace(session=False))
     if not d.session and base.lock == NOBODY:
         taken = s._replace(base=base._replace(lock=number))
         yield "Notifications._lock", taken.with_daemon(number, d._replace(session=True, fresh=True))
     if not d.session and base.lock not in (NOBODY, number) and not d.paused:
-        yield "Coordinator._step_down", s.with_daemon(number, d._replace(paused=True))
+        yield "Opening.step_down", s.with_daemon(number, d._replace(paused=True))
 
 
 def notices(s: State) -> Step | None:
@@ -77,7 +77,7 @@ def notices(s: State) -> Step | None:
     for number, d in enumerate(s.daemons):
         if d.session and s.base.lock != number and not s.left.ends:
             lost = s.with_daemon(number, d._replace(session=False))
-            return f"{'AB'[number]}: Inbox.on_lost", lost
+            return f"{'AB'[number]}: Receiver.on_lost", lost
     return None
 
 
@@ -112,9 +112,9 @@ def _begins(s: State, number: int, rules: Rules) -> Iterator[Step]:
             s = s._replace(left=s.left._replace(ends=s.left.ends - 1))
         begun = _begun(s, number, rules)
         if rules.raises:
-            yield "Coordinator._begin, ControlDocument.raise_generation", _raise(begun, number)
+            yield "Opening.begin, ControlDocument.raise_generation", _raise(begun, number)
         else:
-            yield "Coordinator._begin", begun
+            yield "Opening.begin", begun
     elif d.lost and not d.paused and not d.fenced:
         renewing = s.with_daemon(number, d._replace(work=Work(RENEW, START)))
         yield "Fence.renew, ControlDocument.succeed", _raise(renewing, number)
@@ -276,7 +276,7 @@ def _watermark(s: State, number: int, rules: Rules) -> Iterator[Step]:
     settled = not d.pending and d.idle
     if (settled or not rules.settles) and base.covered != base.content and d.load in (0, 4):
         after = s._replace(base=base._replace(covered=base.content))
-        yield "Coordinator._advance", after
+        yield "Ticker._advance", after
 
 
 def _load(s: State, number: int, rules: Rules) -> Iterator[Step]:
@@ -295,7 +295,7 @@ def _load(s: State, number: int, rules: Rules) -> Iterator[Step]:
             yield "Loader.pages", page_done(s, number)
     elif d.load == 2 and d.idle and not d.pending and s.base.lock == number and d.serves:
         if not s.base.unheard:
-            yield "Coordinator.catch_up", s.with_daemon(number, d._replace(load=3))
+            yield "Mailbox.wait_for_tick", s.with_daemon(number, d._replace(load=3))
     elif d.load == 3 and d.idle:
         d = d._replace(current=NEW, loading=NOBODY, work=Work(SWAP, POINT))
         yield "Loader.swap, Fence.point", _point(s.with_daemon(number, d), number, rules)

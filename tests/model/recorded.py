@@ -11,7 +11,7 @@ import pytest
 
 from listener.changes import Key
 from listener.documents.source import DocumentSource
-from listener.indexing.batcher import Gatherer
+from listener.indexing.ledger import Ledger
 from listener.indexing.senders import Senders
 from listener.search.sink import send
 from listener.search.versions import Versions
@@ -53,10 +53,10 @@ class Record:
 def record(patch: pytest.MonkeyPatch) -> Record:
     """Write down what every pipeline of this process does from now on."""
     made = Record()
-    _taking(made, patch, "_take", items=1)
-    _taking(made, patch, "_add_page", items=2)
-    _taking(made, patch, "_take_suspects", items=1)
-    _taking(made, patch, "_take_witness", items=1)
+    _taking(made, patch, "take", items=1)
+    _taking(made, patch, "add_page", items=2)
+    _taking(made, patch, "take_suspects", items=1)
+    _taking(made, patch, "take_witness", items=1)
     draw, begin, read = Versions.draw, Versions.begin, DocumentSource.read_through
     answered = Senders._answered
 
@@ -71,7 +71,7 @@ def record(patch: pytest.MonkeyPatch) -> Record:
 
     def reading(self: DocumentSource, connection: Any, keys: Any) -> Any:
         if threading.current_thread().name == "pipeline":
-            made.note(Call("Pipeline._read", frozenset(keys)))
+            made.note(Call("Reader.read", frozenset(keys)))
         return read(self, connection, keys)
 
     def sending(client: Any, documents: Any, targets: Any, version: int, **more: Any) -> Any:
@@ -82,7 +82,7 @@ def record(patch: pytest.MonkeyPatch) -> Record:
     def answering(self: Senders, batch: Any, sent: Any) -> None:
         # before the ids are free: the worker may take them at once
         keys = frozenset(one.key for one in batch.documents)
-        made.note(Call("Senders._answered", keys, batch.version, batch.document, sent.lost))
+        made.note(Call("Senders._answered", keys, batch.version, batch.kind, sent.lost))
         answered(self, batch, sent)
 
     patch.setattr(Versions, "draw", drawing)
@@ -94,15 +94,15 @@ def record(patch: pytest.MonkeyPatch) -> Record:
 
 
 def _taking(made: Record, patch: pytest.MonkeyPatch, name: str, *, items: int) -> None:
-    """Note which ids a function of Gatherer adds to the batch; `items`: which argument that is."""
-    take = getattr(Gatherer, name)
+    """Note which ids a function of Ledger adds to the batch; `items`: which argument that is."""
+    take = getattr(Ledger, name)
 
-    def taking(self: Gatherer, *arguments: Any, **more: Any) -> Any:
+    def taking(self: Ledger, *arguments: Any, **more: Any) -> Any:
         batch = arguments[items]
         before = set(batch)
         result = take(self, *arguments, **more)
         if set(batch) != before:
-            made.note(Call("Gatherer._take", frozenset(set(batch) - before), by=name))
+            made.note(Call("Ledger.take", frozenset(set(batch) - before), by=name))
         return result
 
-    patch.setattr(Gatherer, name, taking)
+    patch.setattr(Ledger, name, taking)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from tests.model.states import Budget
 
-TAKE, DRAW, READ = "Gatherer._take", "Versions.draw", "Pipeline._read"
+TAKE, DRAW, READ = "Ledger.take", "Versions.draw", "Reader.read"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def database(s: State, rules: Rules, world: World) -> Iterator[Step]:
 
 
 def _cut_off(d: Daemon) -> Daemon:
-    """Pipeline._failed: what was not read yet is given back."""
+    """Worker._failed: what was not read yet is given back."""
     reading = [0 < one.done < 3 for one in d.batches]
     batches = tuple(FREE if one.done < 3 else one for one in d.batches)
     return d._replace(batches=batches, pending=d.pending or any(reading))

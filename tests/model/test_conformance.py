@@ -141,7 +141,7 @@ def test_an_id_is_in_one_unanswered_request(calls: list[Call]) -> None:
     """From the moment that it is taken until the answer."""
     flying: set[object] = set()
     for call in calls:
-        if call.name == "Gatherer._take":
+        if call.name == "Ledger.take":
             assert not flying & call.keys, call
             flying |= call.keys
         elif call.name == "Senders._answered":
@@ -173,7 +173,7 @@ def test_a_lost_answer_is_followed_by_a_new_generation(calls: list[Call]) -> Non
             lost = lost | call.keys if call.lost else lost - call.keys
         elif call.name == "Versions.begin":
             waits = False
-        elif call.name == "Gatherer._take":
+        elif call.name == "Ledger.take":
             assert not waits, call
     assert seen
     assert not lost

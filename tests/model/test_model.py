@@ -13,33 +13,37 @@ from tests.model.explore import Explored, explore
 from tests.model.scenarios import GOOD, WRONG
 
 PLACES = {
-    "Coordinator": "coordinator.sessions",
     "ControlDocument": "state.control",
     "Fence": "indexing.fence",
-    "Gatherer": "indexing.batcher",
-    "Inbox": "coordinator.mailbox",
     "Indexes": "search.indexes",
+    "Ledger": "indexing.ledger",
     "Loader": "resync.full_load",
+    "Mailbox": "coordinator.mailbox",
     "Notifications": "capture.notifications",
+    "Opening": "coordinator.opening",
     "Pipeline": "indexing.pipeline",
+    "Reader": "indexing.reader",
+    "Receiver": "coordinator.receiver",
     "Senders": "indexing.senders",
+    "Settlement": "indexing.settlement",
+    "Ticker": "coordinator.ticks",
     "Versions": "search.versions",
 }
 """Modules of listener, by the class that a step's name begins with."""
 
 IN_COMMENTS = (
     "indexing.senders:Senders._send",
-    "indexing.senders:Senders._settle",
+    "indexing.settlement:Settlement.each",
     "indexing.senders:Senders.dispatch",
     "search.sink:send",
     "search.verdicts:settle_conflict",
-    "indexing.pipeline:Pipeline._failed",
-    "indexing.pipeline:Pipeline._shut_out_late_requests",
-    "indexing.pipeline:Pipeline.quiet",
-    "indexing.pipeline:Pipeline.raised",
+    "indexing.worker:Worker._failed",
+    "indexing.worker:Worker._shut_out_late_requests",
+    "indexing.ledger:Ledger.quiet",
+    "indexing.gate:Gate.open",
     "coordinator.polls:Polls.scan",
     "state.store:Keeper.save_control",
-    "indexing.ledger:Shared.give_back",
+    "indexing.ledger:Ledger.give_back",
     "indexing.senders:BATCH_AGE",
 )
 """What the model and docs/model.md speak of besides."""

@@ -10,7 +10,7 @@ import pytest
 
 from listener.capture import journal
 from listener.coordinator.polls import Polls
-from listener.resync.jobs import Wanted
+from listener.resync.under_way import Wanted
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -66,7 +66,7 @@ def bench(postgres_server: PostgresServer, database_for_all: str) -> Iterator[Be
 
 
 class Follower:
-    """The order of a tick is that of Coordinator._turn."""
+    """The order of a tick is that of Ticker.tick."""
 
     def __init__(self, bench: Bench, rule: Rule, kind: str) -> None:
         """`kind`: the type of the stamp column, or `journal`."""
@@ -141,7 +141,7 @@ class Follower:
         return proven
 
     def _look_at_the_clock(self) -> None:
-        """As Coordinator._check_clock."""
+        """As Ticker._check_clock."""
         asked = time.monotonic()
         at, _ = watermark.now(self._connection)
         back = self._clock.went_back(asked, at, time.monotonic())

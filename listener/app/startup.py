@@ -1,0 +1,262 @@
+"""The start: what is looked at, installed and refused before any thread begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import psycopg
+
+from listener import postgres, search, triggers
+from listener.app.failures import REFUSALS, TO_MEND, NotYet, Refused, describe, of_server, passes
+from listener.capture.notifications import lock_holder
+from listener.checks import Finding, check_search, preflight
+from listener.config import Config
+from listener.documents import topology
+from listener.documents.topology import Assembly, QueriesWrong
+from listener.observations import events
+from listener.observations.events import Observe
+from listener.observations.surprises import SURPRISES, told
+from listener.resync.ownership import refuse_foreign
+from listener.runtime.backoff import Backoff, backoff
+from listener.runtime.lifecycle import Stop, Stopped
+from listener.search.owners import Database
+from listener.sql import files
+from listener.state import file, identity
+from listener.state.control import ControlDocument
+from listener.state.heartbeat import beat
+
+T = TypeVar("T")
+
+
+class Startup:
+    """Of one process, which may start its parts more than once. It is the Judge of resync."""
+
+    def __init__(
+        self, config: Config, *, observe: Observe, stop: Stop, once: bool, force: bool
+    ) -> None:
+        """`once`, `force`: as of Daemon."""
+        self._config = config
+        self._observe = observe
+        self._stop = stop
+        self._once = once
+        self._force = force
+        self._database: Database | None = None
+        self._parts: Assembly | None = None
+        """What the parts at work were built for."""
+        self._found: Sequence[Finding] = ()
+        """What the start has found of the user's SQL files, and told."""
+        self._told: Sequence[Finding] = ()
+        """The same of the last session, while it holds for that."""
+
+    def prepare(self, client: search.Client, *, served: bool) -> Assembly:
+        """Triggers and checks; waits for servers that are not up yet.
+
+        `served`: for a daemon that has served before a person's mistake is no reason to end. Raises
+        Refused, and what else is in REFUSALS, where a person must mend something; errors of both
+        clients that do not pass, or lasted for too long with --once; Stopped.
+        """
+        if not self._force:
+            file.read(self._config.state_file_name)  # a damaged one is told at once
+        self._parts = self._prepare_again(client) if served else self._prepare(client)
+        return self._parts
+
+    def _patient(
+        self, server: str, exceptions: tuple[type[Exception], ...], look: Callable[[], T]
+    ) -> T:
+        """Do it, with patience for a server that is not up yet; --once gives up some time."""
+
+        met: list[Exception] = []
+
+        def looked() -> T:
+            met.clear()
+            try:
+                return look()
+            except exceptions as error:
+                met.append(error)
+                raise
+
+        def on_wait(attempt: int, seconds: float, told: str) -> None:
+            error = met[0] if met else None
+            if error is not None and isinstance(error, (psycopg.Error, *search.Error)):
+                told = of_server(error)
+            passing = error is None or passes(error)
+            if passing:
+                self._observe(events.Waiting(server, attempt, seconds, told))
+            else:
+                self._observe(events.Held(f"{server}: {told}", seconds))
+            beat(
+                self._config.state_file_name,
+                fetch_delay=self._config.fetch_delay,
+                what=f"waiting for {server}" if passing else "held",
+                reason=told,
+            )
+
+        waits = self._config.backoff
+        decorate = backoff(
+            start=waits.start,
+            factor=waits.factor,
+            limit=waits.limit,
+            exceptions=exceptions,
+            stop=self._stop,
+            on_wait=on_wait,
+            give_up_after=waits.give_up_after if self._once else None,
+        )
+        return decorate(looked)()
+
+    def _prepare(self, client: search.Client) -> Assembly:
+        """Triggers and checks. Raises Refused where anything is wrong that a person must mend."""
+        try:
+            # nothing is made in a database for a pipeline that would then be refused
+            key = self._of_postgres(self._first)
+            if key is not None:
+                self._of_elasticsearch(partial(self._look_before, client, key))
+            parts = self._of_postgres(self._look_at_postgres)
+            self._of_elasticsearch(partial(self._look_at_elasticsearch, client))
+        except SURPRISES as error:
+            if isinstance(error, REFUSALS):
+                raise
+            raise Refused(told(error)) from error
+        return parts
+
+    def _prepare_again(self, client: search.Client) -> Assembly:
+        """The same for a daemon that has served before: a migration that does not fit the
+        configuration is no reason to end; hold until a person mends the one or the other."""
+        limits = self._config.backoff
+        waits = Backoff(limits.start, limits.factor, limits.limit)
+        while True:
+            try:
+                return self._prepare(client)
+            except TO_MEND as error:
+                reason = describe(error)
+            seconds = waits.next_wait()
+            self._observe(events.Held(reason, seconds))
+            beat(
+                self._config.state_file_name,
+                fetch_delay=self._config.fetch_delay,
+                what="held",
+                reason=reason,
+            )
+            if self._stop.wait(seconds):
+                raise Stopped("stop was requested")
+
+    def _of_postgres(self, look: Callable[[], T]) -> T:
+        return self._patient("PostgreSQL", (psycopg.OperationalError,), look)
+
+    def _of_elasticsearch(self, look: Callable[[], None]) -> None:
+        def looked() -> None:
+            try:
+                look()
+            except search.Refused as error:
+                if search.is_passing(error):
+                    raise NotYet(search.describe(error)) from error
+                raise
+
+        self._patient("Elasticsearch", (search.Away, NotYet), looked)
+
+    def _first(self) -> tuple[str, int, str] | None:
+        """What tells a database that has no tables of ours yet; None where it has."""
+        schema = self._config.postgres.db_schema
+        with postgres.connect(self._config.postgres, "listener: start") as connection:
+            if _installed(connection, schema):
+                return None
+            try:
+                self._database = identity.database(connection, schema)
+            except psycopg.Error:  # the look at PostgreSQL says what is lacking
+                return None
+        return self._database.key
+
+    def _look_at_postgres(self) -> Assembly:
+        config = self._config
+        with postgres.connect(config.postgres, "listener: start") as connection:
+            self._judge(preflight.look_at_server(connection))
+            auto = config.triggers.install == "auto"
+            # an active daemon may watch other tables, until it ends: its triggers are not ours yet
+            standby = auto and self._is_standby(connection)
+            if auto and not standby:
+                triggers.install(
+                    connection,
+                    topology.watches_of(config),
+                    config.postgres.db_schema,
+                    config.triggers,
+                    config.postgres.user,
+                    claim=triggers.Claim(config.pipeline),
+                    observe=self._observe,
+                    stop=self._stop,
+                    hurry=True,
+                )
+            self._judge(preflight.look_at_triggers(config, connection, standby=standby))
+            parts = topology.assemble(config, connection)
+            self._found = preflight.look_at_database(config, connection, parts)
+            self._judge(self._found)
+            self._refuse_foreign_state(connection, parts)
+            self._database = identity.database(connection, config.postgres.db_schema)
+            return parts
+
+    def _is_standby(self, connection: postgres.Connection) -> bool:
+        schema = self._config.postgres.db_schema
+        return lock_holder(connection, schema) is not None and _installed(connection, schema)
+
+    def _refuse_foreign_state(self, connection: postgres.Connection, parts: Assembly) -> None:
+        """At once, and not only when a standby is needed. `force`: it is to be replaced."""
+        saved = None if self._force else file.read(self._config.state_file_name)
+        if saved is not None:
+            facts = identity.read(connection, parts.watches, self._config.postgres.db_schema)
+            refuse_foreign("state.yaml", saved.identity, facts.key, self._config.pipeline)
+
+    def _look_before(self, client: search.Client, key: tuple[str, int, str]) -> None:
+        """Refuse what belongs to another database, or to another schema of ours in this one."""
+        found = check_search(
+            client, self._config, names=False, database=self._database, take=self._force
+        )
+        self._judge([one for one in found if one.severity == "error"])
+        name, index = self._config.pipeline, self._config.elasticsearch.control_index
+        saved = None if self._force else ControlDocument(client, index, name).read().state
+        if saved is not None:
+            refuse_foreign("the control document", saved.identity, key, name)
+
+    def _look_at_elasticsearch(self, client: search.Client) -> None:
+        self._judge(
+            check_search(
+                client, self._config, names=False, database=self._database, take=self._force
+            )
+        )
+
+    def _judge(self, findings: Sequence[Finding], told: Sequence[Finding] = ()) -> None:
+        """Tell the findings, but for those that are `told`; errors end the start."""
+        for one in findings:
+            if one in told:
+                continue
+            if one.severity == "error":
+                self._observe(events.CheckFailed(one.what, one.mend))
+            else:
+                self._observe(events.CheckWarning(one.what, one.mend))
+        errors = [one for one in findings if one.severity == "error"]
+        if errors:
+            raise Refused(
+                f"{errors[0].what}: {errors[0].mend}"
+                if len(errors) == 1
+                else f"{len(errors)} things to mend, each named above; `listener check` looks again"
+            )
+
+    def judge_queries(self, connection: postgres.Connection, *, again: bool) -> None:
+        """For a session that finds that the queries mean something else. Raises QueriesWrong.
+
+        Not `again`: for the first one, which tells no warning that the start has told. While it
+        holds each thing is told once; `held` says at each try why.
+        """
+        assert self._parts is not None
+        found = preflight.look_at_database(self._config, connection, self._parts)
+        told, self._told = self._told if again else self._found, found
+        try:
+            self._judge(found, told)
+        except Refused as error:
+            raise QueriesWrong(str(error)) from error
+        self._told = ()
+
+
+def _installed(connection: postgres.Connection, schema: str) -> bool:
+    """Whether our own tables are there."""
+    found = connection.execute(files.load("watermark/installed"), {"schema": schema})
+    return found.fetchone() is not None

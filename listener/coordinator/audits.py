@@ -1,0 +1,109 @@
+"""When the audit is due, and what follows from what it finds."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from listener import postgres, search
+from listener.config import Config
+from listener.indexing.fence import Fence
+from listener.indexing.pipeline import Pipeline
+from listener.observations import events
+from listener.observations.events import Observe
+from listener.resync.audit import Auditor
+from listener.resync.jobs import Jobs
+
+
+class Audits:
+    """Of the coordinator's thread. Errors of both clients pass through."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        kinds: int,
+        auditor: Auditor,
+        fence: Fence,
+        pipeline: Pipeline,
+        jobs: Jobs,
+        observe: Observe,
+    ) -> None:
+        """`kinds`: how many document kinds there are."""
+        self._config = config
+        self._kinds = kinds
+        self._auditor = auditor
+        self._fence = fence
+        self._pipeline = pipeline
+        self._jobs = jobs
+        self._observe = observe
+        self._audited_at = -math.inf
+        self._doubted = False
+        """Elasticsearch was in trouble: what comes back may be an older one."""
+
+    def doubt(self) -> None:
+        """Elasticsearch is in trouble: audit when that is over."""
+        self._doubted = True
+
+    def look_meanwhile(self, connection: postgres.Connection) -> bool:
+        """While documents cannot be read: whether the database was altered, where a look is due.
+
+        What is waited for may wait for ever: for a key column of another type, say, which only a
+        new session takes note of.
+        """
+        if not self._due:
+            return False
+        self._audited_at = time.monotonic()
+        return self._tell(self._auditor.audit_database(connection))
+
+    def failed(self, connection: postgres.Connection) -> bool:
+        """Look whether all is as it was left, where that is due; True where it is not."""
+        if self._pipeline.trouble is None and self._doubted:
+            self._doubted = False
+            self._audited_at = -math.inf
+        if not self._due:
+            return False
+        self._audited_at = time.monotonic()
+        loading = [kind for kind in range(self._kinds) if self._fence.loading(kind)]
+        try:
+            altered = self._auditor.audit(connection, loading)
+            if altered is None:
+                altered = self._astray()
+        except search.Error as error:
+            self._put_off(error)
+            return False
+        if altered is None:
+            self._pipeline.retry_unproven()
+        return self._tell(altered)
+
+    @property
+    def _due(self) -> bool:
+        return time.monotonic() - self._audited_at > self._config.audit_every
+
+    def _tell(self, altered: str | None) -> bool:
+        if altered is not None:
+            self._observe(events.AuditFailed(altered))
+        return altered is not None
+
+    def _put_off(self, error: Exception) -> None:
+        """Elasticsearch is away, and a new session would end the loads that wait for it. Raises the
+        error where nothing waits."""
+        suffering = self._pipeline.trouble is not None
+        if not search.is_passing(error) or not (suffering or self._jobs.running):
+            raise error
+        self._doubted = self._doubted or suffering
+        if not suffering:  # else it is told already
+            reason = f"audit: {search.describe(error)}"
+            self._observe(events.Waiting("Elasticsearch", 1, self._config.audit_every, reason))
+
+    def _astray(self) -> str | None:
+        """Whether writes may have gone elsewhere; None: they have not."""
+        found = self._fence.astray()
+        if found is None:
+            return None
+        kind, what = found
+        if what.scattered:
+            self._auditor.distrust_index(kind)
+        else:
+            self._auditor.distrust()  # what was accepted elsewhere is missing here
+        return what.what

@@ -1,0 +1,76 @@
+"""`--once`: catch up with all that is visible now, save the proven watermark, return."""
+
+from __future__ import annotations
+
+from listener.capture import watermark
+from listener.coordinator.barrier import Barrier
+from listener.coordinator.polls import Polls
+from listener.coordinator.sessions import Sessions
+from listener.indexing.pipeline import Pipeline
+from listener.observations import events
+from listener.observations.events import Observe
+from listener.resync.jobs import Jobs
+from listener.runtime.lifecycle import Stop
+from listener.state.store import Keeper
+
+
+class Once:
+    """Does in the caller's thread what the coordinator does, but waits for nobody's transaction."""
+
+    def __init__(
+        self,
+        *,
+        fetch_delay: float,
+        all_rows: bool,
+        sessions: Sessions,
+        barrier: Barrier,
+        polls: Polls,
+        pipeline: Pipeline,
+        jobs: Jobs,
+        keeper: Keeper,
+        observe: Observe,
+        stop: Stop,
+    ) -> None:
+        """`fetch_delay`: seconds between looks at what is waited for. `all_rows`: whether every
+        watched table sends its keys by NOTIFY."""
+        self._fetch_delay = fetch_delay
+        self._all_rows = all_rows
+        self._sessions = sessions
+        self._barrier = barrier
+        self._polls = polls
+        self._pipeline = pipeline
+        self._jobs = jobs
+        self._keeper = keeper
+        self._observe = observe
+        self._stop = stop
+
+    def run(self) -> None:
+        """Until it is done, or a stop is requested. Raises GaveUp, and what no wait mends."""
+        done = False
+        while not done and not self._stop.requested:
+            done = self._sessions.guarded(self._catch_up)
+
+    def _catch_up(self) -> None:
+        session = self._sessions.next()
+        connection = session.connection
+        # where every table notifies, a late commit is heard through LISTEN
+        based = self._jobs.here(connection, session) or self._all_rows
+        drawn = watermark.draw(connection)
+        proven = watermark.passed(connection, drawn)
+        mark = self._barrier.send(session)
+        since = self._polls.since()
+        if since is not None:
+            self._polls.scan(since)
+        while not self._pipeline.wait_settled(mark, self._fetch_delay):
+            session.check()
+        for job in self._pipeline.retry_unproven():  # no audit will
+            while not self._pipeline.wait(job, self._fetch_delay):
+                session.check()
+        self._jobs.finish_here(session)
+        while not self._pipeline.wait_noted(self._fetch_delay):
+            session.check()
+        if proven and based and self._pipeline.overflows == self._polls.overflows:
+            self._keeper.advance(drawn.at)
+        elif not proven:
+            self._observe(events.WatermarkHeld(watermark.holder(connection), 0.0))
+        self._keeper.seen(drawn.lsn)

@@ -1,0 +1,52 @@
+"""Signs of life: what the daemon says of itself to `listener health`."""
+
+from __future__ import annotations
+
+from listener.config import Config
+from listener.indexing.pipeline import Pipeline
+from listener.resync.jobs import Jobs
+from listener.state import heartbeat
+from listener.state.store import Keeper
+
+
+class Signs:
+    """Writes the heartbeat. Of the coordinator's thread."""
+
+    def __init__(self, config: Config, pipeline: Pipeline, jobs: Jobs, keeper: Keeper) -> None:
+        self._config = config
+        self._pipeline = pipeline
+        self._jobs = jobs
+        self._keeper = keeper
+        self.active = False
+        """Whether a session of ours has begun: a standby sends nothing, and nothing holds it."""
+
+    def serving(self) -> None:
+        """All is well, unless a person must decide over deletes."""
+        if self._jobs.guarded:
+            names = ", ".join(sorted(self._jobs.guarded))
+            self.tell("guarded", f"{names}: deleting so many documents needs a person's word")
+        else:
+            self.tell("loading" if self._jobs.running else "serving")
+
+    def tell(self, state: str, reason: str | None = None) -> None:
+        """`state`: a word or two for people; `reason`: why it is not serving. What holds the
+        pipeline, or a server in trouble, is said instead."""
+        trouble, braked = self._pipeline.trouble, self._pipeline.braked
+        held = self._pipeline.held or self._jobs.held
+        if not self.active:
+            pass
+        elif braked is not None:
+            state, reason = "braked", braked
+        elif held is not None and reason is None:
+            state, reason = "held", held
+        elif trouble is not None and reason is None:
+            state, reason = f"waiting for {trouble.server}", trouble.reason
+        if reason is None and self._keeper.trouble is not None:
+            reason = self._keeper.trouble
+        heartbeat.beat(
+            self._config.state_file_name,
+            fetch_delay=self._config.fetch_delay,
+            what=state,
+            last_processed=self._keeper.last_processed,
+            reason=reason,
+        )

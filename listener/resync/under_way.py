@@ -1,0 +1,260 @@
+"""What is under way: loads and comparisons, one state for each document kind.
+
+The coordinator asks for them, the loader's thread brings them to their end. Each method takes the
+lock itself, where both may come at the same time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from listener.capture import watermark
+from listener.capture.watermark import Draw
+from listener.documents.kinds import Kind
+from listener.indexing.fence import Fence
+from listener.observations import events
+from listener.observations.events import Observe
+from listener.postgres import Connection
+from listener.state.model import Load
+from listener.state.store import Keeper
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Why documents must be compared, and whether any number of them may be deleted. `asked`: by a
+    person.
+    """
+
+    reason: str
+    unguarded: bool
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """A comparison under way.
+
+    `blind`: it is for changes that were not recorded, some of which may be committed later.
+    """
+
+    started_at: datetime
+    unguarded: bool
+    blind: bool = False
+
+
+@dataclass(slots=True)
+class State:
+    """One document kind.
+
+    `covered`: the moment at which its last load or comparison began, if that is proven. `later`: a
+    comparison that follows the one under way. `open`: the comparison waits until the transactions
+    have ended that were open at this draw.
+
+    `blind`: its load is for changes that were not recorded, too; `owed`: and that load began while
+    such changes might yet be committed. `guarded`: a comparison, or a load in its place, would have
+    removed too many documents: it did not. `held`: it needs a load which is not made for that.
+    """
+
+    kind: Kind
+    load: Load | None = None
+    comparing: Comparing | None = None
+    covered: datetime | None = None
+    later: Wanted | None = None
+    open: Draw | None = None
+    blind: bool = False
+    owed: bool = False
+    guarded: bool = False
+    held: bool = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether neither a load nor a comparison is under way."""
+        return self.load is None and self.comparing is None
+
+
+class UnderWay:
+    """The states of all document kinds."""
+
+    def __init__(
+        self, kinds: Sequence[Kind], *, fence: Fence, keeper: Keeper, observe: Observe
+    ) -> None:
+        """`kinds`: in the order of their numbers."""
+        self.states = [State(kind) for kind in kinds]
+        self._fence = fence
+        self._keeper = keeper
+        self._observe = observe
+        self._lock = threading.Lock()
+        self._over = True
+        """Whether the thread has ended, or is about to: nothing may be left to it."""
+        self._floor: datetime | None = None
+        """The earliest start of those that ended before any watermark was proven."""
+
+    # -- what the sweeps ask -----------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether any load or comparison is under way."""
+        return not all(one.idle for one in self.states)
+
+    @property
+    def guarded(self) -> list[str]:
+        """Aliases of which documents were not deleted, because they were too many."""
+        return [one.kind.index for one in self.states if one.guarded]
+
+    @property
+    def starts(self) -> list[datetime]:
+        """Where sweeps must start for the sake of loads: under way, or ended before any tick."""
+        moments = []
+        for one in self.states:
+            load, comparing = one.load, one.comparing
+            if load is not None:
+                moments.append(load.started_at)
+            if comparing is not None:
+                moments.append(comparing.started_at)
+        if self._floor is not None and self._keeper.last_processed is None:
+            moments.append(self._floor)
+        return moments
+
+    def covers(self, kind: int, at: datetime, *, unguarded: bool) -> bool:
+        """Whether a load or comparison of this kind began, provenly, after this moment.
+
+        `unguarded`: it must be one that may delete any number of documents.
+        """
+        one = self.states[kind]
+        comparing = one.comparing
+        if one.covered is None or one.covered <= at:
+            return False
+        return not unguarded or not (
+            one.guarded or (comparing is not None and not comparing.unguarded)
+        )
+
+    # -- beginning ---------------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """A new session: nothing is under way. The thread must have ended."""
+        loaded = self._keeper.loaded
+        self.states = [State(one.kind, covered=loaded.get(one.kind.index)) for one in self.states]
+        self._floor = None
+
+    def interrupt(self) -> list[State]:
+        """The states as they are; from here on nothing is under way. The thread must have ended."""
+        before = [replace(one) for one in self.states]
+        for one in self.states:
+            one.load = one.comparing = None
+        return before
+
+    def anew(self, kind: int) -> State:
+        """Another load or comparison of this kind is about to begin."""
+        one = self.states[kind]
+        one.covered = None
+        one.guarded = one.held = False
+        return one
+
+    def begin_comparing(self, kind: int, now: datetime, wanted: Wanted, *, blind: bool) -> None:
+        """Documents are compared from this moment on: written down, and told."""
+        one = self.states[kind]
+        index = one.kind.index
+        self._keeper.want_reconcile(index, unguarded=wanted.unguarded)
+        one.comparing = Comparing(now, self._keeper.reconcile[index], blind)
+        self._observe(events.ReconcileStarted(index, wanted.reason))
+
+    def add(self, connection: Connection, wanted: Mapping[int, Wanted]) -> bool:
+        """Leave these comparisons to the thread that is at work; False where that cannot be."""
+        with self._lock:
+            if self._over:
+                return False
+            for kind in wanted:
+                one = self.states[kind]
+                if one.load is not None or one.held or self._fence.current(kind) is None:
+                    return False
+            for kind, reason in wanted.items():
+                if self.states[kind].comparing is not None:
+                    self._ask_again(kind, reason)
+                else:
+                    one = self.states[kind]
+                    one.covered = None
+                    one.guarded = False
+                    now = watermark.draw(connection).at
+                    self.begin_comparing(kind, now, reason, blind=False)
+        return True
+
+    def ask_again(self, kind: int, wanted: Wanted) -> None:
+        """One more comparison when the one under way is complete."""
+        with self._lock:
+            self._ask_again(kind, wanted)
+
+    def _ask_again(self, kind: int, wanted: Wanted) -> None:
+        before = self.states[kind].later
+        unguarded = wanted.unguarded or (before is not None and before.unguarded)
+        self.states[kind].later = Wanted(wanted.reason, unguarded)
+
+    # -- the thread --------------------------------------------------------------------------------
+
+    def started(self) -> None:
+        """The thread starts: more may be left to it."""
+        self._over = False
+
+    def ended(self) -> bool:
+        """Whether nothing is under way; then nothing more may be left to the thread."""
+        with self._lock:
+            self._over = not self.running
+            return self._over
+
+    def cancelled(self) -> None:
+        """The thread ends before all is done: nothing more may be left to it."""
+        with self._lock:
+            self._over = True
+
+    # -- ending ------------------------------------------------------------------------------------
+
+    def _ended_at(self, started_at: datetime) -> None:
+        self._floor = min(self._floor or started_at, started_at)
+
+    def load_refused(self, kind: int, load: Load, *, proven: bool) -> None:
+        """This load is not made: it would remove too many documents."""
+        with self._lock:
+            one = self.states[kind]
+            if proven:
+                one.covered = load.started_at
+                one.blind = False
+            self._ended_at(load.started_at)
+            one.owed = False
+            one.open = None
+            one.held = one.guarded = True
+            one.load = None
+
+    def load_complete(self, kind: int, load: Load) -> None:
+        """Its index is in use."""
+        self._ended_at(load.started_at)
+        one = self.states[kind]
+        one.load = None
+        one.blind = one.owed = False
+
+    def compare_after_load(self, kind: int, started_at: datetime, wanted: Wanted) -> None:
+        """A load is complete, and a comparison must follow it."""
+        with self._lock:
+            self.begin_comparing(kind, started_at, wanted, blind=False)
+
+    def comparison_complete(
+        self, kind: int, started_at: datetime, *, proven: bool, guarded: bool, keep: bool
+    ) -> bool:
+        """A comparison has mended its index, unless one more was asked for: False then, and that
+        one begins. `guarded`: but for what may not be deleted. `keep`: it is due at the next start
+        again.
+        """
+        self._ended_at(started_at)
+        with self._lock:
+            one = self.states[kind]
+            later, one.later = one.later, None
+            if later is not None:  # it is due still, and the watermark stands
+                self.begin_comparing(kind, started_at, later, blind=False)
+                return False
+            if guarded:
+                one.guarded = True
+            elif not keep:
+                self._keeper.reconciled(one.kind.index, started_at if proven else None)
+            one.comparing = None
+        return True
