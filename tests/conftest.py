@@ -1,10 +1,15 @@
-"""Fixtures for all tests: real servers, the real daemon, the comparison of index and query."""
+"""Fixtures for all tests: real servers, the real daemon, scenes. They stand in `tests/kit`."""
 
 from __future__ import annotations
 
+import pytest
+
+pytest.register_assert_rewrite("tests.kit")
+
 pytest_plugins = [
-    "tests.plugins.servers",
-    "tests.plugins.daemon",
-    "tests.plugins.convergence",
-    "tests.plugins.scenes",
+    "tests.kit.servers",
+    "tests.kit.daemon",
+    "tests.kit.scenes",
+    "tests.kit.blind",
+    "tests.kit.triggers",
 ]

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import yaml
 
+from playground.daemon import ListenerProcess, Record, processes_of_a_test
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 from tests.bench import verify
-from tests.plugins.daemon import ListenerProcess, Record, processes_of_a_test
 
 KINDS = ("none", "refused by the mapping", "refused by the query")
 _QUERY = """

@@ -27,14 +27,15 @@ from tests.convergence.history import History
 from tests.convergence.machine import run_examples
 from tests.convergence.servers import Servers, open_servers
 from tests.convergence.world import open_world
-from tests.convergence.writes import VOCABULARY
+from tests.kit.servers import QUICK
+from tests.kit.writes.vocabulary import VOCABULARY
 
 MODES = ("rows", "doorbell", "off")
 
 
 @contextlib.contextmanager
 def _servers() -> Iterator[Servers]:
-    search = SearchServer("es8", jvm_options=["-XX:TieredStopAtLevel=1"])
+    search = SearchServer("es8", jvm_options=QUICK)
     with search, open_servers(search) as servers:
         yield servers
 

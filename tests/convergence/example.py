@@ -27,7 +27,7 @@ class Run:
     """None: the same examples in every run."""
     folder: Path
     patient: bool = False
-    """Also the faults of tests/chaos and what takes long."""
+    """Also the faults of tests/kit/chaos and what takes long."""
     until: float | None = None
     """No example begins after this moment of time.monotonic()."""
     examples: int = 0

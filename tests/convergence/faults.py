@@ -1,4 +1,4 @@
-"""Faults that stand until they are mended: writes go on meanwhile. Those of tests/chaos mend
+"""Faults that stand until they are mended: writes go on meanwhile. Those of tests/kit/chaos mend
 themselves after some seconds; these take no time."""
 
 from __future__ import annotations
@@ -7,8 +7,8 @@ import signal
 from random import Random
 from typing import Final
 
-from tests.chaos.fault import Fault, fault
-from tests.chaos.world import Seat, World
+from tests.kit.chaos.fault import Fault, fault
+from tests.kit.chaos.world import Seat, World
 
 _SESSIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tests.convergence.statements import Statement
+from playground.daemon import PROJECT
 from tests.convergence.world import Step
-from tests.convergence.writes import VOCABULARY
-from tests.plugins.daemon import PROJECT
+from tests.kit.writes.statements import Statement
+from tests.kit.writes.vocabulary import VOCABULARY
 
 FOLDER: Final = PROJECT / ".playground" / "convergence"
 _SHOWN: Final = 160

@@ -20,13 +20,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.chaos.vocabulary import FAULTS
 from tests.convergence.example import Example, Run
 from tests.convergence.faults import GROUPS
 from tests.convergence.sessions import SAVED, WHO
-from tests.convergence.statements import SLICES
 from tests.convergence.world import STOP
-from tests.convergence.writes import VOCABULARY
+from tests.kit.chaos.vocabulary import FAULTS
+from tests.kit.writes.statements import SLICES
+from tests.kit.writes.vocabulary import VOCABULARY
 
 _SMALL: Final = {"pending_limit": 20, "batch_documents": 7, "page_size": 40}
 """Everything overflows, and is done in many parts."""

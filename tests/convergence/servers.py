@@ -9,11 +9,9 @@ from typing import Final
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.plugins.daemon import PROJECT
-from tests.plugins.scenes import SCHEMAS
-from tests.process.scene import Template, create_roles, create_template
+from tests.kit.scene import SCHEMAS, Template, create_movies, create_roles, create_template
 
-STOCK: Final = PROJECT / "tests" / "convergence" / "stock"
+STOCK: Final = SCHEMAS / "stock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +28,6 @@ def open_servers(search: SearchServer) -> Iterator[Servers]:
     """Start PostgreSQL and fill the templates."""
     with PostgresServer(settings={"max_prepared_transactions": 20}) as postgres:
         create_roles(postgres)
-        movies = create_template(
-            postgres,
-            "content",
-            PROJECT / "config.yaml",
-            PROJECT / "sql" / "movies" / "schema.sql",
-            SCHEMAS / "movies" / "content.sql",
-        )
+        movies = create_movies(postgres)
         stock = create_template(postgres, "stock", STOCK / "documents.yaml", STOCK / "schema.sql")
         yield Servers(postgres, search, {"movies": movies, "stock": stock})

@@ -10,8 +10,8 @@ from typing import Final
 
 import psycopg
 
-from tests.convergence.statements import Connection, Write, execute
-from tests.process.scene import APPLICATION, PASSWORD, Scene
+from tests.kit.scene import APPLICATION, PASSWORD, Scene
+from tests.kit.writes.statements import Connection, Write, execute
 
 WHO: Final = ("application", "application", "replica", "Asia/Kathmandu", "America/St_Johns")
 """`replica` writes with session_replication_role = replica; others are time zones."""

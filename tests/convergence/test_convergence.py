@@ -14,7 +14,7 @@ from tests.convergence.example import Run
 from tests.convergence.machine import run_examples
 from tests.convergence.servers import Servers, open_servers
 from tests.convergence.world import open_world
-from tests.plugins.servers import revive
+from tests.kit.servers import revive
 
 HISTORIES = Path(__file__).parent / "histories"
 

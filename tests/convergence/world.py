@@ -15,17 +15,17 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.chaos import operations
-from tests.chaos.vocabulary import FAULTS
-from tests.chaos.world import Seat, unblock
-from tests.chaos.world import World as Chaos
+from playground.daemon import ListenerProcess
 from tests.convergence.faults import REBUILD, STANDING
 from tests.convergence.servers import Servers
 from tests.convergence.sessions import Sessions
-from tests.convergence.statements import SLICES
-from tests.convergence.writes import VOCABULARY
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene, open_scene
+from tests.kit.chaos import operations
+from tests.kit.chaos.vocabulary import FAULTS
+from tests.kit.chaos.world import Seat, unblock
+from tests.kit.chaos.world import World as Chaos
+from tests.kit.scene import Scene, open_scene
+from tests.kit.writes.statements import SLICES
+from tests.kit.writes.vocabulary import VOCABULARY
 
 Step = dict[str, Any]
 """What is done (`do`), and its parameters; plain JSON."""

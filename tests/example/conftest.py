@@ -11,7 +11,7 @@ import pytest
 
 from playground.postgres import PostgresServer
 from sql.movies import load as movies
-from tests.plugins.servers import revive
+from tests.kit.servers import revive
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -12,7 +12,7 @@ from elasticsearch import Elasticsearch
 
 from playground.search import SearchServer
 from tests.example.queries import documents, index_config
-from tests.plugins.servers import revive
+from tests.kit.servers import revive
 
 TITLES = {
     "1": "Run Lola Run",

@@ -13,8 +13,8 @@ import pytest
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.faults.migrations import Migrated, own_files, rewrite
-from tests.process.scene import Template, open_scene
+from tests.kit.migrations import Migrated, own_files, rewrite
+from tests.kit.scene import Template, open_scene
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ import pytest
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.faults.migrations import Migrated
-from tests.process.scene import Template, open_scene
+from tests.kit.migrations import Migrated
+from tests.kit.scene import Template, open_scene
 
 
 @contextlib.contextmanager

@@ -14,9 +14,7 @@ import pytest
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.plugins.daemon import PROJECT
-from tests.plugins.scenes import SCHEMAS
-from tests.process.scene import Scene, Template, create_roles, create_template, open_scene
+from tests.kit.scene import Scene, Template, create_movies, create_roles, open_scene
 
 GENRES = "content.genre"
 LINKS = "content.genre_film_work"
@@ -24,27 +22,10 @@ TABLES = f"{GENRES}, {LINKS}"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """A server that can be both sides of a subscription."""
-    server = PostgresServer(settings={"wal_level": "logical"})
-    try:
-        server.start()
-        create_roles(server)
-        yield server
-    finally:
-        server.close()
-
-
-@pytest.fixture(scope="module")
-def template(server: PostgresServer) -> Template:
+def template(logical_server: PostgresServer) -> Template:
     """Three hundred films."""
-    return create_template(
-        server,
-        "content",
-        PROJECT / "config.yaml",
-        PROJECT / "sql" / "movies" / "schema.sql",
-        SCHEMAS / "movies" / "content.sql",
-    )
+    create_roles(logical_server)
+    return create_movies(logical_server)
 
 
 class Publisher:
@@ -95,19 +76,19 @@ class Publisher:
 
 @pytest.fixture
 def publisher(
-    server: PostgresServer, search_server: SearchServer, template: Template, tmp_path: Path
+    logical_server: PostgresServer, search_server: SearchServer, template: Template, tmp_path: Path
 ) -> Iterator[Publisher]:
     """The scene, and a copy of its database that publishes."""
-    with open_scene(server, search_server, template, tmp_path) as scene:
-        server.create_database("publisher", template.database)
-        publisher = Publisher(server, scene)
+    with open_scene(logical_server, search_server, template, tmp_path) as scene:
+        logical_server.create_database("publisher", template.database)
+        publisher = Publisher(logical_server, scene)
         try:
             publisher.run(f"CREATE PUBLICATION pub FOR TABLE {TABLES}")
             yield publisher
         finally:
             with contextlib.suppress(Exception):
                 publisher.unsubscribe()
-            server.drop_database("publisher")
+            logical_server.drop_database("publisher")
 
 
 WRITES = (

@@ -13,9 +13,9 @@ from threading import Event
 import psycopg
 import pytest
 
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import OWNER, Scene
-from tests.process.writers import Writers
+from playground.daemon import ListenerProcess
+from tests.kit.scene import OWNER, Scene
+from tests.kit.writers import Writers
 
 
 def converged(scene: Scene, daemon: ListenerProcess) -> None:

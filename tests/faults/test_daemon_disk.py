@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from playground.daemon import ListenerProcess
 from playground.system import wait_until
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene
-from tests.process.writers import Writers
+from tests.kit.scene import Scene
+from tests.kit.writers import Writers
 
 
 @contextlib.contextmanager

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
+from playground.daemon import ListenerProcess
 from playground.proxy import TcpProxy
 from playground.system import wait_until
-from tests.faults.daemon_kit import BULK, Gate
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene
-from tests.process.writers import Writers
+from tests.kit.proxies.holding import BULK, HoldingProxy
+from tests.kit.scene import Scene
+from tests.kit.writers import Writers
 
 OUR_SESSIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -123,7 +123,7 @@ def test_zombie_after_tombstones_are_forgotten(scene: Scene, way: str) -> None:
     """
     scene.set(batch_bytes=50_000_000)
     direct = scene.options["elasticsearch"]["urls"]
-    with Gate(scene.search.port, BULK) as gate:
+    with HoldingProxy(scene.search.port, BULK) as gate:
         scene.set(elasticsearch={"urls": [f"http://127.0.0.1:{gate.port}"]})
         zombie = scene.serve()
         gate.close()

@@ -17,11 +17,13 @@ from pathlib import Path
 
 import pytest
 
+from playground.daemon import ListenerProcess
 from playground.system import wait_until
-from tests.faults.daemon_kit import BULK, FLUSH_CHECK, Gate, Probe, Probes, phases
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene
-from tests.process.writers import Writers
+from tests.kit.probes import Probe, Probes
+from tests.kit.proxies.holding import BULK, FLUSH_CHECK, HoldingProxy
+from tests.kit.recovery import phases
+from tests.kit.scene import Scene
+from tests.kit.writers import Writers
 
 KILLS = 5
 """At each point."""
@@ -71,14 +73,14 @@ def ticks(scene: Scene, seconds: float) -> None:
 
 
 @contextlib.contextmanager
-def gate_before(scene: Scene, server: str) -> Iterator[Gate]:
+def gate_before(scene: Scene, server: str) -> Iterator[HoldingProxy]:
     """Lead the daemon's way to this server through a gate."""
     if server == "PostgreSQL":
-        with Gate(scene.postgres.port, FLUSH_CHECK) as gate:
+        with HoldingProxy(scene.postgres.port, FLUSH_CHECK) as gate:
             scene.set(postgres={"port": gate.port})
             yield gate
     else:
-        with Gate(scene.search.port, BULK) as gate:
+        with HoldingProxy(scene.search.port, BULK) as gate:
             scene.set(elasticsearch={"urls": [f"http://127.0.0.1:{gate.port}"]})
             yield gate
 

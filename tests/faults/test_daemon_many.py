@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from playground.daemon import ListenerProcess, Record
 from playground.system import wait_until
-from tests.faults.daemon_kit import Probes
-from tests.plugins.daemon import ListenerProcess, Record
-from tests.process.scene import Scene
-from tests.process.writers import Writers
+from tests.kit.probes import Probes
+from tests.kit.scene import Scene
+from tests.kit.writers import Writers
 
 
 def state_of(scene: Scene, folder: str) -> Path:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from playground.daemon import ListenerProcess
 from playground.proxy import TcpProxy
-from tests.faults.daemon_kit import told
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene
-from tests.process.writers import Writers
+from tests.kit.recovery import told
+from tests.kit.scene import Scene
+from tests.kit.writers import Writers
 
 REPEATS = 5
 

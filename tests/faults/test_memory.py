@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from playground.daemon import ListenerProcess
 from playground.proxy import TcpProxy
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene
+from tests.kit.scene import Scene
 
 FILMS = 100_000
 MILLION = 1_000_000

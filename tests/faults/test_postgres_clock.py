@@ -15,10 +15,11 @@ import pytest
 from playground.clock import ClockedServer
 from playground.search import SearchServer
 from playground.system import wait_until
-from tests.faults.postgres_kit import Recovery, fresh, own_server, parked
-from tests.process.scene import Scene, Template, open_scene
-from tests.process.statements import WITHOUT_NOTIFY
-from tests.process.writers import Writers
+from tests.kit.databases import fresh, own_server, parked
+from tests.kit.recovery import Recovery
+from tests.kit.scene import Scene, Template, open_scene
+from tests.kit.statements import WITHOUT_NOTIFY
+from tests.kit.writers import Writers
 
 ClockedTemplate = tuple[ClockedServer, Template]
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from playground.daemon import ListenerProcess
 from playground.proxy import TcpProxy
 from playground.search import SearchServer
 from playground.standby import StandbyServer
 from playground.system import wait_until
-from tests.faults.postgres_kit import Recovery, own_scene, parked, sessions, wait_indexed
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene
-from tests.process.writers import Writers
+from tests.kit.databases import own_scene, parked, sessions, wait_indexed
+from tests.kit.recovery import Recovery
+from tests.kit.scene import Scene
+from tests.kit.writers import Writers
 
 ONLY_THERE = """
     INSERT INTO content.film_work (id, title, type)

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.faults.postgres_kit import Recovery, parked, sessions, through_proxy
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene
-from tests.process.writers import Writers
+from playground.daemon import ListenerProcess
+from tests.kit.databases import parked, sessions, through_proxy
+from tests.kit.recovery import Recovery
+from tests.kit.scene import Scene
+from tests.kit.writers import Writers
 
 
 @pytest.fixture

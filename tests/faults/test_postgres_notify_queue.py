@@ -14,9 +14,10 @@ import pytest
 
 from playground.search import SearchServer
 from playground.system import wait_until
-from tests.faults.postgres_kit import Recovery, fresh, own_scene, parked, wait_indexed
-from tests.process.scene import Scene
-from tests.process.writers import Writers
+from tests.kit.databases import fresh, own_scene, parked, wait_indexed
+from tests.kit.recovery import Recovery
+from tests.kit.scene import Scene
+from tests.kit.writers import Writers
 
 USAGE = "SELECT pg_notification_queue_usage()"
 

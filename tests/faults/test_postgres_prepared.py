@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from playground.search import SearchServer
-from tests.faults.postgres_kit import Recovery, fresh, indexed, own_scene, parked
-from tests.process.scene import Scene
-from tests.process.writers import Writers
+from tests.kit.databases import fresh, indexed, own_scene, parked
+from tests.kit.recovery import Recovery
+from tests.kit.scene import Scene
+from tests.kit.writers import Writers
 
 GID = "two of us"
 OWN = """

@@ -11,13 +11,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from playground.daemon import ListenerProcess
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 from playground.system import wait_until
-from tests.faults.postgres_kit import Recovery, own_server, parked, sessions, through_proxy
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import APPLICATION, OWNER, PASSWORD, Scene, Template, open_scene
-from tests.process.writers import Writers
+from tests.kit.databases import own_server, parked, sessions, through_proxy
+from tests.kit.recovery import Recovery
+from tests.kit.scene import APPLICATION, OWNER, PASSWORD, Scene, Template, open_scene
+from tests.kit.writers import Writers
 
 CROWDED = re.compile("connection slots are reserved|too many clients")
 EATER, READER = "process_eater", "process_reader"

@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from playground.account import run_as, service_account
+from playground.daemon import ListenerProcess
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 from playground.system import children_of, send, wait_until
-from tests.faults.postgres_kit import Recovery, own_server, parked, through_proxy, wait_indexed
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import OWNER, Scene, Template, open_scene
-from tests.process.writers import Writers
+from tests.kit.databases import own_server, parked, through_proxy, wait_indexed
+from tests.kit.recovery import Recovery
+from tests.kit.scene import OWNER, Scene, Template, open_scene
+from tests.kit.writers import Writers
 
 LATER = """
     INSERT INTO content.film_work (id, title, type)

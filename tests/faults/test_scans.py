@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.process.scene import Scene
+from tests.kit.scene import Scene
 
 MINUTES = float(os.environ.get("SCAN_MINUTES", "1"))
 RATE = 200

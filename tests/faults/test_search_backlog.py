@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from playground.system import wait_until
-from tests.faults.search_kit import Back, not_before
-from tests.process.scene import Scene
-from tests.process.writers import Writers
+from tests.kit.recovery import Back, not_before
+from tests.kit.scene import Scene
+from tests.kit.writers import Writers
 
 BACKLOG = 2000
 MORE_FILMS = f"""

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.search_kit import Back, assert_nothing_moved
-from tests.plugins.daemon import ListenerProcess, Record
-from tests.process.scene import Scene
-from tests.process.writers import Writers
+from playground.daemon import ListenerProcess, Record
+from tests.kit.recovery import Back, assert_nothing_moved
+from tests.kit.scene import Scene
+from tests.kit.writers import Writers
 
 SETTINGS = {
     "full disk": "index.blocks.read_only_allow_delete",

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from playground.daemon import ListenerProcess
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 from playground.search_cluster import SearchCluster
-from tests.faults.search_kit import Back, not_before
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene, Template, open_scene
-from tests.process.writers import Writers
+from tests.kit.recovery import Back, not_before
+from tests.kit.scene import Scene, Template, open_scene
+from tests.kit.writers import Writers
 
 MORE_FILMS = """
     INSERT INTO content.film_work (id, title, type)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from playground.postgres import PostgresServer
-from playground.search import SearchServer
-from tests.faults.search_kit import Back
-from tests.process.scene import Scene, Template, open_scene
-from tests.process.writers import Writers
+from tests.kit.recovery import Back
+from tests.kit.scene import Scene, Template, open_scene
+from tests.kit.servers import own_search
+from tests.kit.writers import Writers
 
 NAMES_THE_INDEX = ("index.uuid", "index.creation_date", "index.provided_name")
 BY_THE_SERVER = (
@@ -113,7 +113,7 @@ def test_deleted_index_on_other_servers(
 ) -> None:
     """The same on Elasticsearch 7.17 and 9, OpenSearch 2 and 3."""
     with (
-        SearchServer(name, heap="400m", jvm_options=["-XX:TieredStopAtLevel=1"]) as server,
+        own_search(name, heap="400m") as server,
         open_scene(postgres_server, server, movies_template, tmp_path) as scene,
     ):
         delete_under_writes(scene)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.search_kit import Back, Wire, assert_sent_once, wired
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene
-from tests.process.writers import Writers
+from playground.daemon import ListenerProcess
+from tests.kit.proxies.wire import Wire, assert_sent_once, wired
+from tests.kit.recovery import Back
+from tests.kit.scene import Scene
+from tests.kit.writers import Writers
 
 MORE_FILMS = """
     INSERT INTO content.film_work (id, title, type)

@@ -11,20 +11,18 @@ import pytest
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.chaos.flood import Flood
-from tests.faults.search_kit import Back, assert_nothing_moved
-from tests.process.scene import Scene, Template, open_scene
-from tests.process.writers import Writers
+from tests.kit.flood import Flood
+from tests.kit.recovery import Back, assert_nothing_moved
+from tests.kit.scene import Scene, Template, open_scene
+from tests.kit.servers import own_search
+from tests.kit.writers import Writers
 
 
 @pytest.fixture(scope="module")
 def busy_search() -> Iterator[SearchServer]:
     """An Elasticsearch that writes one thing at a time, and lets one more wait."""
     settings = {"thread_pool.write.size": 1, "thread_pool.write.queue_size": 1}
-    server = SearchServer(
-        "es8", heap="400m", settings=settings, jvm_options=["-XX:TieredStopAtLevel=1"]
-    )
-    with server:
+    with own_search(heap="400m", settings=settings) as server:
         yield server
 
 

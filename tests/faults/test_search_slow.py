@@ -6,10 +6,11 @@ from datetime import datetime
 
 import pytest
 
-from tests.faults.search_kit import Back, assert_nothing_moved, assert_sent_once, wired
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene
-from tests.process.writers import Writers
+from playground.daemon import ListenerProcess
+from tests.kit.proxies.wire import assert_sent_once, wired
+from tests.kit.recovery import Back, assert_nothing_moved
+from tests.kit.scene import Scene
+from tests.kit.writers import Writers
 
 TIMEOUT = 1
 """Seconds that the daemon waits for an answer."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from playground.postgres import PostgresServer
 from playground.proxy import TcpProxy
 from playground.search import SearchServer
-from tests.process.persons import add_persons, give_up_load
-from tests.process.scene import Template, open_scene
+from tests.kit.persons import add_persons, give_up_load
+from tests.kit.scene import Template, open_scene
 
 
 def test_start_while_a_snapshot_is_made(

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from playground.daemon import ListenerProcess
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 from playground.system import wait_until
-from tests.faults.search_kit import not_before
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene, Template, open_scene
+from tests.kit.recovery import not_before
+from tests.kit.scene import Scene, Template, open_scene
+from tests.kit.servers import own_search
 
 MANY = 1200
 """More rows than a comparison deletes without asking, where it does not trust the database."""
@@ -27,8 +28,7 @@ MANY = 1200
 @pytest.fixture(scope="module")
 def server() -> Iterator[SearchServer]:
     """A server of this module's own, which may be put back."""
-    options = ["-XX:TieredStopAtLevel=1"]
-    with SearchServer(settings={"path.repo": ["repo"]}, jvm_options=options) as server:
+    with own_search(settings={"path.repo": ["repo"]}) as server:
         yield server
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from playground.proxy import TcpProxy
-from tests.process.scene import Scene
-from tests.process.test_verify import lie
+from tests.kit.scene import Scene
+from tests.kit.wrong_index import lie
 
 FILMS = 5000
 WATCH = "content.person_film_work(film_work_id)"

@@ -11,10 +11,7 @@ from psycopg.types.json import Json
 from listener.changes import Change, Key, KeyType, Watch, canonical_key, document_id, key_of_id
 from tests.fuzz.kit import fuzz
 from tests.fuzz.shapes import KEY_TEXT, key_parts
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import Bench
-
-bench = triggers_kit.bench
+from tests.kit.triggers import Bench
 
 TYPES: tuple[KeyType, ...] = ("bigint", "text", "uuid")
 

@@ -9,12 +9,9 @@ import pytest
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene, Template, create_template, open_scene
+from tests.kit.scene import Served, Template, create_template, open_scene
 
 _ODD = Path(__file__).parent / "odd"
-
-Served = tuple[Scene, ListenerProcess]
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import pytest
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.hostile.altered import CASES, alter, open_stall, stall_template
-from tests.process.scene import Template
+from tests.kit.altered import CASES, alter, open_stall, stall_template
+from tests.kit.scene import Template
 
 
 @pytest.fixture(scope="module")

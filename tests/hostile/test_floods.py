@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.search_kit import not_before
-from tests.hostile import strangers
-from tests.hostile.conftest import Served
-from tests.hostile.test_payloads import NOT_OURS, PAIR, THING, documents, ignored
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Connection, Scene
+from playground.daemon import ListenerProcess
+from tests.kit import strangers
+from tests.kit.recovery import not_before
+from tests.kit.scene import Connection, Scene, Served
+from tests.kit.strangers import NOT_OURS, PAIR, THING, documents, ignored
 
 RATE = 5000
 GROWTH = 80_000_000

@@ -16,9 +16,9 @@ from listener.indexing.queue import Job
 from listener.postgres import Connection
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.faults.search_kit import not_before
-from tests.hostile import strangers
-from tests.process.scene import Template, open_scene
+from tests.kit import strangers
+from tests.kit.recovery import not_before
+from tests.kit.scene import Template, open_scene
 
 _MAPPING = "SELECT 100 / k::integer AS id FROM unnest(%(keys)s) AS k"
 """Fails on 0, and on what is no number."""

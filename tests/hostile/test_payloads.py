@@ -2,82 +2,11 @@
 
 from __future__ import annotations
 
-from tests.faults.search_kit import not_before
-from tests.hostile import strangers
-from tests.hostile.conftest import Served
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene
-
-THING = "odd.thing(id)"
-PAIR = "odd.pair(high,name,low)"
-
-NOT_OURS = {
-    "nothing": "",
-    "a word": "hello",
-    "bytes": "\x01\x02\x1b[31m\x7f\u0085\u2028\ufeff{}",
-    "a string": '"x"',
-    "an array": "[1]",
-    "null": "null",
-    "truncated": '{"v": 1, "w": "odd.thing(id)", "k": ["thing 1"',
-    "more behind it": '{"v": 1, "w": "odd.thing(id)", "k": ["thing 1"]} {}',
-    "deeply nested": "[" * 7900,
-    "deeply nested objects": '{"v":' * 1500,
-    "deeply nested keys": '{"v": 1, "w": "odd.thing(id)", "k": ' + "[" * 3900 + "]" * 3900 + "}",
-    "7,900 digits": "1" * 7900,
-    "a version of 5,000 digits": '{"v": ' + "1" * 5000 + ', "w": "odd.thing(id)", "k": []}',
-    "a version beyond all numbers": '{"v": 1e400, "w": "odd.thing(id)", "k": []}',
-    "version 0": '{"v": 0, "w": "odd.thing(id)", "k": ["thing 1"]}',
-    "version 2": '{"v": 2, "w": "odd.thing(id)", "k": ["thing 1"]}',
-    "version 1.0": '{"v": 1.0, "w": "odd.thing(id)", "k": ["thing 1"]}',
-    "version true": '{"v": true, "w": "odd.thing(id)", "k": ["thing 1"]}',
-    "version '1'": '{"v": "1", "w": "odd.thing(id)", "k": ["thing 1"]}',
-    "no version": '{"w": "odd.thing(id)", "k": ["thing 1"]}',
-    "NaN": '{"v": 1, "w": "odd.thing(id)", "k": NaN}',
-    "NaN beside it": '{"v": 1, "w": "odd.thing(id)", "k": ["thing 1"], "x": NaN}',
-    "Infinity as version": '{"v": Infinity, "w": "odd.thing(id)", "k": ["thing 1"]}',
-    "two of one name": '{"v": 1, "w": "odd.thing(id)", "k": ["thing 1"], "k": ["thing 2"]}',
-    "two versions": '{"v": 2, "w": "odd.thing(id)", "k": ["thing 1"], "v": 1}',
-    "one field too many": '{"v": 1, "w": "odd.thing(id)", "k": ["thing 1"], "d": {"title": "x"}}',
-    "keys and a sweep": '{"v": 1, "w": "odd.thing(id)", "k": ["thing 1"], "sweep": true}',
-    "a sweep of 1": '{"v": 1, "w": "odd.thing(id)", "sweep": 1}',
-    "no sweep": '{"v": 1, "w": "odd.thing(id)", "sweep": false}',
-    "a table that nobody watches": '{"v": 1, "w": "pg_catalog.pg_authid(oid)", "k": ["10"]}',
-    "another key of a table": '{"v": 1, "w": "odd.thing(tag)", "k": ["tag 1"]}',
-    "SQL as a table": """{"v": 1, "w": "odd.thing(id); DROP TABLE odd.thing", "k": ["1"]}""",
-    "a table as a list": '{"v": 1, "w": ["odd.thing(id)"], "k": ["thing 1"]}',
-    "a number as key": '{"v": 1, "w": "odd.thing(id)", "k": [1]}',
-    "null as key": '{"v": 1, "w": "odd.thing(id)", "k": [null]}',
-    "an object as key": '{"v": 1, "w": "odd.thing(id)", "k": [{"thing 1": 1}]}',
-    "two parts for one column": '{"v": 1, "w": "odd.thing(id)", "k": [["thing 1", "2"]]}',
-    "no part": '{"v": 1, "w": "odd.thing(id)", "k": [[]]}',
-    "NUL in a key": '{"v": 1, "w": "odd.thing(id)", "k": ["a\\u0000"]}',
-    "half a character in a key": '{"v": 1, "w": "odd.thing(id)", "k": ["\\ud800"]}',
-    "text for a number": f'{{"v": 1, "w": "{PAIR}", "k": [["one", "a", "b"]]}}',
-    "SQL for a number": f'{{"v": 1, "w": "{PAIR}", "k": [["1 OR 1=1", "a", "b"]]}}',
-    "a number out of range": f'{{"v": 1, "w": "{PAIR}", "k": [["9223372036854775808", "a", "b"]]}}',
-    "a number of 5,000 digits": f'{{"v": 1, "w": "{PAIR}", "k": [["{"9" * 5000}", "a", "b"]]}}',
-    "1e2": f'{{"v": 1, "w": "{PAIR}", "k": [["1e2", "a", "b"]]}}',
-    "digits of another script": f'{{"v": 1, "w": "{PAIR}", "k": [["\u0661", "a", "b"]]}}',
-    "one good key among bad ones": '{"v": 1, "w": "odd.thing(id)", "k": ["thing 1", 2]}',
-    "a barrier of nobody": '{"v": 1, "barrier": "00000000000000000000000000000000"}',
-    "an empty barrier": '{"v": 1, "barrier": ""}',
-    "a long barrier": '{"v": 1, "barrier": "' + "a" * 7000 + '"}',
-    "a barrier of a number": '{"v": 1, "barrier": 1}',
-    "a barrier of all": '{"v": 1, "barrier": true}',
-}
-"""None of these may lead to as much as a read."""
-
-
-def documents(scene: Scene) -> list[int]:
-    """How many documents there are of each kind, those of no search included."""
-    names = [one["index"] for one in scene.options["documents"]]
-    scene.request("POST", f"/{','.join(names)}/_refresh")
-    return [scene.request("GET", f"/{name}/_count")["count"] for name in names]
-
-
-def ignored(daemon: ListenerProcess) -> int:
-    """How many payloads were ignored, as far as it was told."""
-    return max((int(one["count"]) for one in daemon.found("bad_payload")), default=0)
+from playground.daemon import ListenerProcess
+from tests.kit import strangers
+from tests.kit.recovery import not_before
+from tests.kit.scene import Scene, Served
+from tests.kit.strangers import NOT_OURS, PAIR, THING, documents, ignored
 
 
 def watermark_passes(scene: Scene, daemon: ListenerProcess) -> None:

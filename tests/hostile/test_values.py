@@ -13,8 +13,9 @@ import pytest
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.hostile.values import CONTENTS, IDS, REFUSED, TOO_LONG, Rows
-from tests.process.scene import Scene, Template, open_scene
+from tests.kit.scene import Scene, Template, open_scene
+from tests.kit.servers import own_search
+from tests.kit.values import CONTENTS, IDS, REFUSED, TOO_LONG, Rows
 
 EXTREMES = (-(2**63), 2**63 - 1, 0, -1)
 
@@ -34,9 +35,7 @@ def scene(
 @pytest.fixture(scope="module")
 def elder() -> Iterator[SearchServer]:
     """Elasticsearch 7.17, with room for requests of three megabytes."""
-    little = {"indexing_pressure.memory.limit": "3mb"}
-    options = ["-XX:TieredStopAtLevel=1"]
-    with SearchServer("es7", settings=little, jvm_options=options) as server:
+    with own_search("es7", settings={"indexing_pressure.memory.limit": "3mb"}) as server:
         yield server
 
 

@@ -8,7 +8,7 @@ import psycopg
 
 from listener.config import Config
 from listener.documents.topology import assemble
-from playground.postgres import PostgresServer
+from tests.kit.servers import own_postgres
 
 
 def test_a_table_that_only_pages_the_load_needs_no_notify(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_table_that_only_pages_the_load_needs_no_notify(tmp_path: Path) -> Non
         }
     )
     with (
-        PostgresServer(settings={"max_prepared_transactions": "5"}) as server,
+        own_postgres({"max_prepared_transactions": "5"}) as server,
         psycopg.connect(server.dsn(), autocommit=True) as connection,
     ):
         connection.execute("CREATE TABLE base (id integer PRIMARY KEY)")

@@ -12,10 +12,8 @@ from listener.changes import Watch
 from listener.checks import check_limits
 from listener.checks.limits import size
 from playground.postgres import PostgresServer
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import Bench
-
-bench = triggers_kit.bench
+from tests.kit.servers import own_postgres
+from tests.kit.triggers import Bench, open_bench
 
 ITEM = Watch("public", "item", ("id",))
 
@@ -71,19 +69,15 @@ def test_a_large_statement_under_a_low_temp_file_limit(bench: Bench) -> None:
 @pytest.fixture(scope="module")
 def small() -> Iterator[PostgresServer]:
     """A server whose queue of NOTIFY has the smallest size that there is: half a megabyte."""
-    server = PostgresServer(settings={"max_notify_queue_pages": 64})
-    try:
-        server.start()
+    with own_postgres({"max_notify_queue_pages": 64}) as server:
         server.create_database("bulk")
         yield server
-    finally:
-        server.close()
 
 
 def test_a_transaction_larger_than_the_queue(small: PostgresServer) -> None:
     """With `rows` its COMMIT fails, and `check` warns of it; with `doorbell`, which the warning
     names, it passes."""
-    for bench in triggers_kit.open_bench(small, "bulk"):
+    for bench in open_bench(small, "bulk"):
         bench.run(
             "CREATE TABLE item (id uuid PRIMARY KEY, n integer);"
             "INSERT INTO item SELECT gen_random_uuid(), g FROM generate_series(1, 29700) g"

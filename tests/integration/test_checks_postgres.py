@@ -25,6 +25,7 @@ from listener.config import DocumentConfig, PostgresConfig
 from listener.postgres import Connection, Pooled, connect, describe
 from playground.cluster import PASSWORD
 from playground.postgres import PostgresServer
+from tests.kit.servers import own_postgres
 
 SCHEMA = """
 CREATE SCHEMA content;
@@ -508,13 +509,9 @@ def test_a_pooler_in_the_way(postgres_server: PostgresServer, database: str) -> 
 
 def test_a_standby() -> None:
     """It can be read, and is refused."""
-    server = PostgresServer()
-    try:
-        server.start()
+    with own_postgres() as server:
         server.stop()
         (server.data_directory / "standby.signal").touch()
         server.start()
         with connect(config(server, "postgres", target_session_attrs="any"), "test") as session:
             only(check_server(session), "error", "standby", "target_session_attrs: read-write")
-    finally:
-        server.close()

@@ -19,6 +19,7 @@ from listener.search import connect
 from listener.search.indexes import Indexes
 from playground import blueprint
 from playground.search import SearchServer
+from tests.kit.servers import own_search
 
 GOOD = {
     "settings": {"number_of_replicas": 0, "analysis": {"analyzer": {"a": {"type": "english"}}}},
@@ -117,14 +118,10 @@ def test_elasticsearch_8(search_server: SearchServer, index_prefix: str, tmp_pat
 @pytest.mark.parametrize("name", [one for one in blueprint.names() if one != "es8"])
 def test_other_servers(name: str, tmp_path: Path) -> None:
     """Elasticsearch 7.17 and 9, OpenSearch 2 and 3."""
-    server = SearchServer(name, jvm_options=["-XX:TieredStopAtLevel=1"])  # starts in half the time
-    try:
-        server.start()
+    with own_search(name) as server:
         scenario(server, tmp_path, "test")
         if server.blueprint.product == "opensearch":  # Elasticsearch has them in a module
             data_stream(server, tmp_path)
-    finally:
-        server.close()
 
 
 def test_data_streams(search_server: SearchServer, index_prefix: str, tmp_path: Path) -> None:

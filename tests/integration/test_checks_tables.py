@@ -8,10 +8,7 @@ import pytest
 from listener.changes import Watch
 from listener.checks import check_tables
 from listener.postgres import Connection
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import SCHEMA, Bench
-
-bench = triggers_kit.bench
+from tests.kit.triggers import SCHEMA, Bench
 
 STAMPED = Watch("public", "t", ("id",), "updated_at")
 TABLES = """

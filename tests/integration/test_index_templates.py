@@ -14,7 +14,7 @@ from listener.config import ElasticsearchConfig
 from listener.search.index_config import IndexConfig, IndexError_, read_config
 from listener.search.indexes import Indexes
 from playground.search import SearchServer
-from tests.unit.test_index_settings import REFUSED
+from tests.kit.index_configs import REFUSED
 
 BODY = {
     "settings": {"number_of_shards": 1},

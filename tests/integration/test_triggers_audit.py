@@ -5,11 +5,7 @@ from __future__ import annotations
 import pytest
 
 from listener.changes import Watch
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import Bench
-
-bench = triggers_kit.bench
-
+from tests.kit.triggers import Bench
 
 SWAPPED = (
     "ALTER TABLE film RENAME TO kept; CREATE TABLE film (LIKE kept); DROP TABLE film;"

@@ -17,10 +17,7 @@ from listener.changes import Watch
 from listener.config import Notify
 from listener.postgres import Connection
 from listener.triggers.bodies import CALLED
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import Bench
-
-bench = triggers_kit.bench
+from tests.kit.triggers import Bench
 
 _GONE: Final = "other"
 _UUID: Final = "00000000-0000-0000-0000-0000000000"

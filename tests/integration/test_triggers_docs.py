@@ -7,10 +7,7 @@ from pathlib import Path
 
 from listener.changes import KEY_TYPES, Change, Watch, decode_payload
 from listener.triggers import keys
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import Bench
-
-bench = triggers_kit.bench
+from tests.kit.triggers import Bench
 
 _TEXT = (Path(__file__).parents[2] / "docs" / "triggers.md").read_text("utf-8")
 

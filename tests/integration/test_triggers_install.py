@@ -21,10 +21,7 @@ from listener.observations.events import (
 )
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.triggers import names
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import SCHEMA, Bench
-
-bench = triggers_kit.bench
+from tests.kit.triggers import SCHEMA, Bench
 
 FILM = Watch("public", "film", ("id",), "updated_at")
 LINK = Watch("public", "link", ("film",))

@@ -25,10 +25,7 @@ from listener.observations.events import CheckWarning, Observation, Waiting
 from listener.runtime.lifecycle import Stop
 from listener.triggers import locks
 from playground.proxy import TcpProxy
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import SCHEMA, Bench
-
-bench = triggers_kit.bench
+from tests.kit.triggers import SCHEMA, Bench
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "triggers.md"
 FORMER: Final = Path(__file__).parent / "former" / "version_1.sql"

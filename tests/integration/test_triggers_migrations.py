@@ -10,10 +10,7 @@ import pytest
 from listener.changes import Watch
 from listener.config import Notify
 from listener.triggers import TriggerError
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import Bench, Told, change_of
-
-bench = triggers_kit.bench
+from tests.kit.triggers import Bench, Told, change_of
 
 _WRITES = {
     "insert": "INSERT INTO t (other) VALUES ('new')",

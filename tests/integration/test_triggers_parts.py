@@ -20,10 +20,7 @@ from listener import triggers
 from listener.changes import Watch
 from listener.config import Notify
 from listener.runtime.lifecycle import Stop
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import Bench, Told
-
-bench = triggers_kit.bench
+from tests.kit.triggers import Bench, Told
 
 PLAIN: Final = """
 CREATE TABLE film (id integer PRIMARY KEY, title text, updated_at timestamptz);

@@ -8,10 +8,7 @@ import pytest
 from psycopg.types.json import Json
 
 from listener.changes import Watch
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import Bench, Told
-
-bench = triggers_kit.bench
+from tests.kit.triggers import Bench, Told, open_bench
 
 LIMIT = 7999
 _AWKWARD = ['"', "\\", "\n", "\r", "\t", "\x01", "é", "😀", "\u2028", "</", "'", "%", "{}", "a"]
@@ -165,7 +162,7 @@ def test_other_encodings(bench: Bench, encoding: str) -> None:
         "LC_COLLATE 'C' LC_CTYPE 'C'"
     )
     try:
-        for other in triggers_kit.open_bench(bench.server, name):
+        for other in open_bench(bench.server, name):
             other.run("CREATE TABLE t (id text)")
             other.install(Watch("public", "t", ("id",)))
             texts = [letter * n for n in (1, 300, 1900, 2600, 3990)]

@@ -13,8 +13,7 @@ from listener.changes import Watch
 from listener.checks import check_tables
 from listener.config import TriggersConfig
 from playground.postgres import PostgresServer
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import SCHEMA, Bench
+from tests.kit.triggers import SCHEMA, Bench, open_bench
 
 TABLES = """
 CREATE TABLE a (id integer PRIMARY KEY, n integer);
@@ -29,34 +28,21 @@ PARTS = Watch("public", "p", ("id",), "updated_at")
 PROMISED = TriggersConfig(published=True)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """A server that can be both sides of a subscription."""
-    server = PostgresServer(
-        settings={"wal_level": "logical", "wal_retrieve_retry_interval": "200ms"}
-    )
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
-
-
 @pytest.fixture
-def source(server: PostgresServer) -> Iterator[Bench]:
+def source(logical_server: PostgresServer) -> Iterator[Bench]:
     """The publishing database."""
-    server.create_database("source")
-    for bench in triggers_kit.open_bench(server, "source"):
+    logical_server.create_database("source")
+    for bench in open_bench(logical_server, "source"):
         bench.run(TABLES)
         yield bench
-    server.drop_database("source")
+    logical_server.drop_database("source")
 
 
 @pytest.fixture
-def target(server: PostgresServer, source: Bench) -> Iterator[Bench]:
+def target(logical_server: PostgresServer, source: Bench) -> Iterator[Bench]:
     """A database without triggers, for `subscribe`."""
-    server.create_database("target")
-    for bench in triggers_kit.open_bench(server, "target"):
+    logical_server.create_database("target")
+    for bench in open_bench(logical_server, "target"):
         bench.run(TABLES)
         yield bench
         bench.run("ALTER SUBSCRIPTION sub DISABLE; ALTER SUBSCRIPTION sub SET (slot_name = NONE)")
@@ -69,7 +55,7 @@ def target(server: PostgresServer, source: Bench) -> Iterator[Bench]:
         while source.value("SELECT active FROM pg_replication_slots WHERE slot_name = 'sub'"):
             assert monotonic() < deadline
         source.run("SELECT pg_drop_replication_slot('sub')")
-    server.drop_database("target")
+    logical_server.drop_database("target")
 
 
 def subscribe(source: Bench, target: Bench) -> None:

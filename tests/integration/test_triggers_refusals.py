@@ -14,10 +14,8 @@ from listener.changes import Watch
 from listener.config import TriggersConfig
 from listener.runtime.lifecycle import Stop
 from playground.postgres import PostgresServer
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import SCHEMA, Bench
-
-bench = triggers_kit.bench
+from tests.kit.servers import own_postgres
+from tests.kit.triggers import SCHEMA, Bench, open_bench
 
 
 def problems(bench: Bench, *watches: Watch, schema: str = SCHEMA) -> tuple[str, ...]:
@@ -424,7 +422,7 @@ def test_views_without_a_table_of_their_own(request: pytest.FixtureRequest, serv
     postgres: PostgresServer = request.getfixturevalue(server)
     name = f"test_{secrets.token_hex(5)}"
     postgres.create_database(name)
-    for bench in triggers_kit.open_bench(postgres, name):
+    for bench in open_bench(postgres, name):
         bench.run(
             "CREATE TABLE t (id integer PRIMARY KEY, n integer, u timestamptz);"
             "CREATE VIEW several AS SELECT id, u FROM t UNION ALL SELECT id, u FROM t;"
@@ -675,7 +673,7 @@ def test_sql_ascii(bench: Bench) -> None:
         "LC_COLLATE 'C' LC_CTYPE 'C'"
     )
     try:
-        for other in triggers_kit.open_bench(bench.server, name):
+        for other in open_bench(bench.server, name):
             other.run("CREATE TABLE t (id integer)")
             assert "encoding is SQL_ASCII" in the_problem(other, watch())
     finally:
@@ -696,11 +694,9 @@ def test_two_pipelines_that_disagree_about_the_stamp(bench: Bench) -> None:
 
 def test_prepared_transactions() -> None:
     """A NOTIFY makes PREPARE TRANSACTION fail: `off`, or a promise that nobody prepares."""
-    server = PostgresServer(settings={"max_prepared_transactions": 5})
-    try:
-        server.start()
+    with own_postgres({"max_prepared_transactions": 5}) as server:
         server.create_database("two_phase")
-        for bench in triggers_kit.open_bench(server, "two_phase"):
+        for bench in open_bench(server, "two_phase"):
             bench.run("CREATE TABLE t (id integer)")
             for mode in ("rows", "doorbell"):
                 found = the_problem(bench, watch(notify=mode))
@@ -713,5 +709,3 @@ def test_prepared_transactions() -> None:
             bench.config = TriggersConfig(no_2pc=True)
             bench.install(watch())
             assert bench.told("INSERT INTO t VALUES (2)").sent() == {("2",)}
-    finally:
-        server.close()

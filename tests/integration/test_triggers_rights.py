@@ -12,10 +12,7 @@ from listener.config import Notify
 from listener.postgres import Connection
 from listener.triggers.bodies import CALLED
 from playground.postgres import PostgresServer
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import Bench
-
-bench = triggers_kit.bench
+from tests.kit.triggers import Bench, open_bench
 
 _TABLES = """
 CREATE TABLE s (id integer PRIMARY KEY, n integer, updated_at timestamptz);
@@ -210,7 +207,7 @@ def test_an_owner_who_does_not_inherit_for_a_minute(
     there: PostgresServer = request.getfixturevalue(server)
     name = f"rights_{secrets.token_hex(5)}"
     there.create_database(name)
-    for bench in triggers_kit.open_bench(there, name):
+    for bench in open_bench(there, name):
         owner, app = bench.new_role(), bench.new_role()
         bench.run(
             f"CREATE TABLE k (id integer, n integer); ALTER TABLE k OWNER TO {owner};"

@@ -9,10 +9,7 @@ from psycopg import sql
 
 from listener.capture import watermark
 from listener.changes import Watch
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import Bench
-
-bench = triggers_kit.bench
+from tests.kit.triggers import Bench
 
 _PROBE = """
 CREATE FUNCTION probe() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -8,10 +8,7 @@ import pytest
 
 from listener.changes import Watch
 from listener.config import Notify
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import Bench
-
-bench = triggers_kit.bench
+from tests.kit.triggers import Bench
 
 _TABLES = """
 CREATE TABLE film (id integer PRIMARY KEY, title text, updated_at timestamptz);

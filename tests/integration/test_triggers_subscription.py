@@ -10,8 +10,7 @@ import pytest
 from listener import triggers
 from listener.changes import Watch
 from playground.postgres import PostgresServer
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import SCHEMA, Bench, Told
+from tests.kit.triggers import SCHEMA, Bench, Told, open_bench
 
 _TABLES = """
 CREATE TABLE s (id integer PRIMARY KEY, film integer, a text, b text, updated_at timestamptz);
@@ -25,27 +24,16 @@ JOURNALED = Watch("public", "j", ("film",), None, ("a",), "off")
 PARTS = Watch("public", "p", ("film",), None, None, "off")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """A server that can be both sides of a subscription."""
-    server = PostgresServer(settings={"wal_level": "logical"})
-    try:
-        server.start()
-        yield server
-    finally:
-        server.close()
-
-
 @pytest.fixture
-def source(server: PostgresServer) -> Iterator[Bench]:
+def source(logical_server: PostgresServer) -> Iterator[Bench]:
     """The publishing database."""
-    server.create_database("source")
-    for bench in triggers_kit.open_bench(server, "source"):
+    logical_server.create_database("source")
+    for bench in open_bench(logical_server, "source"):
         bench.run(_TABLES)
         bench.run("CREATE PUBLICATION p FOR TABLE s, j, p WITH (publish_via_partition_root = true)")
         yield bench
         bench.run("SELECT pg_drop_replication_slot('sub')")
-    server.drop_database("source")
+    logical_server.drop_database("source")
 
 
 def subscribe(bench: Bench) -> None:
@@ -63,17 +51,17 @@ def unsubscribe(bench: Bench) -> None:
 
 
 @pytest.fixture
-def target(server: PostgresServer, source: Bench) -> Iterator[Bench]:
+def target(logical_server: PostgresServer, source: Bench) -> Iterator[Bench]:
     """The subscribing database, with triggers."""
-    server.create_database("target")
-    for bench in triggers_kit.open_bench(server, "target"):
+    logical_server.create_database("target")
+    for bench in open_bench(logical_server, "target"):
         bench.run(_TABLES)
         source.run("SELECT pg_create_logical_replication_slot('sub', 'pgoutput')")
         subscribe(bench)
         bench.install(STAMPED, JOURNALED, PARTS)
         yield bench
         unsubscribe(bench)
-    server.drop_database("target")
+    logical_server.drop_database("target")
 
 
 def replicate(source: Bench, target: Bench, statement: str) -> Told:

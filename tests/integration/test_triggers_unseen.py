@@ -19,10 +19,7 @@ from psycopg import sql
 from listener.changes import Watch
 from listener.config import Notify
 from playground.postgres import PostgresServer
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import Bench
-
-bench = triggers_kit.bench
+from tests.kit.triggers import Bench, open_bench
 
 _SCHEMA = """
 CREATE TABLE item (
@@ -244,7 +241,7 @@ def alone(postgres_server: PostgresServer, plain_role: str) -> list[tuple[Any, .
     if not _ALONE:
         name = "unseen_alone"
         postgres_server.create_database(name)
-        with contextlib.contextmanager(triggers_kit.open_bench)(postgres_server, name) as one:
+        with contextlib.contextmanager(open_bench)(postgres_server, name) as one:
             prepare(one)
             _ALONE["seen"] = script(one, plain_role)
         postgres_server.drop_database(name)

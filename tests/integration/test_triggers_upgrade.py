@@ -12,10 +12,7 @@ import pytest
 
 from listener import triggers
 from listener.changes import Watch
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import Bench
-
-bench = triggers_kit.bench
+from tests.kit.triggers import Bench
 
 FORMER: Final = Path(__file__).parent / "former" / "version_1.sql"
 WATCHES: Final = (

@@ -14,11 +14,8 @@ from listener.runtime.lifecycle import Stop
 from listener.triggers.catalog import rows
 from playground.account import service_account
 from playground.places import give
-from playground.postgres import PostgresServer
-from tests.integration import triggers_kit
-from tests.integration.triggers_kit import SCHEMA, Bench
-
-bench = triggers_kit.bench
+from tests.kit.servers import own_postgres
+from tests.kit.triggers import SCHEMA, Bench, open_bench
 
 PLAIN = Watch("public", "t", ("id",))
 STAMPED = Watch("public", "t", ("id",), "u")
@@ -159,11 +156,9 @@ def test_remove_where_rows_are_hidden(bench: Bench, owner: str) -> None:
 
 def test_autovacuum_is_named() -> None:
     """It is no role; who may not see what it is, is told what it may be."""
-    server = PostgresServer(settings={"autovacuum": "on", "autovacuum_naptime": "1s"})
-    try:
-        server.start()
+    with own_postgres({"autovacuum": "on", "autovacuum_naptime": "1s"}) as server:
         server.create_database("vacuumed")
-        for bench in triggers_kit.open_bench(server, "vacuumed"):
+        for bench in open_bench(server, "vacuumed"):
             bench.run(
                 "CREATE TABLE t (id integer, n text) WITH (autovacuum_vacuum_cost_delay = 100,"
                 "  autovacuum_vacuum_cost_limit = 1);"
@@ -175,8 +170,6 @@ def test_autovacuum_is_named() -> None:
             assert found[1] == "autovacuum worker"
             [found] = in_the_way(bench, bench.connect(role))
             assert found[1] == "one of PostgreSQL itself (autovacuum?)"
-    finally:
-        server.close()
 
 
 def in_the_way(bench: Bench, conn: Connection) -> list[tuple[object, ...]]:

@@ -21,9 +21,9 @@ from playground.postgres import PostgresServer
 from playground.proxy import TcpProxy
 from playground.search import SearchServer
 from playground.system import wait_until
+from tests.kit.scene import Scene, Template, open_scene
 from tests.model.recorded import Call, Record, record
 from tests.model.rules import AS_BUILT
-from tests.process.scene import Scene, Template, open_scene
 
 LETTERS = dict(zip(AS_BUILT.order, "TDR", strict=True))
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugins.daemon import PROJECT, ListenerProcess
-from tests.process.scene import OWNER, Scene
+from playground.daemon import PROJECT, ListenerProcess
+from tests.kit.scene import OWNER, Scene
 
 _TAKES_ALL = (
     "CREATE OR REPLACE FUNCTION content.score(title text) RETURNS integer IMMUTABLE LANGUAGE sql "

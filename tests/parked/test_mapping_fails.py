@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.scene import OWNER, Scene
+from tests.kit.scene import OWNER, Scene
 
 GENRE = "md5('genre 3')::uuid"
 

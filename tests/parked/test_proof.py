@@ -9,7 +9,7 @@ import pytest
 
 from listener.indexing.parking import ALL_REFUSED, UNPROVEN
 from playground.system import wait_until
-from tests.process.scene import OWNER, Scene
+from tests.kit.scene import OWNER, Scene
 
 Action = dict[str, Any]
 

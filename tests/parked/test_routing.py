@@ -11,9 +11,9 @@ import pytest
 
 from listener.capture.notifications import ring
 from listener.changes import Watch
+from playground.daemon import ListenerProcess
 from playground.proxy import TcpProxy
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene
+from tests.kit.scene import Scene
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from datetime import datetime
 import pytest
 import yaml
 
+from playground.daemon import ListenerProcess
 from playground.postgres import PostgresServer
 from playground.proxy import TcpProxy
 from playground.search import SearchServer
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import OWNER, Scene, Template, open_scene
+from tests.kit.scene import OWNER, Scene, Template, open_scene
 
 VIEW = (
     "CREATE OR REPLACE VIEW content.film_view AS SELECT id, {} AS title, kind FROM content.films;"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from playground.daemon import ListenerProcess
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import APPLICATION, OWNER, Scene, Template, open_scene
+from tests.kit.scene import APPLICATION, OWNER, Scene, Template, open_scene
 
 HIGH = "ledger.entry_high FOR VALUES FROM (1000) TO (MAXVALUE)"
 

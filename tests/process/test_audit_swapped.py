@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 
-from tests.process.scene import OWNER, Scene
+from tests.kit.scene import OWNER, Scene
 
 SWAPS = {
     "table": (

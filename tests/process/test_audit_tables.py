@@ -2,48 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterator
 
 import pytest
 
-from playground.postgres import PostgresServer
-from playground.search import SearchServer
-from tests.process.blind import Blind
-from tests.process.scene import APPLICATION, OWNER, Scene, Template, open_scene
-
-FILMS = "content.film_work"
-LINKS = "content.person_film_work"
-
-
-@pytest.fixture(scope="module")
-def blind(
-    postgres_server: PostgresServer,
-    search_server: SearchServer,
-    movies_template: Template,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Blind]:
-    """The movies with a daemon that looks three times a second, for tests that leave it so."""
-    folder = tmp_path_factory.mktemp("tables")
-    with open_scene(postgres_server, search_server, movies_template, folder) as scene:
-        scene.set(audit_every=0.3)
-        yield Blind(scene, scene.serve())
-
-
-def owner(scene: Scene, statement: str) -> None:
-    """Run it as the owner of the tables: what it creates is the owner's."""
-    with contextlib.closing(scene.connect(OWNER)) as connection:
-        connection.execute(statement.encode())
-
-
-def still_edited(blind: Blind) -> None:
-    """Edits of each kind arrive by the usual way, without any comparison."""
-    mark = blind.daemon.mark()
-    blind.scene.sql(f"{blind.delete()} {blind.update()} {blind.move()}")
-    blind.scene.wait_converged()
-    assert not blind.daemon.found("reconcile_started", after=mark), blind.daemon.log
-
+from tests.kit.blind import FILMS, LINKS, Blind, owner, still_edited
+from tests.kit.scene import APPLICATION
 
 ANEW = f"""
     ALTER TABLE {LINKS} RENAME TO gone;

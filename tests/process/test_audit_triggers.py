@@ -6,31 +6,12 @@ is right afterwards only because database and index were compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from playground.postgres import PostgresServer
-from playground.search import SearchServer
-from tests.process.blind import Blind, names
-from tests.process.scene import OWNER, Scene, Template, open_scene
-
-FILMS = "content.film_work"
-LINKS = "content.person_film_work"
-
-
-@pytest.fixture(scope="module")
-def blind(
-    postgres_server: PostgresServer,
-    search_server: SearchServer,
-    movies_template: Template,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Blind]:
-    """The movies with a daemon that looks three times a second."""
-    folder = tmp_path_factory.mktemp("blind")
-    with open_scene(postgres_server, search_server, movies_template, folder) as scene:
-        scene.set(audit_every=0.3)
-        yield Blind(scene, scene.serve())
+from tests.kit.blind import FILMS, LINKS, Blind, emptied, names
+from tests.kit.scene import OWNER, Scene
 
 
 def all_of(scene: Scene, table: str, action: str) -> str:
@@ -86,13 +67,6 @@ def body_replaced_and_put_back(blind: Blind) -> str:
         f"SELECT pg_get_functiondef('listener.{name}'::regproc)"  # a trigger bears its name
     )
     return f"{emptied(name)} {blind.move()} {whole};"
-
-
-def emptied(function: str) -> str:
-    return (
-        f"CREATE OR REPLACE FUNCTION listener.{function}() RETURNS trigger LANGUAGE plpgsql "
-        "SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN NULL; END';"
-    )
 
 
 def somebody_stamps_later(blind: Blind) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.process.scene import Scene
+from tests.kit.scene import Scene
 
 EDITS = """
     UPDATE content.film_work SET title = 'Edited' WHERE id = md5('film {}')::uuid;

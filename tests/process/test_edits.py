@@ -10,8 +10,8 @@ from copy import deepcopy
 
 import pytest
 
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene
+from playground.daemon import ListenerProcess
+from tests.kit.scene import Scene
 
 Served = tuple[Scene, ListenerProcess]
 

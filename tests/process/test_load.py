@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from playground.proxy import TcpProxy
-from tests.process.scene import Scene
-from tests.process.writer import Writer
+from tests.kit.scene import Scene
+from tests.kit.writer import Writer
 
 FILMS = 3000
 PAGE = 75

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugins.daemon import ListenerProcess, Record
-from tests.process.gate import Certificates, Gate, basic
-from tests.process.scene import Scene
+from playground.daemon import ListenerProcess, Record
+from tests.kit.proxies.log_in import Certificates, LogInProxy, basic
+from tests.kit.scene import Scene
 
 USER = "schlüssel"
 FIRST, SECOND = "grün—日本 \U0001f511 first secret", "blåbær:second secret"
@@ -52,7 +52,7 @@ def test_password_rotated_in_its_file(scene: Scene, tmp_path: Path) -> None:
     folder.mkdir()
     file = folder / "password"
     in_place(file, FIRST)
-    with Gate(scene.search.port, basic(USER, FIRST)) as gate:
+    with LogInProxy(scene.search.port, basic(USER, FIRST)) as gate:
         scene.set(elasticsearch={"urls": [gate.url], "user": USER, "password_file": str(file)})
         daemon = scene.serve()
         assert gate.refused == 0
@@ -92,7 +92,7 @@ def test_api_key_rotated_in_its_file(scene: Scene, tmp_path: Path, shown: str) -
     file = tmp_path / "key"
     file.write_text("b2xkOm9sZA==\r\n")
     wanted = basic(*shown.split(":")).split()[1] if ":" in shown else shown
-    with Gate(scene.search.port, "ApiKey b2xkOm9sZA==") as gate:
+    with LogInProxy(scene.search.port, "ApiKey b2xkOm9sZA==") as gate:
         scene.set(elasticsearch={"urls": [gate.url], "api_key_file": str(file)})
         daemon = scene.serve()
         mark = daemon.mark()
@@ -117,7 +117,7 @@ def test_certificates(scene: Scene, tmp_path: Path) -> None:
     good = own.signed("IP:127.0.0.1")
     trusted = tmp_path / "trusted.pem"
     trusted.write_bytes(other.ca.read_bytes())
-    with Gate(scene.search.port, certificate=good) as gate:
+    with LogInProxy(scene.search.port, certificate=good) as gate:
         scene.set(elasticsearch={"urls": [gate.url], "ca_certs": str(trusted)})
         daemon = scene.start()
         held(daemon, "certificate verify failed.*Mend: elasticsearch.ca_certs")
@@ -147,7 +147,7 @@ def test_certificates(scene: Scene, tmp_path: Path) -> None:
 
 def test_another_fingerprint(scene: Scene, tmp_path: Path) -> None:
     """Told as what it is."""
-    with Gate(
+    with LogInProxy(
         scene.search.port, certificate=Certificates(tmp_path / "a").signed("IP:127.0.0.1")
     ) as gate:
         scene.set(elasticsearch={"urls": [gate.url], "fingerprint": "ab" * 32})
@@ -156,7 +156,7 @@ def test_another_fingerprint(scene: Scene, tmp_path: Path) -> None:
 
 def test_http_where_https_is_spoken_and_the_reverse(scene: Scene, tmp_path: Path) -> None:
     """Which of the two it should be."""
-    with Gate(
+    with LogInProxy(
         scene.search.port, certificate=Certificates(tmp_path / "a").signed("IP:127.0.0.1")
     ) as gate:
         scene.set(elasticsearch={"urls": [gate.url.replace("https", "http")]})

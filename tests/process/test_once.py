@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-from tests.process.scene import OWNER, PASSWORD, Scene
-from tests.process.statements import WITHOUT_NOTIFY
+from tests.kit.scene import OWNER, PASSWORD, Scene
+from tests.kit.statements import WITHOUT_NOTIFY
 
 
 def test_first_run_loads_all(scene: Scene) -> None:

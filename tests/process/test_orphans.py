@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.process.scene import Scene
+from tests.kit.scene import Scene
 
 
 def test_rows_that_the_query_leaves_out(scene: Scene, tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from playground.daemon import ListenerProcess
 from playground.postgres import PostgresServer
 from playground.proxy import TcpProxy
 from playground.search import SearchServer
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Scene, Template, open_scene
+from tests.kit.scene import Scene, Template, open_scene
 
 Served = tuple[Scene, ListenerProcess]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from playground.proxy import TcpProxy
-from tests.process.scene import Scene
-from tests.process.writer import Writer
+from tests.kit.scene import Scene
+from tests.kit.writer import Writer
 
 
 @pytest.fixture

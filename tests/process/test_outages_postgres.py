@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from playground.proxy import TcpProxy
-from tests.process.scene import Scene
-from tests.process.statements import WITHOUT_NOTIFY
-from tests.process.writer import Writer
+from tests.kit.scene import Scene
+from tests.kit.statements import WITHOUT_NOTIFY
+from tests.kit.writer import Writer
 
 LISTEN_SESSIONS = """
     SELECT pid FROM pg_stat_activity

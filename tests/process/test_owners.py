@@ -9,7 +9,7 @@ import pytest
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.process.scene import Scene, Template, open_scene
+from tests.kit.scene import Scene, Template, open_scene
 
 
 @pytest.fixture

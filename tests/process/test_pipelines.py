@@ -11,7 +11,7 @@ from listener import triggers
 from listener.changes import Watch
 from listener.config import TriggersConfig
 from listener.runtime.lifecycle import Stop
-from tests.process.scene import OWNER, Scene
+from tests.kit.scene import OWNER, Scene
 
 OURS = "SELECT count(*) FROM pg_trigger WHERE tgname LIKE '%listener%'"
 THEIRS = [

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from playground.daemon import ListenerProcess
 from playground.system import wait_until
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import Connection, Scene
+from tests.kit.scene import Connection, Scene
 
 COMMITS = 1000
 FILMS = 300

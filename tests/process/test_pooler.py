@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from playground.proxy import TcpProxy
-from tests.process.pooler import Pooler
-from tests.process.scene import OWNER, PASSWORD, Scene
+from tests.kit.proxies.pooler import Pooler
+from tests.kit.scene import OWNER, PASSWORD, Scene
 
 COMMANDS = [
     ["run"],

@@ -10,15 +10,15 @@ import pytest
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.process.scene import Scene, Template, open_scene
+from tests.kit.scene import Scene, Template, open_scene
+from tests.kit.servers import own_search
 
 
 @pytest.fixture(scope="module")
 def narrow_search() -> Iterator[SearchServer]:
     """An Elasticsearch that answers 413 to large bodies and 429 to much at a time."""
     settings = {"http.max_content_length": "40kb", "indexing_pressure.memory.limit": "30kb"}
-    server = SearchServer("es8", settings=settings, jvm_options=["-XX:TieredStopAtLevel=1"])
-    with server:
+    with own_search(settings=settings) as server:
         yield server
 
 
@@ -135,7 +135,7 @@ def test_a_mapping_that_refuses_everything_holds(scene: Scene) -> None:
     assert health.output.startswith("braked"), health.output
     daemon.stop()
     # mended: a changed mapping is a new load
-    from tests.process.scene import movies  # noqa: PLC0415
+    from tests.kit.scene import movies  # noqa: PLC0415
 
     scene.options["documents"] = movies(scene.prefix)
     daemon = scene.start()

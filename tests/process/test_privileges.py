@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from listener.state.heartbeat import heartbeat_path
+from listener.state.file import heartbeat_path
+from playground.daemon import ListenerProcess
 from playground.postgres import PostgresServer
-from tests.plugins.daemon import ListenerProcess
-from tests.process.scene import OWNER, PASSWORD, Scene
+from tests.kit.scene import OWNER, PASSWORD, Scene
 
 READER = "process_reader"
 """The daemon of these tests: may read the tables that the query reads, and owns nothing."""

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.process.scene import Scene
+from tests.kit.scene import Scene
 
 MANY = (
     "INSERT INTO content.film_work (id, title, type) SELECT gen_random_uuid(), 'many', 'movie' "

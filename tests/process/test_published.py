@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.process.scene import Scene
+from tests.kit.scene import Scene
 
 
 @pytest.mark.parametrize("install", ["auto", "manual"])

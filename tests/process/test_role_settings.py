@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from playground.system import wait_until
-from tests.process.scene import OWNER, Scene
+from tests.kit.scene import OWNER, Scene
 
 SETTINGS = {
     "statement_timeout": "400ms",

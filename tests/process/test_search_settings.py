@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.process.scene import Scene
+from tests.kit.scene import Scene
 
 
 @pytest.mark.parametrize("upgraded", [False, True], ids=["", "former release"])

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.plugins.daemon import ListenerProcess
-from tests.process.blind import names
-from tests.process.refusing import Fault, RefusingProxy
-from tests.process.scene import Scene
-from tests.process.test_audit_triggers import LINKS, emptied
+from playground.daemon import ListenerProcess
+from tests.kit.blind import LINKS, emptied, names
+from tests.kit.proxies.refusing import Fault, RefusingProxy
+from tests.kit.scene import Scene
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from tests.process.scene import Scene
+from tests.kit.scene import Scene
 
 
 def test_first_start_loads_and_follows(scene: Scene) -> None:

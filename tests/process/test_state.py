@@ -13,8 +13,8 @@ import pytest
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.process.scene import OWNER, PASSWORD, Scene, Template, open_scene
-from tests.process.writer import Writer
+from tests.kit.scene import OWNER, PASSWORD, Scene, Template, open_scene
+from tests.kit.writer import Writer
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.process.scene import Scene
+from tests.kit.scene import Scene
 
 EDITS = """
     UPDATE content.film_work SET title = 'Edited' WHERE id = md5('film 1')::uuid;

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from playground.daemon import ListenerProcess
 from playground.proxy import TcpProxy
-from tests.plugins.daemon import ListenerProcess
-from tests.process.persons import add_persons
-from tests.process.scene import Options, Scene
+from tests.kit.persons import add_persons
+from tests.kit.scene import Options, Scene
 
 CHANGES = """
     UPDATE content.person SET full_name = 'Meanwhile' WHERE id = md5('person 2')::uuid;

@@ -6,9 +6,9 @@ import signal
 
 from playground.proxy import TcpProxy
 from playground.system import wait_until
-from tests.process.scene import Scene
-from tests.process.writer import Writer
-from tests.process.writers import Writers
+from tests.kit.scene import Scene
+from tests.kit.writer import Writer
+from tests.kit.writers import Writers
 
 OUR_SESSIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity

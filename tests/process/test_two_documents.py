@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from playground.proxy import TcpProxy
-from tests.process.persons import add_persons, give_up_load
-from tests.process.scene import Scene
+from tests.kit.persons import add_persons, give_up_load
+from tests.kit.scene import Scene
 
 
 def test_a_query_that_fails_holds_its_own_document(scene: Scene, tmp_path: Path) -> None:

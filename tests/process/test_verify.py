@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.process.scene import Scene
+from tests.kit.scene import Scene
+from tests.kit.wrong_index import lie
 
 BYPASS = """
     ALTER TABLE content.film_work DISABLE TRIGGER ALL;
@@ -15,17 +16,6 @@ BYPASS = """
     ALTER TABLE content.film_work ENABLE TRIGGER ALL;
     """
 """Writes that no trigger sees. ENABLE leaves them ENABLE ORIGIN instead of ALWAYS: altered."""
-
-
-def lie(scene: Scene) -> None:
-    """Make the index wrong in all three ways, behind the daemon's back."""
-    alias = scene.behind()[0]
-    rows = scene.sql("SELECT id::text FROM content.film_work ORDER BY id LIMIT 3")
-    ids = [row[0] for row in rows]
-    scene.request("DELETE", f"/{alias}/_doc/{ids[0]}")
-    scene.request("POST", f"/{alias}/_update/{ids[1]}", {"doc": {"title": "wrong"}})
-    scene.request("PUT", f"/{alias}/_doc/00000000-0000-4000-8000-00000000dead", {"title": "gone"})
-    scene.request("PUT", f"/{alias}/_doc/no-uuid-at-all", {"title": "odd"})
 
 
 def test_verify_finds_and_mends_without_a_daemon(scene: Scene) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tests.process.scene import Scene
-from tests.process.test_verify import lie
-from tests.process.writer import Writer
+from tests.kit.scene import Scene
+from tests.kit.writer import Writer
+from tests.kit.wrong_index import lie
 
 
 def test_counts_and_the_first_few_ids(scene: Scene) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from tests.process.scene import OWNER, Scene
-from tests.process.writers import Writers
+from tests.kit.scene import OWNER, Scene
+from tests.kit.writers import Writers
 
 WRITER = "SELECT pid FROM pg_stat_activity WHERE application_name = 'writer 3'"
 

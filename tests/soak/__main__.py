@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from playground.places import cache_directory
-from tests.chaos.vocabulary import FAULTS
+from tests.kit.chaos.vocabulary import FAULTS
 from tests.soak import definitions
 from tests.soak.run import Run
 from tests.soak.settle import PATIENCE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from tests.convergence.statements import SLICES, Statement, Write, text
+from tests.kit.writes.statements import SLICES, Statement, Write, text
 
 CARDS_THERE, TICKETS_THERE = 200, 100
 

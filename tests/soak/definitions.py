@@ -9,10 +9,10 @@ from random import Random
 
 import psycopg
 
-from tests.chaos.fault import fault
-from tests.chaos.restores import Marks, behind, bulk_alias, daemons_away
-from tests.chaos.world import NotInTime, World
-from tests.process.scene import OWNER
+from tests.kit.chaos.fault import fault
+from tests.kit.chaos.restores import Marks, behind, bulk_alias, daemons_away
+from tests.kit.chaos.world import NotInTime, World
+from tests.kit.scene import OWNER
 from tests.soak.stage import search_path
 
 _BIG = 3_000_000_000

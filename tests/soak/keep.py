@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from tests.plugins.convergence import Differences, Id
+from playground.convergence import Differences, Id
 from tests.soak.stage import Stage, keep_log
 
 _MOST = 200

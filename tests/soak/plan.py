@@ -7,8 +7,8 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.chaos.fault import Fault
-from tests.chaos.operations import MODES
+from tests.kit.chaos.fault import Fault
+from tests.kit.chaos.operations import MODES
 
 _ROUNDS = 3
 """A rare fault comes once in so many rounds; all others come once in each."""

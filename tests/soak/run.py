@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 import psycopg
 import pytest
 
+from playground.convergence import Differences
 from playground.system import PlaygroundError
-from tests.chaos.fault import Fault
-from tests.chaos.operations import set_notify
-from tests.chaos.world import Interrupted, NotInTime
-from tests.plugins.convergence import Differences
+from tests.kit.chaos.fault import Fault
+from tests.kit.chaos.operations import set_notify
+from tests.kit.chaos.world import Interrupted, NotInTime
 from tests.soak.keep import keep
 from tests.soak.plan import Step, plan
 from tests.soak.settle import PATIENCE, Broken, Diverged, Settled, settle

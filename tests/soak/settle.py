@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.daemons import remember_state
-from tests.chaos.world import World
-from tests.plugins.convergence import Differences, differences
-from tests.process.scene import OWNER
+from playground.convergence import Differences, differences
+from tests.kit.chaos.daemons import remember_state
+from tests.kit.chaos.world import World
+from tests.kit.scene import OWNER
 from tests.soak.stage import Stage
 
 PATIENCE = 90.0

@@ -14,24 +14,25 @@ from pathlib import Path
 import psycopg
 
 from playground.cluster import Setting
+from playground.daemon import PROJECT, ListenerProcess, Processes
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 from playground.search import Setting as SearchSetting
-from tests.chaos import databases
-from tests.chaos.world import Seat, World
-from tests.plugins.daemon import PROJECT, ListenerProcess, Processes
-from tests.plugins.scenes import SCHEMAS
-from tests.process.scene import (
+from tests.kit.chaos import databases
+from tests.kit.chaos.world import Seat, World
+from tests.kit.scene import (
     APPLICATION,
     OWNER,
+    SCHEMAS,
     Scene,
     create_roles,
     create_template,
     documents,
 )
+from tests.kit.servers import QUICK
 from tests.soak.writers import SoakWriters
 
-STOCK = PROJECT / "tests" / "convergence" / "stock"
+STOCK = SCHEMAS / "stock"
 CARDS = PROJECT / "tests" / "soak" / "cards"
 BULK = 12_000
 """Films that no writer touches, for statements of more than 10,000 keys."""
@@ -107,9 +108,7 @@ def open_stage(
 ) -> Iterator[Stage]:
     """Everything is started, but for daemons and writers; everything is ended at the end."""
     with contextlib.ExitStack() as stack:
-        search = SearchServer(
-            heap="600m", settings=dict(_SEARCH), jvm_options=["-XX:TieredStopAtLevel=1"]
-        )
+        search = SearchServer(heap="600m", settings=dict(_SEARCH), jvm_options=QUICK)
         stack.callback(search.close)
         postgres = PostgresServer(settings=dict(_POSTGRES))
         stack.callback(postgres.close)

@@ -11,11 +11,11 @@ from random import Random
 
 import pytest
 
-from tests.chaos.fault import fault
-from tests.chaos.operations import MODES
-from tests.chaos.restores import COPY
-from tests.chaos.vocabulary import FAULTS
-from tests.chaos.world import World
+from tests.kit.chaos.fault import fault
+from tests.kit.chaos.operations import MODES
+from tests.kit.chaos.restores import COPY
+from tests.kit.chaos.vocabulary import FAULTS
+from tests.kit.chaos.world import World
 from tests.soak.__main__ import KINDS, main
 from tests.soak.plan import Step, plan
 from tests.soak.run import Run

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from tests.chaos.fault import Fault
-from tests.chaos.world import World
-from tests.convergence.writes import SLICES, VOCABULARY
+from tests.kit.chaos.fault import Fault
+from tests.kit.chaos.world import World
+from tests.kit.writes.vocabulary import SLICES, VOCABULARY
 from tests.soak.stage import refill
 
 _ALONE = [write for schema in VOCABULARY.values() for write in schema.values() if write.alone]

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from tests.chaos.world import NotInTime
-from tests.convergence.statements import SLICES, Write
-from tests.convergence.writes import VOCABULARY
-from tests.process.scene import Connection, Scene
-from tests.process.writers import Writers
+from tests.kit.chaos.world import NotInTime
+from tests.kit.scene import Connection, Scene
+from tests.kit.writers import Writers
+from tests.kit.writes.statements import SLICES, Write
+from tests.kit.writes.vocabulary import VOCABULARY
 from tests.soak.cards_writes import CARDS
 
 _HEAVY = {"many films": 0.03, "many items": 0.03, "refill": 0.2, "update all films": 0.2}

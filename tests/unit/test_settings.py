@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,6 +23,7 @@ from listener.config.settings import (
     options,
     secret,
 )
+from tests.kit.users import ordinary_user
 
 MINIMAL = """\
 pipeline: movies
@@ -57,19 +56,6 @@ def write(tmp_path: Path) -> Write:
         return path
 
     return write_it
-
-
-@contextmanager
-def ordinary_user() -> Iterator[None]:
-    """Root may read everything: be somebody else for a moment."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 def refusal(path: Path, env: dict[str, str] | None = None) -> str:

@@ -17,14 +17,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from listener.state.file import StateError, read, write
-from listener.state.heartbeat import (
+from listener.state.file import (
     Heartbeat,
+    Identity,
+    Load,
+    State,
+    StateError,
     heartbeat_path,
+    read,
     read_heartbeat,
+    write,
     write_heartbeat,
 )
-from listener.state.model import Identity, Load, State
+from tests.kit.users import ordinary_user
 
 IDENTITY = Identity(
     pipeline="movies",
@@ -44,8 +49,8 @@ WRITER = """
 import sys
 from pathlib import Path
 from datetime import UTC, datetime, timedelta
-sys.path.insert(0, {tests!r})
-from test_state import MOMENT, STATE
+sys.path.insert(0, {root!r})
+from tests.unit.test_state import MOMENT, STATE
 from listener.state.file import write
 
 path, number = Path({path!r}), 0
@@ -258,7 +263,7 @@ def test_threads_do_not_disturb_each_other(path: Path) -> None:
 def test_killed_within_a_write(path: Path) -> None:
     """SIGKILL anywhere in a loop of writes: there is one whole file, and its time only grows."""
     for _ in range(12):
-        code = WRITER.format(tests=str(Path(__file__).parent), path=str(path))
+        code = WRITER.format(root=str(Path(__file__).parents[2]), path=str(path))
         with subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
         ) as child:
@@ -335,8 +340,8 @@ def test_a_limit_on_file_sizes(path: Path) -> None:
     write(path, STATE)
     code = f"""
 import resource, signal, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from test_state import STATE
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tests.unit.test_state import STATE
 from listener.state.file import StateError, write
 from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -352,19 +357,6 @@ except StateError as error:
     assert "File too large" in done.stdout
     assert read(path) == STATE
     assert [one.name for one in path.parent.iterdir()] == ["state.yaml"]
-
-
-@contextmanager
-def ordinary_user() -> Iterator[None]:
-    """Root may do everything: be somebody else for a moment."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 def test_without_rights() -> None:

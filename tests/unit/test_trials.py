@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from listener.changes import Key
-from listener.indexing.batch import Batch, Trial
-from listener.indexing.parked_table import explain
-from listener.indexing.parking import ALL_REFUSED, SAME_REASON, TOO_MANY, UNPROVEN
+from listener.indexing.ledger import Batch, Trial
+from listener.indexing.parked_table import UNPROVEN, explain
+from listener.indexing.parking import ALL_REFUSED, SAME_REASON, TOO_MANY
 from listener.indexing.queue import Job
 from listener.observations.events import Held, Recovered, Waiting
-from listener.search.bulk import Document
-from listener.search.sink import Sent
-from listener.search.verdicts import Outcome, Verdict
-from listener.search.write_aliases import Target
-from tests.unit.test_senders import Sending
+from listener.search.bulk import Document, Outcome, Verdict
+from listener.search.sink import Sent, Target
+from tests.kit.sending import Sending
 
 BAD = Verdict(Outcome.PARK, "document_parsing_exception: no")
 GOOD = Verdict(Outcome.DONE)

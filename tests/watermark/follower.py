@@ -18,8 +18,8 @@ from listener.capture.watermark import Draw
 from listener.changes import Watch
 from listener.postgres import Connection
 from playground.postgres import PostgresServer
-from tests.integration.triggers_kit import SCHEMA, Bench, open_bench
-from tests.plugins.servers import revive
+from tests.kit.servers import revive
+from tests.kit.triggers import SCHEMA, Bench, open_bench
 from tests.watermark.rules import Rule
 
 HELD = 4711

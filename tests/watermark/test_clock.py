@@ -10,7 +10,7 @@ import pytest
 
 from playground.clock import ClockedServer
 from playground.system import wait_until
-from tests.integration.triggers_kit import Bench, open_bench
+from tests.kit.triggers import Bench, open_bench
 from tests.watermark.follower import KINDS, Follower
 from tests.watermark.rules import RIGHT, Rule
 

@@ -10,7 +10,7 @@ import pytest
 
 from listener.postgres import Connection
 from playground.system import wait_until
-from tests.integration.triggers_kit import Bench
+from tests.kit.triggers import Bench
 from tests.watermark import follower as kit
 from tests.watermark.follower import HELD, KINDS, Follower
 from tests.watermark.rules import RIGHT, WRONG, Rule

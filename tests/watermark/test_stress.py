@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from listener.postgres import Connection
-from tests.integration.triggers_kit import Bench
+from tests.kit.triggers import Bench
 from tests.watermark import follower as kit
 from tests.watermark.follower import KINDS, Follower
 from tests.watermark.rules import RIGHT, WRONG

@@ -1,0 +1,1 @@
+"""What tests share: servers, scenes, clients that write, proxies that fail, faults."""
