@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any, Final
 
-from benchmarks.stage import Scene
+from benchmarks.stage import Site
+from playground.daemon import PROJECT
 from playground.system import LOOPBACK
-from tests.plugins.daemon import PROJECT
 
 LOOK: Final = 0.01
 """Seconds between two looks at the counters of a storm or load that takes seconds."""
@@ -34,8 +34,8 @@ _COUNTED: Final = (
 class Ask:
     """Requests over one connection that stays open."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._connection = http.client.HTTPConnection(LOOPBACK, scene.stage.search.port, timeout=60)
+    def __init__(self, site: Site) -> None:
+        self._connection = http.client.HTTPConnection(LOOPBACK, site.stage.search.port, timeout=60)
 
     def close(self) -> None:
         """Close the connection."""
@@ -135,20 +135,20 @@ class Floor:
         return self.documents / (self.seen.last - self.began)
 
 
-def make_index(scene: Scene, name: str, refresh_interval: str) -> str:
-    """An index with the settings and mapping of listener's; its whole name. Gone with the scene."""
-    document = scene.options["documents"][0]
+def make_index(site: Site, name: str, refresh_interval: str) -> str:
+    """An index with the settings and mapping of listener's; its whole name. Gone with the site."""
+    document = site.options["documents"][0]
     with open(document["index_config_file"], encoding="utf-8") as file:  # noqa: PTH123
         body = json.load(file)
     body["settings"]["refresh_interval"] = refresh_interval
-    whole = f"{scene.name}-{name}"
-    status, answer = scene.stage.search.request("PUT", f"/{whole}", body)
+    whole = f"{site.name}-{name}"
+    status, answer = site.stage.search.request("PUT", f"/{whole}", body)
     if status != 200:
         raise RuntimeError(f"{whole} was not made: {answer}")
     return whole
 
 
-def run_floor(scene: Scene, ask: Ask, index: str, version: int, documents: int) -> Floor:
+def run_floor(site: Site, ask: Ask, index: str, version: int, documents: int) -> Floor:
     """Run it once, watched.
 
     Its index is refreshed when the time is taken, as listener's is at the end of a load: else
@@ -158,7 +158,7 @@ def run_floor(scene: Scene, ask: Ask, index: str, version: int, documents: int) 
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "benchmarks.floors.bulk"),
-            *("--dsn", scene.dsn, "--search", f"{LOOPBACK}:{scene.stage.search.port}"),
+            *("--dsn", site.dsn, "--search", f"{LOOPBACK}:{site.stage.search.port}"),
             *("--index", index, "--version", str(version)),
         ],
         cwd=PROJECT,

@@ -24,7 +24,7 @@ from typing import Any, Final
 from benchmarks.bulks import LOOK, Ask, Floor, Seen, make_index, run_floor
 from benchmarks.processes import Cpu
 from benchmarks.results import Figure, Goal, Result
-from benchmarks.stage import Daemon, Scene, Stage
+from benchmarks.stage import Daemon, Site, Stage
 
 _WITHIN: Final = 600.0
 _UNCOUNTED: Final = 3
@@ -51,16 +51,16 @@ def run(stage: Stage) -> Result:
     floors: list[Floor] = []
     uncounted = 0 if stage.quick else _UNCOUNTED
     for number in range(1 - uncounted, stage.rounds + 1):
-        with stage.scene() as scene:
-            ask = Ask(scene)
-            documents = int(scene.sql("SELECT count(*) FROM content.film_work")[0][0])
-            run_floor(scene, ask, make_index(scene, "warm", "-1"), 1, documents)
+        with stage.site() as site:
+            ask = Ask(site)
+            documents = int(site.sql("SELECT count(*) FROM content.film_work")[0][0])
+            run_floor(site, ask, make_index(site, "warm", "-1"), 1, documents)
             if number % 2:
-                loads.append(_load(scene, ask, documents))
-                floors.append(_floor(scene, ask, documents))
+                loads.append(_load(site, ask, documents))
+                floors.append(_floor(site, ask, documents))
             else:
-                floors.append(_floor(scene, ask, documents))
-                loads.append(_load(scene, ask, documents))
+                floors.append(_floor(site, ask, documents))
+                loads.append(_load(site, ask, documents))
             ask.close()
         turn = f"round {number}" if number > 0 else "warming up"
         stage.say(
@@ -69,15 +69,15 @@ def run(stage: Stage) -> Result:
     return _result(loads[uncounted:], floors[uncounted:])
 
 
-def _floor(scene: Scene, ask: Ask, documents: int) -> Floor:
-    return run_floor(scene, ask, make_index(scene, "floor", "-1"), 1, documents)
+def _floor(site: Site, ask: Ask, documents: int) -> Floor:
+    return run_floor(site, ask, make_index(site, "floor", "-1"), 1, documents)
 
 
-def _load(scene: Scene, ask: Ask, documents: int) -> _Load:
+def _load(site: Site, ask: Ask, documents: int) -> _Load:
     """A fresh `run`; the daemon is stopped at the end, its index compared and dropped."""
     started = time.monotonic()
-    daemon = scene.start("run")
-    indexes = f"{scene.index}-*"
+    daemon = site.start("run")
+    indexes = f"{site.index}-*"
     pause = Event()
     while not ask.operations(indexes):
         _go_on(daemon, started)
@@ -91,7 +91,7 @@ def _load(scene: Scene, ask: Ask, documents: int) -> _Load:
             if not seen:
                 first, by_first = now, total
             last, seen = now, total
-        elif seen >= documents and ask("HEAD", f"/_alias/{scene.index}")[0] == 200:
+        elif seen >= documents and ask("HEAD", f"/_alias/{site.index}")[0] == 200:
             break
         _go_on(daemon, started)
         pause.wait(LOOK)
@@ -99,7 +99,7 @@ def _load(scene: Scene, ask: Ask, documents: int) -> _Load:
     daemon.process.wait_for("loaded")
     cpu = daemon.cpu() - before
     daemon.process.stop()
-    scene.assert_converged()
+    site.assert_converged()
     return _Load(
         seen=Seen(first, by_first, last, seen),
         appeared=appeared,

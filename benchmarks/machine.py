@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.stage import Stage
-from tests.plugins.daemon import PROJECT
+from playground.daemon import PROJECT
 
 
 def load() -> float:

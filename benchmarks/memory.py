@@ -21,8 +21,8 @@ from typing import Any, Final
 from benchmarks import processes
 from benchmarks.bulks import Ask, settle
 from benchmarks.results import Figure, Goal, Result
-from benchmarks.stage import Daemon, Scene, Stage
-from tests.plugins.daemon import PROJECT
+from benchmarks.stage import Daemon, Site, Stage
+from playground.daemon import PROJECT
 
 _EVERY: Final = 0.1
 _STATEMENT: Final = 5_000
@@ -75,8 +75,8 @@ def run(stage: Stage) -> Result:
     changes = 100_000 if stage.quick else 1_000_000
     for number in range(min(stage.rounds, _ROUNDS)):
         curve = Curve()
-        with stage.scene() as scene:
-            found = {**_load(scene, curve), **_storms(scene, curve, changes)}
+        with stage.site() as site:
+            found = {**_load(site, curve), **_storms(site, curve, changes)}
         for name, value in found.items():
             values.setdefault(name, []).append(value)
         stage.say(
@@ -126,10 +126,10 @@ _PEAKS: Final = {
 }
 
 
-def _load(scene: Scene, curve: Curve) -> dict[str, float]:
+def _load(site: Site, curve: Curve) -> dict[str, float]:
     """A first daemon, from its start to some seconds after its load."""
     curve.part("full load")
-    daemon = scene.start("run")
+    daemon = site.start("run")
     with curve.follow(daemon):
         daemon.process.wait_for("loaded", deadline=900)
         peak = processes.peak(daemon.pid)
@@ -139,48 +139,48 @@ def _load(scene: Scene, curve: Curve) -> dict[str, float]:
     return {"load": peak, "loaded": loaded}
 
 
-def _storms(scene: Scene, curve: Curve, changes: int) -> dict[str, float]:
+def _storms(site: Site, curve: Curve, changes: int) -> dict[str, float]:
     """A second daemon, which finds an index that is complete."""
-    films = int(scene.sql("SELECT count(*) FROM content.film_work")[0][0])
+    films = int(site.sql("SELECT count(*) FROM content.film_work")[0][0])
     groups = -(-films // _STATEMENT)
-    scene.sql(
+    site.sql(
         "CREATE TABLE public.groups AS SELECT id, row_number() OVER (ORDER BY id) "
         f"% {groups} AS n FROM content.film_work; CREATE INDEX ON public.groups (n);"
         "ANALYZE public.groups"
     )
     found: dict[str, float] = {}
     curve.part("fresh start")
-    with scene.serve() as daemon, curve.follow(daemon):
+    with site.serve() as daemon, curve.follow(daemon):
         found["fresh"] = _idle(daemon, curve)
-        ask = Ask(scene)
+        ask = Ask(site)
         for name in ("storm", "commits"):
             curve.part(_LABELS[name])
             processes.forget_peak(daemon.pid)
-            since = ask.total(scene.index)
+            since = ask.total(site.index)
             if name == "storm":
-                scene.sql("UPDATE content.film_work SET rating = 1")
+                site.sql("UPDATE content.film_work SET rating = 1")
             else:
-                _commits(scene, changes // 100)
-            settle(ask, scene.index, since, films if name == "storm" else 1)
+                _commits(site, changes // 100)
+            settle(ask, site.index, since, films if name == "storm" else 1)
             found[name] = processes.peak(daemon.pid)
         ask.close()
         curve.part("search away")
         processes.forget_peak(daemon.pid)
-        scene.stage.search.stop()
+        site.stage.search.stop()
         try:
-            _change(scene, changes, groups)
+            _change(site, changes, groups)
             found["away"] = processes.peak(daemon.pid)
         finally:
             curve.part("back")
-            scene.stage.search.start()
-        ask = Ask(scene)
+            site.stage.search.start()
+        ask = Ask(site)
         # all films have changed; the counters of the index began anew with its server
-        settle(ask, scene.index, 0, films)
+        settle(ask, site.index, 0, films)
         ask.close()
         found["back"] = processes.peak(daemon.pid)
         curve.part("idle again")
         found["after"] = _idle(daemon, curve)
-        scene.assert_converged()
+        site.assert_converged()
     return found
 
 
@@ -199,11 +199,11 @@ def _idle(daemon: Daemon, curve: Curve) -> float:
     return max(seen, default=processes.resident(daemon.pid))
 
 
-def _commits(scene: Scene, commits: int) -> None:
+def _commits(site: Site, commits: int) -> None:
     """Commits of one row each, by 8 clients in a process of their own."""
     subprocess.run(
         [
-            *(sys.executable, "-m", "benchmarks.clients", "--dsn", scene.dsn),
+            *(sys.executable, "-m", "benchmarks.clients", "--dsn", site.dsn),
             *("--clients", "8", "--commits", str(commits)),
         ],
         cwd=PROJECT,
@@ -212,10 +212,10 @@ def _commits(scene: Scene, commits: int) -> None:
     )
 
 
-def _change(scene: Scene, changes: int, groups: int) -> None:
+def _change(site: Site, changes: int, groups: int) -> None:
     """So many rows, group by group."""
     changed = turn = 0
-    with scene.connect() as connection:
+    with site.connect() as connection:
         while changed < changes:
             changed += connection.execute(
                 f"UPDATE content.film_work SET rating = {turn} WHERE id IN "

@@ -7,9 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import freshness, growth, idle, load, memory, storms, writers
+from benchmarks import load, memory
+from benchmarks.freshness import plot as freshness_plot
+from benchmarks.freshness import scenario as freshness
+from benchmarks.growth import plot as growth_plot
+from benchmarks.growth import scenario as growth
+from benchmarks.idle import scenario as idle
 from benchmarks.results import Result
 from benchmarks.stage import Stage
+from benchmarks.storms import plot as storms_plot
+from benchmarks.storms import scenario as storms
+from benchmarks.writers import plot as writers_plot
+from benchmarks.writers import scenario as writers
 
 Plot = Callable[[Mapping[str, Any], Path], None]
 """Draws the JSON of a result (`Result.as_json`) into a PNG file."""
@@ -28,12 +37,12 @@ class Scenario:
 SCENARIOS: Final = {
     one.name: one
     for one in (
-        Scenario("freshness", "From commit to index", freshness.run, freshness.plot),
-        Scenario("storms", "Storms of changes", storms.run, storms.plot),
+        Scenario("freshness", "From commit to index", freshness.run, freshness_plot.plot),
+        Scenario("storms", "Storms of changes", storms.run, storms_plot.plot),
         Scenario("load", "Full load", load.run, load.plot),
         Scenario("memory", "Memory of the daemon", memory.run, memory.plot),
-        Scenario("writers", "What the writers pay", writers.run, writers.plot),
+        Scenario("writers", "What the writers pay", writers.run, writers_plot.plot),
         Scenario("idle", "A quiet database", idle.run, idle.plot),
-        Scenario("growth", "Growth of the data", growth.run, growth.plot),
+        Scenario("growth", "Growth of the data", growth.run, growth_plot.plot),
     )
 }

@@ -18,12 +18,11 @@ import psycopg
 import yaml
 
 from benchmarks import processes
-from playground import leftovers
+from playground import convergence, leftovers
+from playground.daemon import PROJECT, ListenerProcess, Processes, processes_of_a_test
 from playground.places import temporary_place
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.plugins import convergence
-from tests.plugins.daemon import PROJECT, ListenerProcess, Processes, processes_of_a_test
 
 ROLE: Final = "listener"
 PASSWORD: Final = "listener"
@@ -76,7 +75,7 @@ class Stage:
         print(f"    {text}", flush=True)
 
     @contextlib.contextmanager
-    def scene(self, scale: int = 1, **options: Any) -> Iterator[Scene]:
+    def site(self, scale: int = 1, **options: Any) -> Iterator[Site]:
         """A database of its own with the movies, `scale` times as many, and a configuration.
 
         `options` are of config.yaml's top level and replace what stands there. Everything is gone
@@ -95,7 +94,7 @@ class Stage:
             stack.callback(self._drop_indexes, name)
             daemons = stack.enter_context(processes_of_a_test())
             self.postgres.execute("CHECKPOINT")
-            yield Scene(self, name, folder, daemons, options)
+            yield Site(self, name, folder, daemons, options)
 
     def _drop_indexes(self, prefix: str) -> None:
         """Where the server is stopped they go with it: a scenario that is cut short ends so."""
@@ -150,8 +149,8 @@ class Stage:
         self.postgres.execute("VACUUM ANALYZE", name)
 
 
-class Scene:
-    """One database with its configuration; `serve` starts a daemon on it."""
+class Site:
+    """One installation of listener: a database, a configuration, and the daemons on it."""
 
     def __init__(
         self, stage: Stage, name: str, folder: Path, daemons: Processes, options: Options
@@ -224,7 +223,7 @@ class Scene:
         return process
 
     def start(self, *arguments: str) -> Daemon:
-        """A command of listener that was just started; it ends with the scene at the latest."""
+        """A command of listener that was just started; it ends with the site at the latest."""
         return Daemon(self, self._start(*arguments))
 
     def _start(self, *arguments: str) -> ListenerProcess:
@@ -309,7 +308,7 @@ class Settled:
 class Daemon:
     """The running daemon and what it costs."""
 
-    scene: Scene
+    site: Site
     process: ListenerProcess
 
     @property

@@ -1,6 +1,6 @@
 """Another client of the database: small commits at a steady rate, until its input ends.
 
-`python -m benchmarks.freshness_writer DSN RATE`. Each commit changes one film, and the daemon has
+`python -m benchmarks.freshness.writer DSN RATE`. Each commit changes one film, and the daemon has
 to index it; they are films that nobody measures (`films_of_others`). Prints what it has done.
 """
 

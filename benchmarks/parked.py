@@ -1,4 +1,4 @@
-"""`python -m tests.bench.parked`: what a few bad documents cost the others of a storm.
+"""`python -m benchmarks.parked`: what a few bad documents cost the others of a storm.
 
 One UPDATE touches every row; from its commit to the last of its documents it takes so long. Storms
 without a bad document alternate with storms in which some are refused by the mapping, and with
@@ -19,10 +19,10 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks import verify
 from playground.daemon import ListenerProcess, Record, processes_of_a_test
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
-from tests.bench import verify
 
 KINDS = ("none", "refused by the mapping", "refused by the query")
 _QUERY = """
@@ -73,7 +73,7 @@ def settle(daemon: ListenerProcess, since: int, documents: int) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; 0 where bad documents cost less than a tenth."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.parked", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.parked", description=__doc__)
     parser.add_argument("--documents", type=int, default=100_000)
     parser.add_argument("--bad", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=5)

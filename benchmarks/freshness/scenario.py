@@ -16,14 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from benchmarks import freshness_plot
-from benchmarks.freshness_edits import cascades, told
-from benchmarks.freshness_targets import Target, Targets, answer_of, pipes, process, targets_of
-from benchmarks.freshness_watch import Watcher
+from benchmarks.freshness.edits import cascades, told
+from benchmarks.freshness.targets import Target, Targets, answer_of, pipes, process, targets_of
+from benchmarks.freshness.watch import Watcher
 from benchmarks.results import Figure, Goal, Result, percentile, percentiles
 from benchmarks.stage import Stage
-
-plot = freshness_plot.plot
 
 _AS_PUT: Final = {"p50": Goal("ratio", "<=", 1.3), "p99": Goal("ratio", "<=", 2.0)}
 _STREAM: Final = {"p50": Goal("value", "<=", 10.0), "p99": Goal("value", "<=", 50.0)}
@@ -83,8 +80,8 @@ def run(stage: Stage) -> Result:
     """All series."""
     size = _QUICK if stage.quick else _FULL
     result = Result(notes=_notes(size))
-    with stage.scene() as scene, stage.scene() as floor, scene.serve():
-        with targets_of(scene, floor) as targets:
+    with stage.site() as site, stage.site() as floor, site.serve():
+        with targets_of(site, floor) as targets:
             everyone = [targets.listener, targets.put, targets.refresh]
             _singles(everyone, size.warm, 0.3, rounds=1)
             stage.say(f"{size.single} changes, 1 s apart")
@@ -102,7 +99,7 @@ def run(stage: Stage) -> Result:
             stage.say("edits of other tables")
             _cascades(result, everyone, size)
             stage.say(f"{size.busy} changes, beside {_OTHERS} other commits/s")
-            with process("benchmarks.freshness_writer", scene.dsn, str(_OTHERS)) as writer:
+            with process("benchmarks.freshness.writer", site.dsn, str(_OTHERS)) as writer:
                 answer_of(writer)
                 busy = _singles(everyone, size.busy, size.busy_apart, stage.rounds)
                 pipes(writer)[0].close()
@@ -112,7 +109,7 @@ def run(stage: Stage) -> Result:
             rate = float(other["commits"]) / float(other["seconds"])
             result.figures.append(Figure(f"{name}: commits of the other client", "1/s", [rate]))
         # compares index and query; of the floor's documents each one has been compared above
-        scene.wait_written(scene.written(), 0)
+        site.wait_written(site.written(), 0)
     return result
 
 

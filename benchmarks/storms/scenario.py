@@ -23,10 +23,9 @@ from typing import Final
 
 from benchmarks.bulks import LOOK, Ask, Floor, Seen, make_index, run_floor, settle
 from benchmarks.results import Result
-from benchmarks.stage import Daemon, Scene, Stage
-from benchmarks.storms_figures import FINE, LONG_ENOUGH, RENAMES, WATCHED, result
-from benchmarks.storms_plot import plot
-from tests.plugins.daemon import PROJECT
+from benchmarks.stage import Daemon, Site, Stage
+from benchmarks.storms.figures import FINE, LONG_ENOUGH, RENAMES, WATCHED, result
+from playground.daemon import PROJECT
 
 _GENRE: Final = "00000000-0000-4000-8000-000000000003"
 _LINKS: Final = f"""
@@ -37,8 +36,6 @@ _LINKS: Final = f"""
     WHERE one.n % 3 = 0
 """
 
-__all__ = ["plot", "run"]
-
 _UNCOUNTED: Final = 5
 """Alternations of the statement before the first that counts."""
 
@@ -47,9 +44,9 @@ Values = dict[str, list[float]]
 
 @dataclass(slots=True)
 class _Storms:
-    """The scene's daemon, what is asked of Elasticsearch, and the values of all rounds by name."""
+    """The site's daemon, what is asked of Elasticsearch, and the values of all rounds by name."""
 
-    scene: Scene
+    site: Site
     daemon: Daemon
     ask: Ask
     films: int
@@ -65,35 +62,35 @@ class _Storms:
 
     def total(self) -> int:
         """Operations of the index so far."""
-        return self.ask.total(self.scene.index)
+        return self.ask.total(self.site.index)
 
     def settle(
         self, since: int, least: int, look: float = LOOK, at_look: Callable[[], None] | None = None
     ) -> Seen:
         """See `bulks.settle`."""
-        return settle(self.ask, self.scene.index, since, least, look=look, at_look=at_look)
+        return settle(self.ask, self.site.index, since, least, look=look, at_look=at_look)
 
 
 def run(stage: Stage) -> Result:
-    """All storms on one scene, round by round."""
-    with stage.scene() as scene:
-        scene.sql(_LINKS)
-        scene.sql("ANALYZE content.genre_film_work")
-        films = int(scene.sql("SELECT count(*) FROM content.film_work")[0][0])
+    """All storms on one site, round by round."""
+    with stage.site() as site:
+        site.sql(_LINKS)
+        site.sql("ANALYZE content.genre_film_work")
+        films = int(site.sql("SELECT count(*) FROM content.film_work")[0][0])
         third = [
             str(row[0])
-            for row in scene.sql(
+            for row in site.sql(
                 "SELECT film_work_id FROM content.genre_film_work "
                 f"WHERE genre_id = '{_GENRE}' ORDER BY 1"
             )
         ]
         many, few = (2_000, 1_000) if stage.quick else (100_000, 10_000)
-        with scene.serve() as daemon:
-            ask = Ask(scene)
-            storms = _Storms(scene, daemon, ask, films)
+        with site.serve() as daemon:
+            ask = Ask(site)
+            storms = _Storms(site, daemon, ask, films)
             floors: list[Floor] = []
-            index = make_index(scene, "floor", "1s")
-            run_floor(scene, ask, index, 1, films)  # what follows writes over it
+            index = make_index(site, "floor", "1s")
+            run_floor(site, ask, index, 1, films)  # what follows writes over it
             _statement(storms, 0)  # both have been over their index once
             # and some times more, until Elasticsearch's virtual machine has compiled what it runs
             uncounted = 0 if stage.quick else _UNCOUNTED
@@ -107,7 +104,7 @@ def run(stage: Stage) -> Result:
                     if kind == "storm":
                         _statement(storms, number)
                     else:
-                        floors.append(run_floor(scene, ask, index, uncounted + number + 1, films))
+                        floors.append(run_floor(site, ask, index, uncounted + number + 1, films))
                 _compare(storms)
                 _say_statement(stage, storms, floors, number)
             for number in range(1, stage.rounds + 1):
@@ -121,21 +118,21 @@ def run(stage: Stage) -> Result:
                 _renames(storms, third, number)
                 _compare(storms)
                 _say(stage, storms, number)
-            scene.assert_converged()
+            site.assert_converged()
             ask.close()
     return result(storms.values, floors, films=storms.films, third=len(third), many=many, few=few)
 
 
 def _compare(storms: _Storms) -> None:
     """Index = query after each storm; a quick run compares once, at its end."""
-    if not storms.scene.stage.quick:
-        storms.scene.assert_converged()
+    if not storms.site.stage.quick:
+        storms.site.assert_converged()
 
 
 def _statement(storms: _Storms, number: int) -> None:
     """One statement that updates all films."""
-    scene = storms.scene
-    with scene.connect() as connection:
+    site = storms.site
+    with site.connect() as connection:
         connection.execute(b"SELECT 1")
         since, before = storms.total(), storms.daemon.cpu()
         connection.execute(f"UPDATE content.film_work SET rating = {-number - 1}".encode())
@@ -160,7 +157,7 @@ def _commits(storms: _Storms, name: str, commits: int, clients: int) -> None:
     since = storms.total()
     found = subprocess.run(
         [
-            *(sys.executable, "-m", "benchmarks.clients", "--dsn", storms.scene.dsn),
+            *(sys.executable, "-m", "benchmarks.clients", "--dsn", storms.site.dsn),
             *("--clients", str(clients), "--commits", str(commits)),
             *("--first", str(storms.commits + 1)),
         ],
@@ -201,7 +198,7 @@ def _commits(storms: _Storms, name: str, commits: int, clients: int) -> None:
 
 def _ratings(storms: _Storms, ids: list[str]) -> dict[str, int]:
     """What documents show by id, before a refresh."""
-    path = f"/{storms.scene.index}/_mget?_source_includes=rating&filter_path=docs._id,docs._source"
+    path = f"/{storms.site.index}/_mget?_source_includes=rating&filter_path=docs._id,docs._source"
     _, answer = storms.ask("POST", path, {"ids": ids})
     return {
         one["_id"]: int(one["_source"]["rating"] or 0) for one in answer["docs"] if "_source" in one
@@ -212,7 +209,7 @@ def _renames(storms: _Storms, third: list[str], number: int) -> None:
     """A genre of a third of all films gets 20 names in a row."""
     versions: dict[str, set[int]] = {}
     watched = third[:: max(1, len(third) // WATCHED)]
-    path = f"/{storms.scene.index}/_mget?_source=false&filter_path=docs._id,docs._version"
+    path = f"/{storms.site.index}/_mget?_source=false&filter_path=docs._id,docs._version"
 
     def follow() -> None:
         _, answer = storms.ask("POST", path, {"ids": watched})
@@ -221,7 +218,7 @@ def _renames(storms: _Storms, third: list[str], number: int) -> None:
 
     follow()
     since = storms.total()
-    with storms.scene.connect() as connection:
+    with storms.site.connect() as connection:
         connection.execute(b"SELECT 1")
         began = time.monotonic()
         for turn in range(RENAMES):

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from benchmarks import writers_plot
 from benchmarks.results import Figure, Goal, Result
-from benchmarks.stage import Scene, Stage
-from benchmarks.writers_variants import (
+from benchmarks.stage import Site, Stage
+from benchmarks.writers.variants import (
     POLLS,
     VARIANTS,
     Poll,
@@ -26,7 +24,7 @@ from benchmarks.writers_variants import (
     tidy,
     without_autovacuum,
 )
-from benchmarks.writers_work import CLIENTS, COMMITS, Commit, copied, copy, delete, small, update
+from benchmarks.writers.work import CLIENTS, COMMITS, Commit, copied, copy, delete, small, update
 
 _ROWS: Final = 100_000
 _QUICK_ROWS: Final = 12_000  # more than a NOTIFY may tell, so that the same paths are taken
@@ -79,57 +77,57 @@ def run(stage: Stage) -> Result:
     with (
         without_autovacuum(stage),
         least(stage, rows) as one_insert,
-        databases(stage, rows) as scenes,
+        databases(stage, rows) as sites,
     ):
         data = copied(rows)
-        for variant, scene in scenes.items():
+        for variant, site in sites.items():
             if not stage.quick:  # the first round starts with tables that are like the later ones
-                _large(scene, variant, data, defaultdict(list))
+                _large(site, variant, data, defaultdict(list))
         if not stage.quick:
             _large(one_insert, None, data, defaultdict(list))
         for turn in range(stage.rounds):
             stage.say(f"round {turn + 1} of {stage.rounds}")
-            order = list(scenes.items())
-            for variant, scene in order if turn % 2 == 0 else reversed(order):
+            order = list(sites.items())
+            for variant, site in order if turn % 2 == 0 else reversed(order):
                 rings = variant is not None and variant.notify == "doorbell"
-                with heard(scene):
-                    _large(scene, variant, data, samples)
+                with heard(site):
+                    _large(site, variant, data, samples)
                     if rings and not stage.quick:
-                        _small(scene, variant, rows, seconds, samples, how=_UNKEPT)
-                with heard(scene, keep=rings):
-                    _small(scene, variant, rows, seconds, samples)
+                        _small(site, variant, rows, seconds, samples, how=_UNKEPT)
+                with heard(site, keep=rings):
+                    _small(site, variant, rows, seconds, samples)
                 if variant is None and not stage.quick:
                     with heard(one_insert):
                         _large(one_insert, None, data, defaultdict(list))
                         _small(one_insert, None, rows, seconds, samples, how=_LEAST)
         latency = [
-            1000 / small(scenes[None], rows, min(seconds, 2), commit, sets=False, clients=1)
+            1000 / small(sites[None], rows, min(seconds, 2), commit, sets=False, clients=1)
             for commit in COMMITS
         ]
         if latency[1] < 1:
             raise RuntimeError(f"a commit takes {latency[1]:.2f} ms: commit_delay does nothing")
         stage.say("beside a daemon")
         watched = Variant("updated_at", "rows")
-        daemon = _beside_daemon(stage, scenes[None], scenes[watched], rows, seconds)
+        daemon = _beside_daemon(stage, sites[None], sites[watched], rows, seconds)
         polls = POLLS[:1] if stage.quick else POLLS
-        bells = {poll: _bells(stage, poll, scenes, rows, seconds) for poll in polls}
+        bells = {poll: _bells(stage, poll, sites, rows, seconds) for poll in polls}
     return _result(rows, samples, latency, daemon, bells)
 
 
-def _large(scene: Scene, variant: Variant | None, data: bytes, samples: Samples) -> None:
+def _large(site: Site, variant: Variant | None, data: bytes, samples: Samples) -> None:
     # Both everywhere, so that all tables have the same past. Where updated_at is polled and the
     # application leaves it alone, the stamp is what ends HOT updates: a figure without a goal.
     for sets in (True, False):
-        tidy(scene)
-        samples["UPDATE", variant, sets].append(update(scene, sets=sets))
-    tidy(scene)
-    samples["COPY", variant, False].append(copy(scene, data))
-    tidy(scene)
-    samples["DELETE", variant, False].append(delete(scene))
+        tidy(site)
+        samples["UPDATE", variant, sets].append(update(site, sets=sets))
+    tidy(site)
+    samples["COPY", variant, False].append(copy(site, data))
+    tidy(site)
+    samples["DELETE", variant, False].append(delete(site))
 
 
 def _small(
-    scene: Scene,
+    site: Site,
     variant: Variant | None,
     rows: int,
     seconds: int,
@@ -138,14 +136,14 @@ def _small(
     how: str = "",
 ) -> None:
     for sets in (True, False) if variant is None else (_SETS[variant.poll],):
-        tidy(scene)
+        tidy(site)
         for commit in COMMITS:
-            tps = small(scene, rows, seconds, commit, sets=sets)
+            tps = small(site, rows, seconds, commit, sets=sets)
             samples[commit + how, variant, sets].append(tps)
 
 
 def _beside_daemon(
-    stage: Stage, bare: Scene, watched: Scene, rows: int, seconds: int
+    stage: Stage, bare: Site, watched: Site, rows: int, seconds: int
 ) -> tuple[list[float], list[float]]:
     """Small commits, CPU-bound, while a real daemon indexes them; and without triggers."""
     mine: list[float] = []
@@ -161,7 +159,7 @@ def _beside_daemon(
 
 
 def _bells(
-    stage: Stage, poll: Poll, scenes: Mapping[Variant | None, Scene], rows: int, seconds: int
+    stage: Stage, poll: Poll, sites: Mapping[Variant | None, Site], rows: int, seconds: int
 ) -> Bells:
     """Small commits by `doorbell` and by `off`, each beside a daemon of its own.
 
@@ -170,7 +168,7 @@ def _bells(
     """
     commits = list(COMMITS)[: 1 if stage.quick else None]
     found: Bells = {commit: ([], []) for commit in commits}
-    doorbell, off = (scenes[Variant(poll, notify)] for notify in ("doorbell", "off"))
+    doorbell, off = (sites[Variant(poll, notify)] for notify in ("doorbell", "off"))
     off.options["fetch_delay"] = _AS_FRESH
     off.write()
     tidy(doorbell)
@@ -179,11 +177,11 @@ def _bells(
         for turn in range(stage.rounds):
             pairs = list(enumerate((doorbell, off)))
             for commit in commits:
-                for place, scene in pairs if turn % 2 == 0 else reversed(pairs):
-                    before = scene.written()
-                    tps = small(scene, rows, seconds, commit, sets=_SETS[poll])
+                for place, site in pairs if turn % 2 == 0 else reversed(pairs):
+                    before = site.written()
+                    tps = small(site, rows, seconds, commit, sets=_SETS[poll])
                     found[commit][place].append(tps)
-                    scene.wait_written(before, 1, compare=False)
+                    site.wait_written(before, 1, compare=False)
         doorbell.assert_converged()
         off.assert_converged()
     return found
@@ -239,8 +237,3 @@ def _result(
     for commit, milliseconds in zip(COMMITS, latency, strict=True):
         add(Figure(f"one client, {commit}, a transaction takes", "ms", [milliseconds]))
     return result
-
-
-def plot(result: Mapping[str, Any], path: Path) -> None:
-    """Bars of ratios to no triggers, with the goals as lines."""
-    writers_plot.draw(result, path)

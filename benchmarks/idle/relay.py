@@ -1,6 +1,6 @@
 """A relay that counts HTTP requests, for the scenario `idle`: a process of its own.
 
-`python -m benchmarks.idle_relay HOST PORT` prints its port; each line on standard input is answered
+`python -m benchmarks.idle.relay HOST PORT` prints its port; each line on standard input is answered
 by one line of JSON: how many requests of each kind there were so far.
 """
 

@@ -10,8 +10,8 @@ import uuid
 from hashlib import md5
 from typing import Final, Literal
 
-from benchmarks.stage import Scene
-from benchmarks.writers_variants import superuser
+from benchmarks.stage import Site
+from benchmarks.writers.variants import superuser
 
 Commit = Literal["CPU-bound", "commit of 1 ms"]
 COMMITS: Final[dict[Commit, str]] = {
@@ -30,20 +30,20 @@ def values(*, sets: bool) -> str:
 
 
 def small(
-    scene: Scene, rows: int, seconds: int, commit: Commit, *, sets: bool, clients: int = CLIENTS
+    site: Site, rows: int, seconds: int, commit: Commit, *, sets: bool, clients: int = CLIENTS
 ) -> float:
     """Transactions a second: UPDATEs of one random row, prepared, one a commit."""
-    script = scene.folder / "small.pgbench"
+    script = site.folder / "small.pgbench"
     script.write_text(
         f"\\set n random(1, {rows})\n"
         f"UPDATE shop.item SET {values(sets=sets)} WHERE id = md5(:n::text)::uuid;\n",
         "utf-8",
     )
-    postgres = scene.stage.postgres
+    postgres = site.stage.postgres
     command = [str(postgres.binary("pgbench")), "--no-vacuum", "--protocol=prepared"]
     command += [f"--client={clients}", f"--time={seconds}", f"--file={script}"]
     command += [f"--host={postgres.socket_directory}", f"--port={postgres.port}"]
-    command += ["--username=postgres", scene.name]
+    command += ["--username=postgres", site.name]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     done = subprocess.run(
         command,
@@ -59,19 +59,19 @@ def small(
     return float(found[1])
 
 
-def update(scene: Scene, *, sets: bool) -> float:
+def update(site: Site, *, sets: bool) -> float:
     """Seconds of one UPDATE of all rows."""
-    return _timed(scene, f"UPDATE shop.item SET {values(sets=sets)}")
+    return _timed(site, f"UPDATE shop.item SET {values(sets=sets)}")
 
 
-def delete(scene: Scene) -> float:
+def delete(site: Site) -> float:
     """Seconds of one DELETE of what `copy` has brought."""
-    return _timed(scene, "DELETE FROM shop.item WHERE title LIKE 'Copied %'")
+    return _timed(site, "DELETE FROM shop.item WHERE title LIKE 'Copied %'")
 
 
-def copy(scene: Scene, data: bytes) -> float:
+def copy(site: Site, data: bytes) -> float:
     """Seconds of one COPY of `copied`."""
-    with superuser(scene) as connection:
+    with superuser(site) as connection:
         connection.execute("SET synchronous_commit = off")
         began = time.perf_counter()
         with connection.cursor().copy(
@@ -90,8 +90,8 @@ def copied(rows: int) -> bytes:
     )
 
 
-def _timed(scene: Scene, statement: str) -> float:
-    with superuser(scene) as connection:
+def _timed(site: Site, statement: str) -> float:
+    with superuser(site) as connection:
         connection.execute("SET synchronous_commit = off")
         began = time.perf_counter()
         connection.execute(statement.encode())

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import psycopg
 
-from benchmarks.stage import Scene, Stage
+from benchmarks.stage import Site, Stage
 from listener.capture.doorbell_lease import Lease
 
 Poll = Literal["updated_at", "journal"]
@@ -90,39 +90,39 @@ VARIANTS: Final = tuple(Variant(poll, notify) for poll in POLLS for notify in NO
 
 
 @contextlib.contextmanager
-def databases(stage: Stage, rows: int) -> Iterator[dict[Variant | None, Scene]]:
+def databases(stage: Stage, rows: int) -> Iterator[dict[Variant | None, Site]]:
     """One database a variant, and one without triggers (None)."""
     with contextlib.ExitStack() as stack:
-        found: dict[Variant | None, Scene] = {}
+        found: dict[Variant | None, Site] = {}
         for variant in (None, *VARIANTS):
-            scene = stack.enter_context(stage.scene())
-            scene.sql(_TABLE.format(rows=rows))
+            site = stack.enter_context(stage.site())
+            site.sql(_TABLE.format(rows=rows))
             if variant is not None:
-                _install(scene, variant)
-            found[variant] = scene
+                _install(site, variant)
+            found[variant] = site
         yield found
 
 
 @contextlib.contextmanager
-def least(stage: Stage, rows: int) -> Iterator[Scene]:
+def least(stage: Stage, rows: int) -> Iterator[Site]:
     """One more database, where a trigger does one INSERT and no more."""
-    with stage.scene() as scene:
-        scene.sql(_TABLE.format(rows=rows))
-        scene.sql(_LEAST)
-        yield scene
+    with stage.site() as site:
+        site.sql(_TABLE.format(rows=rows))
+        site.sql(_LEAST)
+        yield site
 
 
-def _install(scene: Scene, variant: Variant) -> None:
+def _install(site: Site, variant: Variant) -> None:
     """Our triggers, by the command that everybody uses."""
-    query, index = scene.folder / "item.sql", scene.folder / "item.json"
+    query, index = site.folder / "item.sql", site.folder / "item.json"
     query.write_text(_QUERY, "utf-8")
     index.write_text(json.dumps(_INDEX), "utf-8")
     watch = {"table": "shop.item", "key": "id", "notify": variant.notify}
     if variant.poll == "updated_at":
         watch["updated_at"] = "updated_at"
-    scene.options["documents"] = [
+    site.options["documents"] = [
         {
-            "index": scene.index,
+            "index": site.index,
             "index_config_file": str(index),
             "query_file": str(query),
             "table": "shop.item",
@@ -130,34 +130,34 @@ def _install(scene: Scene, variant: Variant) -> None:
             "watch": [watch],
         }
     ]
-    scene.write()
-    scene.run("triggers", "install")
+    site.write()
+    site.run("triggers", "install")
 
 
-def tidy(scene: Scene) -> None:
+def tidy(site: Site) -> None:
     """What autovacuum and the daemon's pruning do in life, between the measurements."""
-    with superuser(scene) as connection:
+    with superuser(site) as connection:
         if connection.execute("SELECT to_regclass('listener.journal')").fetchone() != (None,):
             connection.execute("TRUNCATE listener.journal")
         connection.execute("VACUUM ANALYZE shop.item")
-        if not scene.stage.quick:
+        if not site.stage.quick:
             connection.execute("CHECKPOINT")
 
 
-def superuser(scene: Scene) -> psycopg.Connection[tuple[object, ...]]:
+def superuser(site: Site) -> psycopg.Connection[tuple[object, ...]]:
     """Over the socket, in autocommit."""
-    dsn = scene.stage.postgres.socket_dsn(scene.name)
+    dsn = site.stage.postgres.socket_dsn(site.name)
     return psycopg.connect(dsn, autocommit=True)
 
 
 @contextlib.contextmanager
-def heard(scene: Scene, *, keep: bool = False) -> Iterator[None]:
+def heard(site: Site, *, keep: bool = False) -> Iterator[None]:
     """One session listens and reads it all: without any, NOTIFY is cheaper than in life.
 
     `keep`: it keeps the doorbell, too, as a daemon does under such a load.
     """
     over = threading.Event()
-    with superuser(scene) as connection:
+    with superuser(site) as connection:
         connection.execute(f"LISTEN {_CHANNEL}".encode())
         lease = Lease(connection, _CHANNEL)
         if keep:

@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from benchmarks import freshness_edits
-from benchmarks.freshness_watch import ARRIVES_WITHIN
-from benchmarks.stage import Scene
+from benchmarks.freshness import edits
+from benchmarks.freshness.watch import ARRIVES_WITHIN
+from benchmarks.stage import Site
+from playground.daemon import PROJECT
 from playground.demo_edits import Edit, Editor
 from playground.demo_index import Document, Index, arrival
-from tests.plugins.daemon import PROJECT
 
 HOST: Final = "127.0.0.1"
 _ALL: Final = "(ARRAY(SELECT id FROM content.film_work))"
@@ -47,11 +47,11 @@ class Target:
     _films: Iterator[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._films = freshness_edits.films(self.editor)
+        self._films = edits.films(self.editor)
 
     def change(self) -> Committed:
         """Change a film that was not changed before, in one transaction."""
-        return self.commit(freshness_edits.title(next(self._films), self.channel))
+        return self.commit(edits.title(next(self._films), self.channel))
 
     def commit(self, edit: Edit) -> Committed:
         """Any edit in one transaction."""
@@ -90,12 +90,12 @@ class Targets:
 
 
 @contextlib.contextmanager
-def targets_of(scene: Scene, floor: Scene) -> Iterator[Targets]:
-    """All three, warm; `scene` has its daemon, `floor` has none."""
+def targets_of(site: Site, floor: Site) -> Iterator[Targets]:
+    """All three, warm; `site` has its daemon, `floor` has none."""
     _fill(floor)
     with contextlib.ExitStack() as stack:
 
-        def target(name: str, place: Scene, mode: str | None = None) -> Target:
+        def target(name: str, place: Site, mode: str | None = None) -> Target:
             editor = stack.enter_context(contextlib.closing(Editor(place.dsn, 1)))
             index, searching = (
                 stack.enter_context(
@@ -110,13 +110,13 @@ def targets_of(scene: Scene, floor: Scene) -> Iterator[Targets]:
             return Target(name, editor, index, searching if refresh else None, channel)
 
         yield Targets(
-            target("listener", scene),
+            target("listener", site),
             target("floor", floor, "put"),
             target("floor with refresh", floor, "refresh"),
         )
 
 
-def _fill(floor: Scene) -> None:
+def _fill(floor: Site) -> None:
     """The floor's index: with the settings, mapping and documents that listener's has."""
     request = floor.stage.search.request
     config = json.loads((PROJECT / "sql/movies/index_config.json").read_text("utf-8"))
@@ -135,12 +135,12 @@ def _fill(floor: Scene) -> None:
     request("POST", f"/{floor.index}/_refresh")
 
 
-def _query_file(scene: Scene) -> str:
-    return str(scene.options["documents"][0]["query_file"])
+def _query_file(site: Site) -> str:
+    return str(site.options["documents"][0]["query_file"])
 
 
 @contextlib.contextmanager
-def _notify_put(floor: Scene, editor: Editor, channel: str, *, refresh: bool) -> Iterator[None]:
+def _notify_put(floor: Site, editor: Editor, channel: str, *, refresh: bool) -> Iterator[None]:
     """The floor's process, which listens already; ended by a notification without a payload."""
     port = str(floor.stage.search.port)
     arguments = [floor.dsn, HOST, port, floor.index, channel, _query_file(floor)]

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.verify --documents 1000000`: a comparison of many small documents.
+"""`python -m benchmarks.verify --documents 1000000`: a comparison of many small documents.
 
 Loads them with the real listener, compares, spoils a thousand documents each way, and has them
 mended.
@@ -23,10 +23,10 @@ from threading import Event
 import yaml
 
 from playground.cluster import PASSWORD, SUPERUSER
+from playground.daemon import PROJECT
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 
-PROJECT = Path(__file__).resolve().parents[2]
 SPOILED = 1000
 _LOOK = 0.02
 
@@ -171,7 +171,7 @@ def told(name: str, documents: int, one: Run) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; 0 when everything was found and mended."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.verify", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.verify", description=__doc__)
     parser.add_argument("--documents", type=int, default=100_000, help="at least 10,000")
     count = parser.parse_args(arguments).documents
     if count < 10 * SPOILED:

@@ -21,13 +21,12 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Final
 
-from benchmarks import growth_plot, processes
+from benchmarks import processes
+from benchmarks.growth.plot import MEMORY
 from benchmarks.results import Figure, Goal, Result
-from benchmarks.stage import Daemon, Scene, Stage
+from benchmarks.stage import Daemon, Site, Stage
 
-plot = growth_plot.plot
-
-_MEMORY: Final = growth_plot.MEMORY
+_MEMORY: Final = MEMORY
 _COMPARED_HERE: Final = 4  # times the movies; beyond that this process would need gigabytes
 _LOOK: Final = 0.005
 _DEADLINE: Final = 900.0
@@ -112,20 +111,20 @@ def _notes(stage: Stage, idle: float) -> list[str]:
 
 
 def _measure(stage: Stage, size: _Size, idle: float) -> _Found:
-    with stage.scene(size.scale) as scene:
-        films = _films(scene, size.films)
-        with _watched(scene) as watch, scene.serve() as daemon:
+    with stage.site(size.scale) as site:
+        films = _films(site, size.films)
+        with _watched(site) as watch, site.serve() as daemon:
             load, load_memory = watch.seconds(), processes.peak(daemon.pid)
             processes.forget_peak(daemon.pid)
-            before = scene.written()
-            scene.sql("UPDATE content.film_work SET title = title || '.'")
+            before = site.written()
+            site.sql("UPDATE content.film_work SET title = title || '.'")
             committed = time.monotonic()
-            settled = scene.wait_written(before, films, deadline=_DEADLINE, compare=False)
+            settled = site.wait_written(before, films, deadline=_DEADLINE, compare=False)
             storm_memory = processes.peak(daemon.pid)
             if size.scale <= _COMPARED_HERE:
-                scene.assert_converged()
+                site.assert_converged()
             else:
-                scene.run("verify")
+                site.run("verify")
             return _Found(
                 films=films,
                 load=load,
@@ -138,14 +137,14 @@ def _measure(stage: Stage, size: _Size, idle: float) -> _Found:
             )
 
 
-def _films(scene: Scene, keep: int | None) -> int:
+def _films(site: Site, keep: int | None) -> int:
     """How many films there are, all but `keep` of them removed."""
     if keep is not None:
-        scene.sql(
+        site.sql(
             "DELETE FROM content.film_work WHERE id NOT IN"
             f" (SELECT id FROM content.film_work ORDER BY id LIMIT {keep})"
         )
-    return int(scene.sql("SELECT count(*) FROM content.film_work")[0][0])
+    return int(site.sql("SELECT count(*) FROM content.film_work")[0][0])
 
 
 def _idle(daemon: Daemon, seconds: float) -> float:
@@ -158,20 +157,20 @@ def _idle(daemon: Daemon, seconds: float) -> float:
 class _LoadWatch(Thread):
     """Sees the new index come, and the alias: the begin and the end of a full load."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, site: Site) -> None:
         super().__init__(daemon=True)
-        self._scene = scene
+        self._site = site
         self._given_up = Event()
         self._times: list[float] = []
 
     def run(self) -> None:
         """Look at the one, then at the other."""
-        search = self._scene.stage.search
+        search = self._site.stage.search
         connection = http.client.HTTPConnection("127.0.0.1", search.port, timeout=30)
         # the alias's own name is not in the pattern: an index has a hash and a time behind it
         for path in (
-            f"/_cat/indices/{self._scene.index}-*?h=index",
-            f"/_alias/{self._scene.index}",
+            f"/_cat/indices/{self._site.index}-*?h=index",
+            f"/_alias/{self._site.index}",
         ):
             while not self._given_up.is_set() and not self._there(connection, path):
                 self._given_up.wait(_LOOK)
@@ -198,8 +197,8 @@ class _LoadWatch(Thread):
 
 
 @contextmanager
-def _watched(scene: Scene) -> Iterator[_LoadWatch]:
-    watch = _LoadWatch(scene)
+def _watched(site: Site) -> Iterator[_LoadWatch]:
+    watch = _LoadWatch(site)
     watch.start()
     try:
         yield watch

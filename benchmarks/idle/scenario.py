@@ -27,8 +27,8 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 from benchmarks.results import Figure, Goal, Result
-from benchmarks.stage import Daemon, Scene, Stage
-from benchmarks.writers_variants import without_autovacuum
+from benchmarks.stage import Daemon, Site, Stage
+from benchmarks.writers.variants import without_autovacuum
 
 _MINUTE: Final = 60.0
 _SECONDS: Final = 60.0
@@ -87,7 +87,7 @@ class _Relay:
 @contextlib.contextmanager
 def _relay(stage: Stage) -> Iterator[_Relay]:
     target = urlsplit(stage.search.url)
-    command = [sys.executable, "-m", "benchmarks.idle_relay", str(target.hostname)]
+    command = [sys.executable, "-m", "benchmarks.idle.relay", str(target.hostname)]
     with subprocess.Popen(
         [*command, str(target.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -106,23 +106,23 @@ def run(stage: Stage) -> Result:
     floor: list[Mapping[str, float]] = []
     kinds: Counter[str] = Counter()
     requests: Counter[str] = Counter()
-    with without_autovacuum(stage), _relay(stage) as relay, stage.scene() as scene:
+    with without_autovacuum(stage), _relay(stage) as relay, stage.site() as site:
         url = f"http://127.0.0.1:{relay.port}"
-        scene.options["elasticsearch"] = {**scene.options["elasticsearch"], "urls": [url]}
-        scene.write()
+        site.options["elasticsearch"] = {**site.options["elasticsearch"], "urls": [url]}
+        site.write()
         stage.postgres.execute("CREATE EXTENSION IF NOT EXISTS pg_walinspect")
-        with scene.serve():
+        with site.serve():
             pass  # the load, and the first audit
         for turn in range(rounds):
             stage.say(f"round {turn + 1} of {rounds}")
-            since, until = _quiet(scene, relay, _QUICK_FLOOR if stage.quick else _FLOOR_SECONDS)
-            floor.append(_a_minute(scene, since, until))
-            with scene.serve() as daemon:
-                percent, since, until = _watched(scene, relay, daemon, seconds)
-                scene.assert_converged()
+            since, until = _quiet(site, relay, _QUICK_FLOOR if stage.quick else _FLOOR_SECONDS)
+            floor.append(_a_minute(site, since, until))
+            with site.serve() as daemon:
+                percent, since, until = _watched(site, relay, daemon, seconds)
+                site.assert_converged()
             cpu.append(percent)
-            mine.append(_a_minute(scene, since, until))
-            kinds += _records(scene, since, until)
+            mine.append(_a_minute(site, since, until))
+            kinds += _records(site, since, until)
             requests += until.requests - since.requests
     minutes = rounds * seconds / _MINUTE
     result = _result(cpu, mine, floor)
@@ -134,34 +134,34 @@ def run(stage: Stage) -> Result:
 
 
 def _watched(
-    scene: Scene, relay: _Relay, daemon: Daemon, seconds: float
+    site: Site, relay: _Relay, daemon: Daemon, seconds: float
 ) -> tuple[float, _Reading, _Reading]:
     Event().wait(
-        1.0 if scene.stage.quick else _SETTLE
+        1.0 if site.stage.quick else _SETTLE
     )  # quiet, too: what follows a start is no heartbeat
     before = daemon.cpu()
-    since, until = _quiet(scene, relay, seconds)
+    since, until = _quiet(site, relay, seconds)
     used = daemon.cpu() - before
     return 100 * used.total / (until.at - since.at), since, until
 
 
-def _quiet(scene: Scene, relay: _Relay, seconds: float) -> tuple[_Reading, _Reading]:
-    since = _read(scene, relay)
+def _quiet(site: Site, relay: _Relay, seconds: float) -> tuple[_Reading, _Reading]:
+    since = _read(site, relay)
     Event().wait(seconds)  # nothing: that is the load
-    return since, _read(scene, relay)
+    return since, _read(site, relay)
 
 
-def _read(scene: Scene, relay: _Relay) -> _Reading:
-    found = scene.stage.postgres.execute(
+def _read(site: Site, relay: _Relay) -> _Reading:
+    found = site.stage.postgres.execute(
         "SELECT pg_current_wal_insert_lsn()::text, xact_commit + xact_rollback"
-        f" FROM pg_stat_database WHERE datname = '{scene.name}'"
+        f" FROM pg_stat_database WHERE datname = '{site.name}'"
     )
     return _Reading(time.monotonic(), found[0][0], int(found[0][1]), relay.counts())
 
 
-def _a_minute(scene: Scene, since: _Reading, until: _Reading) -> dict[str, float]:
+def _a_minute(site: Site, since: _Reading, until: _Reading) -> dict[str, float]:
     minutes = (until.at - since.at) / _MINUTE
-    moved = scene.stage.postgres.execute(f"SELECT '{until.wal}'::pg_lsn - '{since.wal}'::pg_lsn")
+    moved = site.stage.postgres.execute(f"SELECT '{until.wal}'::pg_lsn - '{since.wal}'::pg_lsn")
     return {
         "wal": float(moved[0][0]) / minutes,
         "transactions": (until.transactions - since.transactions) / minutes,
@@ -169,23 +169,23 @@ def _a_minute(scene: Scene, since: _Reading, until: _Reading) -> dict[str, float
         "others": sum(
             count
             for kind, count in (until.requests - since.requests).items()
-            if not _of_the_heartbeat(scene, kind)
+            if not _of_the_heartbeat(site, kind)
         )
         / minutes,
     }
 
 
-def _of_the_heartbeat(scene: Scene, kind: str) -> bool:
+def _of_the_heartbeat(site: Site, kind: str) -> bool:
     """The control document is read and written; the audit looks at the index. No bulk, no refresh:
     what a change would bring."""
     _, _, path = kind.partition(" ")
-    return path.startswith(f"/{scene.name}-control/_doc/") or kind == f"GET /{scene.index}"
+    return path.startswith(f"/{site.name}-control/_doc/") or kind == f"GET /{site.index}"
 
 
-def _records(scene: Scene, since: _Reading, until: _Reading) -> Counter[str]:
+def _records(site: Site, since: _Reading, until: _Reading) -> Counter[str]:
     if since.wal == until.wal:
         return Counter()
-    found = scene.stage.postgres.execute(_KINDS, params={"since": since.wal, "until": until.wal})
+    found = site.stage.postgres.execute(_KINDS, params={"since": since.wal, "until": until.wal})
     return Counter({str(kind): int(count) for kind, count, _ in found})
 
 

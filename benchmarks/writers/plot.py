@@ -14,7 +14,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from benchmarks.writers_variants import NOTIFIES, POLLS
+from benchmarks.writers.variants import NOTIFIES, POLLS
 
 _COLORS: Final = {"rows": "#c44e52", "doorbell": "#dd8452", "off": "#4c72b0"}
 _PANELS: Final = (
@@ -25,7 +25,7 @@ _PANELS: Final = (
 )
 
 
-def draw(result: Mapping[str, Any], path: Path) -> None:
+def plot(result: Mapping[str, Any], path: Path) -> None:
     """A panel each for statements and small commits; a bar a variant."""
     figure, axes = plt.subplots(2, 2, figsize=(9, 7), dpi=100, layout="constrained")
     for axis, (pattern, title, label) in zip(axes.flat, _PANELS, strict=True):

@@ -1,0 +1,1 @@
+"""Growth of the data: whether what listener costs grows with the tables."""

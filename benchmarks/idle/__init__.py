@@ -1,0 +1,1 @@
+"""A quiet database: what the daemon costs where nothing changes."""

@@ -1,0 +1,1 @@
+"""Storms of changes: how many documents a second, beside plain bulks."""

@@ -1,0 +1,1 @@
+"""What the writers pay: throughput and statements with triggers, beside none."""

@@ -1,1 +1,0 @@
-"""Benchmarks on real servers: commands that print figures, and no tests."""
