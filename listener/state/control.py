@@ -16,21 +16,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from listener.search import (
-    AS_SENT,
-    BadRequest,
-    Client,
-    Conflict,
-    NotFound,
-    Refused,
-    Unreadable,
-    Unusable,
-    describe,
-    exact_json,
-    is_passing,
-)
-from listener.search.versions import GENERATIONS
-from listener.state.model import State, from_json
+import elasticsearch
+
+from listener.search import AS_SENT, Client, Unreadable, Unusable, describe, exact_json, is_passing
+from listener.search.bulk import GENERATIONS
+from listener.state import file
+from listener.state.file import State
 
 _PATIENCE: Final = "5s"
 """How long the server looks for a copy to write to: its refusal is an answer, a timeout of ours is
@@ -86,7 +77,7 @@ class ControlDocument:
                     settings={"number_of_shards": 1, "auto_expand_replicas": "0-1"},
                     mappings={"dynamic": False},
                 )
-        except BadRequest as error:
+        except elasticsearch.BadRequestError as error:
             if error.error != "resource_already_exists_exception":
                 raise
 
@@ -104,7 +95,7 @@ class ControlDocument:
                         "it is nested too deep, or holds a number too long, to be read"
                     )
                     return Control(0, {}, seq_no, primary_term, None, damage)
-        except NotFound:
+        except elasticsearch.NotFoundError:
             return Control(0, {}, None, None)
         content = answer.get("_source")
         if not isinstance(content, Mapping):
@@ -117,7 +108,7 @@ class ControlDocument:
         fields = {key: value for key, value in content.items() if key != "generation"}
         if fields:
             try:
-                found = from_json(fields)
+                found = file.from_json(fields)
             except ValueError as error:
                 damage = str(error)
         return Control(
@@ -127,7 +118,7 @@ class ControlDocument:
     def raise_generation(self, above: int = 0) -> Control:
         """Take the next generation, above every one before. Returns the document as written.
 
-        Raises Conflict where another process was faster: read again, try again;
+        Raises elasticsearch.ConflictError where another process was faster: read again, try again;
         Unreadable where the document went back: what it tells must not be written over.
         """
         seen = self.read()
@@ -154,7 +145,7 @@ class ControlDocument:
         content = {**_kept(seen), "generation": generation + 1}
         try:
             return self._write(seen, content, generation + 1)
-        except Conflict:
+        except elasticsearch.ConflictError:
             return None
 
     def save(self, generation: int, content: Mapping[str, Any]) -> bool:
@@ -168,7 +159,7 @@ class ControlDocument:
             return False
         try:
             self._write(seen, {**content, "generation": generation}, generation)
-        except Conflict:
+        except elasticsearch.ConflictError:
             return False
         return True
 
@@ -203,9 +194,9 @@ class ControlDocument:
         """
         try:
             yield
-        except (Conflict, NotFound):
+        except (elasticsearch.ConflictError, elasticsearch.NotFoundError):
             raise
-        except Refused as error:
+        except elasticsearch.ApiError as error:
             answer = describe(error)
             exists = error.error == "resource_already_exists_exception"
             if exists or is_passing(error) or error.status_code == 401:
