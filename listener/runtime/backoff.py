@@ -64,13 +64,6 @@ class Backoff:
         self._attempt = 0
         self._ceiling = self._start
 
-    def wait(self, stop: Stop, error: BaseException, on_wait: OnWait) -> None:
-        """Tell the next wait, then wait. Raises Stopped, from `error`, when stop was requested."""
-        seconds = self.next_wait()
-        on_wait(self._attempt, seconds, describe(error))
-        if stop.wait(seconds):
-            raise Stopped(_STOPPED) from error
-
 
 def describe(error: BaseException) -> str:
     """One line for an error: its text, or its class where it has none."""

@@ -171,19 +171,9 @@ def test_reset_makes_the_next_failure_the_first() -> None:
     assert 0.05 <= waits.next_wait() <= 0.1
 
 
-def test_wait_tells_and_can_be_stopped() -> None:
-    """The same wait as the decorator's, for loops of one's own."""
-    stop, told, error = Instant(stop_at=2), Told(), ConnectionError("a\n  b")
-    waits = Backoff(0.1, 2, 3)
-    waits.wait(stop, error, told)
-    with pytest.raises(Stopped) as caught:
-        waits.wait(stop, error, told)
-    assert caught.value.__cause__ is error
-    assert told.lines == [(1, stop.waits[0], "a b"), (2, stop.waits[1], "a b")]
-
-
-def test_an_error_without_text_is_called_by_its_class() -> None:
-    """Never an empty line in the log."""
+def test_an_error_is_one_line() -> None:
+    """Its text; where it has none, its class: never an empty line in the log."""
+    assert describe(ConnectionError("a\n  b")) == "a b"
     assert describe(TimeoutError()) == "TimeoutError"
 
 
