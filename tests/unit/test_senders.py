@@ -32,8 +32,3 @@ def test_memory_is_given_back_after_a_storm(
     monkeypatch.setattr(memory, "give_back", lambda: calls.append(None))
     Sending().send(b'{"a": "%s"}' % (b"x" * size))
     assert len(calls) == times
-
-
-def test_giving_back_is_harmless() -> None:
-    """Also where the C library has no such function."""
-    memory.give_back()
