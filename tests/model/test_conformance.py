@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,6 +26,8 @@ from tests.kit.scene import Scene, Template, open_scene
 from tests.model.recorded import Call, Record, record
 from tests.model.rules import AS_BUILT
 
+FILMS = 300
+"""How many the scene has."""
 LETTERS = dict(zip(AS_BUILT.order, "TDR", strict=True))
 
 
@@ -81,24 +84,27 @@ def calls(
     return made.calls
 
 
-def edit(scene: Scene, rounds: int) -> None:
-    """The same few films again and again, each in a transaction."""
+def edit(scene: Scene, rounds: int, films: int = 5) -> None:
+    """The same few films again and again, each round in a transaction."""
     with scene.superuser() as connection:
         for number in range(rounds):
             connection.execute(
                 "UPDATE content.film_work SET title = title || %s WHERE id IN "
-                "(SELECT id FROM content.film_work ORDER BY id LIMIT 5)",
-                [str(number)],
+                "(SELECT id FROM content.film_work ORDER BY id LIMIT %s)",
+                [str(number), films],
             )
 
 
 def cut(scene: Scene, proxy: TcpProxy, made: Record) -> None:
-    """A request goes unanswered, and the same films change meanwhile."""
+    """A request goes unanswered, and the same films change meanwhile.
+
+    One more film changes with them, so that there is a batch which could take them too early.
+    """
     before = len(made.calls)
     proxy.stall()
     edit(scene, 1)
     made.wait_for(lambda call: call.name == "sink.send", before)
-    edit(scene, 3)
+    edit(scene, 3, films=6)
     made.wait_for(lambda call: call.lost, before)
     proxy.unstall()
 
@@ -140,32 +146,40 @@ def test_take_draw_read(calls: list[Call]) -> None:
 def test_an_id_is_in_one_unanswered_request(calls: list[Call]) -> None:
     """From the moment that it is taken until the answer."""
     flying: set[object] = set()
+    taken = Counter[object]()
     for call in calls:
         if call.name == "Ledger.take":
             assert not flying & call.keys, call
             flying |= call.keys
+            taken.update(call.keys)
         elif call.name == "Senders._answered":
             flying -= call.keys
     assert not flying
+    assert len(taken) >= FILMS, "all were taken, and this was seen"
+    assert max(taken.values()) > 1, "an id is taken again"
 
 
 def test_nothing_is_sent_twice(calls: list[Call]) -> None:
     """Each request of an id has a higher version than all before it, its batch's own."""
     last: dict[object, int] = {}
+    again = False
     drawn = {call.version for call in calls if call.name == "Versions.draw"}
     for call in calls:
         if call.name == "sink.send":
             assert call.version in drawn
             for key in call.keys:
                 assert last.get(key, 0) < call.version, call
+                again = again or key in last
                 last[key] = call.version
+    assert len(last) >= FILMS, "all were sent, and this was seen"
+    assert again, "an id is sent again"
 
 
 def test_a_lost_answer_is_followed_by_a_new_generation(calls: list[Call]) -> None:
     """Before anything is taken; and the ids of the lost request are taken again."""
     lost: set[object] = set()
     waits = False
-    seen = 0
+    seen = begun = 0
     for call in calls:
         if call.name == "Senders._answered":
             waits = waits or call.lost
@@ -175,5 +189,7 @@ def test_a_lost_answer_is_followed_by_a_new_generation(calls: list[Call]) -> Non
             waits = False
         elif call.name == "Ledger.take":
             assert not waits, call
+        begun += call.name == "Versions.begin"
     assert seen
+    assert begun > 1, "one at the start, and one after what was lost"
     assert not lost
