@@ -12,6 +12,7 @@ from benchmarks.freshness import plot as freshness_plot
 from benchmarks.freshness import scenario as freshness
 from benchmarks.growth import plot as growth_plot
 from benchmarks.growth import scenario as growth
+from benchmarks.idle import plot as idle_plot
 from benchmarks.idle import scenario as idle
 from benchmarks.results import Result
 from benchmarks.stage import Stage
@@ -42,7 +43,7 @@ SCENARIOS: Final = {
         Scenario("load", "Full load", load.run, load.plot),
         Scenario("memory", "Memory of the daemon", memory.run, memory.plot),
         Scenario("writers", "What the writers pay", writers.run, writers_plot.plot),
-        Scenario("idle", "A quiet database", idle.run, idle.plot),
+        Scenario("idle", "A quiet database", idle.run, idle_plot.plot),
         Scenario("growth", "Growth of the data", growth.run, growth_plot.plot),
     )
 }

@@ -96,6 +96,17 @@ class Stage:
             self.postgres.execute("CHECKPOINT")
             yield Site(self, name, folder, daemons, options)
 
+    @contextlib.contextmanager
+    def without_autovacuum(self) -> Iterator[None]:
+        """It would run into some of the measurements."""
+        self.postgres.execute("ALTER SYSTEM SET autovacuum = off")
+        self.postgres.execute("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            self.postgres.execute("ALTER SYSTEM RESET autovacuum")
+            self.postgres.execute("SELECT pg_reload_conf()")
+
     def _drop_indexes(self, prefix: str) -> None:
         """Where the server is stopped they go with it: a scenario that is cut short ends so."""
         with contextlib.suppress(OSError):

@@ -15,20 +15,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
-
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
 
 from benchmarks.results import Figure, Goal, Result
 from benchmarks.stage import Daemon, Site, Stage
-from benchmarks.writers.variants import without_autovacuum
 
 _MINUTE: Final = 60.0
 _SECONDS: Final = 60.0
@@ -106,7 +98,7 @@ def run(stage: Stage) -> Result:
     floor: list[Mapping[str, float]] = []
     kinds: Counter[str] = Counter()
     requests: Counter[str] = Counter()
-    with without_autovacuum(stage), _relay(stage) as relay, stage.site() as site:
+    with stage.without_autovacuum(), _relay(stage) as relay, stage.site() as site:
         url = f"http://127.0.0.1:{relay.port}"
         site.options["elasticsearch"] = {**site.options["elasticsearch"], "urls": [url]}
         site.write()
@@ -219,28 +211,3 @@ def _result(
 def _listed(counts: Counter[str], minutes: float) -> str:
     found = [f"{kind} {count / minutes:.3g}" for kind, count in counts.most_common(12)]
     return ", ".join(found) or "none"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def plot(result: Mapping[str, Any], path: Path) -> None:
-    """A small bar a figure, each on its own scale."""
-    shown = result["figures"][:4]
-    figure, axes = plt.subplots(1, len(shown), figsize=(9, 3.2), dpi=100, layout="constrained")
-    for axis, one in zip(axes, shown, strict=True):
-        values = one["values"]
-        axis.bar([0], [one["value"]], width=0.5, color="#4c72b0")
-        axis.plot([0] * len(values), values, "k.", markersize=4)
-        axis.annotate(_short(one["value"]), (0, one["value"]), ha="center", va="bottom")
-        if one["goal"] is not None:
-            axis.axhline(one["goal"]["bound"], color="k", linestyle="--", linewidth=1.2)
-        axis.set_title(one["name"].removesuffix(", idle"), fontsize=9)
-        axis.set_ylabel(one["unit"])
-        axis.set_xticks([])
-        axis.set_xlim(-0.6, 0.6)
-        axis.margins(y=0.2)
-    figure.suptitle("A quiet database (dashed: goal; dots: rounds)", fontsize=11)
-    figure.savefig(path)
-    plt.close(figure)

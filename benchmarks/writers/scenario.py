@@ -22,7 +22,6 @@ from benchmarks.writers.variants import (
     heard,
     least,
     tidy,
-    without_autovacuum,
 )
 from benchmarks.writers.work import CLIENTS, COMMITS, Commit, copied, copy, delete, small, update
 
@@ -75,7 +74,7 @@ def run(stage: Stage) -> Result:
     samples: Samples = defaultdict(list)
     daemon: tuple[list[float], list[float]] = ([], [])
     with (
-        without_autovacuum(stage),
+        stage.without_autovacuum(),
         least(stage, rows) as one_insert,
         databases(stage, rows) as sites,
     ):

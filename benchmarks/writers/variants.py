@@ -177,15 +177,3 @@ def heard(site: Site, *, keep: bool = False) -> Iterator[None]:
         finally:
             over.set()
             reader.join()
-
-
-@contextlib.contextmanager
-def without_autovacuum(stage: Stage) -> Iterator[None]:
-    """It would run into some of the measurements."""
-    stage.postgres.execute("ALTER SYSTEM SET autovacuum = off")
-    stage.postgres.execute("SELECT pg_reload_conf()")
-    try:
-        yield
-    finally:
-        stage.postgres.execute("ALTER SYSTEM RESET autovacuum")
-        stage.postgres.execute("SELECT pg_reload_conf()")
