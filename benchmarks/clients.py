@@ -3,7 +3,7 @@
 `python -m benchmarks.clients --dsn DSN --clients N --commits M` makes M commits, each of which
 updates one film by its key, in N connections at once. Each client has films of its own, so none
 waits for another's row; it goes through them again and again. `rating` becomes the number of the
-commit, so that whoever watches knows which commit a document shows.
+commit, so that a document shows which commit it is of.
 
 Prints JSON: commits, films that were changed, `began` and `ended` (the monotonic clock, the same
 for all processes) of the first and the last commit, and each client's last film with its number.

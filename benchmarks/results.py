@@ -66,7 +66,7 @@ class Result:
 
     figures: list[Figure] = field(default_factory=list)
     samples: dict[str, list[float]] = field(default_factory=dict)
-    """Single measurements by name, for plots and for whoever wants other percentiles."""
+    """Single measurements by name, for plots and for other percentiles."""
     notes: list[str] = field(default_factory=list)
     """How it was measured, in a sentence each, and what a reader must know."""
 

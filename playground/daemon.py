@@ -1,7 +1,7 @@
 """The real daemon as a user starts it, and its log as a list that tests wait on.
 
 A test waits for a named moment with a deadline; when the moment does not come it sees the whole
-log. Nothing here sleeps: the reader thread wakes whoever waits.
+log. Nothing here sleeps: the reader thread wakes every wait.
 """
 
 from __future__ import annotations
@@ -290,7 +290,7 @@ class Processes:
         for process in self.started:
             defects = process.found("crashed")
             defects += [one for one in process.found("text") if "Traceback" in one.message]
-            # an error of Python's that was held as somebody's data: it should be told in our words
+            # an error of Python's own that was taken for a fault of a user's data
             defects += [one for one in process.records if _UNEXPECTED.search(one.message)]
             if defects:
                 raise NotAsExpected(f"a defect in the daemon; the log:\n{process.log}")

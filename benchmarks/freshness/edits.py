@@ -45,7 +45,7 @@ def told(edit: Edit, channel: str | None) -> Edit:
 def cascades(editor: Editor, times: int, turn: int = 0) -> list[Kind]:
     """What comes from other tables than the film's own; `times` of each.
 
-    `turn`: who edits the same database after others have makes edits of his own.
+    `turn`: 0 for the first call on a database, 1 for the next one: each has edits of its own.
     """
     chosen = films(editor)
     first = turn * times
@@ -101,7 +101,7 @@ def _links_in(editor: Editor, chosen: list[str], first: int) -> Kind:
         "INSERT INTO content.person_film_work (film_work_id, person_id, role) "
         "VALUES (%s, %s, 'director')"
     )
-    # nobody directs in this data, so none of these links is there already
+    # no person directs in this data, so none of these links is there already
     persons = _rows(
         editor,
         "SELECT id FROM content.person ORDER BY id LIMIT %s OFFSET %s",

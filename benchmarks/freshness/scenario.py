@@ -119,7 +119,7 @@ def run(stage: Stage) -> Result:
 def _singles(
     targets: Sequence[Target], count: int, apart: float, rounds: int
 ) -> dict[str, _Series]:
-    """In turns; who comes first changes with the rounds, since each stands in another's wake."""
+    """In turns; the first one changes with the rounds: each is slowed by the one before."""
     found = {target.name: _Series() for target in targets}
     rounds = min(rounds, count)
     turns = _paced(count * len(targets), apart / len(targets))
@@ -210,7 +210,7 @@ def _cascades(result: Result, targets: Sequence[Target], size: _Size) -> None:
 
 
 def _paced(count: int, apart: float) -> Iterator[int]:
-    """Numbers, this many seconds apart on average; who was late catches up, so the rate holds.
+    """Numbers, this many seconds apart on average; after a late one the next come sooner.
 
     Up to a tenth sooner or later, by chance but in each run the same: else edits could always fall
     into, or always miss, what the daemon and Elasticsearch themselves do once a second.

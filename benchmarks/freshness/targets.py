@@ -155,7 +155,7 @@ def _notify_put(floor: Site, editor: Editor, channel: str, *, refresh: bool) -> 
 
 @contextlib.contextmanager
 def process(module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A module of ours as a process of its own; it must end with 0 once its input has ended."""
+    """A module as a process of its own; it must end with 0 once its input has ended."""
     running = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         stdin=subprocess.PIPE,

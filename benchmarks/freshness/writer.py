@@ -1,7 +1,7 @@
 """Another client of the database: small commits at a steady rate, until its input ends.
 
 `python -m benchmarks.freshness.writer DSN RATE`. Each commit changes one film, and the daemon has
-to index it; they are films that nobody measures (`films_of_others`). Prints what it has done.
+to index it; they are films that are not measured (`films_of_others`). Prints what it has done.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ def _films(site: Site, keep: int | None) -> int:
 
 
 def _idle(daemon: Daemon, seconds: float) -> float:
-    """Per cent of one core, over so many seconds in which nobody writes."""
+    """Per cent of one core, over so many seconds without a write."""
     before, began = daemon.cpu(), time.monotonic()
     Event().wait(seconds)  # the wait is what is measured
     return 100 * (daemon.cpu() - before).total / (time.monotonic() - began)

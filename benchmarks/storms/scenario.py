@@ -99,7 +99,7 @@ def run(stage: Stage) -> Result:
                 if number == 1:
                     storms.values.clear()
                     floors.clear()
-                # whoever comes second finds the servers warmer, and what the storm before left
+                # the second one finds the servers warmer, and what the storm before left
                 for kind in ("storm", "floor") if number % 2 else ("floor", "storm"):
                     if kind == "storm":
                         _statement(storms, number)

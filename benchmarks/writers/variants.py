@@ -113,7 +113,7 @@ def least(stage: Stage, rows: int) -> Iterator[Site]:
 
 
 def _install(site: Site, variant: Variant) -> None:
-    """Our triggers, by the command that everybody uses."""
+    """listener's triggers, by the command that users run."""
     query, index = site.folder / "item.sql", site.folder / "item.json"
     query.write_text(_QUERY, "utf-8")
     index.write_text(json.dumps(_INDEX), "utf-8")

@@ -16,7 +16,7 @@ from benchmarks.writers.variants import superuser
 Commit = Literal["CPU-bound", "commit of 1 ms"]
 COMMITS: Final[dict[Commit, str]] = {
     "CPU-bound": "-c synchronous_commit=off",
-    # Who writes the log for a group of commits waits so long before it does.
+    # The session that writes the log for a group of commits waits so long before it does.
     "commit of 1 ms": "-c commit_delay=1000 -c commit_siblings=0",
 }
 CLIENTS: Final = 8

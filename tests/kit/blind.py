@@ -1,4 +1,4 @@
-"""Rows written while our triggers are blind: only a comparison can find them."""
+"""Rows written while listener's triggers see nothing: only a comparison can find them."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def blind_alone(scene: Scene) -> Blind:
 
 
 def names(scene: Scene, table: str) -> dict[str, str]:
-    """Our triggers of a table by what they are for: insert, update, delete, truncate, stamp."""
+    """The triggers of a table by what they are for: insert, update, delete, truncate, stamp."""
     found = scene.admin(
         f"SELECT tgname FROM pg_trigger WHERE tgrelid = '{table}'::regclass AND NOT tgisinternal "
         "AND tgname LIKE '%listener%'"
@@ -125,7 +125,7 @@ def names(scene: Scene, table: str) -> dict[str, str]:
 
 
 def emptied(function: str) -> str:
-    """SQL that replaces a trigger function of ours by one that does nothing."""
+    """SQL that replaces a trigger function of listener by one that does nothing."""
     return (
         f"CREATE OR REPLACE FUNCTION listener.{function}() RETURNS trigger LANGUAGE plpgsql "
         "SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN NULL; END';"

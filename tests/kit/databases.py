@@ -62,7 +62,7 @@ def wait_indexed(scene: Scene, name: str) -> None:
 
 
 def fresh(scene: Scene, when: str) -> None:
-    """What is committed now is indexed, whoever holds the watermark."""
+    """What is committed now is indexed, also while a transaction holds the watermark back."""
     scene.sql(
         "INSERT INTO content.film_work (id, title, type) "
         f"VALUES (md5('{when}')::uuid, 'Fresh {when}', 'movie')"

@@ -1,4 +1,4 @@
-"""Other clients of Elasticsearch, who fill its queue."""
+"""Other clients of Elasticsearch, which fill its queue of writes."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from tests.kit.scene import OWNER, Connection, Scene
 @dataclass
 class Migrated:
     """A scene whose tables change under its daemon and under an application that stays connected:
-    its sessions have our functions compiled and planned."""
+    its sessions have the trigger functions compiled and planned."""
 
     scene: Scene
     daemon: ListenerProcess

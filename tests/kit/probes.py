@@ -10,7 +10,7 @@ from tests.kit.scene import Scene
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One transaction on three films that nobody else touches: update, delete, insert."""
+    """One transaction on three films that no writer touches: update, delete, insert."""
 
     number: int
     stamp: datetime

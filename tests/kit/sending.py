@@ -22,7 +22,7 @@ from listener.search.sink import Target, Versions
 
 
 class Sending:
-    """Senders to a port where nobody listens: a request has no answer."""
+    """Senders to a port where no server listens: a request has no answer."""
 
     def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:

@@ -1,4 +1,4 @@
-"""Somebody who may connect, and therefore NOTIFY: no right on any table, and no good will."""
+"""Hostile clients: they may connect, and therefore NOTIFY, and have no right on any table."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class Flood:
 
 
 class Parrot:
-    """Listens on our channel, and sends each barrier again and again, the former ones included."""
+    """Listens on listener's channel, and sends each barrier again, former ones included."""
 
     def __init__(self, scene: Scene, *, times: int = 5) -> None:
         self._ear, self._mouth = scene.connect(), scene.connect()

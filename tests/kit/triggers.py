@@ -1,4 +1,4 @@
-"""A database with triggers of ours, and what they told: shared by the tests of the triggers."""
+"""A database with listener's triggers, and what they wrote and sent."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Bench:
         )
 
     def remove(self) -> tuple[str, ...]:
-        """Remove everything of ours."""
+        """Remove everything that `install` made."""
         return triggers.remove(self.admin, SCHEMA, observe=self.seen.append, stop=Stop())
 
     def status(self) -> tuple[str, ...]:
@@ -166,7 +166,7 @@ class Bench:
         )
 
     def heard(self) -> list[str]:
-        """Everything up to a mark of our own: notifications come in the order of commits."""
+        """Everything up to a mark that is sent now: notifications come in the order of commits."""
         mark = f"mark {secrets.token_hex(8)}"
         self.admin.execute("SELECT pg_notify(%s, %s)", (SCHEMA, mark))
         payloads: list[str] = []

@@ -19,9 +19,9 @@ from tests.kit.scene import APPLICATION, PASSWORD, Connection, Scene
 _PACE = 0.05
 """Seconds between two transactions of one writer."""
 _PAUSE = "; -- and some milliseconds later:\n"
-"""By our clock: pg_sleep sleeps for an hour where the server's is put back by one."""
+"""By the test's clock: pg_sleep sleeps for an hour where the server's is put back by one."""
 _LOOK = 0.1
-"""Seconds between two looks at who waits for whom."""
+"""Seconds between two looks at which session waits for which."""
 _FILMS, _PERSONS, _GENRES, _LINKS = 300, 120, 12, 4
 """What tests/schemas/movies/content.sql makes."""
 _BLOCKED = """
@@ -32,7 +32,7 @@ _BLOCKED = """
     JOIN pg_locks AS wanted ON wanted.pid = waiting.pid AND NOT wanted.granted
     WHERE waiting.datname = current_database() AND waiting.wait_event_type = 'Lock'
       AND waiting.application_name LIKE 'writer %' AND holder.application_name LIKE 'listener%'
-      -- who NOTIFYs commits one after another: that a barrier's commit comes first is no fault
+      -- commits that NOTIFY come one after another: to wait for a barrier's commit is no fault
       AND NOT (wanted.locktype = 'object' AND wanted.classid = 'pg_database'::regclass
                AND wanted.objid = 0 AND clock_timestamp() - wanted.waitstart < interval '1 s')"""
 
@@ -88,7 +88,7 @@ class Writers:
 
     @property
     def blocked(self) -> list[str]:
-        """Who was seen waiting for the daemon, and for what."""
+        """Writers that were seen waiting for the daemon, and for which lock."""
         with self._changed:
             return list(self._blocked)
 
@@ -212,7 +212,7 @@ class Writers:
             autocommit=True,
             connect_timeout=5,
             application_name=f"writer {number}",
-            # nobody may hold a lock against them for so long
+            # no lock may be held against them for so long
             options="-c lock_timeout=5s -c statement_timeout=20s",
         )
 
@@ -266,7 +266,7 @@ class Writers:
             ]
         )
 
-    # -- who waits for whom ----------------------------------------------------------------------
+    # -- waiting for locks -----------------------------------------------------------------------
 
     def _watch(self) -> None:
         connection: Connection | None = None

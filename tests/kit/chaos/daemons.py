@@ -21,12 +21,12 @@ def kill_active(world: World, choice: Random) -> None:
 
 
 def kill_standby(world: World, choice: Random) -> None:
-    """Nobody misses it."""
+    """The daemon that stands by is killed: the active one goes on."""
     _kill(world, choice, world.follower)
 
 
 def kill_both(world: World, choice: Random) -> None:
-    """Nobody is there for a while; they come back in any order."""
+    """No daemon runs for a while; they come back in any order."""
     for seat in world.seats:
         seat.kill()
     world.rest(choice.uniform(0, 2))

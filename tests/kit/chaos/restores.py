@@ -36,7 +36,7 @@ _WAYS = ("beside", "stopped", "killed")
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Rows that nobody else writes: some to update, some to delete, some to insert."""
+    """Rows that no other writer writes: some to update, some to delete, some to insert."""
 
     world: World
     first: int
@@ -282,7 +282,7 @@ def alias_doubled(world: World, choice: Random) -> None:
 
 def settings_altered(world: World, choice: Random) -> None:
     """While the daemons are away an index gets settings under which a crash loses what was
-    acknowledged; they start, somebody writes, and Elasticsearch is killed."""
+    acknowledged; they start, rows are written, and Elasticsearch is killed."""
     alias = bulk_alias(world)
     marks = Marks.drawn(world, choice)
     marks.prepare()
@@ -295,7 +295,7 @@ def settings_altered(world: World, choice: Random) -> None:
     with daemons_away(world, way):
         applied = world.ask("PUT", f"/{alias}/_settings", {"index": settings})
     indexed = marks.write()
-    acknowledged = passed(world)  # what nobody reads again by itself
+    acknowledged = passed(world)  # what is not read again by itself
     world.scene.search.kill()
     world.rest(choice.uniform(0, 1))
     world.scene.search.start()

@@ -1,4 +1,4 @@
-"""What happens in the database beside the usual writes: each of it is somebody's right."""
+"""Rare writes that an application or an operator is free to make."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def prepared(world: World, choice: Random) -> None:
 
 
 def replicated(world: World, choice: Random) -> None:
-    """Somebody writes as replication does: `session_replication_role = replica`."""
+    """Writes as replication makes them: `session_replication_role = replica`."""
     with world.connect(session_replication_role="replica", lock_timeout="1s") as session:
         for _ in range(choice.randint(1, 4)):
             first = choice.randint(1, 10_000)

@@ -56,7 +56,7 @@ def search_late(world: World, choice: Random) -> None:
 
 
 def answers_lost(world: World, choice: Random) -> None:
-    """Writes are carried out, and nobody hears of it."""
+    """Writes are carried out, and their answers are lost."""
     for seat in world.seats:
         seat.to_search.losing = choice.randint(1, 3)
     try:

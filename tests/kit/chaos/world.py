@@ -25,12 +25,12 @@ from tests.kit.chaos.weather import Weather
 from tests.kit.scene import Scene
 
 _LOCK_TIMEOUT = "500ms"
-"""So long may a statement of ours that locks a table keep the writers in its queue: shorter than
+"""So long may a statement of a test that locks a table keep the writers in its queue: shorter than
 `deadlock_timeout`, so that it is never a writer that a deadlock ends."""
 
 
 class Interrupted(Exception):
-    """The world ends: whoever waits in it stops."""
+    """The world ends: every wait in it stops."""
 
 
 class NotInTime(Exception):
@@ -57,9 +57,9 @@ class Seat:
         self.to_search = Weather(scene.search.port)
         self.lives = 0
         self.most_memory = 0
-        """Most resident bytes of all its lives, as far as somebody looked."""
+        """Most resident bytes of all its lives, as far as `measure` has seen."""
         self.deaths: list[str] = []
-        """How it ended where nobody had ended it."""
+        """How it ended each time that no test had ended it."""
         self._scene = scene
         self._lock = lock
         self._over = over or threading.Event()
@@ -142,7 +142,7 @@ class Seat:
                 self._forget()
                 raise NotInTime(f"{self.name} did not stop: {str(error)[-2000:]}") from error
             young = status == -signal.SIGTERM and not self._process.records
-            if status and not young:  # before its first word nobody listens to signals yet
+            if status and not young:  # before its first line it does not handle signals yet
                 raise NotInTime(f"{self.name}: status {status}: {self._process.log[-2000:]}")
         self._forget()
 
@@ -158,7 +158,7 @@ class Seat:
         self.to_search.calm()
 
     def bury(self, process: ListenerProcess) -> None:
-        """End a process, and hand it on to who keeps logs."""
+        """End a process, and give it to `ended`, which keeps its log."""
         process.kill()
         with contextlib.suppress(ValueError):
             self._scene.processes.started.remove(process)
@@ -191,7 +191,7 @@ class World:
     big: tuple[str, ...]
     """Statements that each change more than 10,000 documents; `{text}` is something new."""
     bulk_rows: int = 12_000
-    """How many rows of the bulk there are, as long as nobody deletes one."""
+    """How many rows of the bulk there are, as long as none is deleted."""
     outage: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
     """While PostgreSQL itself is away: the writers' lost connections are excused."""
     locking: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext

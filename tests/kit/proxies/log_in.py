@@ -32,7 +32,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class LogInProxy:
-    """Forwards to `port` of 127.0.0.1 whoever shows `header` (None: whoever comes).
+    """Forwards a request to `port` of 127.0.0.1 where it has this `header` (None: every request).
 
     `header` and `certificate` (a PEM file with its key) may be changed at any time; `cut` makes
     clients connect anew, which is when they see another certificate.

@@ -1,5 +1,5 @@
-"""A transaction pooler before PostgreSQL, as PgBouncer is one: whoever is between transactions has
-no backend, and the next statement may run on another one.
+"""A transaction pooler before PostgreSQL, as PgBouncer is one: between transactions a client has no
+backend, and its next statement may run on another one.
 
 It speaks enough of the protocol for that, and logs in to the server by the unix socket.
 """
@@ -31,7 +31,7 @@ def _message(source: socket.socket) -> Message:
 
 
 class Pooler:
-    """`size` backends of one database, shared by all who connect to `port`.
+    """`size` backends of one database, shared by all clients that connect to `port`.
 
     Clients are told a process of its own, as PgBouncer does.
     """

@@ -44,22 +44,22 @@ class Wire(TcpProxy):
     # -- for the test ----------------------------------------------------------------------------
 
     def hold_answers(self) -> None:
-        """Requests go on to the server and are carried out; nobody hears of it."""
+        """Requests go on to the server and are carried out; their answers wait here."""
         self._holding = True
         self._call(self._set_answers())
 
     def release_answers(self) -> None:
-        """What was held goes on, to whoever still waits for it."""
+        """What was held goes on, to the clients that still wait for it."""
         self._holding = False
         self._call(self._set_answers())
 
     def capture(self) -> None:
-        """Cut all connections; who connects from now on is accepted, and held with its bytes."""
+        """Cut all connections; a client that connects from now on is accepted, and held."""
         self._capturing = True
         self.cut()
 
     def let_pass(self) -> None:
-        """Whoever connects from now on passes; the captured ones stay where they are."""
+        """Clients that connect from now on pass; the captured ones stay where they are."""
         self._capturing = False
 
     def wait_captured(self, count: int = 1, seconds: float = 10) -> None:

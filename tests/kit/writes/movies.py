@@ -181,7 +181,7 @@ def _cte(choice: Choice, number: int) -> list[Statement]:
 
 def _move(choice: Choice, number: int) -> list[Statement]:
     link = _link(choice, number)
-    # who plays in films of others must be a person of one's own: no two rows collide
+    # a person of this slice in films of another slice: so no two slices write one row
     film = _any_film(choice, number) if " of " in link else choice.choice(_films(number))
     return [
         f"UPDATE content.person_film_work AS moved SET film_work_id = {_id(film)} "

@@ -71,7 +71,7 @@ def _own_suppliers(number: int) -> list[str]:
 
 
 def _movement(choice: Choice, number: int) -> int:
-    """A movement of this slice; those of the template are small, and belong to nobody."""
+    """A movement of this slice; those of the template are small, and belong to no slice."""
     return choice.choice(_own_movements(number))
 
 
