@@ -14,7 +14,7 @@ RUN python -m venv --without-pip /opt/listener
 # The dependencies first: they change less often than the program.
 COPY requirements.txt ./
 RUN python -m pip --python /opt/listener/bin/python install --requirement requirements.txt
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY listener ./listener
 RUN python -m pip --python /opt/listener/bin/python install --no-deps .
 

@@ -167,8 +167,8 @@ def test_each_make_target_of_the_readme_exists() -> None:
 
 
 def test_each_link_leads_somewhere() -> None:
-    """Relative links of README and docs."""
-    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+    """Relative links of the pages at the top, and of docs."""
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
         for link in re.findall(r"\]\(([^)#:]+)\)", path.read_text("utf-8")):
             assert (path.parent / link).exists(), f"{path.name}: {link}"
 
