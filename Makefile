@@ -15,12 +15,23 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .PHONY: help demo test test-faults bench fuzz convergence soak model format compose-test requirements clean servers
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
-		printf '  make %-14s %s\n' "$$name" "$$what"; \
-	done
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(STAMP) servers ## servers, daemon, edits, and how soon Elasticsearch has them
+##@ Use it
+
+demo: $(STAMP) servers ## real servers, the daemon, edits, and how soon Elasticsearch has each one
 	@$(BIN)/python -m playground.demo
+
+# JDK, Maven, Elasticsearch's jars: what is missing is said at once.
+servers: $(STAMP) ## fetch what the servers of demo and tests need, or say what is missing
+	@$(BIN)/python -m playground.demo_setup
+
+clean: ## remove .venv, .playground and all caches
+	rm -rf $(VENV) .playground .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
+		.import_linter_cache .hypothesis
+
+##@ Change it
 
 test: $(STAMP) servers ## formatting, lint, types, layers, then all tests with coverage
 	@# meanwhile: a test that needs one of them waits for it, and says what is wrong
@@ -35,6 +46,17 @@ test: $(STAMP) servers ## formatting, lint, types, layers, then all tests with c
 	@rm -f .coverage.* # of a daemon that a test killed while it was writing
 	$(BIN)/coverage report
 
+format: $(STAMP) ## mend formatting, and the lint that can be mended by itself
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+requirements: $(STAMP) ## requirements.txt from pyproject.toml (ARGS=--upgrade: newest versions)
+	CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --generate-hashes \
+		--no-strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--no-emit-options --output-file requirements.txt $(ARGS) pyproject.toml
+
+##@ Prove it
+
 # What `make test` leaves out for its time; names narrow it: make test-faults ARGS='-k failover'
 test-faults: $(STAMP) servers ## every outage, on servers that are really broken (30 minutes at most)
 	$(BIN)/python -m pytest --session-timeout=1800 --numprocesses=auto --maxprocesses=2 \
@@ -43,45 +65,32 @@ test-faults: $(STAMP) servers ## every outage, on servers that are really broken
 ifeq ($(origin SEED), undefined)
 SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 endif
-# Ten properties of 10,000 examples each (FUZZ_EXAMPLES); the seed repeats a run: make fuzz SEED=7
-fuzz: $(STAMP) servers ## 100,000 random payloads, keys, bulk bodies and replies, some guided by coverage
-	@$(BIN)/python -m pip install --quiet --group fuzz || echo 'no atheris for this Python: without it' >&2
-	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-10000} $(BIN)/python -m pytest --timeout=1200 \
-		--session-timeout=1800 --hypothesis-seed=$(SEED) tests/fuzz $(ARGS)
-	$(BIN)/python -m tests.fuzz.guided --seed $(SEED)
-
-# Names of scenarios, --quick, --rounds N: make bench ARGS='freshness --rounds 3'
-bench: $(STAMP) servers ## every figure of docs/benchmarks, each beside its floor
-	$(BIN)/python -m benchmarks $(ARGS)
-
-model: $(STAMP) ## the write protocol, explored exhaustively (ARGS='--wrong all')
-	@$(BIN)/python -m tests.model $(ARGS)
-
-# A failure prints its history and the command that replays it
-convergence: $(STAMP) servers ## random histories of writes and faults for MINUTES (10 where not given)
-	$(BIN)/python -m tests.convergence run --minutes $(MINUTES) --seed $(SEED) $(ARGS)
-
-convergence: MINUTES ?= 10
 # MINUTES, SEED, ARGS='--only kill_active failover'
 soak: MINUTES ?= 60
 soak: $(STAMP) servers ## many writers under random faults for MINUTES (60), then index = query
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 
-format: $(STAMP) ## put all files into the one format
-	$(BIN)/ruff check --fix-only
-	$(BIN)/ruff format
+# A failure prints its history and the command that replays it
+convergence: MINUTES ?= 10
+convergence: $(STAMP) servers ## random histories of writes and faults for MINUTES (10)
+	$(BIN)/python -m tests.convergence run --minutes $(MINUTES) --seed $(SEED) $(ARGS)
+
+# Ten properties of 10,000 examples each (FUZZ_EXAMPLES); the seed repeats a run: make fuzz SEED=7
+fuzz: $(STAMP) servers ## 100,000 random payloads, keys, bulk bodies, replies; some guided by coverage
+	@$(BIN)/python -m pip install --quiet --group fuzz || echo 'no atheris for this Python: without it' >&2
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-10000} $(BIN)/python -m pytest --timeout=1200 \
+		--session-timeout=1800 --hypothesis-seed=$(SEED) tests/fuzz $(ARGS)
+	$(BIN)/python -m tests.fuzz.guided --seed $(SEED)
+
+model: $(STAMP) ## the write protocol, explored exhaustively (ARGS='--wrong all')
+	@$(BIN)/python -m tests.model $(ARGS)
 
 compose-test: $(STAMP) ## the compose deployment on a real Docker engine
 	$(BIN)/python -m tests.compose
 
-requirements: $(STAMP) ## requirements.txt from pyproject.toml (ARGS=--upgrade: newest versions)
-	CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --generate-hashes \
-		--no-strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--no-emit-options --output-file requirements.txt $(ARGS) pyproject.toml
-
-clean: ## remove what the others made
-	rm -rf $(VENV) .playground .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache \
-		.import_linter_cache .hypothesis
+# Names of scenarios, --quick, --rounds N: make bench ARGS='freshness --rounds 3'
+bench: $(STAMP) servers ## every figure of docs/benchmarks, each beside its floor
+	$(BIN)/python -m benchmarks $(ARGS)
 
 # Once, and again whenever pyproject.toml has changed. pip 25.1 is the first that knows --group.
 $(STAMP): pyproject.toml
@@ -94,7 +103,3 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	@touch $@
-
-# JDK, Maven, Elasticsearch's jars: what is missing is said at once.
-servers: $(STAMP)
-	@$(BIN)/python -m playground.demo_setup
