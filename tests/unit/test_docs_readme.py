@@ -9,15 +9,18 @@ import argparse
 import ast
 import inspect
 import re
+import string
 import subprocess
+import textwrap
 import tomllib
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
-from listener import __version__
+from listener import __version__, cli
 from listener.cli import STATUSES, parser
 from listener.observations import events
 from listener.observations.events import Observation
@@ -139,13 +142,22 @@ def test_each_command_and_option_is_documented(word: str) -> None:
     assert any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", one) for one in code)
 
 
-def test_no_command_is_documented_that_is_none() -> None:
-    """What README's table of commands names exists."""
+def test_the_table_of_commands() -> None:
+    """What README's table names exists, and each command has a row in it."""
     table = re.findall(r"^\| `(listener[^`]*)`", README, re.MULTILINE)
     known = {part for word in words() for part in word.split()}
-    assert table
+    rows = {command.split()[1] for command in table}
+    assert rows == {name.split()[1] for name, _ in commands(parser()) if name.count(" ") == 1}
     for command in table:
         assert set(command.split()) <= known, command
+
+
+def test_each_command_is_run() -> None:
+    """What the parser takes, `_command` has a line for."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(cli._command)))
+    [table] = [one for one in ast.walk(tree) if isinstance(one, ast.Dict)]
+    run = {key.value for key in table.keys if isinstance(key, ast.Constant)}
+    assert run == {name.split()[1] for name, _ in commands(parser()) if name.count(" ") == 1}
 
 
 def test_each_exit_status_is_documented() -> None:
@@ -164,6 +176,9 @@ def test_each_make_target_of_the_readme_exists() -> None:
     assert {"demo", "test", "compose-test"} <= targets
     for target in targets:
         assert re.search(rf"^ +make {target} ", told, re.MULTILINE)
+    [phony] = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert sorted(re.findall(r"^ +make ([a-z-]+) ", told, re.MULTILINE)) == sorted(phony.split())
+    assert max(map(len, told.splitlines())) <= 100
 
 
 def test_each_link_leads_somewhere() -> None:
@@ -186,6 +201,14 @@ def test_there_is_one_picture() -> None:
 def test_each_observation_is_documented() -> None:
     """The page is up to date; `python -m tests.unit.test_docs_readme` makes it so."""
     assert page().splitlines() == OBSERVATIONS.read_text("utf-8").splitlines()
+
+
+@pytest.mark.parametrize("one", all_observations(), ids=lambda one: one.event())
+def test_each_observation_can_be_told(one: type[Observation]) -> None:
+    """Its text names fields that it has."""
+    named = {name for _, name, _, _ in string.Formatter().parse(one.TEXT) if name}
+    names = {re.split(r"[.\[]", name)[0] for name in named}
+    assert names <= {field.name for field in fields(one)}
 
 
 def test_architecture_has_the_layers_that_are_checked() -> None:
