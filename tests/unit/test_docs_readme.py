@@ -188,6 +188,21 @@ def test_each_link_leads_somewhere() -> None:
             assert (path.parent / link).exists(), f"{path.name}: {link}"
 
 
+def test_each_module_of_a_way_is_there() -> None:
+    """Modules that the prose of architecture.md follows a change, an option and a load through."""
+    prose = ARCHITECTURE.partition("<!-- modules -->")[0]
+    named = set(re.findall(r"`((?:\w+/)*\w+\.py)`", prose))
+    assert len(named) > 25
+    assert [one for one in named if not (ROOT / "listener" / one).is_file()] == []
+    sentences = re.findall(r"^\| `(\w+)` \| [A-Z].+\. \|$", prose, re.MULTILINE)
+    [layers] = [
+        one["layers"]
+        for one in PROJECT["tool"]["importlinter"]["contracts"]
+        if one["name"] == FLOORS
+    ]
+    assert set(sentences) == {one for layer in layers for one in re.findall(r"\w+", layer)}
+
+
 def test_there_is_one_picture() -> None:
     """README and architecture.md show the same."""
     pictures = [
