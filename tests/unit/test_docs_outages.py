@@ -184,11 +184,11 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "faults/test_search_snapshot.py::test_start_while_a_snapshot_is_made",
         "integration/test_index_leftovers.py::test_a_deletion_that_is_refused",
     ),
-    "somebody gives the alias of the users a filter": (
+    "the users' alias is given a filter or a routing": (
         "process/test_verify.py::test_the_users_alias_hides_documents",
         "integration/test_checks_search.py::test_elasticsearch_8",
     ),
-    "template of somebody else that matches our names": (
+    "a foreign template that matches listener's names": (
         "faults/test_search_indexes.py::test_template_of_somebody_else_is_there_first",
         "integration/test_index_templates.py::test_what_a_template_adds_is_refused",
         "integration/test_index_templates.py::test_what_would_be_loaded_anew_is_not_made",
@@ -264,7 +264,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_state.py::test_lost_control_document",
         "process/test_state.py::test_control_document_lost_at_a_high_generation",
     ),
-    "control document damaged, or not of our making": (
+    "control document damaged, or not of listener's making": (
         "integration/test_control.py::test_damage_is_as_good_as_loss",
         "process/test_control_document.py::test_whatever_stands_there_at_a_start",
         "process/test_control_document.py::test_with_no_state_file",
@@ -307,7 +307,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "a watched table that becomes a part of one that is not watched": (
         "integration/test_triggers_parts.py::test_the_next_install_mends_it",
     ),
-    "our schema dropped": (
+    "listener's schema dropped": (
         "process/test_privileges.py::test_emergency_exit",
         "faults/test_audit_under_load.py::test_our_schema_dropped",
     ),
