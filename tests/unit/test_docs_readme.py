@@ -188,6 +188,20 @@ def test_each_link_leads_somewhere() -> None:
             assert (path.parent / link).exists(), f"{path.name}: {link}"
 
 
+def _anchors(path: Path) -> set[str]:
+    """What links may name behind `#`: the headings, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+def test_each_anchor_is_a_heading() -> None:
+    """Of the page itself, or of the one that is linked."""
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
+        for link, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", path.read_text("utf-8")):
+            page = path.parent / link if link else path
+            assert anchor in _anchors(page), f"{path.name}: {link}#{anchor}"
+
+
 def test_each_module_of_a_way_is_there() -> None:
     """Modules that the prose of architecture.md follows a change, an option and a load through."""
     prose = ARCHITECTURE.partition("<!-- modules -->")[0]
