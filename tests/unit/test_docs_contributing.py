@@ -49,6 +49,18 @@ def test_each_recipe_touches_three_files_at_most(recipe: str) -> None:
     assert "Try it: `" in text
 
 
+@pytest.mark.parametrize("recipe", recipes())
+def test_names_stand_in_the_files_of_their_recipe(recipe: str) -> None:
+    """Constants, functions and methods: one that moved takes its recipe along."""
+    text = recipes()[recipe]
+    files = {ROOT / one for one in re.findall(r"(?:listener|tests)/[\w/]+\.py", text)}
+    there = "".join(one.read_text("utf-8") for one in files if one.is_file())
+    named = re.findall(r"`(?:[A-Z][a-z]\w+\.)?(\w+)(?:\(\))?`", text)
+    of_the_code = {one for one in named if re.search("[A-Z_]", one)} - {"NAME", "LISTENER_"}
+    moved = [one for one in of_the_code if not re.search(rf"\b{one}\b", there)]
+    assert [one for one in moved if not one.startswith("test_")] == []
+
+
 def test_the_house_has_all_packages() -> None:
     """The table names what the contract of floors names, on the same floors."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
