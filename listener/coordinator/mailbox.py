@@ -82,17 +82,22 @@ class Mailbox:
             self._nonce, self._mark = secrets.token_hex(16), None
             return self._nonce
 
-    def barrier(self, nonce: str, mark: Callable[[], int]) -> None:
-        """A barrier came back. `mark`: takes the number of all that was handed on before it.
+    def awaits(self, nonce: str) -> bool:
+        """Whether a barrier with this nonce is awaited."""
+        with self._changed:
+            return nonce == self._nonce and self._mark is None
 
-        Raises PayloadError where it is not awaited: a listener sees the nonce, and may send it
+    def barrier(self, nonce: str, mark: int) -> None:
+        """A barrier came back; `mark` is the pipeline's, of all that was handed on before it.
+
+        Raises PayloadError where it is not awaited. Other sessions see the nonce, and may send it
         too. But our own barrier is queued by then, behind all that it speaks for, and the second
         one counts no more.
         """
         with self._changed:
             if nonce != self._nonce or self._mark is not None:
                 raise PayloadError("a barrier that is not awaited")
-            self._mark = mark()
+            self._mark = mark
             self._changed.notify_all()
 
     def wait_barrier(self, session: int, stopped: Callable[[], bool], seconds: float) -> int | None:

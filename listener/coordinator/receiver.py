@@ -64,4 +64,6 @@ class Receiver:
 
         Raises PayloadError where it is not awaited.
         """
-        self._mailbox.barrier(nonce, self._pipeline.mark)
+        if not self._mailbox.awaits(nonce):  # anybody may send one: no mark is made for it
+            raise PayloadError("a barrier that is not awaited")
+        self._mailbox.barrier(nonce, self._pipeline.mark())

@@ -16,12 +16,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-import elasticsearch
-
-from listener.search import AS_SENT, Client, Unreadable, Unusable, describe, exact_json, is_passing
-from listener.search.bulk import GENERATIONS
-from listener.state import file
-from listener.state.file import State
+from listener.search import (
+    AS_SENT,
+    BadRequest,
+    Client,
+    Conflict,
+    NotFound,
+    Refused,
+    Unreadable,
+    Unusable,
+    describe,
+    exact_json,
+    is_passing,
+)
+from listener.search.versions import GENERATIONS
+from listener.state.model import State, from_json
 
 _PATIENCE: Final = "5s"
 """How long the server looks for a copy to write to: its refusal is an answer, a timeout of ours is
@@ -77,7 +86,7 @@ class ControlDocument:
                     settings={"number_of_shards": 1, "auto_expand_replicas": "0-1"},
                     mappings={"dynamic": False},
                 )
-        except elasticsearch.BadRequestError as error:
+        except BadRequest as error:
             if error.error != "resource_already_exists_exception":
                 raise
 
@@ -95,7 +104,7 @@ class ControlDocument:
                         "it is nested too deep, or holds a number too long, to be read"
                     )
                     return Control(0, {}, seq_no, primary_term, None, damage)
-        except elasticsearch.NotFoundError:
+        except NotFound:
             return Control(0, {}, None, None)
         content = answer.get("_source")
         if not isinstance(content, Mapping):
@@ -108,7 +117,7 @@ class ControlDocument:
         fields = {key: value for key, value in content.items() if key != "generation"}
         if fields:
             try:
-                found = file.from_json(fields)
+                found = from_json(fields)
             except ValueError as error:
                 damage = str(error)
         return Control(
@@ -118,7 +127,7 @@ class ControlDocument:
     def raise_generation(self, above: int = 0) -> Control:
         """Take the next generation, above every one before. Returns the document as written.
 
-        Raises elasticsearch.ConflictError where another process was faster: read again, try again;
+        Raises Conflict where another process was faster: read again, try again;
         Unreadable where the document went back: what it tells must not be written over.
         """
         seen = self.read()
@@ -145,7 +154,7 @@ class ControlDocument:
         content = {**_kept(seen), "generation": generation + 1}
         try:
             return self._write(seen, content, generation + 1)
-        except elasticsearch.ConflictError:
+        except Conflict:
             return None
 
     def save(self, generation: int, content: Mapping[str, Any]) -> bool:
@@ -159,7 +168,7 @@ class ControlDocument:
             return False
         try:
             self._write(seen, {**content, "generation": generation}, generation)
-        except elasticsearch.ConflictError:
+        except Conflict:
             return False
         return True
 
@@ -194,9 +203,9 @@ class ControlDocument:
         """
         try:
             yield
-        except (elasticsearch.ConflictError, elasticsearch.NotFoundError):
+        except (Conflict, NotFound):
             raise
-        except elasticsearch.ApiError as error:
+        except Refused as error:
             answer = describe(error)
             exists = error.error == "resource_already_exists_exception"
             if exists or is_passing(error) or error.status_code == 401:

@@ -17,9 +17,9 @@ from listener import triggers
 from listener.changes import Watch
 from listener.observations.surprises import Unfit
 from listener.postgres import Connection
-from listener.search.indexes import Database
+from listener.search.owners import Database
 from listener.sql import files
-from listener.state.file import Identity
+from listener.state.model import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +104,6 @@ def trigger_hash(fingerprint: Mapping[str, str]) -> str:
     return hashlib.sha256(repr(sorted(fingerprint.items())).encode()).hexdigest()[:16]
 
 
-def renew_nonce(connection: Connection, schema: str, nonce: str) -> None:
-    """Leave a new nonce in our schema: a copy that was made before will hold an older one."""
-    connection.execute(
-        sql.SQL("UPDATE {} SET nonce = %s::text::uuid").format(sql.Identifier(schema, "meta")),
-        (nonce,),
-    )
-
-
 def position(lsn: str) -> int:
     """A WAL position as a number, from its text `16/B374D848`."""
     high, _, low = lsn.partition("/")
@@ -138,7 +130,7 @@ def another_past(saved: Identity, facts: Facts) -> bool:
         other_database(saved, facts.key) is not None
         or saved.timeline != facts.timeline
         or position(facts.wal_lsn) < position(saved.wal_lsn)
-        or facts.nonce not in saved.nonce.split()
+        or not saved.left(facts.nonce)
     )
 
 
@@ -162,7 +154,7 @@ def differences(
         found.append(f"timeline {facts.timeline} instead of {saved.timeline} (a promoted replica)")
     if position(facts.wal_lsn) < position(saved.wal_lsn):
         found.append(f"the WAL is at {facts.wal_lsn}, before {saved.wal_lsn}")
-    if facts.nonce not in saved.nonce.split():  # two while one is replaced by the other
+    if not saved.left(facts.nonce):
         found.append("the nonce in our schema is not the one that this pipeline left there")
     for table, oid in saved.tables.items():
         if facts.tables.get(table, oid) != oid:

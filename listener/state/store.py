@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import Final
 from listener import search
 from listener.observations import events
 from listener.observations.events import Observe
+from listener.search.versions import Versions
 from listener.state import file
 from listener.state.control import ControlDocument
-from listener.state.file import Identity, Load, Mark, State
+from listener.state.model import Identity, Load, Mark, State
 
 _FILE_EVERY: Final = 1.0
 _CONTROL_EVERY: Final = 10.0
@@ -47,18 +48,22 @@ class Keeper:
         self,
         path: Path,
         control: ControlDocument,
-        generation: Callable[[], int],
+        versions: Versions,
         observe: Observe,
     ) -> None:
+        """`path`: of state.yaml. `versions`: whose generation is in force."""
         self._path = path
         self._control = control
-        self._generation = generation
+        self._versions = versions
         self._observe = observe
         self._lock = threading.RLock()
         self._state: State | None = None
         self._proven: datetime | None = None
         self._frozen: set[str] = set()
+        """Aliases for whose loads and comparisons the saved watermark stands still."""
         self._outlives_load: set[str] = set()
+        """Aliases whose comparison is still due when the load under way is complete. It stays so in
+        the next session, which may go on with that load."""
         self._distrusted: set[str] = set()
         """Aliases that need a new index: the thread of a load may be at work still, until the next
         session ends it, and nothing that it brings is written down any more."""
@@ -77,6 +82,15 @@ class Keeper:
         """Loads under way."""
         return self._state.loads if self._state else ()
 
+    @property
+    def begun(self) -> bool:
+        """Whether a session of this process has begun with a state."""
+        return self._state is not None
+
+    def saved(self) -> State | None:
+        """What state.yaml holds now; None: there is none. Raises StateError as `file.read`."""
+        return file.read(self._path)
+
     def begin(self, value: State) -> None:
         """Start from this state, which is the one that was read or a new one."""
         with self._lock:
@@ -86,12 +100,19 @@ class Keeper:
             self._distrusted.clear()
             self._changed = True
 
+    def _change(self, **parts: object) -> None:
+        """Change parts of the state; the lock is held."""
+        self._state = self.state.model_copy(update=parts)
+        self._changed = True
+
     def identify(self, **parts: object) -> None:
         """Change parts of the identity; the others stay, whatever other threads do to them."""
         with self._lock:
-            known = self.identity
-            self._state = self.state.model_copy(update={"identity": known.model_copy(update=parts)})
-            self._changed = True
+            self._change(identity=self.identity.model_copy(update=parts))
+
+    def seen(self, lsn: str) -> None:
+        """Remember how far the WAL has come."""
+        self.identify(wal_lsn=lsn)
 
     @property
     def state(self) -> State:
@@ -114,8 +135,7 @@ class Keeper:
     @property
     def identity(self) -> Identity:
         """The identity that is saved next."""
-        assert self._state is not None
-        return self._state.identity
+        return self.state.identity
 
     def freeze(self, index: str) -> None:
         """A load of this index is wanted: hold the saved watermark until `thaw`."""
@@ -148,35 +168,28 @@ class Keeper:
                 name: mark.model_copy(update={"settled": mark.settled and mark.settled - by})
                 for name, mark in known.marks.items()
             }
-            self._state = self._state.model_copy(
-                update={
-                    # this step is known: a session need not find it and compare everything
-                    "identity": known.model_copy(update={"ahead": ahead, "marks": marks}),
-                    "last_processed": None if last is None else last - by,
-                    "loads": tuple(
-                        load.model_copy(update={"started_at": load.started_at - by})
-                        for load in loads
-                    ),
-                    "loaded": {name: at - by for name, at in self.loaded.items()},
-                }
+            self._change(
+                # this step is known: a session need not find it and compare everything
+                identity=known.model_copy(update={"ahead": ahead, "marks": marks}),
+                last_processed=None if last is None else last - by,
+                loads=tuple(
+                    load.model_copy(update={"started_at": load.started_at - by}) for load in loads
+                ),
+                loaded={name: at - by for name, at in self.loaded.items()},
             )
-            self._changed = True
 
     def _settle(self) -> None:
         if self._state is None or self._frozen or self._proven is None:
             return
-        self._state = self._state.model_copy(update={"last_processed": self._proven})
-        self._changed = True
+        self._change(last_processed=self._proven)
 
     def put_load(self, load: Load) -> None:
         """Remember how far a load has come; saved at once."""
         with self._lock:
-            assert self._state is not None
             if load.index in self._distrusted:
                 return
-            others = tuple(one for one in self._state.loads if one.index != load.index)
-            self._state = self._state.model_copy(update={"loads": (*others, load)})
-            self._changed = True
+            others = tuple(one for one in self.state.loads if one.index != load.index)
+            self._change(loads=(*others, load))
             self.save(now=True)
 
     @property
@@ -199,8 +212,7 @@ class Keeper:
             if outlives_load:
                 self._outlives_load.add(index)
             due = {**self.reconcile, index: unguarded or self.reconcile.get(index, False)}
-            self._state = self.state.model_copy(update={"reconcile": due})
-            self._changed = True
+            self._change(reconcile=due)
             self.save(now=True)
 
     def reconciled(self, index: str, proven_start: datetime | None) -> None:
@@ -208,12 +220,8 @@ class Keeper:
         with self._lock:
             self._outlives_load.discard(index)
             due = {name: free for name, free in self.reconcile.items() if name != index}
-            others = {name: at for name, at in self.loaded.items() if name != index}
-            if proven_start is not None:
-                others[index] = proven_start
-            self._state = self.state.model_copy(update={"reconcile": due, "loaded": others})
+            self._change(reconcile=due, loaded=self._loaded_with(index, proven_start))
             self.thaw(index)
-            self._changed = True
             self.save(now=True)
 
     def load_complete(self, index: str, uuid: str, proven_start: datetime | None) -> None:
@@ -222,24 +230,23 @@ class Keeper:
             if index in self._distrusted:
                 return
             self.index_is(index, uuid)
-            others = {name: at for name, at in self.loaded.items() if name != index}
-            if proven_start is not None:
-                others[index] = proven_start
             owed = index in self._outlives_load
             due = {name: free for name, free in self.reconcile.items() if owed or name != index}
-            self._state = self.state.model_copy(update={"loaded": others, "reconcile": due})
+            self._change(loaded=self._loaded_with(index, proven_start), reconcile=due)
             self.drop_load(index)
             if not owed:
                 self.thaw(index)
             self.save(now=True)
 
+    def _loaded_with(self, index: str, proven_start: datetime | None) -> dict[str, datetime]:
+        """`loaded` with this alias as it is now."""
+        others = {name: at for name, at in self.loaded.items() if name != index}
+        return others if proven_start is None else {**others, index: proven_start}
+
     def drop_load(self, index: str) -> None:
         """A load is complete, or given up."""
         with self._lock:
-            assert self._state is not None
-            others = tuple(one for one in self._state.loads if one.index != index)
-            self._state = self._state.model_copy(update={"loads": others})
-            self._changed = True
+            self._change(loads=tuple(one for one in self.state.loads if one.index != index))
 
     def distrust_index(self, index: str) -> None:
         """Only a new index helps: neither the one in use nor the one that is being loaded is known
@@ -254,7 +261,7 @@ class Keeper:
         self.save_control(now=True)
 
     def load_is_done(self, load: Load, uuid: str) -> None:
-        """The index of this load stands behind its alias already, though nobody wrote it down.
+        """The index of this load stands behind its alias already, though that was not written down.
 
         What it holds is proven up to the load's start, whatever the watermark was.
         """
@@ -305,14 +312,14 @@ class Keeper:
         """Write the control document where it is due; False where the generation is not ours."""
         with self._lock:
             clock = time.monotonic()
-            if not self._generation():
-                return True  # none was ours yet: there is nobody whose word it could be
+            if not self._versions.generation:
+                return True  # none was raised yet, so no document could be another daemon's
             if self._state is None or (clock < self._control_due and not now):
                 return True
             content = self._state.model_dump(mode="json")
             self._control_due = clock + _CONTROL_EVERY
         try:
-            ours = self._control.save(self._generation(), content)
+            ours = self._control.save(self._versions.generation, content)
         except search.Error as error:
             if not search.is_passing(error):  # else the pipeline's own requests tell of it
                 self._control_fails(search.describe(error), clock)
@@ -322,7 +329,7 @@ class Keeper:
             if ours:
                 self.identify(control=self._control.newest)
             else:
-                self._control_due = 0.0  # whoever asks next is told, too
+                self._control_due = 0.0  # the next call is told, too
         return ours
 
     def _control_fails(self, reason: str, clock: float) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,31 +11,17 @@ import pytest
 
 from listener import search
 from listener.config import ElasticsearchConfig
-from listener.indexing.fence import Fence, FencedOut
-from listener.indexing.pipeline import Pipeline
+from listener.indexing.batch import Limits
+from listener.indexing.batch_size import BatchSize
+from listener.indexing.fence import Current, Fence, FencedOut
+from listener.indexing.gate import Gate
+from listener.indexing.ledger import Ledger
 from listener.observations.events import Observation
 from listener.search.index_config import read_config
 from listener.search.indexes import Indexes
 from listener.search.versions import Versions
 from listener.state.control import ControlDocument
 from playground.search import SearchServer
-
-
-class QuietPipeline:
-    """What the fence needs of a pipeline that has nothing to do."""
-
-    above = 0
-
-    def __init__(self) -> None:
-        self.targets = [type("Targets", (), {"current": None, "loading": None})()]
-
-    @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """Nothing is in flight."""
-        yield
-
-    def raised(self) -> None:
-        """Nobody waits for it."""
 
 
 @pytest.fixture
@@ -65,16 +50,22 @@ def fence(client: search.Client, indexes: Indexes, prefix: str) -> Fence:
     control = ControlDocument(client, f"{prefix}-control", "test")
     control.prepare()
     observed: list[Observation] = []
-    made = Fence(
+    gate = Gate(1, Versions())
+    limits = Limits(documents=10, bytes=1_000_000, pending=100, parked=10)
+    sources = cast(Any, [None])
+    return Fence(
         control=control,
         indexes=indexes,
-        versions=Versions(),
-        pipeline=cast(Pipeline, QuietPipeline()),
-        names=[prefix],
+        gate=gate,
+        ledger=Ledger(sources, gate, BatchSize(1, limits), limits),  # which has nothing to do
+        aliases=[prefix],
         observe=observed.append,
     )
-    made.current[0] = f"{prefix}-old"
-    return made
+
+
+def begin(one: Fence, prefix: str, resumed: Collection[str] = ()) -> None:
+    """A session begins, and finds the old index in use."""
+    one.begin([Current(f"{prefix}-old", lenient=False)], resumed)
 
 
 class Late:
@@ -94,14 +85,13 @@ def test_a_late_call_does_not_bring_an_alias_back(
 ) -> None:
     """A swap that arrives when a later generation has its own aliases is refused whole."""
     first = fence(client, indexes, index_prefix)
-    first.raise_generation()
+    begin(first, index_prefix)
     first.point((index_prefix, f"{index_prefix}-old"))
     with monkeypatch.context() as patch:
         late = Late(indexes, patch)
-        first.current[0] = f"{index_prefix}-new"
-        first.point((index_prefix, f"{index_prefix}-new"))
+        first.swap(0, f"{index_prefix}-new")
     second = fence(client, indexes, index_prefix)
-    second.raise_generation()
+    begin(second, index_prefix)
     before = client.indices.get_alias(index=f"{index_prefix}-*").body
     for actions in late.calls:
         with pytest.raises(search.NotFound):
@@ -118,7 +108,7 @@ def test_aliases_that_change_between_the_look_and_the_call(
 ) -> None:
     """They are read anew: what a late call of ours has done does not end the session."""
     one = fence(client, indexes, index_prefix)
-    one.raise_generation()
+    begin(one, index_prefix)
     deliver = indexes.update_aliases
 
     def beaten(actions: list[dict[str, Any]]) -> None:
@@ -146,8 +136,7 @@ def test_a_load_that_was_given_up_and_one_of_a_higher_generation(
     indexes.update_aliases([{"remove": {"index": former, "alias": f"users-{former}"}}])
     client.index(index=former, document={}, refresh=True)
     one = fence(client, indexes, index_prefix)
-    one.raise_generation()
-    one.resumed = {resumed}
+    begin(one, index_prefix)
     raise_generation = ControlDocument.raise_generation
 
     def overtaken(control: ControlDocument, above: int) -> Any:
@@ -161,7 +150,7 @@ def test_a_load_that_was_given_up_and_one_of_a_higher_generation(
 
     monkeypatch.setattr(ControlDocument, "raise_generation", overtaken)
     with pytest.raises(FencedOut):
-        one.raise_generation()
+        begin(one, index_prefix, {resumed})
     assert indexes.get(given_up) is None
     assert indexes.get(resumed) is not None
     assert indexes.get(others) is not None

@@ -16,9 +16,9 @@ from listener.config import PostgresConfig
 from listener.observations import events
 from listener.observations.events import Observation
 from listener.runtime.backoff import Backoff
-from listener.runtime.lifecycle import Stop
 from listener.sql import files
 from playground.postgres import PostgresServer
+from tests.kit.indexing import FailingLife
 
 
 @pytest.fixture
@@ -104,19 +104,18 @@ class Ear:
 @pytest.fixture
 def ear(config: PostgresConfig) -> Iterator[Ear]:
     """A LISTEN thread that runs, standing by where it must."""
-    ear, stop = Ear(), Stop()
+    ear, life = Ear(), FailingLife()
     thread = Notifications(
         config,
         ear,
         backoff=Backoff(0.05, 2, 0.5),
         observe=ear,
-        stop=stop,
         standby=True,
-        fatal=lambda error: pytest.fail(repr(error)),
+        life=life,
     )
     thread.start()
     yield ear
-    stop.request()
+    life.stop.request()
     thread.join()
 
 

@@ -12,8 +12,8 @@ from listener.config import PostgresConfig
 from listener.observations.events import Observation
 from listener.postgres import connect
 from listener.postgres.watchdog import Watchdog
-from listener.runtime.lifecycle import Stop
 from playground.postgres import PostgresServer
+from tests.kit.indexing import FailingLife
 
 PASSWORD = "x"
 
@@ -56,7 +56,7 @@ def test_who_holds_the_queue(config: PostgresConfig) -> None:
 def test_a_long_statement_is_not_cut(config: PostgresConfig) -> None:
     """The server answers, and may be at work on it."""
     told: list[Observation] = []
-    watchdog = Watchdog(config, told.append, Stop())
+    watchdog = Watchdog(config, told.append, FailingLife())
     with connect(config, "listener: test") as session:
         session.busy_since = 1.0  # as one that waits
         for _ in range(5):

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from listener.state.file import heartbeat_path
+from listener.state.heartbeat import heartbeat_path
 from playground.daemon import ListenerProcess
 from playground.postgres import PostgresServer
 from tests.kit.scene import OWNER, PASSWORD, Scene

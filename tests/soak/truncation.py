@@ -6,7 +6,8 @@ from random import Random
 
 from tests.kit.chaos.fault import Fault
 from tests.kit.chaos.world import World
-from tests.kit.writes.vocabulary import SLICES, VOCABULARY
+from tests.kit.writes.statements import SLICES
+from tests.kit.writes.vocabulary import VOCABULARY
 from tests.soak.stage import refill
 
 _ALONE = [write for schema in VOCABULARY.values() for write in schema.values() if write.alone]

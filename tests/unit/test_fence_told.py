@@ -5,30 +5,43 @@ from __future__ import annotations
 from typing import Any, cast
 
 from listener.indexing.batch import Limits
-from listener.indexing.pipeline import Pipeline
+from listener.indexing.fence import Fence, FencedOut
+from listener.indexing.outage import Outage, Outages
+from listener.indexing.worker import Worker
 from listener.observations.events import Observation, Waiting
 from listener.runtime.backoff import Backoff
-from listener.search.versions import Versions
+from tests.kit.indexing import FailingLife, Noted, OneKind
+
+REASON = "the alias movies.w1 leads to two indexes"
+
+
+class Failing:
+    """A fence that cannot take the next generation."""
+
+    def renew(self) -> None:
+        """It is not in force any more."""
+        raise FencedOut(REASON)
 
 
 def test_the_reason_is_told_as_it_is() -> None:
+    """And a new session is asked for: it alone may raise the generation above others."""
     told: list[Observation] = []
-    pipeline = Pipeline(
-        sources=[],
-        routes={},
-        limits=Limits(2000, 5_000_000, 30_000, 1000),
-        client=cast(Any, None),
-        versions=Versions(),
-        connect=cast(Any, None),
-        parked=cast(Any, None),
-        backoff=lambda: Backoff(1, 2, 30),
-        observe=told.append,
-        on_fenced=lambda: None,
-        renew_fence=lambda: "the alias movies.w1 leads to two indexes",
-        on_unmapped=lambda *_: None,
-        fatal=cast(Any, None),
+    one, supervisor = OneKind(Limits(2000, 5_000_000, 30_000, 1000)), Noted()
+    worker = Worker(
+        ledger=one.ledger,
+        gate=one.gate,
+        fence=cast(Fence, Failing()),
+        batcher=cast(Any, None),
+        reader=cast(Any, None),
+        senders=cast(Any, None),
+        outages=Outages(
+            Outage("PostgreSQL", Backoff(1, 2, 30), told.append),
+            Outage("Elasticsearch", Backoff(1, 2, 30), told.append),
+        ),
+        supervisor=supervisor,
+        life=FailingLife(),
     )
-    pipeline._shut_out_late_requests()
+    worker._shut_out_late_requests()
     [waiting] = [one for one in told if isinstance(one, Waiting)]
-    assert waiting.reason == "the alias movies.w1 leads to two indexes"
-    pipeline.stop()
+    assert waiting.reason == REASON
+    assert supervisor.fences == 1

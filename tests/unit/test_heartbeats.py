@@ -12,12 +12,13 @@ import pytest
 from listener.capture.hashset import TimedMarks
 from listener.capture.visibility import Recent
 from listener.changes import Route
-from listener.coordinator.mailbox import Inbox
+from listener.coordinator.mailbox import Mailbox
+from listener.coordinator.receiver import Receiver
 from listener.indexing.batch import Limits
 from listener.indexing.pipeline import Pipeline
 from listener.indexing.queue import Pending
 from listener.runtime.backoff import Backoff
-from listener.search.versions import Versions
+from tests.kit.indexing import OneKind
 
 TEN_DAYS = 864_000
 BLOCKS = 2000
@@ -80,30 +81,16 @@ def test_changes_between_heartbeats_are_bounded_by_the_limit() -> None:
     assert pending.settled(last)
 
 
-def test_barriers_through_the_inbox() -> None:
+def test_barriers_through_the_mailbox() -> None:
     """The same through all that a barrier passes on its way back."""
-    pipeline = Pipeline(
-        sources=[],
-        routes={},
-        limits=Limits(2000, 5_000_000, 30_000, 1000),
-        client=cast(Any, None),
-        versions=Versions(),
-        connect=cast(Any, None),
-        parked=cast(Any, None),
-        backoff=lambda: Backoff(1, 2, 30),
-        observe=lambda _: None,
-        on_fenced=lambda: None,
-        renew_fence=lambda: None,
-        on_unmapped=lambda *_: None,
-        fatal=cast(Any, None),
-    )
-    inbox = Inbox({}, set(), pipeline)
-    inbox.on_session(1)
+    one = OneKind(Limits(2000, 5_000_000, 30_000, 1000))
+    mailbox = Mailbox([], cast(Any, None), lambda _: None)
+    receiver = Receiver({}, set(), cast(Pipeline, one.ledger), mailbox)
+    receiver.on_session(1)
     blocks = Blocks()
     for _ in range(100_000):
-        inbox.on_barrier(inbox.new_nonce())
-        assert inbox.wait_barrier(1, lambda: False, 1) is not None
-    pipeline.stop()
+        receiver.on_barrier(mailbox.new_nonce())
+        assert mailbox.wait_barrier(1, lambda: False, 1) is not None
     assert blocks.more < BLOCKS
 
 

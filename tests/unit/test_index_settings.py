@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from listener.search.index_config import IndexError_, read_config
 from listener.search.index_settings import doubts, faults
-from listener.search.indexes import IndexError_, read_config
 from tests.kit.index_configs import REFUSED
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
 from listener.changes import Key
+from listener.documents.kinds import Kind
 from listener.indexing.pipeline import Pipeline
 from listener.indexing.queue import Job
 from listener.observations import events
 from listener.observations.events import Observation
 from listener.postgres import Connection
 from listener.resync import reconcile
-from listener.resync.compare import Comparison, Page, Suspect
+from listener.resync.compare import Comparisons, Page, Suspect
 from listener.resync.reconcile import Progress, Reconciler, Report, deletes_allowed
 
 
@@ -56,6 +58,11 @@ def test_report_holds_a_few_ids_of_many() -> None:
         "  stale: 1000 (0, 1, 2, 3, 4, …)",
         "  parked: 1 (p)",
     ]
+
+
+FILMS = cast(
+    Kind, SimpleNamespace(number=0, index="films", source=SimpleNamespace(estimate=lambda _: 0))
+)
 
 
 class Both:
@@ -105,15 +112,18 @@ class Both:
 
     def run(self, *, unguarded: bool = False) -> Report:
         """Reconcile."""
-        return Reconciler(cast(Pipeline, self), lambda _: None).run(
+        return Reconciler(cast(Pipeline, self), cast(Comparisons, self), lambda _: None).run(
             cast(Connection, None),
-            0,
-            cast(Comparison, self),
-            index="films",
-            total=0,
+            FILMS,
+            "films-1",
             unguarded=unguarded,
             cancelled=lambda: False,
         )
+
+    def of(self, _connection: object, kind: Kind, index: str) -> Both:
+        """The comparison."""
+        assert (kind, index) == (FILMS, "films-1")
+        return self
 
 
 def test_orphans_are_counted_first_and_deleted_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:

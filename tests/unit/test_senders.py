@@ -15,9 +15,9 @@ def test_a_batch_has_an_age_limit(age: float) -> None:
     """A quarter of gc_deletes after the read."""
     sending = Sending()
     job = sending.send(b"{}", age=age)
-    assert sending.shared.lost == (age == 0)  # whether it was sent
-    assert list(sending.shared.pending.ids[0].waiting) == [("1",)]
-    assert not sending.shared.flying[0]
+    assert sending.gate.lost == (age == 0)  # whether it was sent
+    assert sending.waiting == {("1",)}
+    assert not sending.work.flying
     assert not job.finished
     [indexed] = [one for one in sending.seen if isinstance(one, Indexed)]
     assert (indexed.written, indexed.retried) == (0, 1)

@@ -17,18 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from listener.state.file import (
-    Heartbeat,
-    Identity,
-    Load,
-    State,
-    StateError,
-    heartbeat_path,
-    read,
-    read_heartbeat,
-    write,
-    write_heartbeat,
-)
+from listener.state.file import StateError, read, write
+from listener.state.heartbeat import Heartbeat, heartbeat_path, read_heartbeat, write_heartbeat
+from listener.state.model import Identity, Load, State
 from tests.kit.users import ordinary_user
 
 IDENTITY = Identity(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from listener.changes import Key
-from listener.indexing.ledger import Batch, Trial
-from listener.indexing.parked_table import UNPROVEN, explain
-from listener.indexing.parking import ALL_REFUSED, SAME_REASON, TOO_MANY
+from listener.indexing.batch import Batch, Trial
+from listener.indexing.parked_table import explain
+from listener.indexing.parking import ALL_REFUSED, SAME_REASON, TOO_MANY, UNPROVEN
 from listener.indexing.queue import Job
 from listener.observations.events import Held, Recovered, Waiting
-from listener.search.bulk import Document, Outcome, Verdict
-from listener.search.sink import Sent, Target
+from listener.search.bulk import Document
+from listener.search.sink import Sent
+from listener.search.verdicts import Outcome, Verdict
+from listener.search.write_aliases import Target
 from tests.kit.sending import Sending
 
 BAD = Verdict(Outcome.PARK, "document_parsing_exception: no")
@@ -30,32 +32,30 @@ class Trials(Sending):
         job = Job()
         job.add(len(verdicts))
         job.seal()
-        shared = self.shared
         for key in verdicts:
-            shared.flying[0].add(key)
-            shared.pending.ids[0].waiting.pop(key, None)
-        shared.requests += 1
+            self.work.take_one(key)
+        self.ledger.sent()
         documents = [Document(key, key[0], None if key in deleted else b"{}") for key in verdicts]
         batch = Batch(
             0,
             dict.fromkeys(verdicts, (job,)),
             (Target("a.w1"),),
-            self.versions.draw(),
+            self.gate.draw(),
             live=True,
             documents=documents,
             trial=trial,
         )
         taken = all(one is GOOD for one in verdicts.values())
         self.senders._answered(batch, Sent(tuple(verdicts.values()), 0.01, 100, taken=taken))
-        assert not shared.requests
-        assert not shared.flying[0] - {("flying",)} - set(aside(self))
+        assert not self.ledger.requests
+        assert not self.work.flying - {("flying",)} - set(aside(self))
         return job
 
     @property
     def suspects(self) -> list[Key]:
         """Who waits for a trial; all of them wait to be read, too."""
-        found = list(self.shared.suspects[0])
-        assert set(found) <= self.shared.pending.ids[0].waiting.keys()
+        found = list(self.work.suspects)
+        assert set(found) <= self.waiting
         return found
 
     @property
@@ -66,7 +66,7 @@ class Trials(Sending):
 
 def aside(trials: Trials) -> list[Key]:
     """Who is parked."""
-    return [one.key for one in trials.shared.parking.to_park]
+    return [one.key for one in trials.parking.to_park]
 
 
 def test_a_refusal_is_a_suspicion() -> None:
@@ -75,7 +75,7 @@ def test_a_refusal_is_a_suspicion() -> None:
     job = trials.answer({WITNESS: GOOD, ONE: BAD})
     assert trials.suspects == [ONE]
     assert not job.finished
-    assert list(trials.shared.good[0]) == [WITNESS]
+    assert list(trials.work.good) == [WITNESS]
     assert aside(trials) == []
     assert trials.told == []
 
@@ -100,9 +100,9 @@ def test_held_where_the_witness_is_refused() -> None:
     trials.answer({ONE: BAD, WITNESS: BAD}, Trial(WITNESS))
     assert aside(trials) == []
     assert trials.suspects == []
-    assert set(trials.shared.pending.ids[0].waiting) == {ONE, TWO, WITNESS}
+    assert trials.waiting == {ONE, TWO, WITNESS}
     assert trials.told == [Held]
-    outage = trials.senders._outage
+    outage = trials.outage
     assert outage.braked
     assert outage.reason == f"{ALL_REFUSED}: {BAD.reason}"
     trials.answer({ONE: BAD, TWO: BAD})
@@ -121,7 +121,7 @@ def test_a_witness_that_says_nothing() -> None:
     assert trials.told == [Waiting]
     trials.answer({ONE: BAD, WITNESS: GOOD}, Trial(WITNESS), deleted=(WITNESS,))
     assert trials.suspects == [ONE]
-    assert trials.shared.no_witness[0] == {WITNESS}
+    assert trials.work.useless == {WITNESS}
     trials.answer({ONE: BAD}, Trial(WITNESS))  # its row could not be read
     assert trials.suspects == [ONE]
     assert aside(trials) == []
@@ -138,7 +138,7 @@ def test_no_witness() -> None:
     trials.answer({ONE: BAD})
     trials.answer({ONE: BAD}, Trial(None, sole=True))
     assert aside(trials) == [ONE]
-    [parked] = trials.shared.parking.to_park
+    [parked] = trials.parking.to_park
     assert parked.reason == UNPROVEN + BAD.reason
     assert explain(parked.reason) == explain(BAD.reason) != ""
 
@@ -146,7 +146,7 @@ def test_no_witness() -> None:
 def test_the_row_of_refusals_is_counted_once() -> None:
     """Witnesses do not break it; and what is good between them does, whenever trials come."""
     trials = Trials()
-    trials.shared.parking._limit = 10_000
+    trials.parking._limit = 10_000
     for number in range(SAME_REASON - 1):
         key = (f"bad {number}",)
         trials.answer({key: BAD})
@@ -155,7 +155,7 @@ def test_the_row_of_refusals_is_counted_once() -> None:
     assert trials.told == []
     trials.answer({ONE: BAD})
     assert trials.told == [Held]
-    assert trials.senders._outage.reason.startswith(TOO_MANY)
+    assert trials.outage.reason.startswith(TOO_MANY)
     trials.answer({TWO: GOOD})
     assert trials.told == [Held, Recovered]
     trials.answer({ONE: BAD})
@@ -186,7 +186,7 @@ def test_what_is_refused_is_a_witness_no_more() -> None:
         trials = Trials()
         trials.answer({ONE: GOOD})
         trials.answer({ONE: verdict})
-        assert not trials.shared.good[0]
+        assert not trials.work.good
 
 
 def test_the_last_trial_ends_the_brake() -> None:
@@ -196,7 +196,7 @@ def test_the_last_trial_ends_the_brake() -> None:
     for number, key in enumerate(keys):
         trials.answer({(f"good {number}",): GOOD, key: BAD})
     trials.answer({ONE: BAD})
-    assert trials.senders._outage.reason.startswith(TOO_MANY)
+    assert trials.outage.reason.startswith(TOO_MANY)
     for key in keys:
         trials.answer({WITNESS: GOOD, key: GOOD}, Trial(WITNESS))
     trials.answer({ONE: BAD})

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import cast
 
-from listener.documents.source import DocumentSource
 from listener.indexing.batch import Limits
-from listener.indexing.ledger import Shared
-from listener.indexing.parked_sync import Aside
+from listener.indexing.parked_sync import ParkedSync
 from listener.indexing.parked_table import ParkedDocument, ParkedTable
 from listener.indexing.parking import UNPROVEN, ToPark
 from listener.observations.events import Observation
 from listener.postgres import Connection
+from tests.kit.indexing import OneKind
 
 
 class Table:
@@ -37,36 +36,29 @@ class Table:
             del self.rows[one]
 
 
-class Source:
-    """A document with a key of one number."""
-
-    name = "films"
-    types = ("bigint",)
-
-
 def test_what_was_put_aside_without_a_proof() -> None:
     """It is tried again until there is one, over a restart too, and told once."""
     table, told = Table(), list[Observation]()
     nowhere = cast("Connection", None)
 
-    def begin() -> tuple[Shared, Aside]:
-        shared = Shared(1, Limits(100, 1000, 100, 100))
-        sources = [cast("DocumentSource", Source())]
-        aside = Aside(shared, sources, cast("ParkedTable", table), told.append)
+    def begin() -> tuple[OneKind, ParkedSync]:
+        kind = OneKind(Limits(100, 1000, 100, 100))
+        kind.source.name, kind.source.types = "films", ("bigint",)
+        aside = ParkedSync(kind.ledger, kind.sources, cast("ParkedTable", table), told.append)
         aside.read(nowhere)
-        return shared, aside
+        return kind, aside
 
     def park(reason: str) -> None:
-        shared.parking.put_aside(ToPark(0, ("7",), "7", (), reason))
+        kind.parking.put_aside(ToPark(0, ("7",), "7", (), reason))
         aside.write(nowhere)
 
-    shared, aside = begin()
+    kind, aside = begin()
     assert aside.unproven() == {}
     for _ in range(3):
         park(f"{UNPROVEN}no")
         assert aside.unproven() == {0: [("7",)]}
     assert len(told) == 1
-    shared, aside = begin()
+    kind, aside = begin()
     assert aside.unproven() == {0: [("7",)]}
     park(f"{UNPROVEN}no")
     assert len(told) == 1
@@ -74,7 +66,7 @@ def test_what_was_put_aside_without_a_proof() -> None:
     assert aside.unproven() == {}
     assert len(told) == 2
     park(f"{UNPROVEN}no")
-    shared.parking.accepted(0, "7", everywhere=True)
+    kind.parking.accepted(0, "7", everywhere=True)
     aside.write(nowhere)
     assert aside.unproven() == {}
     assert table.rows == {}

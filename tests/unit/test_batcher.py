@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any, cast
 
 from listener.changes import Key, Route
 from listener.indexing.batch import Batch, Limits, Trial
-from listener.indexing.batcher import Gatherer
-from listener.indexing.gate import Targets
+from listener.indexing.batcher import Batcher
 from listener.indexing.id_sources import KeysTask
-from listener.indexing.ledger import Lane, Shared
+from listener.indexing.ledger import Lane
 from listener.indexing.queue import Job
-from listener.search.versions import Versions
 from listener.search.write_aliases import Target
+from tests.kit.indexing import Noted, OneKind
 
 DIRECT = (Route(0, mapped=False),)
 LANE = Lane(0, load_only=False)
@@ -22,28 +20,31 @@ CONNECTION = cast(Any, None)
 """Ids that are known already need no connection."""
 
 
-class Setting:
-    """A gatherer for one document, of which four fit a batch."""
+class Setting(OneKind):
+    """A batcher for one document kind, of which four fit a batch."""
 
     def __init__(self, *, current: bool = True, loading: bool = False, documents: int = 4) -> None:
-        limits = Limits(documents=documents, bytes=10_000_000, pending=100, parked=10)
-        self.shared = Shared(1, limits)
-        self.shared.targets[0] = Targets(
-            current=Target("a.w1") if current else None,
-            loading=Target("a.l1") if loading else None,
+        super().__init__(Limits(documents=documents, bytes=10_000_000, pending=100, parked=10))
+        targets = self.gate.targets[0]
+        targets.current = Target("a.w1") if current else None
+        targets.loading = Target("a.l1") if loading else None
+        self.supervisor = Noted()
+        self.batcher = Batcher(
+            ledger=self.ledger,
+            gate=self.gate,
+            size=self.size,
+            sources=self.sources,
+            supervisor=self.supervisor,
         )
-        self.source = SimpleNamespace(name="a")
-        sources = cast(Any, [self.source])
-        versions = Versions()
-        versions.begin(1)
-        self.unmapped: list[tuple[int, str, str]] = []
-        self.gatherer = Gatherer(
-            self.shared, sources, versions, lambda *told: self.unmapped.append(told)
-        )
+
+    def answer(self, batch: Batch) -> None:
+        """Elasticsearch has them."""
+        for key, jobs in batch.items.items():
+            self.work.finish(key, jobs)
 
     def note(self, *names: str) -> None:
         """Notifications name these."""
-        self.shared.pending.add("w", [(name,) for name in names], DIRECT)
+        self.ledger.add("w", [(name,) for name in names], DIRECT)
 
     def page(self, *names: str, load_only: bool = False) -> Job:
         """A sweep, or a load, hands these on."""
@@ -51,22 +52,17 @@ class Setting:
         job.add(len(names))
         job.seal()
         keys: list[Key] = [(name,) for name in names]
-        self.shared.tasks.append(KeysTask(0, keys, job, load_only=load_only))
+        self.ledger.put(KeysTask(0, keys, job, load_only=load_only))
         return job
 
     def gather(self, lane: Lane = LANE) -> Batch | None:
         """The next batch of a lane."""
-        return self.gatherer.gather(CONNECTION, lane)
+        return self.batcher.gather(CONNECTION, lane)
 
     def names(self, lane: Lane = LANE) -> list[str]:
         """Which ids it has."""
         batch = self.gather(lane)
         return [] if batch is None else [key[0] for key in batch.items]
-
-    def answer(self, batch: Batch) -> None:
-        """Elasticsearch has them."""
-        for key, jobs in batch.items.items():
-            self.shared.finish(0, key, jobs)
 
 
 def test_one_batch_takes_from_everybody() -> None:
@@ -77,8 +73,8 @@ def test_one_batch_takes_from_everybody() -> None:
     setting.page("c", "d", "e")
     assert setting.names() == ["a", "b", "c", "d"]
     assert setting.names() == ["e"]
-    assert not setting.shared.tasks
-    assert setting.gatherer.choose() is None
+    assert not setting.tasks
+    assert setting.batcher.choose() is None
 
 
 def test_the_first_batches_after_a_rest_are_small() -> None:
@@ -86,13 +82,13 @@ def test_the_first_batches_after_a_rest_are_small() -> None:
     setting = Setting(documents=2000)
     setting.page(*map(str, range(6000)))
     assert [len(setting.names()) for _ in range(5)] == [500, 1000, 2000, 2000, 500]
-    setting.shared.requests = 1
-    assert setting.gatherer.choose() is None
+    setting.ledger.sent()
+    assert setting.batcher.choose() is None
     setting.page(*map(str, range(6000, 9000)))
     assert len(setting.names()) == 2000
     assert len(setting.names()) == 1000
-    setting.shared.requests = 0
-    assert setting.gatherer.choose() is None
+    setting.ledger.lost(OSError("gone"))
+    assert setting.batcher.choose() is None
     setting.page(*map(str, range(9000, 10_000)))
     assert len(setting.names()) == 500
 
@@ -120,7 +116,7 @@ def test_news_go_before_pages() -> None:
     setting.source.mapped_page = mapped_page
     setting.page(*"abcd")
     setting.page(*"efgh")
-    setting.shared.pending.add("m", [("genre",)], (Route(0, mapped=True),))
+    setting.ledger.add("m", [("genre",)], (Route(0, mapped=True),))
     assert setting.names() == ["0", "1", "2", "3"]
     assert setting.names() == [*"abcd"]
     assert setting.names() == [*"efgh"]
@@ -148,7 +144,7 @@ def test_an_id_that_flies_is_not_taken() -> None:
     setting.note("a")
     job = setting.page("a")
     assert setting.names() == []
-    assert setting.gatherer.choose() is None
+    assert setting.batcher.choose() is None
     setting.answer(batch)
     again = setting.gather()
     assert again is not None
@@ -171,7 +167,7 @@ def test_an_id_serves_whoever_waits_for_it() -> None:
     assert second is not None
     setting.answer(second)
     assert waits.finished
-    assert len(setting.shared.pending) == 0
+    assert len(setting.pending) == 0
 
 
 def test_a_change_heard_of_while_a_batch_gathers() -> None:
@@ -186,15 +182,15 @@ def test_a_change_heard_of_while_a_batch_gathers() -> None:
     setting.note("a")
     job = Job()
     job.add()
-    setting.shared.tasks.append(Slow(0, [("b",)], job))
-    before = setting.shared.pending.mark()
+    setting.ledger.put(Slow(0, [("b",)], job))
+    before = setting.pending.mark()
     batch = setting.gather()
-    meanwhile = setting.shared.pending.mark()
+    meanwhile = setting.pending.mark()
     assert batch is not None
-    assert len(setting.shared.pending) == 0
-    assert not setting.shared.pending.settled(before)
+    assert len(setting.pending) == 0
+    assert not setting.pending.settled(before)
     setting.answer(batch)
-    assert setting.shared.pending.settled(meanwhile)
+    assert setting.pending.settled(meanwhile)
 
 
 def test_a_page_of_a_load_goes_apart() -> None:
@@ -219,10 +215,10 @@ def test_lanes_take_turns() -> None:
     setting = Setting(loading=True)
     setting.page(*"pqrstuvw", load_only=True)
     setting.note("a")
-    first = setting.gatherer.choose()
+    first = setting.batcher.choose()
     assert first is not None
     setting.note("b")
-    assert {first, setting.gatherer.choose()} == {LANE, APART}
+    assert {first, setting.batcher.choose()} == {LANE, APART}
 
 
 def test_a_first_load_shares_batches() -> None:
@@ -242,13 +238,13 @@ def test_what_a_failed_query_had_taken_is_given_back() -> None:
             raise OSError("gone")
 
     setting.note("a")
-    setting.shared.tasks.append(Broken(0, [], Job()))
+    setting.ledger.put(Broken(0, [], Job()))
     for _ in range(2):
         try:
             setting.gather()
         except OSError:
-            assert not setting.shared.flying[0]
-    setting.shared.tasks.clear()
+            assert not setting.work.flying
+    setting.tasks.clear()
     assert setting.names() == ["a"]
 
 
@@ -261,9 +257,8 @@ class Suspecting(Setting):
     def __init__(self, *suspects: str, rows: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.note(*suspects)
-        self.shared.suspects[0] = {(name,): None for name in suspects}
+        self.suspect(*suspects)
         keys: list[Key] = [(name,) for name in rows]
-        self.source.id_of = lambda key: key[0]
         self.source.id_page = lambda _connection, after, _limit: keys if after is None else []
         self.source.existing = lambda _connection, asked: set(asked)
 
@@ -272,9 +267,9 @@ def test_suspects_have_turns_of_their_own() -> None:
     """One at a time, beside the last that was good; no ordinary batch has them."""
     setting = Suspecting("bad", "worse")
     setting.note("news")
-    setting.shared.is_good(0, ("older",))
-    setting.shared.is_good(0, ("good",))
-    lanes = [setting.gatherer.choose() for _ in range(4)]
+    setting.ledger.is_good(0, ("older",))
+    setting.ledger.is_good(0, ("good",))
+    lanes = [setting.batcher.choose() for _ in range(4)]
     assert lanes == [TRIAL, LANE, TRIAL, LANE]
     assert setting.names() == ["news"]
     batch = setting.gather(TRIAL)
@@ -285,14 +280,14 @@ def test_suspects_have_turns_of_their_own() -> None:
     other = setting.gather(TRIAL)  # the good one is on its way
     assert other is not None
     assert list(other.items) == [("older",), ("worse",)]
-    assert setting.gatherer.choose() is None
+    assert setting.batcher.choose() is None
 
 
 def test_a_witness_is_looked_for_in_the_table() -> None:
     """Not among those that are suspected, parked, or were of no use."""
     setting = Suspecting("bad", rows=("bad", "parked", "useless", "row"))
-    setting.shared.parking.known = {(0, "parked")}
-    setting.shared.no_witness[0] = {("useless",)}
+    setting.parking.known = {(0, "parked")}
+    setting.work.useless = {("useless",)}
     batch = setting.gather(TRIAL)
     assert batch is not None
     assert batch.trial == Trial(("row",))
@@ -309,10 +304,10 @@ def test_no_witness_is_found() -> None:
     assert batch is not None
     assert batch.trial == Trial(None)
     setting = Suspecting("bad", rows=("bad", "row"))
-    setting.shared.flying[0].add(("row",))
+    setting.work.flying.add(("row",))
     assert setting.gather(TRIAL) is None
-    assert ("bad",) in setting.shared.pending.ids[0].waiting
-    assert setting.shared.flying[0] == {("row",)}
+    assert ("bad",) in setting.pending.ids[0].waiting
+    assert setting.work.flying == {("row",)}
 
 
 def test_none_is_said_only_where_all_were_seen() -> None:
@@ -329,12 +324,12 @@ def test_none_is_said_only_where_all_were_seen() -> None:
     assert batch is not None
     assert batch.trial == Trial(None)
     setting = Suspecting("bad", rows=("bad", "parked"))
-    setting.shared.parking.known = {(0, "parked")}
+    setting.parking.known = {(0, "parked")}
     batch = setting.gather(TRIAL)
     assert batch is not None
     assert batch.trial == Trial(None)
     setting = Suspecting("bad", rows=("bad",))
-    setting.shared.parking.known = {(0, "bad")}  # tried again: no other than itself
+    setting.parking.known = {(0, "bad")}  # tried again: no other than itself
     batch = setting.gather(TRIAL)
     assert batch is not None
     assert batch.trial == Trial(None, sole=True)
@@ -358,38 +353,36 @@ def test_the_next_look_goes_on_where_this_one_ended() -> None:
         assert batch.trial is not None
         assert not batch.trial.sole
         found.append(batch.trial.witness)
-        with setting.shared.lock:
-            for key, jobs in batch.items.items():
-                setting.shared.give_back(0, key, jobs)
+        setting.ledger.give_back(0, batch.items)
     assert found == [None, None, ("2400",)]
 
 
 def test_no_turn_while_the_witness_is_on_its_way() -> None:
     """The worker would ask the database without a pause. Answered, given back, or another: now."""
 
-    def waiting() -> Shared:
+    def waiting() -> Suspecting:
         setting = Suspecting("bad", rows=("bad", "row"))
-        setting.shared.flying[0].add(("row",))
-        assert setting.gatherer.choose() == TRIAL
+        setting.work.flying.add(("row",))
+        assert setting.batcher.choose() == TRIAL
         assert setting.gather(TRIAL) is None
-        assert setting.gatherer.choose() is None
+        assert setting.batcher.choose() is None
         settings.append(setting)
-        return setting.shared
+        return setting
 
     settings: list[Suspecting] = []
-    waiting().finish(0, ("row",), ())
-    waiting().give_back(0, ("row",), ())
-    waiting().is_good(0, ("other",))
+    waiting().work.finish(("row",), ())
+    waiting().work.give_back(("row",), ())
+    waiting().work.is_good(("other",))
     for setting in settings:
-        setting.shared.pending.ids[0].pop(("row",))
-        assert setting.gatherer.choose() == TRIAL
+        setting.pending.ids[0].pop(("row",))
+        assert setting.batcher.choose() == TRIAL
 
 
 def test_what_flies_does_not_keep_suspects_from_their_turn() -> None:
     """Others change without a pause; a witness may be in the table nevertheless."""
     setting = Suspecting("bad", rows=("bad", "row"))
-    setting.shared.flying[0].add(("other",))
-    assert setting.gatherer.choose() == TRIAL
+    setting.work.flying.add(("other",))
+    assert setting.batcher.choose() == TRIAL
     batch = setting.gather(TRIAL)
     assert batch is not None
     assert batch.trial == Trial(("row",))
@@ -399,18 +392,18 @@ def test_a_parked_one_is_no_witness() -> None:
     """Another is looked for. One that was taken since is; and where only a load may have taken it,
     it is better than none."""
     setting = Suspecting("bad", rows=("bad", "parked", "row"))
-    parking = setting.shared.parking
+    parking = setting.parking
     parking.known = {(0, "parked")}
-    setting.shared.is_good(0, ("parked",))
+    setting.ledger.is_good(0, ("parked",))
     batch = setting.gather(TRIAL)
     assert batch is not None
     assert batch.trial == Trial(("row",))
     for rows, cleared in (("bad", "parked", "row"), True), (("bad", "parked"), False):
         setting = Suspecting("bad", rows=rows)
-        parking = setting.shared.parking
+        parking = setting.parking
         parking.known = {(0, "parked")}
         parking.to_clear = parking.known.copy() if cleared else set()
-        setting.shared.is_good(0, ("parked",))
+        setting.ledger.is_good(0, ("parked",))
         batch = setting.gather(TRIAL)
         assert batch is not None
         assert batch.trial == Trial(("parked",))
@@ -419,17 +412,17 @@ def test_a_parked_one_is_no_witness() -> None:
 def test_a_suspect_that_was_dropped_is_none() -> None:
     """An overflow took it: a sweep will bring it, as any other."""
     setting = Suspecting("bad")
-    setting.shared.pending.ids[0].pop(("bad",))
+    setting.pending.ids[0].pop(("bad",))
     assert setting.gather(TRIAL) is None
-    assert not setting.shared.suspects[0]
+    assert not setting.work.suspects
 
 
 def test_parked_ones_are_tried_many_at_a_time() -> None:
     """Each was proven alone before."""
     names = [str(number) for number in range(60)]
     setting = Suspecting(*names)
-    setting.shared.parking.known = {(0, name) for name in names}
-    setting.shared.is_good(0, ("good",))
+    setting.parking.known = {(0, name) for name in names}
+    setting.ledger.is_good(0, ("good",))
     batch = setting.gather(TRIAL)
     assert batch is not None
     assert len(batch.items) == 51
