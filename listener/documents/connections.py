@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from listener import postgres
 from listener.config import PostgresConfig
-from listener.documents import meaning
+from listener.documents import session_settings
 from listener.postgres import Connection
 
 
@@ -27,7 +27,7 @@ class Connections:
         while True:
             connection = postgres.connect(self._config, name)
             try:
-                found = meaning.role_settings(connection)
+                found = session_settings.role_settings(connection)
                 settled, self._role = found == self._role, found
                 if settled:
                     return connection
@@ -37,14 +37,14 @@ class Connections:
             connection.close()
 
     def use(self, settings: Mapping[str, str]) -> None:
-        """The settings of the session that has begun, as of `meaning.settings_now`."""
+        """The settings of the session that has begun, as of `session_settings.settings_now`."""
         self._settings = settings
 
     def open(self, name: str, *, timed: bool = False) -> Connection:
         """One more, with the settings of the session. `name`, `timed`: as of postgres.connect."""
         connection = postgres.connect(self._config, name, timed=timed)
         try:
-            meaning.apply(connection, self._settings)
+            session_settings.apply(connection, self._settings)
         except BaseException:
             connection.close()
             raise

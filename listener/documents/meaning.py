@@ -2,13 +2,14 @@
 
 A view that is replaced, a function, a search_path of the role: the query's text is the same and
 its documents are others, and no trigger fires. So each audit reads the state of everything that
-the SQL files of a document can mean, by the names in them: the objects of these names, what these
-are made of, and what the bodies of functions name in turn.
+the SQL files of a document kind can mean, by the names in them: the objects of these names, what
+these are made of, and what the bodies of functions name in turn.
 
-Names, and not what the server makes of the statements: to ask it would take a view of our own each
-minute (rights, and somebody's event triggers), or locks on the user's relations, behind which an
-audit would wait; and it knows nothing of what functions do inside. Too much is found at times (an
-unread table with the name of an alias), which costs a comparison when it is altered.
+It goes by names, and not by what the server makes of the statements. To ask the server would take a
+view of listener's each minute (rights, and event triggers of others), or locks on the user's
+relations, behind which an audit would wait; and it knows nothing of what functions do inside. Too
+much is found at times (an unread table with the name of an alias), which costs a comparison when it
+is altered.
 """
 
 from __future__ import annotations
@@ -21,32 +22,17 @@ from functools import lru_cache
 from typing import Final
 
 import psycopg
-from psycopg import errors, sql
+from psycopg import errors
 
 from listener import postgres
 from listener.changes import Watch
 from listener.documents.naming import Name, Names, names_of
+from listener.documents.session_settings import SETTINGS
 from listener.postgres import Connection
 from listener.sql import files
 
-SETTINGS: Final = (
-    "search_path",
-    "default_text_search_config",
-    "lc_monetary",
-    "lc_numeric",
-    "lc_time",
-    "xmlbinary",
-    "xmloption",
-    "timezone_abbreviations",
-    "array_nulls",
-    "backslash_quote",
-    "standard_conforming_strings",
-    "transform_null_equals",
-    "quote_all_identifiers",
-)
-"""Settings that change what a query returns, beyond those that all our sessions have of us."""
 _TOLD: Final = ("search_path", "default_text_search_config")
-"""Those of them that are told by name."""
+"""Those of SETTINGS that are told by name."""
 
 _RELATION: Final = 1259
 _FUNCTION: Final = 1255
@@ -62,7 +48,7 @@ _DOTTED: Final = re.compile(r"[^\W\d][\w$]*(?:\.[^\W\d][\w$]*)+")
 """What may be the name of a setting that is an extension's, or the user's own."""
 _NO_FILE: Final = "58P01"
 _CANCELED: Final = "57014"
-_FIRST: Final = ("view ", "materialized view ", "function ", "aggregate ")
+_TOLD_FIRST: Final = ("view ", "materialized view ", "function ", "aggregate ")
 
 Meaning = Mapping[str, str]
 """What a document's SQL files depend on -> a hash of its state."""
@@ -124,7 +110,9 @@ def altered(before: Meaning, now: Meaning) -> str | None:
     if not names:
         return None
     # what a view was made of is not reached any more where that is gone: the view comes first
-    names.sort(key=lambda name: (not (name in before and name in now), not name.startswith(_FIRST)))
+    names.sort(
+        key=lambda name: (not (name in before and name in now), not name.startswith(_TOLD_FIRST))
+    )
     told = [
         name if name in before and name in now else f"{name} ({'new' if name in now else 'gone'})"
         for name in names[:_NAMED]
@@ -137,35 +125,6 @@ def distrusted(before: Meaning, now: Meaning) -> Meaning:
     """The former meaning, of which what differs now will differ from anything."""
     differs = {name: "altered" for name in {*before, *now} if before.get(name) != now.get(name)}
     return {**before, **differs}
-
-
-def role_settings(connection: Connection) -> str:
-    """The settings that new sessions of our role get; another text after each ALTER of them."""
-    rows = connection.execute(files.load("meaning/role")).fetchall()
-    return repr(rows)
-
-
-def settings_now(connection: Connection) -> dict[str, str]:
-    """The settings of this session that change what a query returns."""
-    rows = connection.execute(
-        "SELECT s.name, pg_catalog.current_setting(s.name, true) "
-        "FROM pg_catalog.unnest(%s::text[]) AS s (name)",
-        (list(SETTINGS),),
-    ).fetchall()
-    return {name: value for name, value in rows if value is not None}
-
-
-def apply(connection: Connection, settings: Mapping[str, str]) -> None:
-    """Give a session these settings, whatever its role has by now."""
-    if settings:
-        connection.execute(
-            sql.SQL("SELECT {}").format(
-                sql.SQL(", ").join(
-                    sql.SQL("pg_catalog.set_config({}, {}, false)").format(name, value)
-                    for name, value in settings.items()
-                )
-            )
-        )
 
 
 def _meaning(

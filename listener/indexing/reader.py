@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from listener.changes import sendable
 from listener.documents.connections import Connections
-from listener.documents.source import DocumentSource, Faulty
+from listener.documents.reading import Faulty
+from listener.documents.source import DocumentSource
 from listener.indexing.batch import Batch
 from listener.indexing.batch_size import BatchSize
 from listener.indexing.ledger import Ledger

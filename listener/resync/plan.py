@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from listener.capture import journal
-from listener.documents import meaning
+from listener.documents import session_settings
 from listener.documents.connections import Connections
 from listener.documents.kinds import Kind
 from listener.documents.meaning import Meaning
@@ -88,7 +88,7 @@ class Planner:
         """
         self._control.prepare()
         facts = identity.read(connection, self._scope.watches, self._scope.schema)
-        settings = meaning.settings_now(connection)
+        settings = session_settings.settings_now(connection)
         meanings = self._meanings.read(connection)
         if self._keeper.begun:
             self._meanings.distrust(meanings)  # before anything can fail

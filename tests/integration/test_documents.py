@@ -14,7 +14,8 @@ import pytest
 from listener.changes import Key, KeyType
 from listener.config import DocumentConfig
 from listener.documents.queries import QueryFileError, arrays
-from listener.documents.source import DocumentSource, Faulty
+from listener.documents.reading import Faulty
+from listener.documents.source import DocumentSource
 from listener.indexing.id_sources import MappedTask
 from listener.indexing.queue import Job
 from listener.postgres import Connection

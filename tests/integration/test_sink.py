@@ -13,10 +13,11 @@ import pytest
 
 from listener import search
 from listener.config import ElasticsearchConfig
+from listener.search import claims
 from listener.search.bulk import Document
 from listener.search.index_config import IndexError_, content_hash, read_config
 from listener.search.indexes import Indexes
-from listener.search.owners import ForeignIndex
+from listener.search.owners import ForeignIndex, Owner
 from listener.search.sink import Sent, send
 from listener.search.verdicts import Outcome
 from listener.search.versions import Versions
@@ -305,14 +306,15 @@ def test_a_failed_try_is_not_kept_in_memory() -> None:
 def test_two_protect_one_name_at_once(client: search.Client, index_prefix: str) -> None:
     """The other one's template comes between our look for its owner and our own: it stays."""
     first, second = Indexes(client, "first"), Indexes(client, "second")
-    look = second.refuse_foreign
+    look = claims.refuse_foreign
 
-    def looked(alias: str, *, take: bool = False) -> None:
-        look(alias, take=take)
-        first.protect(alias)
+    def looked(client: search.Client, owner: Owner, alias: str, *, take: bool = False) -> None:
+        look(client, owner, alias, take=take)
+        if owner is second.owner:
+            first.protect(alias)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(second, "refuse_foreign", looked)
+        patch.setattr(claims, "refuse_foreign", looked)
         with pytest.raises(ForeignIndex, match="belongs to the pipeline 'first'"):
             second.protect(index_prefix)
     [found] = client.indices.get_index_template(name=f"listener-{index_prefix}")["index_templates"]
