@@ -16,7 +16,7 @@ from listener.cli import triggers as triggers_command
 from listener.config import Config
 from listener.config.settings import ConfigError, check_files, config_path
 from listener.config.settings import load as load_config
-from listener.observations.events import Log
+from listener.observations.log import Log
 from listener.runtime.lifecycle import Stop, one_heap, rare_collections, stop_on_signals
 
 _SIGPIPE: Final = 128 + 13

@@ -3,23 +3,19 @@
 Log lines, metrics and the waits of tests all come from these values; nothing else writes to the
 log. Each class is one observation: its snake_case name is the event's name, its fields are the
 event's fields, and `TEXT` with the fields filled in is the sentence that people read.
+
+The module is long because it is a list, and it is one list so that everything that may be told can
+be read in one place: docs/observations.md is made from it.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import sys
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal, Protocol, TextIO
-
-from listener.observations.printable import one_line, one_line_of_json
+from datetime import datetime
+from typing import Any, ClassVar, Literal, Protocol
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
-_ORDER: dict[str, int] = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,47 +44,6 @@ class Observe(Protocol):
 
     def __call__(self, observation: Observation, /) -> None:
         """Tell it."""
-
-
-class Log:
-    """Writes observations as lines to a stream (standard error), as text or as JSON."""
-
-    def __init__(
-        self,
-        level: Level = "INFO",
-        form: Literal["text", "json"] = "text",
-        stream: TextIO | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    ) -> None:
-        self._least = _ORDER[level]
-        self._form = form
-        self._stream = stream
-        self._now = now
-        self._lock = threading.Lock()
-
-    def __call__(self, observation: Observation, /) -> None:
-        """Write one line; a stream that cannot be written to is nobody's fault to die of."""
-        if _ORDER[observation.LEVEL] < self._least:
-            return
-        at = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        if self._form == "json":
-            record = {
-                "at": at,
-                "level": observation.LEVEL,
-                "event": observation.event(),
-                "message": observation.sentence(),
-                **observation.values(),
-            }
-            line = one_line_of_json(json.dumps(record, ensure_ascii=False, default=str))
-        else:
-            line = one_line(f"{at} {observation.LEVEL:<7} {observation.sentence()}")
-        stream = self._stream or sys.stderr
-        with self._lock:
-            try:
-                stream.write(line + "\n")
-                stream.flush()
-            except (OSError, ValueError):
-                return
 
 
 # -- connections ---------------------------------------------------------------------------------

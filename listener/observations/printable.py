@@ -1,4 +1,7 @@
-"""Text of others on a line of ours: an id, or a reason that repeats it, may hold anything."""
+"""Escapes text that listener did not write, so that it stays on one line and controls no terminal.
+
+An id of a document, or a reason that repeats it, may hold anything.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ _CONTROL_IN_JSON: Final = {n: f"\\u{n:04x}" for n in (*range(127, 160), 0x2028, 
 
 
 def one_line(text: str) -> str:
-    """Without what a terminal takes for a command, or a reader for a new line."""
+    """The text without control characters; line breaks become spaces."""
     return text.translate(_CONTROL)
 
 
 def one_line_of_json(text: str) -> str:
-    """The same for JSON, which has escaped what is below a space already."""
+    """The same for a JSON text, in which all characters below a space are escaped already."""
     return text.translate(_CONTROL_IN_JSON)
 
 

@@ -1,12 +1,12 @@
-"""Surprises: errors that what others hold can raise in our own code; they are held, not a defect.
+"""Surprises: errors that data of others can raise in listener's own code. They are no defects.
 
 A key that is no longer of its type, a stamp that Python cannot tell, an answer of another shape:
-what we meet there is somebody's data. Whoever meets it skips nothing, says what and where, and
-begins anew, for a new session looks at the catalog again; the watermark waits.
+what is met there is data. Whatever meets it skips nothing, says what and where, and begins anew,
+for a new session looks at the catalog again; the watermark waits.
 
 Where the line is: a value can be wrong (ValueError, with all of Unicode's errors), of another type,
 too large, too deep, or not there (LookupError). A name or an attribute that is missing and an
-assertion that fails are our own text's fault, whatever was read: they end the process.
+assertion that fails are faults of the program, whatever was read: they end the process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SHOWN: Final = 300
 
 
 class Unfit(ValueError):
-    """What was read is not what it should be, told in words for people."""
+    """What was read is not what it should be; the message is for people."""
 
 
 class Surprise(Exception):
@@ -38,7 +38,7 @@ class Surprise(Exception):
 
 
 def told(error: BaseException) -> str:
-    """One line: our own words where we have some, else the error and the place that met it."""
+    """One line: the message of an error of listener's own; else the error, and where it was met."""
     text = one_line(" ".join(str(error).split())[:_SHOWN])
     if type(error).__module__.startswith("listener."):
         return text
@@ -50,7 +50,7 @@ def told(error: BaseException) -> str:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """What is read inside is of others: its surprises come out as Surprise."""
+    """What is read inside is data of others: its surprises come out as Surprise."""
     try:
         yield
     except SURPRISES as error:

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from listener.observations.events import Log, Parked
+from listener.observations.events import Parked
+from listener.observations.log import Log
 from listener.observations.printable import shown
 
 NASTY = "a\r2026-11-24 ERROR forged\n\x1b[2J\x9b1m\u2028\u2029\x00b"
