@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import psycopg
@@ -26,7 +24,7 @@ from psycopg import errors
 
 from listener import postgres
 from listener.changes import Watch
-from listener.documents.naming import Name, Names, names_of
+from listener.documents.candidates import FUNCTION, RELATION, TYPE, Candidate, Known, choices
 from listener.documents.session_settings import SETTINGS
 from listener.postgres import Connection
 from listener.sql import files
@@ -34,11 +32,6 @@ from listener.sql import files
 _TOLD: Final = ("search_path", "default_text_search_config")
 """Those of SETTINGS that are told by name."""
 
-_RELATION: Final = 1259
-_FUNCTION: Final = 1255
-_OPERATOR: Final = 2617
-_CAST: Final = 2605
-_TYPE: Final = 1247
 _EXTENSION: Final = 3079
 _SERVER: Final = 1417
 _LEVELS: Final = 20
@@ -53,35 +46,8 @@ _TOLD_FIRST: Final = ("view ", "materialized view ", "function ", "aggregate ")
 Meaning = Mapping[str, str]
 """What a document's SQL files depend on -> a hash of its state."""
 
-_names = lru_cache(maxsize=512)(names_of)
 _deadly: set[int] = set()
 """Extensions with a library that ends a session which loads it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    kind: int
-    oid: int
-    schema: str
-    name: str
-    searched: bool
-    visible: bool
-    attribute: bool
-
-
-@dataclass(slots=True)
-class _Known:
-    """What was found of one kind of document so far."""
-
-    names: Names = field(default_factory=Names)
-    paths: set[str] = field(default_factory=set)
-    """Schemas that functions search by settings of their own."""
-    asked: set[str] = field(default_factory=set)
-    candidates: list[_Candidate] = field(default_factory=list)
-    reached: set[tuple[int, int]] = field(default_factory=set)
-    extensions: dict[int, str] = field(default_factory=dict)
-    states: dict[str, str] = field(default_factory=dict)
-    texts: list[str] = field(default_factory=list)
 
 
 def read(
@@ -133,12 +99,12 @@ def _meaning(
     around: Sequence[tuple[str, str, str | None]],
     texts: Sequence[str],
 ) -> Meaning:
-    known = _Known()
+    known = Known()
     for text in texts:
-        _add_text(known, text)
+        known.add_text(text)
     defaults = {name: value for what, name, value in around if what == "now"}
     # to_tsvector(…) without a configuration means this one
-    _add_text(known, defaults.get("default_text_search_config") or "")
+    known.add_text(defaults.get("default_text_search_config") or "")
     for _ in range(_LEVELS):
         new = known.names.all - known.asked
         if new:
@@ -147,11 +113,11 @@ def _meaning(
                 files.load("meaning/named"), {"names": sorted(new)}
             ).fetchall()
             seen = set(known.candidates)
-            known.candidates += [one for row in rows if (one := _Candidate(*row)) not in seen]
+            known.candidates += [one for row in rows if (one := Candidate(*row)) not in seen]
         if not _reach(connection, tables, known):
             break
     states = dict(known.states)
-    states |= _choices([one for one in known.candidates if one.name and _meant(one, known)])
+    states |= choices([one for one in known.candidates if one.name and known.means(one)])
     states |= _dotted(connection, known)
     states |= _users(connection, known)
     words = " ".join(known.texts).lower()
@@ -171,7 +137,7 @@ def _meaning(
     return {name: _hash(state) for name, state in sorted(states.items())}
 
 
-def _dotted(connection: Connection, known: _Known) -> dict[str, str]:
+def _dotted(connection: Connection, known: Known) -> dict[str, str]:
     """The settings of extensions and of the user that the query may read, as they are now.
 
     No list has them all: not those that a server's configuration has for a library that is not
@@ -187,9 +153,9 @@ def _dotted(connection: Connection, known: _Known) -> dict[str, str]:
     constants = connection.execute(
         files.load("meaning/constants"),
         {
-            "classes": parts.get(_RELATION, []),
-            "functions": parts.get(_FUNCTION, []),
-            "types": parts.get(_TYPE, []),
+            "classes": parts.get(RELATION, []),
+            "functions": parts.get(FUNCTION, []),
+            "types": parts.get(TYPE, []),
         },
     ).fetchall()
     told = ["".join(chr(int(byte) % 256) for byte in one.split()) for (one,) in constants]
@@ -218,7 +184,7 @@ def _settings(
     return found
 
 
-def _users(connection: Connection, known: _Known) -> dict[str, str]:
+def _users(connection: Connection, known: Known) -> dict[str, str]:
     """As whom the foreign servers that were reached are asked, where we may see it."""
     servers = sorted(oid for kind, oid in known.reached if kind == _SERVER)
     if not servers:
@@ -253,18 +219,9 @@ def _load(connection: Connection, extension: int, name: str) -> None:
             raise
 
 
-def _add_text(known: _Known, text: str) -> None:
-    known.texts.append(text)
-    names = _names(text)
-    known.names.take(names)
-    if names.dynamic:  # any word may become a relation's name, or a function's
-        known.names.relations |= names.words
-        known.names.calls |= names.words
-
-
-def _reach(connection: Connection, tables: Mapping[str, Sequence[str]], known: _Known) -> bool:
+def _reach(connection: Connection, tables: Mapping[str, Sequence[str]], known: Known) -> bool:
     """Follow what the names lead to; whether that brought new texts or names."""
-    meant = [one for one in known.candidates if _meant(one, known)]
+    meant = [one for one in known.candidates if known.means(one)]
     new = [(one.kind, one.oid) for one in meant if (one.kind, one.oid) not in known.reached]
     if not new:
         return False
@@ -283,49 +240,10 @@ def _reach(connection: Connection, tables: Mapping[str, Sequence[str]], known: _
         if kind == _EXTENSION:
             known.extensions[oid] = label
         for setting in config or ():
-            known.paths |= _names(setting.partition("=")[2]).all
+            known.add_path(setting.partition("=")[2])
         if text is not None:
-            _add_text(known, text)
+            known.add_text(text)
     return True
-
-
-def _meant(one: _Candidate, known: _Known) -> bool:
-    """Whether a word of the texts can mean this object."""
-    names = known.names
-    searched = one.searched or one.schema in known.paths
-    schemas = names.literals | names.schemas
-    literal = one.name in names.literals and (searched or one.schema in schemas)
-
-    def among(found: Collection[Name]) -> bool:
-        return (one.schema, one.name) in found or (searched and (None, one.name) in found)
-
-    if one.kind == _CAST:
-        meant = True
-    elif one.kind == _OPERATOR:
-        # OPERATOR(schema.+): a word, a dot and no word
-        named = searched or (None, one.schema) in names.words
-        meant = named and any(one.name in symbol for symbol in names.symbols)
-    elif one.kind == _RELATION:
-        meant = among(names.relations) or (names.dynamic and literal)
-    elif one.kind == _FUNCTION:
-        written_as_column = one.attribute and searched and one.name in names.attributes
-        meant = written_as_column or among(names.calls)
-    else:  # types, collations, text search: these stand in literals, too
-        meant = literal or among(names.words)
-    return meant
-
-
-def _choices(meant: Sequence[_Candidate]) -> dict[str, str]:
-    """Names that could lead to several objects, or to one that is named with its schema: to which
-    they lead may change without any of these."""
-    found: dict[str, list[_Candidate]] = {}
-    for one in sorted(meant, key=lambda one: (one.kind, one.oid)):
-        found.setdefault(one.name, []).append(one)
-    return {
-        f"what the name {name} leads to": repr([(one.kind, one.oid, one.visible) for one in those])
-        for name, those in found.items()
-        if len(those) > 1 or not those[0].visible
-    }
 
 
 def _hash(state: str) -> str:
