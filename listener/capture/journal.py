@@ -1,19 +1,23 @@
-"""The journal's words: why a row says that changes may be lost, and what a person asks by one.
+"""The journal: how its rows are written, read and removed, and what each of them says.
 
-Its table is `journal` in our schema. The triggers write the keys that polling cannot see into it,
-the commands their requests; the sweep reads both.
+It is the table `journal` in listener's schema. The triggers write the keys that polling cannot see
+into it, and why changes may be lost; the commands write what an operator asks for.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from psycopg import sql
 
-from listener.postgres import Connection
+from listener.capture import xids
+from listener.changes import Change, KeyType, canonical_keys, decode_keys
+from listener.observations.surprises import Unfit
+from listener.postgres import LAST_MOMENT, Connection
 from listener.sql import files
 
 TRUNCATED: Final = "TRUNCATE"
@@ -23,6 +27,35 @@ REPAIR_ALLOWED: Final = "verify --repair --allow-deletes"
 RETRY_ASKED: Final = "parked --retry"
 IDS_A_ROW: Final = 500
 """Ids in one request to try again: each has 512 bytes at most, but for those that are too long."""
+PAGE: Final = 100
+"""Rows that are read at once; each holds up to 8 kB of keys."""
+
+
+class Row(NamedTuple):
+    """A row as it stands in the table. `at` is its stamp, `xmin` the transaction that wrote it."""
+
+    at: datetime
+    id: int
+    watch: str
+    kind: str
+    keys: str | None
+    reason: str | None
+    xmin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """An operator asks for parked documents of this index to be tried again, by their ids."""
+
+    index: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Changes may be lost, or hidden in a row that cannot be read; and why."""
+
+    reason: str
 
 
 def may_empty(reason: str) -> bool:
@@ -31,7 +64,7 @@ def may_empty(reason: str) -> bool:
 
 
 def is_asked(reason: str) -> bool:
-    """Whether a person asked for a comparison by this reason."""
+    """Whether an operator asked for a comparison by this reason."""
     return reason in {REPAIR_ASKED, REPAIR_ALLOWED}
 
 
@@ -63,15 +96,77 @@ def ask_retry(
     )
 
 
-def read_retry(keys: str | None) -> tuple[str, tuple[str, ...]] | None:
-    """Index and ids of a request to try again, as its row has them; None: unreadable."""
+def pages(
+    connection: Connection,
+    schema: str,
+    since: datetime,
+    until: datetime | None,
+    oldest: int | None = None,
+) -> Iterator[list[Row]]:
+    """The rows stamped from `since` to before `until`, by their stamps, page by page.
+
+    `until` None: without an end. `oldest`: only rows of this transaction and later ones (see
+    `xids`). Raises Unfit where rows that are stamped `infinity` fill a page: there is no next one.
+    """
+    statement = sql.SQL(files.load("journal/page")).format(
+        journal=sql.Identifier(schema, "journal"),
+        young=sql.SQL("true")
+        if oldest is None
+        else xids.not_before(sql.Identifier("xmin"), oldest),
+    )
+    after, after_id = since - timedelta(microseconds=1), 0
+    while True:
+        rows = connection.execute(
+            statement,
+            {
+                "since": since,
+                "until": until or "infinity",
+                "after": after,
+                "after_id": after_id,
+                "limit": PAGE,
+            },
+        ).fetchall()
+        yield [Row(*row) for row in rows]
+        if len(rows) < PAGE:
+            return
+        after, after_id = rows[-1][0], rows[-1][1]
+        if after == LAST_MOMENT:
+            raise Unfit("too many rows of the journal are stamped `infinity`: delete them")
+
+
+def said(row: Row, types: Sequence[KeyType]) -> Change | Retry | Lost:
+    """What a row says. `types`: of the keys of its watch. Never raises."""
+    asked = _retry(row.keys) if row.reason == RETRY_ASKED else None
+    if asked is not None:
+        return asked
+    change = _change(row, types)
+    if change is not None:
+        return change
+    return Lost(row.reason or "a row that cannot be read")
+
+
+def _retry(keys: str | None) -> Retry | None:
+    """A request to try again; None: it cannot be read."""
     try:
         match json.loads(keys or ""):
             case {"index": str(index), "ids": list(ids)} if all(isinstance(i, str) for i in ids):
-                return index, tuple(ids)
+                return Retry(index, tuple(ids))
     except (ValueError, RecursionError):
         pass
     return None
+
+
+def _change(row: Row, types: Sequence[KeyType]) -> Change | None:
+    """The keys that a row names; None: it names none, or they cannot be read."""
+    if row.kind != "keys":
+        return None
+    try:
+        listed = json.loads(row.keys or "")
+        if not isinstance(listed, list):
+            return None
+        return Change(row.watch, "keys", tuple(canonical_keys(decode_keys(listed), types)))
+    except (ValueError, RecursionError):
+        return None
 
 
 def prune(connection: Connection, schema: str, below: datetime) -> None:

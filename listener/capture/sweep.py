@@ -6,7 +6,7 @@ only what can be new is read (`visibility`), so that an hour of standing does no
 same rows every second.
 
 Rows may be stamped in the future: the clock was set back, or they are from before listener came.
-Our stamps are of the server's clock, so a row that is written now is not one of them. The first
+Triggers stamp by the server's clock, so a row that is written now is not one of them. The first
 sweep of a session reads them (`ahead`), once more those that a transaction of that time commits
 later are read, and each of them again when the clock has come to its stamp. Were they read by every
 sweep, they would be indexed at every tick until then. A clock that is ahead for a moment between
@@ -17,44 +17,35 @@ much, so what of it was handed on is remembered.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from psycopg import sql
 
-from listener.capture import watermark
-from listener.capture.hashset import TimedMarks
-from listener.capture.journal import RETRY_ASKED, read_retry
+from listener.capture import journal, watermark, xids
+from listener.capture.handed_on import HandedOn
 from listener.capture.visibility import Recent
-from listener.changes import Change, Key, KeyType, Watch, canonical_keys, decode_keys
-from listener.observations.surprises import Unfit
-from listener.postgres import LAST_MOMENT, Connection
+from listener.changes import Change, Key, KeyType, Watch, canonical_keys
+from listener.postgres import Connection
 from listener.sql import files
 
 PAGE: Final = 2000
-JOURNAL_PAGE: Final = 100
-"""Rows of the journal; each holds up to 8 kB of keys."""
-MEMORY: Final = 150_000
-"""Rows remembered as handed on, at 24 bytes each at most; others may be handed on once more."""
-AHEAD: Final = 10_000
-"""The same of rows that are stamped in the future, at 100 bytes."""
+"""Rows of a stamped table that are read at once."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
-_XID: Final = (1 << 32) - 1
-
 _STAMP: Final = {False: "timestamptz", True: "timestamp"}
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class SweptPage:
     """Changes of one page, and whose: `table` is the watch's id or `journal`.
 
-    `reconcile`: watches of which changes may be lost, when that was, and why. `retry`: index and
-    ids of parked documents that a person wants tried again.
+    `seconds`: how long reading it took. `reconcile`: watches of which changes may be lost, when
+    that was, and why. `retry`: index and ids of parked documents that an operator wants tried
+    again.
     """
 
     table: str
@@ -79,26 +70,17 @@ class Sweep:
         self._watches = {watch.id: watch for watch in watches}
         self._types = types
         self._zoneless = stamps
-        self._journal = sql.Identifier(schema, "journal")
-        self._handed = TimedMarks()
+        self._schema = schema
+        self._memory = HandedOn()
         self._look = Recent()
         self._silent_look = Recent()
         self._oldest = self._silent_oldest = 0
         """The oldest transaction that ran when what is ahead was read last, of all tables and of
         those that do not send their keys: 32 bits of its id."""
-        self._ahead: set[int] = set()
-        """What is ahead, was handed on, and may be met again."""
-
-    def forget(self) -> None:
-        """Hand everything on again at the next sweep."""
-        self._handed.clear()
-        self._ahead.clear()
-        self._look.forget()
-        self._silent_look.forget()
 
     def forget_before(self, since: datetime) -> None:
         """No later sweep reaches back before this moment."""
-        self._handed.forget_before(_second(since))
+        self._memory.forget_before(_second(since))
 
     def pages(
         self,
@@ -109,7 +91,7 @@ class Sweep:
         recent: timedelta | None = None,
         margin: timedelta = timedelta(0),
         ahead: bool = False,
-    ) -> Generator[Swept]:
+    ) -> Generator[SweptPage]:
         """All rows stamped from `since` to now that were not handed on yet, page by page.
 
         `silent`: only of tables that do not send their keys. `recent`: only what can be new since
@@ -135,13 +117,13 @@ class Sweep:
             complete = True
         finally:
             if not complete:  # what these looks spoke of was not handed on
-                self._ahead.clear()
+                self._memory.forget_ahead()
                 for look in looks:
                     look.forget()
 
     def ahead_again(
         self, connection: Connection, since: datetime | None, *, silent: bool = False
-    ) -> Generator[Swept]:
+    ) -> Generator[SweptPage]:
         """What is stamped in the future, or from `since` on, of transactions that had not ended
         when it was read the last time. `silent`: only of tables that do not send their keys.
         """
@@ -154,7 +136,7 @@ class Sweep:
             complete = True
         finally:
             if not complete:  # what was met was not handed on
-                self._ahead.clear()
+                self._memory.forget_ahead()
         self._silent_oldest = oldest
         if not silent:
             self._oldest = oldest
@@ -167,7 +149,7 @@ class Sweep:
         *,
         silent: bool,
         oldest: int | None = None,
-    ) -> Iterator[Swept]:
+    ) -> Iterator[SweptPage]:
         """What is stamped from `since` to before `until`. None: whatever is stamped later, which is
         not remembered. `oldest`: only of this transaction and younger ones."""
         for watch in self._watches.values():
@@ -178,7 +160,7 @@ class Sweep:
     def _oldest_running(self, connection: Connection) -> int:
         row = connection.execute(files.load("sweep/oldest")).fetchone()
         assert row is not None
-        return int(row[0]) & _XID
+        return int(row[0]) & xids.MASK
 
     def _table(
         self,
@@ -187,7 +169,7 @@ class Sweep:
         since: datetime,
         until: datetime | None,
         oldest: int | None,
-    ) -> Iterator[Swept]:
+    ) -> Iterator[SweptPage]:
         assert watch.updated_at is not None
         # qualified: a bare name in ORDER BY would be the output column, which is text
         stamp = sql.Identifier("t", watch.updated_at)
@@ -207,7 +189,7 @@ class Sweep:
             # by the server: many may be stamped ahead, all with one moment, and few of them new
             young=sql.SQL("")
             if oldest is None
-            else sql.SQL(" AND {}").format(_young(sql.Identifier("t", "xmin"), oldest)),
+            else sql.SQL(" AND {}").format(xids.not_before(sql.Identifier("t", "xmin"), oldest)),
         )
         kinds = self._types[watch.id]
         bound: sql.Composable = sql.SQL("{} >= {}").format(stamp, self._edge(watch, since))
@@ -224,19 +206,20 @@ class Sweep:
             printed = canonical_keys([row[2:] for row in rows], kinds)
             for key, (at, xmin, *_) in zip(printed, rows, strict=True):
                 if until is None:
-                    if self._first_ahead((watch.id, key, at, xmin), xmin):
+                    row = (watch.id, key, at, xmin)
+                    if self._memory.is_first_ahead(row, xmin, self._oldest):
                         keys[key] = None
                     continue
                 whole = at.partition(".")[0]
                 second = seconds.get(whole)
                 if second is None:
-                    second = seconds[whole] = _second(_moment(at))
+                    second = seconds[whole] = _second(_stamp_of(at))
                 # xmin: two transactions may stamp one key with the same microsecond
-                if self._first_time((watch.id, key, at, xmin), second):
+                if self._memory.is_first((watch.id, key, at, xmin), second):
                     keys[key] = None
             if keys:
                 change = Change(watch.id, "keys", tuple(keys))
-                yield Swept(watch.id, (change,), len(keys), time.monotonic() - started)
+                yield SweptPage(watch.id, (change,), len(keys), time.monotonic() - started)
             if len(rows) < PAGE:
                 return
             last = rows[-1]
@@ -255,27 +238,6 @@ class Sweep:
         zoneless = self._zoneless[watch.id]
         return sql.Literal(at.astimezone(UTC).replace(tzinfo=None) if zoneless else at)
 
-    def _first_time(self, row: tuple[Any, ...], second: int) -> bool:
-        mark = hash(row)  # 64 bits, of a kind that nobody can foresee: no two rows will share one
-        if self._handed.knows(mark, second):
-            return False
-        # the oldest ones are read no more while the watermark stands
-        if len(self._handed) >= MEMORY and not self._handed.forget_oldest(second):
-            return True
-        return self._handed.add(mark, second)
-
-    def _first_ahead(self, row: tuple[Any, ...], xmin: str) -> bool:
-        """The same for what is ahead."""
-        if not _not_before(xmin, self._oldest):
-            return True  # no later look takes it for new
-        mark = hash(row)
-        if mark in self._ahead:
-            return False
-        if len(self._ahead) >= AHEAD:
-            self._ahead.clear()
-        self._ahead.add(mark)
-        return True
-
     def _read_journal(
         self,
         connection: Connection,
@@ -284,91 +246,48 @@ class Sweep:
         oldest: int | None,
         *,
         silent: bool,
-    ) -> Iterator[Swept]:
-        statement = sql.SQL(files.load("journal/page")).format(
-            journal=self._journal,
-            young=sql.SQL("true") if oldest is None else _young(sql.Identifier("xmin"), oldest),
-        )
-        after, after_id = since - timedelta(microseconds=1), 0
-        while True:
-            started = time.monotonic()
-            rows = connection.execute(
-                statement,
-                {
-                    "since": since,
-                    "until": until or "infinity",
-                    "after": after,
-                    "after_id": after_id,
-                    "limit": JOURNAL_PAGE,
-                },
-            ).fetchall()
+    ) -> Iterator[SweptPage]:
+        started = time.monotonic()
+        for rows in journal.pages(connection, self._schema, since, until, oldest):
             keys_of: dict[str, dict[Key, None]] = {}  # small commits are small rows: few changes
             lost: list[tuple[str, datetime, str]] = []
             retry: list[tuple[str, tuple[str, ...]]] = []
-            for at, row_id, watch, kind, keys, reason, xmin in rows:
+            for row in rows:
                 # a watch of an earlier configuration, whose change led to a full load, is no matter
-                one = self._watches.get(watch)
+                one = self._watches.get(row.watch)
                 if one is None or (silent and one.notify == "rows"):
                     continue
+                mark = ("journal", row.at, row.id)
                 if until is None:
-                    new = self._first_ahead(("journal", at, row_id), xmin)
+                    new = self._memory.is_first_ahead(mark, row.xmin, self._oldest)
                 else:
-                    new = self._first_time(("journal", at, row_id), _second(at))
-                if new:
-                    asked = read_retry(keys) if reason == RETRY_ASKED else None
-                    change = self._journalled(watch, kind, keys)
-                    if asked is not None:
-                        retry.append(asked)
-                    elif change is None:
-                        lost.append((watch, at, reason or "a row that cannot be read"))
-                    else:
-                        keys_of.setdefault(watch, {}).update(dict.fromkeys(change.keys))
+                    new = self._memory.is_first(mark, _second(row.at))
+                if not new:
+                    continue
+                match journal.said(row, self._types[row.watch]):
+                    case journal.Retry(index, ids):
+                        retry.append((index, ids))
+                    case journal.Lost(reason):
+                        lost.append((row.watch, row.at, reason))
+                    case Change(keys=keys):
+                        keys_of.setdefault(row.watch, {}).update(dict.fromkeys(keys))
             if keys_of or lost or retry:
                 changes = tuple(
                     Change(watch, "keys", tuple(keys)) for watch, keys in keys_of.items()
                 )
                 count = sum(len(one.keys) for one in changes) + len(lost) + len(retry)
                 seconds = time.monotonic() - started
-                yield Swept("journal", changes, count, seconds, tuple(lost), tuple(retry))
-            if len(rows) < JOURNAL_PAGE:
-                return
-            if rows[-1][0] == LAST_MOMENT:
-                raise Unfit("too many rows of the journal are stamped `infinity`: delete them")
-            after, after_id = rows[-1][0], rows[-1][1]
-
-    def _journalled(self, watch: str, kind: str, keys: str | None) -> Change | None:
-        """What one journal row says. None: changes may be lost, or hidden in what it says."""
-        if kind != "keys":
-            return None
-        kinds = self._types[watch]
-        try:
-            listed = json.loads(keys or "")
-            if not isinstance(listed, list):
-                return None
-            return Change(watch, "keys", tuple(canonical_keys(decode_keys(listed), kinds)))
-        except (ValueError, RecursionError):
-            return None
+                yield SweptPage("journal", changes, count, seconds, tuple(lost), tuple(retry))
+            started = time.monotonic()
 
 
-def _moment(text: str) -> datetime:
+def _stamp_of(text: str) -> datetime:
     """The stamp as a moment. Stamps that Python cannot hold (`infinity`) are its last one."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         return datetime.max.replace(tzinfo=UTC)
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-
-
-def _not_before(xid: str, oldest: int) -> bool:
-    """Whether a transaction's id is this one or a later one; ids of rows go round at 2^32."""
-    return (int(xid) - oldest) & _XID < 1 << 31
-
-
-def _young(xmin: sql.Identifier, oldest: int) -> sql.Composable:
-    """The same, for the server to judge."""
-    return sql.SQL("(({}::text::bigint - {}) & {}) < {}").format(
-        xmin, sql.Literal(oldest), sql.Literal(_XID), sql.Literal(1 << 31)
-    )
 
 
 def _second(at: datetime) -> int:

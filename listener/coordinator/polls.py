@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from listener.capture import journal, watermark
-from listener.capture.sweep import Sweep, Swept
+from listener.capture.sweep import Sweep, SweptPage
 from listener.config import Config
 from listener.coordinator.doorbell import Doorbell
 from listener.coordinator.mailbox import Mailbox
@@ -143,7 +143,7 @@ class Polls:
             self._all_again = self._all_again or not ahead
         return count
 
-    def _hand_on(self, pages: Iterable[Swept]) -> int:
+    def _hand_on(self, pages: Iterable[SweptPage]) -> int:
         self._doorbell.polled()
         open_jobs: list[Job] = []
         counts: dict[str, tuple[int, float]] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from listener.capture.journal import read_retry
 from listener.indexing.parked_table import explain
 from listener.indexing.parking import SAME_REASON, Parking, ToPark
 
@@ -102,17 +101,3 @@ def test_reasons_are_explained(reason: str, word: str) -> None:
 def test_an_unknown_reason_is_left_to_speak_for_itself() -> None:
     """Nothing is made up."""
     assert explain("something new") == ""
-
-
-@pytest.mark.parametrize(
-    "keys",
-    [None, "", "[]", "{", '{"index": 1, "ids": []}', '{"index": "a", "ids": [1]}', "[" * 9999],
-)
-def test_a_request_that_cannot_be_read(keys: str | None) -> None:
-    """It is none."""
-    assert read_retry(keys) is None
-
-
-def test_a_request() -> None:
-    """Index and ids."""
-    assert read_retry('{"index": "a", "ids": ["1", ""]}') == ("a", ("1", ""))

@@ -66,7 +66,7 @@ def bench(postgres_server: PostgresServer, database_for_all: str) -> Iterator[Be
 
 
 class Follower:
-    """The order of a tick is that of Ticker.tick."""
+    """The order of a tick is that of Ticker.tick, and a session begins as there."""
 
     def __init__(self, bench: Bench, rule: Rule, kind: str) -> None:
         """`kind`: the type of the stamp column, or `journal`."""
@@ -141,14 +141,13 @@ class Follower:
         return proven
 
     def _look_at_the_clock(self) -> None:
-        """As Ticker._check_clock."""
+        """As Ticker._check_clock: the watermark goes back, and the session ends."""
         asked = time.monotonic()
         at, _ = watermark.now(self._connection)
         back = self._clock.went_back(asked, at, time.monotonic())
         if back is not None and self._rule.watches_clock:
             self.watermark -= timedelta(seconds=back) + self._rule.overlap
-            self._draw = None
-            self._sweep.forget()
+            self.begin()
 
     def _read(self, recent: timedelta | None) -> datetime | None:
         """A sweep, then the documents by their ids; the last stamp that was there to be seen."""
