@@ -10,7 +10,7 @@ import psycopg
 
 from listener import postgres, search, triggers
 from listener.app.failures import REFUSALS, TO_MEND, NotYet, Refused, describe, of_server, passes
-from listener.capture.notifications import lock_holder
+from listener.capture.lock import lock_holder
 from listener.checks import Finding, check_search, preflight
 from listener.config import Config
 from listener.documents import topology

@@ -1,14 +1,15 @@
-"""The doorbell's lease: who polls anyway keeps the bell, so that no writer needs to ring it.
+"""The doorbell's lease: while it polls continuously, the daemon holds the doorbell's locks.
 
-A trigger that cannot take the lock of the 50 ms in which its transaction began finds the bell
-ringing and does not ring. A transaction always asks for the same lock, so it need not remember
-that it rang: it takes once more a lock that it has, and PostgreSQL sends equal notifications once.
-It has its id when it asks: so the polls that follow the ring wait for who found the bell ringing.
-One that began before the lease finds its slot free, and rings.
+Time is cut into slots of 50 ms, and each slot has an advisory lock. A trigger asks for the lock of
+the slot in which its transaction began. Where it cannot take the lock, the bell rings already, and
+the trigger skips NOTIFY. A transaction always asks for the same lock, so it need not remember that
+it rang: it takes once more a lock that it has, and PostgreSQL sends equal notifications once. A
+transaction has its xid when it asks. So the polls that follow a ring wait for all that skipped it.
 
 That saves NOTIFY, and the lock of the whole cluster that it takes, only while another transaction
 that rang is open; thousands of short ones a second would all ring. So under such a load the daemon
-itself holds the locks of the next slots, for as long as it polls without a pause.
+itself holds the locks of the next slots, for as long as it polls without a pause. A transaction
+that began before the lease finds its slot free, and rings.
 
 Slots pass: a daemon that stands still loses its lease by itself, and so does a session that ends.
 """
@@ -39,7 +40,7 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether writers are kept from ringing."""
+        """Whether writers skip NOTIFY because of this lease."""
         return self._taken > 0
 
     def keep(self) -> None:
@@ -56,8 +57,10 @@ class Lease:
             self._held += [slot for slot, _ in rows]
 
     def end(self) -> None:
-        """Let writers ring again. Who was kept from it has its transaction's id by now: draw L
-        after this, and poll until all ids below it are finished. Raises psycopg.Error.
+        """Let writers ring again. Raises psycopg.Error.
+
+        Writers that skipped NOTIFY already have an xid: draw an own one after this call, and poll
+        until all older ones have ended.
         """
         self._taken = 0.0
         self._next = 0

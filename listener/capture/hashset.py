@@ -1,4 +1,4 @@
-"""A set of 64-bit numbers at 12 to 24 bytes each; a set of Python's takes 60 to 90."""
+"""Add-only, open-addressing sets of hashes: 12 to 24 bytes a number, where `set` takes 60 to 90."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BITS: Final = (1 << 64) - 1
 
 
 class Marks:
-    """Numbers are added, never removed; they should be hashes, for it is an open table."""
+    """A set of 64-bit numbers, which should be hashes. None is ever removed."""
 
     __slots__ = ("_count", "_slots")
 
@@ -63,8 +63,8 @@ class Marks:
 class TimedMarks:
     """Marks by the second that each belongs to, so that those of old seconds can be forgotten.
 
-    Where none are forgotten for days there are many seconds of few marks each: the older ones are
-    kept by the minute, or a set for each second would take many times what is in it.
+    Where none are forgotten for days there are many seconds of few marks each. A set for each would
+    take many times what is in it, so the older ones are kept by the minute.
     """
 
     def __init__(self) -> None:

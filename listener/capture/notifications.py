@@ -1,26 +1,20 @@
 """The LISTEN thread: notification -> change or barrier. It owns reconnecting and the lock.
 
 It does nothing but read: a listener that stops reading pins the server's queue until writers
-fail. The session holds an advisory lock, so one daemon of a pipeline is active at a time.
-
-A frozen process, or one behind a network that went silent, keeps its session and with it the lock
-for as long as TCP believes in it, which may be for ever. So the session gives a sign of life each
-second, and who stands by ends one that gave none for ten. That the other one lives after all does
-no harm: its generation is over.
+fail. Its session holds the lock of the pipeline (`lock`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from datetime import datetime
 from typing import Final, Protocol
 
 import psycopg
 from psycopg import sql
 
 from listener import postgres
+from listener.capture import lock
 from listener.changes import PAYLOAD_VERSION, Barrier, Change, PayloadError, decode_payload
 from listener.config import PostgresConfig
 from listener.observations import events
@@ -37,14 +31,8 @@ _LOCK_TURN: Final = 0.25
 """Seconds between two tries to take the lock: the most that a takeover waits for."""
 _GRACE: Final = 2.0
 """Seconds in which the server may notice that a daemon which was killed is gone."""
-_SIGN_EVERY: Final = 1.0
-"""Seconds between two signs of life of the session that holds the lock."""
-_SILENT_AFTER: Final = 10.0
-"""Seconds without one after which a session is ended: as many as a barrier has to come back."""
 _UNREAD_FOR: Final = "30s"
 """The server itself gives up a session that reads nothing for so long: none may stand by."""
-
-
 _FAILURES: Final[tuple[type[Exception], ...]] = (psycopg.Error, OSError, *SURPRISES)
 
 
@@ -53,10 +41,10 @@ class AlreadyActive(Exception):
 
 
 class Receiver(Protocol):
-    """Who is told what arrives. Called from the LISTEN thread; must return quickly."""
+    """Takes what arrives. Called from the LISTEN thread; must return quickly."""
 
     def on_session(self, session: int) -> None:
-        """LISTEN is in force and the lock is ours."""
+        """LISTEN is in force and the lock is taken."""
 
     def on_standby(self) -> None:
         """Another daemon holds the lock: nothing arrives until it is gone."""
@@ -65,49 +53,19 @@ class Receiver(Protocol):
         """The connection, and with it the lock, is gone."""
 
     def on_refused(self, reason: str | None) -> None:
-        """There will be none before a person has mended this; None: it may pass by itself."""
+        """No connection before an operator has mended this; None: it may pass by itself."""
 
     def on_change(self, change: Change) -> None:
-        """A payload of ours. May raise PayloadError where it names what we do not watch."""
+        """A change was notified. May raise PayloadError where it names what is not watched."""
 
     def on_barrier(self, nonce: str) -> None:
-        """Our own notification came back."""
-
-
-def lock_key(schema: str) -> int:
-    """Key of the advisory lock: one a schema of ours, so two pipelines cannot share one."""
-    digest = hashlib.sha256(f"listener:{schema}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def lock_holder(connection: postgres.Connection, schema: str) -> int | None:
-    """The PostgreSQL process that holds the lock; None: no daemon is active."""
-    row = connection.execute(
-        files.load("watermark/lock_holder"), {"key": lock_key(schema)}
-    ).fetchone()
-    return int(row[0]) if row else None
+        """A notification that this daemon sent to itself came back."""
 
 
 def ring(connection: postgres.Connection, schema: str, watch: str) -> None:
     """Ask the active daemon to look now. `watch`: any table of its pipeline."""
     payload = json.dumps({"v": PAYLOAD_VERSION, "w": watch, "sweep": True})
     connection.execute(files.load("watermark/notify"), {"channel": schema, "payload": payload})
-
-
-class _Silence:
-    """For how long the last sign of a session has been the last one, by our own clock: the
-    server's may be set."""
-
-    def __init__(self) -> None:
-        self._last: tuple[int, datetime] | None = None
-        self._since = 0.0
-
-    def lasts(self, pid: int, sign: datetime) -> float:
-        """Seconds since this sign was first seen."""
-        if self._last != (pid, sign):
-            self._last = pid, sign
-            self._since = time.monotonic()
-        return time.monotonic() - self._since
 
 
 def _reason(error: Exception) -> str:
@@ -215,8 +173,8 @@ class Notifications:
                     self._observe(events.BadPayload(self._reason, self._ignored.count))
                 if time.monotonic() > next_sign:
                     # what arrives meanwhile is kept for the next turn by psycopg
-                    connection.execute(files.load("watermark/sign"))
-                    next_sign = time.monotonic() + _SIGN_EVERY
+                    lock.give_sign(connection)
+                    next_sign = time.monotonic() + lock.SIGN_EVERY
 
     def _receive(self, payload: str) -> None:
         try:
@@ -230,17 +188,16 @@ class Notifications:
             self._reason = str(error)
 
     def _lock(self, connection: postgres.Connection) -> None:
-        key = {"key": lock_key(self._config.db_schema)}
+        schema = self._config.db_schema
         told = False
-        silence = _Silence()
+        silence = lock.Silence(connection, schema)
         deadline = time.monotonic() + _GRACE
         while not self._stop.requested:
-            row = connection.execute(files.load("watermark/lock"), key).fetchone()
-            if row and row[0]:
+            if lock.take(connection, schema):
                 return
-            pid = lock_holder(connection, self._config.db_schema)
+            pid = lock.lock_holder(connection, schema)
             if pid is not None and pid == self._previous_pid:
-                # our own session of before the outage, which the server still believes in
+                # this daemon's own session of before the outage, which the server believes in
                 connection.execute("SELECT pg_catalog.pg_terminate_backend(%s)", (pid,))
             elif not self._standby and self._session == 0 and time.monotonic() > deadline:
                 if pid is None:
@@ -250,19 +207,6 @@ class Notifications:
                 told = True
                 self._observe(events.StandingBy(pid))
                 self._receiver.on_standby()
-            if told:
-                self._end_silent(connection, silence)
+            if told and (ended := silence.end()) is not None:
+                self._observe(events.SilentHolderEnded(*ended))
             self._stop.wait(_LOCK_TURN)
-
-    def _end_silent(self, connection: postgres.Connection, silence: _Silence) -> None:
-        """End the session that holds the lock where it gives no sign of life any more."""
-        key = {"key": lock_key(self._config.db_schema)}
-        row = connection.execute(files.load("watermark/holder_sign"), key).fetchone()
-        if row is None or row[1] is None:
-            return
-        pid, sign = row
-        seconds = silence.lasts(pid, sign)
-        if seconds > _SILENT_AFTER:
-            ended = {"pid": pid, "sign": sign}
-            if connection.execute(files.load("watermark/end_silent"), ended).fetchone():
-                self._observe(events.SilentHolderEnded(pid, seconds))

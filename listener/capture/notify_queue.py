@@ -1,8 +1,8 @@
-"""The queue of NOTIFY: how full it is, who keeps it full, and what was not sent for it.
+"""The queue of NOTIFY: how full it is, which session keeps it full, and what was not sent for it.
 
-A session that LISTENs and stays in a transaction, anybody's, keeps the queue of the whole cluster
-from being emptied; when it is full, every COMMIT with a NOTIFY fails. From half full on our
-triggers send none: they write the keys into the journal, marked, and polls find them there.
+A session that LISTENs and stays in a transaction, in any database, keeps the queue of the whole
+cluster from being emptied. When it is full, every COMMIT with a NOTIFY fails. From half full on
+listener's triggers send none: they write the keys into the journal, marked, and polls find them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class NotifyQueue:
 
 
 def _holder(connection: Connection) -> tuple[str, str]:
-    """Who is likely to hold it, and the command that ends that."""
+    """The session that is likely to hold it, and the command that ends that session."""
     why = "grant pg_read_all_stats"
     try:
         row = connection.execute(files.load("watermark/queue_holder")).fetchone()

@@ -1,7 +1,7 @@
-"""The server's clock as we see it: whether it went back, told by our own monotonic one.
+"""The server's clock: whether it went back, told by the process's own monotonic clock. Pure.
 
-The watermark is a moment of the server's clock, and nothing of ours is ever compared with it. Only
-how much time has passed between two readings is: a clock that was set back by less than that
+The watermark is a moment of the server's clock, and no moment of another clock is ever compared
+with it. Only the time between two readings is compared. A clock that was set back by less than that
 shows a later time all the same, and rows were stamped below the watermark meanwhile.
 """
 
@@ -25,7 +25,7 @@ class ServerClock:
     def went_back(self, asked: float, at: datetime, answered: float) -> float | None:
         """By how many seconds, at least, since the last reading; None: it did not.
 
-        `asked`, `answered`: our monotonic clock before and after the server read `at` from its own.
+        `asked`, `answered`: the monotonic clock before and after the server read `at` from its own.
         """
         last, self._last = self._last, (at, answered)
         if last is None:

@@ -53,7 +53,7 @@ def passed(connection: Connection, drawn: Draw) -> bool:
 
 
 def holder(connection: Connection) -> str:
-    """Who keeps the watermark back, as far as this role may see (`pg_read_all_stats` names all)."""
+    """What keeps the watermark back, as far as this role may see (`pg_read_all_stats`: all)."""
     try:
         row = connection.execute(files.load("watermark/holder")).fetchone()
     except errors.InsufficientPrivilege as error:  # a name is all that is missing

@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 
 from listener import postgres, triggers
-from listener.capture.notifications import lock_holder
+from listener.capture.lock import lock_holder
 from listener.config import Config
 from listener.documents.topology import watches_of
 from listener.observations.events import Observe

@@ -14,7 +14,8 @@ from listener.app.daemon import Daemon
 from listener.app.exit_status import status_of
 from listener.app.failures import Status
 from listener.capture import journal
-from listener.capture.notifications import lock_holder, ring
+from listener.capture.lock import lock_holder
+from listener.capture.notifications import ring
 from listener.config import Config
 from listener.documents.topology import Assembly, assemble
 from listener.indexing.parked_table import ParkedTable

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: how sessions are set up, and which errors pass by themselves."""
+"""PostgreSQL: its sessions, its errors, and the watchdog that cuts dead connections."""
 
 from listener.postgres.session import (
     DIRECTLY,

@@ -28,18 +28,18 @@ T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 SESSION: Final[Mapping[str, str]] = {
-    # a time limit of the role's is for its statements, not for ours that wait or page; where it may
-    # be kept, see `connect`
+    # a time limit of the role's is for its own statements, not for those that wait or page; where
+    # it may be kept, see `connect`
     "idle_in_transaction_session_timeout": "0",
     "lock_timeout": "0",
-    # what our statements mean must not depend on a role's defaults
+    # what the statements mean must not depend on a role's defaults
     "standard_conforming_strings": "on",
     "array_nulls": "on",
     "transform_null_equals": "off",
     "quote_all_identifiers": "off",
     "gin_fuzzy_search_limit": "0",
     "plan_cache_mode": "auto",
-    # our statements read little, and soon again: to compile one takes longer than to run it
+    # the statements read little, and soon again: to compile one takes longer than to run it
     "jit": "off",
     # an error of one row must not end the session that looks for it
     "exit_on_error": "off",
@@ -62,7 +62,7 @@ SESSION: Final[Mapping[str, str]] = {
 }
 
 _LATER: Final[Mapping[str, int]] = {"idle_session_timeout": 140000, "transaction_timeout": 170000}
-"""Settings that are 0 for us, by the first version that knows them."""
+"""Settings that are set to 0, by the first version of the server that knows them."""
 
 _PASSING: Final = ("08", "53", "57P", "40", "55P03", "25006", "25P03", "25P04", "58")
 """SQLSTATE prefixes of faults that are the server's state, not the statement's: connection, no
@@ -103,7 +103,7 @@ _HINTS: Final = (
         "this role",
     ),
 )
-"""What mends it, by libpq's words."""
+"""What mends an error, by libpq's words."""
 
 _INTERVAL: Final = 10.0
 """Seconds between two wakings of a thread that waits for a server."""
@@ -130,7 +130,7 @@ class Moments(TimestamptzLoader):
 
 
 class Pooled(psycopg.NotSupportedError):
-    """A pooler stands between us and the server: LISTEN, locks and settings belong to a backend."""
+    """A pooler stands before the server: LISTEN, locks and settings belong to one backend of it."""
 
 
 class SecretAway(psycopg.OperationalError):
@@ -201,10 +201,10 @@ def conninfo(config: PostgresConfig, name: str) -> dict[str, Any]:
 
 
 def connect(config: PostgresConfig, name: str, *, timed: bool = False) -> Session:
-    """Open a session in autocommit with our settings.
+    """Open a session in autocommit with listener's settings. `name`: as of `conninfo`.
 
     `timed`: leave the role's statement_timeout in force (for documents: a batch that takes too
-    long is halved); polls and proofs of ours must not be cut short.
+    long is halved); polls and proofs must not be cut short.
 
     Raises psycopg.OperationalError where no host answers or the log-in is refused, Pooled where
     the way leads through a pooler.
@@ -233,9 +233,11 @@ def open_session(parameters: Mapping[str, Any], name: str, *, timed: bool = Fals
 
 
 def settle(connection: Connection, *, timed: bool = False) -> None:
-    """Give a new session our settings, if it is one: behind a pooler they would stay on a backend
-    that others use after us. So one statement looks whose backend it is, and sets nothing where it
-    is not the one that the connection was told. Raises Pooled.
+    """Give a new session listener's settings. Raises Pooled where it is no session of its own.
+
+    Behind a pooler they would stay on a backend that others use afterwards. So one statement looks
+    whether the backend is the one that the connection was told of, and sets nothing where it is
+    not.
     """
     settings = dict(SESSION)
     if not timed:

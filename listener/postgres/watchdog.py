@@ -1,9 +1,9 @@
 """The watchdog: frees threads whose connection is open but dead.
 
 Behind a stalled proxy a statement waits for ever: the bytes are acknowledged, so neither TCP's
-timeout nor keepalives end it. A statement may rightly take long, too. So whoever waits for more
-than a few seconds is looked up on a fresh connection: where the server does not work on it, the
-old connection is cut, its thread gets an error, and everything is tried again.
+timeout nor keepalives end it. A statement may rightly take long, too. So a session that waits for
+more than a few seconds is looked up on a fresh connection. Where the server does not work on it,
+the old connection is cut, its thread gets an error, and everything is tried again.
 """
 
 from __future__ import annotations

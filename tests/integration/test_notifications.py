@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from listener.capture import notifications
-from listener.capture.notifications import Notifications, lock_key
+from listener.capture.lock import lock_key
+from listener.capture.notifications import Notifications
 from listener.changes import Change
 from listener.config import PostgresConfig
 from listener.observations import events
