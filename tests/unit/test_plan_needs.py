@@ -1,0 +1,318 @@
+"""What each document kind needs when a session begins: a load, a comparison, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from listener.observations import events
+from listener.resync.needs import Plan
+from listener.search.index_settings import Fault
+from listener.search.indexes import Astray
+from listener.search.shards import Shard
+from listener.state.control import Control
+from listener.state.model import Mark, State
+from tests.kit.session import (
+    NOW,
+    SETTLED,
+    SHARD,
+    WATERMARK,
+    Process,
+    World,
+    facts,
+    film_index,
+    saved_state,
+    unfinished,
+)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """As all was left."""
+    return World(monkeypatch)
+
+
+def plan(process: Process) -> Plan | None:
+    """What the only kind needs."""
+    found = process.planner.begin(process.world.connection)
+    assert len(found.plans) <= 1
+    return found.plans[0] if found.plans else None
+
+
+def save(world: World, state: State) -> None:
+    """The last session left this, in both places."""
+    world.disk, world.remote = state, replace(world.remote, state=state)
+
+
+def _gone(world: World) -> None:
+    world.behind = None
+
+
+def _never_there(world: World) -> None:
+    world.behind = None
+    save(world, saved_state({"indexes": {}}))
+
+
+def _two_indexes(world: World) -> None:
+    world.behind = "films leads to two indexes"
+
+
+def _of_another_pipeline(world: World) -> None:
+    world.behind = film_index(pipeline="another")
+
+
+def _older_query(world: World) -> None:
+    world.behind = film_index(hash="hash0")
+
+
+def _unknown(world: World) -> None:
+    save(world, saved_state({"indexes": {}}))
+
+
+def _with_a_fault(world: World) -> None:
+    world.behind = film_index(fault=Fault("dynamic is true", "write strict"))
+
+
+def _mapping_altered(world: World) -> None:
+    world.behind = film_index(mapping="mapping-2")
+
+
+def _replaced(world: World) -> None:
+    world.behind = film_index(uuid="uuid-9", mapping="mapping-2")
+    save(world, saved_state({"marks": {}}))
+
+
+def _scattered(world: World) -> None:
+    world.astray = Astray("films.w3 has a routing", scattered=True)
+
+
+@pytest.mark.parametrize(
+    ("arrange", "reason"),
+    [
+        (_gone, "the index or its alias is gone"),
+        (_never_there, "there is no index yet"),
+        (_two_indexes, "films leads to two indexes"),
+        (_of_another_pipeline, "the alias leads to films-1, which is not of this pipeline"),
+        (_older_query, "mapping, query or watched tables have changed"),
+        (_unknown, "no saved state speaks of this index"),
+        (_with_a_fault, "films-1: dynamic is true"),
+        (_mapping_altered, "mapping or settings of films-1 were altered"),
+        (_replaced, "films-1 is another index than before"),
+        (_scattered, "no saved state speaks of this index"),
+    ],
+)
+def test_a_load_is_needed(world: World, arrange: Callable[[World], None], reason: str) -> None:
+    """Into a new index: nothing is adopted that cannot be trusted."""
+    arrange(world)
+    found = plan(Process(world))
+    assert found is not None
+    assert (found.reason, found.compare, found.resume) == (reason, False, None)
+    assert "films-1 adopted" not in world.steps
+
+
+def _another_timeline(world: World) -> None:
+    world.facts = facts(timeline=2)
+
+
+def _pruned(world: World) -> None:
+    world.pruned = WATERMARK + timedelta(seconds=1)
+
+
+def _owed(world: World) -> None:
+    save(world, saved_state(reconcile={"films": True}))
+
+
+def _owed_of_another_past(world: World) -> None:
+    _owed(world)
+    world.facts = facts(nonce="another")
+
+
+def _no_watermark(world: World) -> None:
+    save(world, saved_state(last_processed=None))
+
+
+def _astray(world: World) -> None:
+    world.astray = Astray("films.w3 led to films-9")
+
+
+def _control_gone(world: World) -> None:
+    world.remote = Control(0, {}, None, None)
+
+
+def _control_older(world: World) -> None:
+    world.remote = replace(world.remote, seq_no=6)
+
+
+def _index_older(world: World) -> None:
+    world.shards["films-1"] = Shard("another", "process", 10, 10)
+
+
+def _index_there_again(world: World) -> None:
+    world.behind = film_index(uuid="uuid-9")
+
+
+def _restarted_unsettled(world: World) -> None:
+    mark = Mark(shards={"0": SHARD.note()}, mapping="mapping-1", settled=None)
+    save(world, saved_state({"marks": {"films-1": mark}}))
+    world.shards["films-1"] = Shard("history", "another", 10, 10)
+
+
+def _back_in_another_history(world: World) -> None:
+    _index_older(world)
+    _another_timeline(world)
+
+
+@pytest.mark.parametrize(
+    ("arrange", "reason", "unguarded"),
+    [
+        (_another_timeline, "another history", False),
+        (_pruned, "another history", False),
+        (_owed, "it was interrupted", True),
+        (_owed_of_another_past, "another history", False),
+        (_no_watermark, "there is no proven watermark", False),
+        (_astray, "films.w3 led to films-9", False),
+        (_control_gone, "the control document is gone, and Elasticsearch may have gone back", True),
+        (_control_older, "the control document is an older one: Elasticsearch went back", True),
+        (_index_older, "films-1: ", True),
+        (_index_there_again, "films-1 was deleted, and is there again", True),
+        (_restarted_unsettled, "films-1: Elasticsearch was started anew", True),
+        (_back_in_another_history, "another history", False),
+    ],
+)
+def test_a_comparison_is_needed(
+    world: World, arrange: Callable[[World], None], reason: str, unguarded: bool
+) -> None:
+    """Only where the database is certainly the one that was left may it delete any number."""
+    arrange(world)
+    found = plan(Process(world))
+    assert found is not None
+    assert found.reason.startswith(reason), found
+    assert (found.compare, found.unguarded) == (True, unguarded)
+    assert "films-1 adopted" in world.steps
+
+
+def test_a_restart_sets_the_watermark_back(world: World) -> None:
+    """To what was certain at the last look; nothing need be compared for it."""
+    world.shards["films-1"] = Shard("history", "another", 10, 10)
+    process = Process(world)
+    assert plan(process) is None
+    assert process.keeper.last_processed == SETTLED
+    assert world.told == [events.SearchRestarted(SETTLED)]
+
+
+def test_nothing_is_settled_that_the_watermark_does_not_speak_of(world: World) -> None:
+    """An index that is loaded or compared lacks changes from before the watermark."""
+    process = Process(world)
+    assert plan(process) is None
+    assert process.keeper.identity.marks["films-1"].settled == WATERMARK
+    save(world, saved_state(loads=(unfinished(),), reconcile={"films": False}))
+    process = Process(world)
+    plan(process)
+    assert {name: one.settled for name, one in process.keeper.identity.marks.items()} == {
+        "films-1": None,
+        "films-2": None,
+    }
+
+
+def test_a_load_goes_on(world: World) -> None:
+    """From the last page that Elasticsearch acknowledged."""
+    save(world, saved_state(loads=(unfinished(),)))
+    found = plan(Process(world))
+    assert found is not None
+    assert (found.reason, found.resume) == ("it was interrupted", unfinished())
+
+
+def test_a_load_after_a_restart_goes_on_from_the_last_look(world: World) -> None:
+    """What was acknowledged since then may be lost."""
+    mark = Mark(shards={"0": SHARD.note()}, mapping="mapping-1", after=("2",), documents=2)
+    known = {"marks": {**saved_state().identity.marks, "films-2": mark}}
+    save(world, saved_state(known, loads=(unfinished(done=True),)))
+    world.shards["films-2"] = Shard("history", "another", 10, 10)
+    found = plan(Process(world))
+    assert found is not None
+    assert found.resume == unfinished(after=("2",), documents=2)
+
+
+def _other_query(world: World) -> None:
+    world.others["films-2"] = film_index("films-2", "uuid-2", hash="hash0")
+
+
+def _not_there(world: World) -> None:
+    world.others.clear()
+
+
+def _not_ours(world: World) -> None:
+    world.foreign.add("films-2")
+
+
+def _faulty(world: World) -> None:
+    world.others["films-2"] = film_index("films-2", "uuid-2", fault=Fault("dynamic is true", ""))
+
+
+def _pruned_since(world: World) -> None:
+    save(world, saved_state(loads=(unfinished(started_at=WATERMARK - timedelta(hours=1)),)))
+    world.pruned = WATERMARK - timedelta(minutes=1)
+
+
+def _begun_in_the_future(world: World) -> None:
+    save(world, saved_state(loads=(unfinished(started_at=NOW + timedelta(hours=1)),)))
+
+
+def _other_key(world: World) -> None:
+    save(world, saved_state(loads=(unfinished(after=("x",)),)))
+
+
+def _odd_name(world: World) -> None:
+    save(world, saved_state(loads=(unfinished(physical="films-*"),)))
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        _other_query,
+        _not_there,
+        _not_ours,
+        _faulty,
+        _pruned_since,
+        _begun_in_the_future,
+        _other_key,
+        _odd_name,
+    ],
+)
+def test_a_load_that_cannot_go_on_is_forgotten(
+    world: World, arrange: Callable[[World], None]
+) -> None:
+    """The index in use is good: nothing is loaded."""
+    save(world, saved_state(loads=(unfinished(),)))
+    arrange(world)
+    process = Process(world)
+    assert plan(process) is None
+    assert process.keeper.loads == ()
+
+
+def test_pages_of_another_meaning_are_read_again(world: World) -> None:
+    """The load would go on beside pages that are stale."""
+    save(world, saved_state(loads=(unfinished(),)))
+    world.meaning = {"function app.title()": "xyz"}
+    found = plan(Process(world))
+    assert found is not None
+    assert (found.compare, found.resume) == (True, None)
+
+
+@pytest.mark.parametrize("owed", [True, False])
+def test_a_swap_that_was_not_written_down(world: World, owed: bool) -> None:
+    """The index of a complete load stands behind its alias: it is the one in use, and the watermark
+    is not beyond the load's start. A comparison that was due is due still."""
+    began = WATERMARK - timedelta(minutes=5)
+    load = unfinished(started_at=began, done=True)
+    save(world, saved_state(loads=(load,), reconcile={"films": False} if owed else {}))
+    world.behind = world.others["films-2"]
+    process = Process(world)
+    found = plan(process)
+    assert process.keeper.identity.indexes == {"films": "uuid-2"}
+    assert (process.keeper.loads, process.keeper.last_processed) == ((), began)
+    assert (found is not None and found.compare) == owed
+    assert process.keeper.reconcile == ({"films": False} if owed else {})
