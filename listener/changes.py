@@ -42,11 +42,17 @@ _UUID: Final = re.compile(
 )
 
 
+Notify = Literal["rows", "doorbell", "off"]
+"""How writers of a watched table tell of changes: the words of the configuration. What follows from
+each is a property of Watch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """One watched table with one list of key columns, merged over all documents that name it.
 
-    `columns` None means any column; `updated_at` None means polled by the journal.
+    `columns` None means any column; `updated_at` None means polled by the journal. What `notify`
+    means: `sends_keys`, `rings`, `notifies` and `polled_each_tick`.
     """
 
     schema: str
@@ -54,7 +60,27 @@ class Watch:
     key: tuple[str, ...]
     updated_at: str | None = None
     columns: tuple[str, ...] | None = None
-    notify: Literal["rows", "doorbell", "off"] = "rows"
+    notify: Notify = "rows"
+
+    @property
+    def sends_keys(self) -> bool:
+        """Whether a NOTIFY carries the keys of changed rows, so that no poll is needed for them."""
+        return self.notify == "rows"
+
+    @property
+    def rings(self) -> bool:
+        """Whether a NOTIFY only says that something changed, and a poll finds out what."""
+        return self.notify == "doorbell"
+
+    @property
+    def notifies(self) -> bool:
+        """Whether writers send a NOTIFY at all."""
+        return self.notify != "off"
+
+    @property
+    def polled_each_tick(self) -> bool:
+        """Whether its changes are found by polling alone."""
+        return not self.sends_keys
 
     @property
     def id(self) -> str:

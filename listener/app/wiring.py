@@ -82,7 +82,7 @@ class Run:
     @property
     def all_rows(self) -> bool:
         """Whether every watched table sends its keys by NOTIFY."""
-        return all(watch.notify == "rows" for watch in self.parts.watches)
+        return all(watch.sends_keys for watch in self.parts.watches)
 
     @property
     def aliases(self) -> list[str]:
@@ -285,7 +285,7 @@ class Stages:
             jobs=self._jobs,
             observe=observe,
         )
-        doorbells = {watch.id for watch in run.parts.watches if watch.notify == "doorbell"}
+        doorbells = {watch.id for watch in run.parts.watches if watch.rings}
         receiver = Receiver(run.parts.types, doorbells, self._pipeline, mailbox)
         self._notifications = Notifications(
             config.postgres,

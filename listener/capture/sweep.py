@@ -153,7 +153,7 @@ class Sweep:
         """What is stamped from `since` to before `until`. None: whatever is stamped later, which is
         not remembered. `oldest`: only of this transaction and younger ones."""
         for watch in self._watches.values():
-            if watch.updated_at is not None and not (silent and watch.notify == "rows"):
+            if watch.updated_at is not None and not (silent and watch.sends_keys):
                 yield from self._table(connection, watch, since, until, oldest)
         yield from self._read_journal(connection, since, until, oldest, silent=silent)
 
@@ -255,7 +255,7 @@ class Sweep:
             for row in rows:
                 # a watch of an earlier configuration, whose change led to a full load, is no matter
                 one = self._watches.get(row.watch)
-                if one is None or (silent and one.notify == "rows"):
+                if one is None or (silent and one.sends_keys):
                     continue
                 mark = ("journal", row.at, row.id)
                 if until is None:

@@ -55,7 +55,7 @@ def _look(name: str, value: str, where: str | None, watches: Sequence[Watch]) ->
                 "give that role or database a temp_file_limit of 1GB or more (-1: none), or a "
                 "work_mem that holds the rows of its largest statement",
             )
-    elif any(watch.notify == "rows" for watch in watches):
+    elif any(watch.sends_keys for watch in watches):
         pages = re.match(r"[0-9]+", value)
         if pages is not None and int(pages[0]) < PAGES:
             megabytes = int(pages[0]) * 8 / 1024

@@ -256,11 +256,11 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         "table": _comment(watch.id),
         "schema": sql.Identifier(schema),
         "watch": sql.Literal(watch.id),
-        "silent": sql.Literal(watch.notify == "off"),
-        "rows": sql.Literal(watch.notify == "rows"),
+        "silent": sql.Literal(not watch.notifies),
+        "rows": sql.Literal(watch.sends_keys),
         "channel": sql.Literal(schema),
         "sweep": sql.Literal(_json(watch, sweep=True)),
-        "ring": _ring(watch, schema) if watch.notify == "doorbell" else sql.SQL("\nNULL;"),
+        "ring": _ring(watch, schema) if watch.rings else sql.SQL("\nNULL;"),
         "reconcile": sql.Literal(_json(watch, reconcile=True)),
         "now": _NOW,
         "count": _count(schema),
@@ -269,19 +269,19 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
     }
     parts["lost"] = _part("lost", **parts)
     parts["tell_one"] = _part("tell_one", **parts)
-    parts["tell"] = _part("tell", **parts) if watch.notify == "rows" else parts["tell_one"]
+    parts["tell"] = _part("tell", **parts) if watch.sends_keys else parts["tell_one"]
     name = names.change_function(schema, one, event)
     if event == "truncate":
         return Function(name, _sealed(_fill("truncate", **parts)), definer=True, settings=_PATH)
     # asked for where keys are sent: all else is polled at every tick
     parts["unheard"] = sql.SQL(
-        "pg_notification_queue_usage() >= 0.5" if watch.notify == "rows" else "false"
+        "pg_notification_queue_usage() >= 0.5" if watch.sends_keys else "false"
     )
     told = {"most": sql.Literal(keys.MOST), "head": sql.Literal(head)}
     everything = keys.everything(one, event)
     short = "one"
     if everything:
-        short = "one_journaled" if watch.notify == "rows" else "one_kept"
+        short = "one_journaled" if watch.sends_keys else "one_kept"
     parts["one"] = _part(short, only=keys.only(one, event), **parts)
     body = _fill(
         "changed",
@@ -292,7 +292,7 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         quiet=sql.Literal(keys.quiet(one, event)),
         moved=keys.moved(one, event),
         changed=keys.changed(one, event),
-        told=_part("told", **told) if watch.notify == "rows" else sql.SQL("NULL"),
+        told=_part("told", **told) if watch.sends_keys else sql.SQL("NULL"),
         **told,
         **parts,
     )

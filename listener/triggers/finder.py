@@ -114,7 +114,7 @@ class Finder:
         """Whether rows are written where no statement trigger of ours fires."""
         watch = self._watch
         subscribed = any(subscribed for _, subscribed in self._tree)
-        if subscribed and watch.notify != "off":
+        if subscribed and watch.notifies:
             self._wrong(
                 "it is the target of a subscription, whose worker fires no statement triggers: "
                 f"write `notify: off` instead of `notify: {watch.notify}`"
@@ -125,7 +125,7 @@ class Finder:
             oids=[member.oid for member in members],
             oid=members[0].oid,
         )
-        for part, parent, itself in above if watch.notify != "off" else ():
+        for part, parent, itself in above if watch.notifies else ():
             where = "it" if itself else f"its part {part}"
             self._wrong(
                 f"{where} is a part of {parent}, and statements of {parent} write its rows without "

@@ -141,12 +141,12 @@ def stamped_only(one: Watched) -> bool:
 
 
 def _stamp_is_enough(one: Watched) -> bool:
-    return one.stamp is not None and one.watch.notify != "rows" and one.watch.columns is None
+    return one.stamp is not None and one.watch.polled_each_tick and one.watch.columns is None
 
 
 def quiet(one: Watched, event: Event) -> bool:
     """Whether there is nothing to do where no key moved."""
-    return event == "update" and _stamp_is_enough(one) and one.watch.notify == "off"
+    return event == "update" and _stamp_is_enough(one) and not one.watch.notifies
 
 
 def same(group: Sequence[Watched]) -> sql.Composable:
@@ -256,4 +256,6 @@ def _present(one: Watched) -> str:
 
 def _limit(one: Watched) -> int:
     """How many keys that are only told are worth looking at: one more makes it a sweep."""
-    return {"rows": MOST + 1, "doorbell": 1, "off": 0}[one.watch.notify]
+    if one.watch.sends_keys:
+        return MOST + 1
+    return 1 if one.watch.rings else 0

@@ -80,7 +80,7 @@ def _refuse_hidden(present: Present, schema: str) -> None:
 
 def _owners(conn: Connection, catalog: Catalog, schema: str) -> Iterator[Step]:
     """What the owners of our functions lack: without it, changes would not be recorded."""
-    quiet = all(one.watch.notify == "off" for one in catalog.watched)
+    quiet = not any(one.watch.notifies for one in catalog.watched)
     called = [one for one in CALLED if not (quiet and one in TELLING)]
     lacking = rows(conn, "rights", schema=schema, functions=called)
     if lacking:

@@ -49,7 +49,7 @@ def _server(
     for watch in watches:
         if [one.id for one in watches].count(watch.id) > 1:
             yield f"{watch.id} is watched twice"
-        if two_phase > 0 and watch.notify != "off" and not config.no_2pc:
+        if two_phase > 0 and watch.notifies and not config.no_2pc:
             yield (
                 f"{watch.schema}.{watch.table}: notify is {watch.notify}, but "
                 f"max_prepared_transactions is {two_phase}, and PREPARE TRANSACTION fails after a "

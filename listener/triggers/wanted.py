@@ -56,7 +56,7 @@ def wanted(group: Sequence[Watched], schema: str) -> Wanted:
     ringing: Watched | None = None  # one watch rings for all of the table
     for one in group:
         only = keys.stamped_only(one)
-        if only and one.watch.notify == "doorbell" and ringing is None:
+        if only and one.watch.rings and ringing is None:
             ringing = one
         for event in _EVENTS:
             if event in ("insert", "update") and only:
@@ -64,7 +64,7 @@ def wanted(group: Sequence[Watched], schema: str) -> Wanted:
                     continue
                 function = bodies.ringing(one, event, schema)
                 triggers.extend(_change_triggers(one, event, function, reads=False))
-            elif event == "insert" and one.stamp is not None and one.watch.notify == "off":
+            elif event == "insert" and one.stamp is not None and not one.watch.notifies:
                 continue  # polling sees the stamp
             else:
                 function = bodies.change(one, event, schema)

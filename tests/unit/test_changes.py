@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -13,6 +13,7 @@ from listener.changes import (
     Barrier,
     Change,
     KeyType,
+    Notify,
     PayloadError,
     Watch,
     canonical_key,
@@ -22,6 +23,7 @@ from listener.changes import (
     merge_watches,
     sendable,
 )
+from listener.config import documents as configured
 
 TEXT: tuple[KeyType, ...] = ("text",)
 PAIR: tuple[KeyType, ...] = ("integer", "text")
@@ -167,3 +169,21 @@ def test_one_table_cannot_be_watched_in_two_ways(more: dict[str, Any]) -> None:
     """notify and updated_at belong to the table, not to the key."""
     with pytest.raises(ValueError, match=r"s\.t is watched twice"):
         merge_watches([watch(), Watch("s", "t", ("other",), **more)])
+
+
+@pytest.mark.parametrize(
+    ("notify", "sends_keys", "rings", "notifies"),
+    [("rows", True, False, True), ("doorbell", False, True, True), ("off", False, False, False)],
+)
+def test_what_each_way_to_notify_means(
+    notify: Notify, sends_keys: bool, rings: bool, notifies: bool
+) -> None:
+    """What does not send its keys is polled."""
+    one = watch(notify=notify)
+    assert (one.sends_keys, one.rings, one.notifies) == (sends_keys, rings, notifies)
+    assert one.polled_each_tick == (not sends_keys)
+
+
+def test_the_configuration_has_the_same_ways_to_notify() -> None:
+    """It stands on the same floor, and so has the words once more."""
+    assert get_args(Notify) == get_args(configured.Notify)
