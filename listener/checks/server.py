@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from listener.checks.finding import Finding
 from listener.postgres import Connection
-from listener.sql import files
-
-_OLDEST: Final = 130000
+from listener.postgres.server import OLDEST, look
 
 
 def check_server(connection: Connection) -> list[Finding]:
     """Version, encoding, recovery. Raises psycopg.Error."""
-    row = connection.execute(files.load("checks/server")).fetchone()
-    assert row is not None
-    number, version, encoding, in_recovery = row
+    server = look(connection)
     found: list[Finding] = []
-    if number < _OLDEST:
+    if server.too_old:
         found.append(
             Finding(
                 "error",
-                f"PostgreSQL {version} is too old: transition tables, pg_current_xact_id() and "
-                "what builds on them need 13",
-                "upgrade PostgreSQL to 13 or newer",
+                f"PostgreSQL {server.version} is too old: transition tables, pg_current_xact_id() "
+                f"and what builds on them need {OLDEST}",
+                f"upgrade PostgreSQL to {OLDEST} or newer",
             )
         )
-    if encoding == "SQL_ASCII":
+    if server.ascii_only:
         found.append(
             Finding(
                 "error",
@@ -34,7 +28,7 @@ def check_server(connection: Connection) -> list[Finding]:
                 "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0; and restore a dump into it",
             )
         )
-    if in_recovery:
+    if server.in_recovery:
         found.append(
             Finding(
                 "error",

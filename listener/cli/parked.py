@@ -167,12 +167,7 @@ class _Retry:
     def run(self, found: Sequence[ParkedDocument]) -> int:
         """0: none of these is parked any more; 1: some are; 3: nobody has tried them in time."""
         parts = topology.assemble(self._config, self._connection)
-        watch_of = {
-            kind.index: next(
-                w for w, numbers in parts.documents_of.items() if kind.number in numbers
-            )
-            for kind in parts.kinds
-        }
+        watch_of = {kind.index: parts.speaker(kind.number) for kind in parts.kinds}
         before = {(one.index, one.id): one for one in found if one.index in watch_of}
         self._forget([one for one in found if one.index not in watch_of])
         with self._connection.transaction():

@@ -132,11 +132,7 @@ class _Verify:
 
     def _ask(self, verdicts: Sequence[Verdict], allow_deletes: bool) -> None:
         """Leave a word in the journal, which only we can write to, and ring."""
-        numbers = {one.kind.number for one in verdicts}
-        documents_of = self._parts.documents_of
-        asked: list[str] = []
-        for number in numbers:
-            asked.append(next(watch for watch, there in documents_of.items() if number in there))
+        asked = [self._parts.speaker(one.kind.number) for one in verdicts]
         with self._connection.transaction():
             journal.ask_repair(self._connection, self._schema, asked, allow_deletes=allow_deletes)
             self._ring()

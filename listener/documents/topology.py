@@ -49,6 +49,12 @@ class Assembly:
             for watch, routes in self.routes.items()
         }
 
+    def speaker(self, number: int) -> str:
+        """The id of a watch that leads to this kind: rows of the journal name a watch, also where
+        they ask for something to be done with a kind's documents.
+        """
+        return next(watch for watch, kinds in self.documents_of.items() if number in kinds)
+
 
 def watch_of(config: WatchConfig) -> Watch:
     """The watch of one `watch` entry."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from listener.changes import Watch
 from listener.config import TriggersConfig
 from listener.postgres import Connection
+from listener.postgres.server import OLDEST, Server, look
 from listener.triggers.catalog import Catalog, TriggerError, Watched, rows
 from listener.triggers.finder import NOT_OURS, Finder
 
@@ -15,8 +16,9 @@ def resolve(
     conn: Connection, watches: Sequence[Watch], schema: str, config: TriggersConfig
 ) -> Catalog:
     """Look the watched tables up. Raises TriggerError with everything that is wrong at once."""
-    problems = list(_server(conn, watches, schema, config))
-    if rows(conn, "server")[0][1]:
+    server = look(conn)
+    problems = list(_server(conn, server, watches, schema, config))
+    if server.ascii_only:
         raise TriggerError(*problems)  # without an encoding, names are no text either
     watched: list[Watched] = []
     seen: dict[int, str] = {}
@@ -33,12 +35,15 @@ def resolve(
 
 
 def _server(
-    conn: Connection, watches: Sequence[Watch], schema: str, config: TriggersConfig
+    conn: Connection,
+    server: Server,
+    watches: Sequence[Watch],
+    schema: str,
+    config: TriggersConfig,
 ) -> Iterator[str]:
-    version, ascii_only, two_phase = rows(conn, "server")[0]
-    if version < 130000:
-        yield f"PostgreSQL {version // 10000} is too old: 13 or newer is needed"
-    if ascii_only:
+    if server.too_old:
+        yield f"PostgreSQL {server.major} is too old: {OLDEST} or newer is needed"
+    if server.ascii_only:
         yield (
             "the database's encoding is SQL_ASCII, whose bytes have no meaning that JSON could "
             "carry: dump it and restore it into a database with ENCODING 'UTF8'"
@@ -49,12 +54,12 @@ def _server(
     for watch in watches:
         if [one.id for one in watches].count(watch.id) > 1:
             yield f"{watch.id} is watched twice"
-        if two_phase > 0 and watch.notifies and not config.no_2pc:
+        if server.two_phase > 0 and watch.notifies and not config.no_2pc:
             yield (
                 f"{watch.schema}.{watch.table}: notify is {watch.notify}, but "
-                f"max_prepared_transactions is {two_phase}, and PREPARE TRANSACTION fails after a "
-                "NOTIFY: write `notify: off` for this table, or `no_2pc: true` under `triggers` if "
-                "nobody prepares transactions that write it"
+                f"max_prepared_transactions is {server.two_phase}, and PREPARE TRANSACTION fails "
+                "after a NOTIFY: write `notify: off` for this table, or `no_2pc: true` under "
+                "`triggers` if nobody prepares transactions that write it"
             )
 
 
