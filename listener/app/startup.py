@@ -11,7 +11,7 @@ import psycopg
 from listener import postgres, search, triggers
 from listener.app.failures import REFUSALS, TO_MEND, NotYet, Refused, describe, of_server, passes
 from listener.capture.lock import lock_holder
-from listener.checks import Finding, check_search, preflight
+from listener.checks import Finding, check_search, check_server, preflight
 from listener.config import Config
 from listener.documents import topology
 from listener.documents.topology import Assembly, QueriesWrong
@@ -170,7 +170,7 @@ class Startup:
     def _look_at_postgres(self) -> Assembly:
         config = self._config
         with postgres.connect(config.postgres, "listener: start") as connection:
-            self._judge(preflight.look_at_server(connection))
+            self._judge(check_server(connection))
             auto = config.triggers.install == "auto"
             # an active daemon may watch other tables, until it ends: its triggers are not ours yet
             standby = auto and self._is_standby(connection)

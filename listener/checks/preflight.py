@@ -10,7 +10,6 @@ from listener.checks import (
     Statement,
     check_limits,
     check_privileges,
-    check_server,
     check_statements,
     check_tables,
     sample,
@@ -67,11 +66,6 @@ def look_at_database(config: Config, connection: Connection, parts: Assembly) ->
     for number, document in enumerate(config.documents):
         found += check_statements(connection, document, _statements(parts, number))
     return list(dict.fromkeys(found))
-
-
-def look_at_server(connection: Connection) -> list[Finding]:
-    """The PostgreSQL server itself. Raises psycopg.Error."""
-    return check_server(connection)
 
 
 def _statements(parts: Assembly, number: int) -> Iterator[Statement]:

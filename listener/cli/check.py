@@ -9,8 +9,8 @@ from typing import Final
 import psycopg
 
 from listener import postgres, search, triggers
-from listener.checks import Finding, check_search
-from listener.checks.preflight import look_at_database, look_at_server, look_at_triggers
+from listener.checks import Finding, check_search, check_server
+from listener.checks.preflight import look_at_database, look_at_triggers
 from listener.config import Config
 from listener.config.settings import misspelt
 from listener.documents.topology import assemble
@@ -69,7 +69,7 @@ def _postgres(config: Config, findings: list[Finding], ours: list[Database]) -> 
         return
     with session as connection:
         ours.append(identity.database(connection, config.postgres.db_schema))
-        findings += look_at_server(connection)
+        findings += check_server(connection)
         other = triggers.other_pipeline(connection, config.postgres.db_schema, config.pipeline)
         if other is not None:
             findings.append(Finding("error", other.what, other.mend))

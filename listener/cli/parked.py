@@ -18,8 +18,6 @@ from listener.app.daemon import Daemon
 from listener.app.exit_status import status_of
 from listener.app.failures import Status
 from listener.capture import journal
-from listener.capture.lock import lock_holder
-from listener.capture.notifications import ring
 from listener.config import Config
 from listener.documents import topology
 from listener.indexing.parked_table import ParkedDocument, ParkedTable, explain
@@ -27,6 +25,7 @@ from listener.observations.events import Observe
 from listener.observations.printable import shown
 from listener.observations.surprises import Unfit
 from listener.postgres import Connection
+from listener.resync.active import ActiveDaemon
 from listener.runtime.lifecycle import Stop
 
 HELP: Final = "list the documents that were put aside, and why; with --retry try them again"
@@ -167,6 +166,7 @@ class _Retry:
     def run(self, found: Sequence[ParkedDocument]) -> int:
         """0: none of these is parked any more; 1: some are; 3: nobody has tried them in time."""
         parts = topology.assemble(self._config, self._connection)
+        daemon = ActiveDaemon(self._connection, self._schema, parts.watches[0].id)
         watch_of = {kind.index: parts.speaker(kind.number) for kind in parts.kinds}
         before = {(one.index, one.id): one for one in found if one.index in watch_of}
         self._forget([one for one in found if one.index not in watch_of])
@@ -174,10 +174,10 @@ class _Retry:
             for index, group in groupby(before, key=lambda place: place[0]):
                 ids = [doc_id for _, doc_id in group]
                 journal.ask_retry(self._connection, self._schema, watch_of[index], index, ids)
-            ring(self._connection, self._schema, parts.watches[0].id)
+            daemon.ring()
         if not before:
             return int(Status.OK)
-        if lock_holder(self._connection, self._schema) is not None:
+        if daemon.at_work():
             print(f"asked the active daemon to try {len(before)} again")
             self._wait(before)
         else:

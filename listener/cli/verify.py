@@ -14,15 +14,14 @@ from listener.app.daemon import Daemon
 from listener.app.exit_status import status_of
 from listener.app.failures import Status
 from listener.capture import journal
-from listener.capture.lock import lock_holder
-from listener.capture.notifications import ring
 from listener.config import Config
 from listener.documents.topology import Assembly, assemble
 from listener.indexing.parked_table import ParkedTable
 from listener.observations.events import Observe
 from listener.postgres import Connection
+from listener.resync.active import ActiveDaemon
 from listener.resync.reconcile import deletes_allowed
-from listener.resync.verify import PATIENCE, Verdict, Verification
+from listener.resync.verify import PATIENCE, Verification, Verified
 from listener.runtime.lifecycle import Stop
 from listener.state.control import ControlDocument
 
@@ -59,20 +58,20 @@ class _Verify:
         self._config = config
         self._observe = observe
         self._stop = stop
-        self._schema = config.postgres.db_schema
+        schema = config.postgres.db_schema
         self._connection: Connection = stack.enter_context(
             postgres.connect(config.postgres, "listener: verify")
         )
         self._parts: Assembly = assemble(config, self._connection)
         client = search.connect(config.elasticsearch)
         stack.callback(client.close)
+        self._daemon = ActiveDaemon(self._connection, schema, self._parts.watches[0].id)
         self._verification = Verification(
             connection=self._connection,
             client=client,
             control=ControlDocument(client, config.elasticsearch.control_index, config.pipeline),
-            parked=ParkedTable(self._schema),
-            active=self._active,
-            ring=self._ring,
+            parked=ParkedTable(schema),
+            daemon=self._daemon,
             observe=observe,
             stop=stop,
         )
@@ -99,7 +98,7 @@ class _Verify:
                     file=sys.stderr,
                 )
                 return DIFFERENT
-        if self._active():
+        if self._daemon.at_work():
             self._ask(wrong, allow_deletes)
             print("asked the active daemon to mend it; comparing again")
             # its comparison takes about as long as ours, or twice that if one was under way
@@ -118,7 +117,7 @@ class _Verify:
         again = self._compare()
         return DIFFERENT if any(one.report.wrong for one in again) else int(Status.OK)
 
-    def _compare(self) -> list[Verdict]:
+    def _compare(self) -> list[Verified]:
         verdicts = []
         for kind in self._parts.kinds:
             verdict = self._verification.run(kind)
@@ -127,15 +126,10 @@ class _Verify:
             verdicts.append(verdict)
         return verdicts
 
-    def _active(self) -> bool:
-        return lock_holder(self._connection, self._schema) is not None
-
-    def _ask(self, verdicts: Sequence[Verdict], allow_deletes: bool) -> None:
+    def _ask(self, verdicts: Sequence[Verified], allow_deletes: bool) -> None:
         """Leave a word in the journal, which only we can write to, and ring."""
+        schema = self._config.postgres.db_schema
         asked = [self._parts.speaker(one.kind.number) for one in verdicts]
         with self._connection.transaction():
-            journal.ask_repair(self._connection, self._schema, asked, allow_deletes=allow_deletes)
-            self._ring()
-
-    def _ring(self) -> None:
-        ring(self._connection, self._schema, self._parts.watches[0].id)
+            journal.ask_repair(self._connection, schema, asked, allow_deletes=allow_deletes)
+            self._daemon.ring()

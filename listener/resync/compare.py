@@ -183,7 +183,9 @@ class Comparison:
         return [one for one in self.look(connection, keys) if one.kind == "orphaned"]
 
     def _key(self, doc_id: str) -> Key:
-        """The key of an id; an id that no row of ours could have is a key of one odd part."""
+        """The key of an id. An id that no row can have becomes a placeholder key that matches
+        nothing.
+        """
         try:
             key = key_of_id(doc_id, self._source.types)
         except PayloadError:

@@ -1,7 +1,7 @@
 """`verify`: compare by plain reads, beside a daemon or without one, and tell wrong from not yet.
 
 What differs at the first look is looked at again once the active daemon's watermark has passed the
-first look: what is still different then, nobody will mend by himself.
+first look: what is still different then will not be mended by the daemon's own work.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from listener.indexing.parked_table import ParkedTable
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.postgres import Connection
+from listener.resync.active import ActiveDaemon
 from listener.resync.compare import Comparison, Page, Suspect
 from listener.resync.reconcile import Progress, Report
 from listener.runtime.lifecycle import Stop, Stopped
@@ -34,7 +35,7 @@ PATIENCE: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verified:
     """The report on one kind of document, and the ids that are wrong (the first REMEMBERED)."""
 
     kind: Kind
@@ -52,31 +53,25 @@ class Verification:
         client: search.Client,
         control: ControlDocument,
         parked: ParkedTable,
-        active: Callable[[], bool],
-        ring: Callable[[], None],
+        daemon: ActiveDaemon,
         observe: Observe,
         stop: Stop,
     ) -> None:
-        """`active`: whether a daemon of this pipeline holds the lock now. `ring` makes it look,
-        and write down how far it is.
-        """
         self._connection = connection
         self._client = client
         self._control = control
         self._parked = parked
-        self._active = active
-        self._ring = ring
+        self._daemon = daemon
         self._observe = observe
         self._stop = stop
 
-    def run(self, kind: Kind) -> Verdict:
+    def run(self, kind: Kind) -> Verified:
         """Compare one kind of document. Raises Stopped, and the errors of both clients."""
         aside = self._parked.ids(self._connection, kind.index)
         comparison = self._comparison(kind, aside)
         report = Report(kind.index)
         progress = Progress(kind.index, kind.source.estimate(self._connection), self._observe)
         suspects: dict[Key, Suspect] = {}
-        beyond = 0
         for page in self._pages(comparison, report):
             progress.add(page)
             for suspect in page.suspects:
@@ -86,12 +81,11 @@ class Verification:
                     suspects[suspect.key] = suspect
                 else:
                     report.add(suspect)
-                    beyond += 1
         wrong = self._look_again(lambda: self._comparison(kind, aside), suspects)
         for suspect in wrong:
             report.add(suspect)
         told = [suspect.key for suspect in wrong if suspect.kind != "parked"]
-        return Verdict(kind, report, tuple(told))
+        return Verified(kind, report, tuple(told))
 
     def _comparison(self, kind: Kind, aside: frozenset[str]) -> Comparison:
         """With the index behind the alias as it is now: the alias itself may have a filter or a
@@ -121,10 +115,10 @@ class Verification:
         """Those that still differ. With a daemon at work, three times: a document may well be
         changed anew between two looks."""
         found = list(suspects.values())
-        for _ in range(LOOKS if self._active() else 1):
+        for _ in range(LOOKS if self._daemon.at_work() else 1):
             if not any(one.kind != "parked" for one in found):
                 break
-            waited = not self._active() or self.wait_for_daemon()
+            waited = not self._daemon.at_work() or self.wait_for_daemon()
             found = comparison().look(self._connection, [one.key for one in found])
             if not waited:
                 break  # its watermark stands, and would stand again
@@ -145,7 +139,7 @@ class Verification:
         written = position(row[1])
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            self._ring()
+            self._daemon.ring()
             state = self._control.read().state
             if state is not None:
                 if state.last_processed and state.last_processed >= wanted:

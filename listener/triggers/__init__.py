@@ -1,22 +1,17 @@
 """Triggers: install, audit, remove. What they are and why stands in docs/triggers.md."""
 
 from listener.triggers.audit import fingerprint, slow, status
-from listener.triggers.catalog import Catalog, Member, StampType, TriggerError, Watched
+from listener.triggers.catalog import TriggerError
 from listener.triggers.install import install, remove
-from listener.triggers.own import SCHEMA_VERSION, Claim, other_pipeline, refuse_other_pipeline
+from listener.triggers.own import Claim, other_pipeline, refuse_other_pipeline
 from listener.triggers.plan import plan
 from listener.triggers.resolve import resolve
 from listener.triggers.steps import Step, script
 
 __all__ = [
-    "SCHEMA_VERSION",
-    "Catalog",
     "Claim",
-    "Member",
-    "StampType",
     "Step",
     "TriggerError",
-    "Watched",
     "fingerprint",
     "install",
     "other_pipeline",

@@ -23,9 +23,12 @@ from listener.resync.meanings import Meanings
 from listener.resync.needs import Asked
 from listener.resync.plan import Planner
 from listener.resync.scope import Scope
-from listener.search.indexes import Astray, Database, Existing, IndexError_
+from listener.search.aliases import Astray
+from listener.search.existing import Existing
+from listener.search.index_config import IndexError_
+from listener.search.owners import Database
 from listener.search.shards import Shard
-from listener.search.sink import Versions
+from listener.search.versions import Versions
 from listener.state.control import Control
 from listener.state.file import StateError
 from listener.state.identity import Facts

@@ -10,8 +10,8 @@ import pytest
 
 from listener.observations import events
 from listener.resync.needs import Plan
+from listener.search.aliases import Astray
 from listener.search.index_settings import Fault
-from listener.search.indexes import Astray
 from listener.search.shards import Shard
 from listener.state.control import Control
 from listener.state.model import Mark, State

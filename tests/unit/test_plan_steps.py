@@ -10,7 +10,7 @@ import pytest
 from listener.observations import events
 from listener.resync.needs import Asked
 from listener.resync.ownership import ForeignState
-from listener.search.indexes import ForeignIndex
+from listener.search.owners import ForeignIndex
 from listener.state.control import Control
 from listener.state.model import State, from_json
 from tests.kit.session import (
