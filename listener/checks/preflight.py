@@ -32,8 +32,8 @@ LATER = (
 def look_at_triggers(
     config: Config, connection: Connection, *, standby: bool = False
 ) -> list[Finding]:
-    """How the triggers differ from what they should be. `standby`: of who installs them himself
-    when he is active, and not before.
+    """How the triggers differ from what they should be. `standby`: of a daemon that
+    installs them itself when it is active, and not before.
 
     Raises TriggerError with what no installing mends, psycopg.Error and ValueError.
     """

@@ -46,10 +46,10 @@ def check_search(
 ) -> list[Finding]:
     """Version, health, rights, and for each document its mapping, its alias, foreign templates.
 
-    `database`: ours, None where it is not known; an alias that another one feeds is refused, unless
-    we are to `take` it. `names` False leaves out whether the aliases are free: a full load goes
-    beside an index that bears such a name, and says itself how to replace it. Raises the client's
-    errors where the server does not answer.
+    `database`: the pipeline's, None where it is not known; an alias that another one feeds is
+    refused, unless it is to be taken (`take`). `names` False leaves out whether the aliases are
+    free: a full load goes beside an index that bears such a name, and says itself how to replace
+    it. Raises the client's errors where the server does not answer.
     """
     found: list[Finding] = []
     found += _guarded("read the version", _version, client)
@@ -181,7 +181,7 @@ def _body(path: Path) -> dict[str, Any] | Finding:
 
 
 def _dynamic(body: Mapping[str, Any], path: Path) -> Iterator[Finding]:
-    """Fields that nobody declared: guessed types make an index large and differ from day to day."""
+    """Undeclared fields: guessed types make an index large and differ from day to day."""
     for place, value in _dynamics(body["mappings"], "mappings"):
         if str(value).lower() != "strict":
             yield Finding(

@@ -1,4 +1,4 @@
-"""What we add to tables and publications, and who meets it: warnings of `check`."""
+"""What listener adds to tables and publications, and what that may break: warnings of `check`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from listener.sql import files
 def check_tables(
     connection: Connection, watches: Sequence[Watch], schema: str, config: TriggersConfig
 ) -> list[Finding]:
-    """Warnings of columns that will be added, and of tables of ours that are published.
+    """Warnings of columns that will be added, and of tables of listener that are published.
 
     What is refused for the same reasons is told by the triggers. Raises psycopg.Error.
     """

@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"listener: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # who read has enough, as `head` does
+    except BrokenPipeError:  # the reader has enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _SIGPIPE
     except KeyboardInterrupt:
@@ -116,7 +116,7 @@ def _command(given: argparse.Namespace, config: Config, path: Path) -> int:
         "health": lambda: health.run(config),
         "kibana": lambda: kibana.run(config, stop, given.timeout),
     }
-    if given.command != "health":  # it reads a file of ours, and runs each few seconds
+    if given.command != "health":  # it reads one local file, and runs each few seconds
         if given.command != "kibana" and not getattr(given, "dsn", None):
             check_files(config.postgres)
         if given.command != "triggers":

@@ -9,7 +9,9 @@ from typing import Final
 from listener.config import Config
 from listener.state.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
 
-HELP: Final = "0 when the daemon gives signs of life and waits for no person's word, else 1 and why"
+HELP: Final = (
+    "0 while the daemon gives signs of life and needs no operator's decision, else 1 and why"
+)
 TICKS: Final = 3
 AT_LEAST: Final = 10.0
 """Seconds: a busy machine may well hold up three short ticks."""
@@ -20,8 +22,8 @@ def run(config: Config) -> int:
 
     It asks whether the process works, not whether the servers do: a daemon that waits for
     PostgreSQL is healthy, and restarting it would not help. Nor would it help one that waits for a
-    person: to mend what it is held for, or what so many documents are refused for, or to say a word
-    on deletes. But nobody would notice: it is not healthy.
+    person: to mend what it is held for, or what so many documents are refused for, or to decide on
+    deletes. But that must be noticed, so it is not healthy.
     """
     heartbeat = read_heartbeat(config.state_file_name)
     if heartbeat is None:
@@ -45,7 +47,7 @@ def judge(heartbeat: Heartbeat, now: float) -> tuple[bool, str]:
         when = f"{age:.0f} s ago" if age > 0 else f"{-age:.0f} s ahead of the clock"
         return False, f"the last heartbeat was {when} (limit {limit:g} s): {told}"
     if heartbeat.state in ("guarded", "braked", "held"):
-        return False, told  # a person must decide, and nobody looks at a green light
+        return False, told  # a person must decide, and a green light is not looked at
     if heartbeat.last_processed is None:
         return True, f"{told}; no watermark yet"
     behind = (datetime.fromtimestamp(now, UTC) - heartbeat.last_processed).total_seconds()

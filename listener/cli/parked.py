@@ -164,7 +164,7 @@ class _Retry:
         self._schema = config.postgres.db_schema
 
     def run(self, found: Sequence[ParkedDocument]) -> int:
-        """0: none of these is parked any more; 1: some are; 3: nobody has tried them in time."""
+        """0: none of these is parked any more; 1: some are; 3: they were not tried in time."""
         parts = topology.assemble(self._config, self._connection)
         daemon = ActiveDaemon(self._connection, self._schema, parts.watches[0].id)
         watch_of = {kind.index: parts.speaker(kind.number) for kind in parts.kinds}

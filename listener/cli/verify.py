@@ -101,7 +101,7 @@ class _Verify:
         if self._daemon.at_work():
             self._ask(wrong, allow_deletes)
             print("asked the active daemon to mend it; comparing again")
-            # its comparison takes about as long as ours, or twice that if one was under way
+            # its comparison takes about as long as this one did, or twice that if one was under way
             self._verification.wait_for_daemon(mended=True, patience=PATIENCE + 3 * took)
         else:
             daemon = Daemon(
@@ -127,7 +127,7 @@ class _Verify:
         return verdicts
 
     def _ask(self, verdicts: Sequence[Verified], allow_deletes: bool) -> None:
-        """Leave a word in the journal, which only we can write to, and ring."""
+        """Leave a request in the journal, which only listener can write to, and ring."""
         schema = self._config.postgres.db_schema
         asked = [self._parts.speaker(one.kind.number) for one in verdicts]
         with self._connection.transaction():

@@ -34,11 +34,11 @@ class Suspect:
 
     - missing: the query returns it, the index does not have it.
     - stale: the index has other content.
-    - orphaned: the index has it, the query does not return it. Also where it was put aside: a row
-      that was deleted must not be found for ever.
+    - orphaned: the index has it, the query does not return it. Also where it is parked: a row that
+      was deleted must not be found for ever.
     - misplaced: it was written with a routing, so that it may stand on a shard where no read or
       write by id finds it, beside another copy. No write mends that: the index must be loaded anew.
-    - parked: the query cannot make it, or it was put aside: it is named, it is not wrong.
+    - parked: the query cannot make it, or it is parked. It is named, and does not count as wrong.
     """
 
     key: Key
@@ -54,14 +54,14 @@ class Misplaced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """So many documents were looked at, and these do not agree."""
+    """How many documents were looked at, and those on which the two sides do not agree."""
 
     looked_at: int
     suspects: tuple[Suspect, ...]
 
     @property
     def lost(self) -> int:
-        """Of a page of the index: so many documents a new index would not have."""
+        """Of a page of the index: how many of its documents a new index would not have."""
         return sum(one.kind == "orphaned" or one.gone for one in self.suspects)
 
 
@@ -75,7 +75,7 @@ class Comparison:
         index: str,
         parked: Iterable[str],
     ) -> None:
-        """`index`: a real index, or an alias of one. `parked`: ids that are known to be aside."""
+        """`index`: a real index, or an alias of one. `parked`: ids that are known to be parked."""
         self._source = source
         self._client = client
         self._index = index
@@ -96,9 +96,7 @@ class Comparison:
         size = 0
         for one in wanted:
             doc_id = self._source.id_of(one.key)
-            if (
-                isinstance(one, Document) and one.body is None
-            ):  # gone, whether it was put aside or not
+            if isinstance(one, Document) and one.body is None:  # gone, whether it is parked or not
                 kind: Difference | None = "orphaned" if doc_id in there else None
             elif not isinstance(one, Document) or doc_id in self._parked:
                 kind = "parked"
@@ -215,7 +213,9 @@ class Comparison:
             self._client.options(ignore_status=404).clear_scroll(scroll_id=answer["_scroll_id"])
 
     def _whole(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
-        """It, if all shards answered: what others hold would be missing. Raises Unreadable."""
+        """The answer, if all shards gave theirs: what the others hold would be missing. Raises
+        Unreadable.
+        """
         shards = answer["_shards"]
         if shards["failed"] or answer.get("timed_out"):
             failures = [one.get("reason", {}).get("reason") for one in shards.get("failures", ())]

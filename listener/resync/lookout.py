@@ -1,4 +1,4 @@
-"""The lookout: whether our indexes are still what they were at the last look at their shards.
+"""The lookout: whether the indexes are still what they were at the last look at their shards.
 
 A look costs two requests. It is taken when a session begins, at each audit, and before and after a
 load's swap; in between Elasticsearch may have gone back, and what it was must not be noted anew

@@ -195,7 +195,7 @@ def of_these_kinds(saved: State, kinds: Sequence[Kind]) -> State:
     that this one does not have.
 
     The watermark moves on while a document is not in the configuration, or is one of another
-    query, for whose changes alone it speaks then. What its index has missed is known to nobody:
+    query, for whose changes alone it speaks then. What its index has missed is not known:
     when it returns it is loaded. So it must be forgotten as soon as a session begins without it,
     and by the first session that finds it where an older release did not forget.
     """

@@ -62,7 +62,7 @@ class SearchPast:
         self, saved: State, generation: int, behind: Mapping[str, Behind]
     ) -> tuple[State, dict[str, str]]:
         """Whether the write aliases of the last generation are as it made them: the next one will
-        remove them, and nobody looked since the last audit.
+        remove them, and no look was taken since the last audit.
 
         `generation` 0: there was none. Returns what was saved, without the indexes that only a load
         mends; and by alias, why documents must be compared.

@@ -1,10 +1,11 @@
 """The control document: one a pipeline, in an index of its own; it holds the fencing token.
 
-The *generation* only ever rises, by compare-and-set. Who raised it last owns the write aliases.
+The *generation* only ever rises, by compare-and-set. The daemon that raised it last owns the write
+aliases.
 
 Other programs and other releases may write there, too. What the document holds is read with
-tolerance: damage is as good as loss, is told, and is written over. What keeps us from reading or
-writing the index at all raises elastic.Unusable, with what mends it.
+tolerance: damage counts as loss, is told, and is written over. What keeps the daemon from reading
+or writing the index at all raises search.Unusable, with what mends it.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ from listener.search.versions import GENERATIONS
 from listener.state.model import State, from_json
 
 _PATIENCE: Final = "5s"
-"""How long the server looks for a copy to write to: its refusal is an answer, a timeout of ours is
-none."""
+"""How long the server looks for a copy to write to. Must expire before the client's timeout: a
+refusal proves that nothing was written, a client's timeout proves nothing."""
 _DEEPEST: Final = 100
-"""Levels; ours has a handful. One that is nested deeper was not written by us, and our reader or
-writer of JSON may give up on it."""
+"""Levels. listener writes a handful. A document that is nested deeper is another program's, and the
+reader or writer of JSON may give up on it."""
 _MADE_ANEW: Final = (
     "listener makes it anew when it is gone, and takes all from state.yaml: DELETE /{index}"
 )
@@ -160,7 +161,7 @@ class ControlDocument:
     def save(self, generation: int, content: Mapping[str, Any]) -> bool:
         """Save watermark and identity beside the generation.
 
-        False where the generation is ours no longer, or the document went back: a session of ours
+        False where another generation is in force, or the document went back: the next session
         looks into that, and writes then.
         """
         seen = self.read()
@@ -197,7 +198,7 @@ class ControlDocument:
 
     @contextlib.contextmanager
     def _mendable(self) -> Iterator[None]:
-        """What refuses this index alone, and no other request of ours, is told with what mends it.
+        """What refuses this index alone, and no other request, is told with what mends it.
 
         Conflicts, and what is missing, pass through: they are answers.
         """

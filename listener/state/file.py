@@ -167,7 +167,7 @@ def _remove_leftovers(path: Path) -> None:
     with os.scandir(path.parent) as entries:
         found = [(match[1], entry) for entry in entries if (match := pattern.fullmatch(entry.name))]
     for process, entry in found:
-        if process != _PROCESS:  # ours may be a write of another thread, under way
+        if process != _PROCESS:  # this process's may be a write of another thread, under way
             with contextlib.suppress(OSError):
                 Path(entry.path).unlink()
 

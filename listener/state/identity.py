@@ -41,7 +41,7 @@ class Facts:
 
     @property
     def ahead(self) -> float:
-        """Seconds by which the database's clock is ahead of ours, at least."""
+        """Seconds by which the database's clock is ahead of this machine's, at least."""
         return (self.now - self.answered).total_seconds()
 
     @property
@@ -112,7 +112,7 @@ def position(lsn: str) -> int:
 
 def other_database(saved: Identity, key: tuple[str, int, str]) -> str | None:
     """Why what was saved is not of this database (`key`: as of Facts), or of another schema of
-    ours in it; or None.
+    listener's in it; or None.
     """
     system, oid, schema = key
     if saved.system_identifier != system:
@@ -139,9 +139,10 @@ def differences(
 ) -> list[str]:
     """Why the history is another one than the saved one, in words; empty: it is the same.
 
-    The server's clock went back while nobody looked: rows may bear stamps from before the
-    watermark. It shows where the watermark is in the future, and, when we were away for longer
-    than the step, by our own clock: the two have moved apart by more than sweeps reach back.
+    The server's clock may have gone back while no daemon ran: rows may bear stamps from before the
+    watermark. It shows where the watermark is in the future. Where no daemon ran for longer than
+    the step, it shows by this machine's clock: the two have moved apart by more than sweeps reach
+    back.
     """
     found: list[str] = []
     if saved.system_identifier != facts.system_identifier:

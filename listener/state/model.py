@@ -82,8 +82,8 @@ class Identity(Record):
     alias; `triggers` is a hash of all that records changes in the database; `nonce` is the value
     that this pipeline last left in its own schema; `ahead` says by how many seconds the database's
     clock was ahead of ours. `config_hash` joins the hashes of the document kinds that the last
-    session fed. `meanings` says, by alias, what the queries depend on besides rows, and
-    a hash of its state; without an entry nobody looked yet. `marks` gives by its own name what each
+    session fed. `meanings` says, by alias, what the queries depend on besides rows, and a hash of
+    its state; without an entry it was not looked at yet. `marks` gives by its own name what each
     index was at the last look; `control` the sequence number of the control document, which only
     rises. `db_schema` is our schema in the database; None: a former release did not say.
     """
@@ -148,7 +148,7 @@ class State(Record):
 def from_json(fields: Mapping[str, Any]) -> State:
     """The state as the control document has it, read with tolerance: what a newer release has
     added is left out, and so is not written again. That release finds it missing and knows that
-    an older one was at work; kept, it would speak of a time when nobody looked after it.
+    an older one was at work; kept, it would speak of a time when no release kept it true.
 
     Raises ValueError, with what is wrong in a few words.
     """

@@ -309,7 +309,7 @@ class Keeper:
             self._control_due = 0.0
 
     def save_control(self, *, now: bool = False) -> bool:
-        """Write the control document where it is due; False where the generation is not ours."""
+        """Write the control document where it is due. False: another generation is in force."""
         with self._lock:
             clock = time.monotonic()
             if not self._versions.generation:

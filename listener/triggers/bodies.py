@@ -136,7 +136,7 @@ TELLING: Final = (
     "pg_catalog.pg_notification_queue_usage()",
     "pg_catalog.pg_try_advisory_xact_lock(integer,integer)",
 )
-"""Those of them that nobody calls where `notify` is off everywhere."""
+"""Those of them that are not called where `notify` is off everywhere."""
 
 _SEAL: Final = re.compile(r"-- Written by listener, do not edit \(([0-9a-f]{12})\)\n", re.ASCII)
 _TYPES: Final = re.compile(r"^-- types: .*\n\Z", re.MULTILINE)
@@ -144,7 +144,7 @@ _TYPES: Final = re.compile(r"^-- types: .*\n\Z", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A trigger function of ours: `body` is what pg_proc.prosrc must hold, `settings` proconfig.
+    """A trigger function: `body` is what pg_proc.prosrc must hold, `settings` proconfig.
 
     `mild`: where it is as it should be but for the types in its last line, sessions that were open
     before stamp more rows than they need to, and nothing is missed.
@@ -160,7 +160,7 @@ class Function:
 def stamp(group: Sequence[Watched], schema: str) -> Function:
     """The function that stamps a row. `group`: all watches of the table.
 
-    With the rights of its owner: what it calls may be forbidden to whoever writes.
+    With the rights of its owner: what it calls may be forbidden to the writer's role.
     """
     watch, kind = group[0].watch, group[0].stamp
     assert watch.updated_at is not None

@@ -111,7 +111,7 @@ class Finder:
         return Watched(watch, types, stamp, exists, identity, row_level, members, generated, oids)
 
     def _row_level(self, members: tuple[Member, ...]) -> bool:
-        """Whether rows are written where no statement trigger of ours fires."""
+        """Whether rows are written where no statement trigger of listener fires."""
         watch = self._watch
         subscribed = any(subscribed for _, subscribed in self._tree)
         if subscribed and watch.notifies:

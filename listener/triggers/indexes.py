@@ -32,7 +32,7 @@ Renamed: TypeAlias = dict[tuple[str, str], str]
 
 
 def renamed(conn: Connection, schema: str) -> Renamed:
-    """Those of ours on tables that bear other names than when they were made.
+    """Indexes of listener on tables that bear other names than when the indexes were made.
 
     An index keeps its name when its table gets another one, and is in the way of that of the table
     that bears the former name now.
@@ -171,7 +171,7 @@ def _attach(one: Watched, ours: dict[int, _Index], schema: str) -> Iterator[Step
 
 
 def stale(catalog: Catalog, present: Present, schema: str, renames: Renamed) -> Iterator[Step]:
-    """Indexes of ours on columns that are no longer stamped."""
+    """Indexes of listener on columns that are no longer stamped."""
     wanted = {
         names.index(schema, member)
         for one in catalog.watched
@@ -185,7 +185,7 @@ def stale(catalog: Catalog, present: Present, schema: str, renames: Renamed) -> 
 
 
 def drop(index: PresentIndex) -> Step:
-    """Drop an index of ours; that of a partitioned table takes those of the partitions along."""
+    """Drop an index; that of a partitioned table takes those of the partitions along."""
     if index.kind == "i":
         reason = f"{index.table}: an index no longer wanted"
         return _drop(index.schema, index.name, reason, index.tables)

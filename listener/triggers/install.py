@@ -35,7 +35,7 @@ PATIENCE: Final = 60.0
 """Seconds of waiting for locks before installing is given up."""
 
 _LOCK_CLASS: Final = 0x4C53544E
-"""First half of the advisory lock, so that it is nobody else's."""
+"""First half of the advisory lock's key, so that no other program has the same one."""
 
 _LOCKED: Final = (
     psycopg.errors.LockNotAvailable,
@@ -67,7 +67,7 @@ def install(
 
     Raises TriggerError (what is wrong, or who held a lock for longer than `patience` seconds) and
     Stopped. Steps that were carried out stay: the next call goes on from there. `claim`: whose
-    schema it is to be. `hurry`: what is for speed alone, indexes, is only told of where somebody's
+    schema it is to be. `hurry`: what is for speed alone, indexes, is only told of where another
     transaction is in its way.
     """
     work = _Work(conn, observe, stop, patience, hurry=hurry)
@@ -111,9 +111,9 @@ def _carry_out(work: _Work, steps: Sequence[Step], postponed: list[str]) -> bool
 def remove(
     conn: Connection, schema: str, *, observe: Observe, stop: Stop, patience: float = PATIENCE
 ) -> tuple[str, ...]:
-    """Drop all of ours: triggers, functions, indexes, the schema. Returns what was left and why.
+    """Drop all that listener made: triggers, functions, indexes, the schema.
 
-    Raises TriggerError and Stopped.
+    Returns what was left and why. Raises TriggerError and Stopped.
     """
     work = _Work(conn, observe, stop, patience)
     with work.alone(schema):
@@ -267,10 +267,10 @@ class _Work:
         return _HURRY if self._hurry else self._patience
 
     def _concurrently(self, step: Step) -> None:
-        """It waits for every transaction that is older than itself, one after the other.
+        """Build an index CONCURRENTLY: it waits for every older transaction, one after the other.
 
         Raises _NotFree where it is not begun: while it would wait for the lock of the table, it
-        would be in the way of an index of somebody else, and PostgreSQL would end that one.
+        would be in the way of another index's build, and PostgreSQL would end that one.
         """
         try:
             with self._conn.transaction(force_rollback=True):
@@ -380,7 +380,7 @@ class _Work:
 
 
 class _NotFree(Exception):
-    """Somebody holds a lock that an index would have to wait for."""
+    """Another session holds a lock that an index would have to wait for."""
 
 
 class _Tries:

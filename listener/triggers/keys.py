@@ -134,8 +134,8 @@ def everything(one: Watched, event: Event) -> bool:
 
 
 def stamped_only(one: Watched) -> bool:
-    """Whether the stamp says it all: polling sees every row that was inserted or updated, nobody is
-    told which, and the stamp sees where a key moves. A generated key it does not see.
+    """Whether the stamp says it all: polling sees every row that was inserted or updated, no NOTIFY
+    names it, and the stamp sees where a key moves. A generated key it does not see.
     """
     return _stamp_is_enough(one) and not one.generated_key
 

@@ -1,8 +1,8 @@
 """How locks on others' tables are taken: in many short tries, none of which a writer notices.
 
-Whoever waits for a strong lock makes all queue behind him who come later. So a try is short: it
-ends before the `lock_timeout` of those who wait behind it, and before a `deadlock_timeout` that
-would end their transaction instead of ours.
+A session that waits for a strong lock makes every later session queue behind it. So a try is
+short. It ends before the `lock_timeout` of the sessions behind it, and before a `deadlock_timeout`
+that would end their transaction and not this one.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def lock(names: Sequence[str], mode: str) -> str:
 
 
 def lock_script(names: Sequence[str], mode: str) -> list[str]:
-    """The same for a script, which has nobody to repeat it: the first table is waited for, the
+    """The same for a script, which is not repeated by itself: the first table is waited for, the
     others are not, for what is held already would be in the way meanwhile."""
     tries = [lock(names[:1], mode)]
     if names[1:]:
@@ -106,7 +106,7 @@ def lock_script(names: Sequence[str], mode: str) -> list[str]:
 
 
 class Way:
-    """Who was given way to: the process that waited for us, None: nobody did."""
+    """To which session way was given: its process, which waited for this one. None: none did."""
 
     asked: int | None = None
 
@@ -114,11 +114,11 @@ class Way:
 @contextlib.contextmanager
 def giving_way(conn: Connection, every: float, tell: Callable[[str], object]) -> Iterator[Way]:
     """Cancel what runs on this connection as soon as another session waits for it. `tell` is called
-    with the reason where nobody looks who waits, or no longer.
+    with the reason where it cannot be seen, or no longer, whether one waits.
 
-    CREATE INDEX CONCURRENTLY holds a lock of the table and waits for others' transactions. Whoever
-    comes then and waits for that lock (another such index, TRUNCATE, ALTER TABLE) is one of those
-    that it waits for next, and PostgreSQL ends the other one: its deadlock_timeout began first.
+    CREATE INDEX CONCURRENTLY holds a lock of the table and waits for others' transactions. A
+    session that waits for that lock then (another such index, TRUNCATE, ALTER TABLE) is one of
+    those that it waits for next. PostgreSQL ends that session: its deadlock_timeout began first.
     """
     way, done = Way(), threading.Event()
     other: Session | None = None
@@ -150,7 +150,7 @@ def giving_way(conn: Connection, every: float, tell: Callable[[str], object]) ->
         finally:
             done.set()
             watcher.join(_PARTING)
-            if watcher.is_alive():  # nobody answers it: behind a stalled proxy that may last
+            if watcher.is_alive():  # no answer comes: behind a stalled proxy that may last
                 other.cut()
                 watcher.join()
 

@@ -1,4 +1,4 @@
-"""Names of ours: deterministic, from hashes, and short enough for PostgreSQL."""
+"""Names of what listener makes in PostgreSQL: deterministic, from hashes, short enough."""
 
 from __future__ import annotations
 

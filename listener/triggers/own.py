@@ -1,4 +1,4 @@
-"""Our own schema: version, tables, who may use it, and the way from a former version to this."""
+"""The schema of listener: version, tables, rights, and the way up from a former version."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class OtherPipeline:
 
 
 def other_pipeline(conn: Connection, schema: str, pipeline: str) -> OtherPipeline | None:
-    """Whose the schema is, where it is not this pipeline's; None too where that cannot be read:
-    who looks at the schema itself says why. Raises psycopg.Error."""
+    """Whose the schema is, where it is not this pipeline's. None too where that cannot be read: the
+    look at the schema itself says why. Raises psycopg.Error."""
     statement = sql.SQL(files.load("triggers/version")).format(schema=sql.Identifier(schema))
     with (
         contextlib.suppress(
@@ -89,9 +89,9 @@ def _other(owner: str | None, schema: str, pipeline: str) -> OtherPipeline | Non
 def own_schema(
     conn: Connection, present: Present, schema: str, role: str | None, claim: Claim | None
 ) -> Iterator[Step]:
-    """What is to be done on it. Raises TriggerError where it is not ours.
+    """What is to be done on the schema. Raises TriggerError where it is not this pipeline's.
 
-    `claim` None: it may be anybody's.
+    `claim` None: it may be any pipeline's.
     """
     own = sql.Identifier(schema)
     statements: list[str] = []

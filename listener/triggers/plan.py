@@ -30,7 +30,7 @@ def plan(
     *,
     claim: Claim | None = None,
 ) -> tuple[Step, ...]:
-    """What is to be done so that all of ours is as it should be; nothing: it is.
+    """What is to be done so that all that listener needs is as it should be; nothing: it is.
 
     `role`: the daemon's, where it is not the one that installs. `claim`: whose schema it is to be.
     Raises TriggerError.
@@ -64,7 +64,7 @@ def plan_for(
 
 
 def _refuse_hidden(present: Present, schema: str) -> None:
-    """Policies on what is ours stand in everybody's way: the writers' and the daemon's."""
+    """Policies on listener's own tables stand in the way of the writers and of the daemon."""
     if present.hidden:
         names = [text("{}", sql.Identifier(schema, name)) for name in present.hidden]
         mend = "; ".join(
@@ -79,7 +79,7 @@ def _refuse_hidden(present: Present, schema: str) -> None:
 
 
 def _owners(conn: Connection, catalog: Catalog, schema: str) -> Iterator[Step]:
-    """What the owners of our functions lack: without it, changes would not be recorded."""
+    """What the owners of the trigger functions lack: without it, changes would not be recorded."""
     quiet = not any(one.watch.notifies for one in catalog.watched)
     called = [one for one in CALLED if not (quiet and one in TELLING)]
     lacking = rows(conn, "rights", schema=schema, functions=called)
@@ -210,7 +210,7 @@ def _in_pieces(root: Member, parts: Sequence[_Part], compare: str) -> Iterator[S
 
 
 def _altered(here: PresentFunction, want: Function) -> bool:
-    """Whether somebody changed it by hand, or changes may have passed it by.
+    """Whether it was changed by hand, or changes may have passed it by.
 
     Another version's is trusted, but for those that noted with set_config that a key moved: where
     the writer may not call that, they noted nothing.

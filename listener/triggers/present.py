@@ -1,4 +1,4 @@
-"""What is there of ours in the database."""
+"""What of listener is in the database now: triggers, functions, indexes, tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from listener.triggers.catalog import TriggerError, rows
 
 @dataclass(frozen=True, slots=True)
 class PresentTrigger:
-    """A trigger that calls a function of ours; the fields are those of `wanted.Trigger`.
+    """A trigger that calls a function of listener; the fields are those of `wanted.Trigger`.
 
     `foreign`: the table is a foreign one, a part of a watched table, which LOCK TABLE refuses.
     `parent`: of which trigger it is a clone, 0: of none.
@@ -59,7 +59,7 @@ class PresentFunction:
 
 @dataclass(frozen=True, slots=True)
 class PresentIndex:
-    """An index that is ours by its name, and not a partition's part of another one.
+    """An index that is listener's by its name, and not a partition's part of another one.
 
     `tables`: OID and quoted name of its table; of a partitioned one, of each part too.
     """
@@ -73,9 +73,9 @@ class PresentIndex:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """All of ours. `relations`: name -> (persistence, columns), None without the schema.
+    """All that is there. `relations`: name -> (persistence, columns), None without the schema.
 
-    `pipeline`: whose schema it is, None: nobody's yet. `oids`: of the relations.
+    `pipeline`: whose schema it is, None: no pipeline's yet. `oids`: of the relations.
     `hidden`: those of whose rows policies may hide some from this role.
     """
 
@@ -90,7 +90,7 @@ class Present:
     by_oid: dict[int, PresentTrigger]
 
     def made(self, one: PresentTrigger) -> PresentTrigger:
-        """The trigger that somebody made, where this one is a clone of a clone of it, and so on."""
+        """The trigger that was made by a statement, where this one is a clone of a clone of it."""
         while one.parent in self.by_oid:
             one = self.by_oid[one.parent]
         return one

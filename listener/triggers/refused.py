@@ -33,7 +33,7 @@ _REFUSES_ROWS: Final = "ExecWithCheckOptions"
 def way_out(
     conn: Connection, step: Step, schema: str, error: psycopg.errors.InsufficientPrivilege
 ) -> str:
-    """What to run, or who should. Raises psycopg.Error."""
+    """What to run, or which role should. Raises psycopg.Error."""
     if error.diag.source_function == _REFUSES_ROWS:
         return _ROW_SECURITY.format(schema=schema)
     found = rows(

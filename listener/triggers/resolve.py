@@ -64,7 +64,7 @@ def _server(
 
 
 def _published(conn: Connection, schema: str, config: TriggersConfig) -> Iterator[str]:
-    """Tables of ours that would be new to the subscribers of a publication of all tables.
+    """Tables of listener that would be new to the subscribers of a publication of all tables.
 
     The first row in one of them would stop these, and WAL would pile up here.
     """

@@ -22,8 +22,8 @@ class Step:
 
     `reasons`: what is not as it should be, one sentence each. `tables`: those that are locked, all
     at once and first: their OIDs, and their quoted names. `optional`: for speed alone. `undo`: what
-    takes back a step that was cut short. `mend`: who can do it where this role may not; None: the
-    owner of the tables.
+    takes back a step that was cut short. `mend`: which role can do it where this one may not; None:
+    the owner of the tables.
     """
 
     title: str

@@ -20,7 +20,7 @@ _EVENTS: Final[dict[Event, int]] = {"insert": 4, "delete": 8, "update": 16, "tru
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """A trigger of ours on one table.
+    """A trigger on one table.
 
     `kind` is pg_trigger.tgtype. `old` and `new`: whether it has these transition tables. `column`:
     the column that its WHEN clause names. `clone`: PostgreSQL makes it, from the parent's.
@@ -39,7 +39,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """All of ours that belongs to one table and its parts; a parent's trigger before its clones."""
+    """All that belongs to one table and its parts; a parent's trigger before its clones."""
 
     functions: tuple[Function, ...]
     triggers: tuple[Trigger, ...]
