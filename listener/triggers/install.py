@@ -1,51 +1,29 @@
-"""Carrying a plan out: bounded waits for locks, one installer at a time."""
+"""Installing and removing: rounds of a plan until nothing is left to do."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-import psycopg
 from psycopg import sql
 
 from listener.changes import Watch
 from listener.config import TriggersConfig
-from listener.observations.events import (
-    CheckWarning,
-    MakingIndex,
-    Observe,
-    TriggersInstalled,
-    Waiting,
-)
-from listener.postgres import Connection, describe
-from listener.runtime.backoff import Backoff
-from listener.runtime.lifecycle import Stop, Stopped
-from listener.triggers import indexes, locks
+from listener.observations.events import CheckWarning, Observe, TriggersInstalled
+from listener.postgres import Connection
+from listener.runtime.lifecycle import Stop
+from listener.triggers import indexes
 from listener.triggers.catalog import TriggerError, rows
+from listener.triggers.drops import drop_triggers
 from listener.triggers.own import Claim
-from listener.triggers.plan import drop_triggers, plan
+from listener.triggers.plan import plan
 from listener.triggers.present import Present, PresentTrigger, look
-from listener.triggers.refused import way_out
 from listener.triggers.steps import Step, text
+from listener.triggers.work import Work
 
 PATIENCE: Final = 60.0
 """Seconds of waiting for locks before installing is given up."""
 
-_LOCK_CLASS: Final = 0x4C53544E
-"""First half of the advisory lock's key, so that no other program has the same one."""
-
-_LOCKED: Final = (
-    psycopg.errors.LockNotAvailable,
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.QueryCanceled,
-)
-_FIRST_WAIT, _LONGEST_WAIT = 0.1, 1.0
-"""Seconds between two tries: many times as long as a try lasts, so that others hardly notice."""
-_HURRY: Final = 2.0
-"""Seconds for an index in a hurry. It is made CONCURRENTLY: no writer waits behind it."""
 _ROUNDS: Final = 3
 """Partitions may be added while we install: look again."""
 
@@ -70,7 +48,7 @@ def install(
     schema it is to be. `hurry`: what is for speed alone, indexes, is only told of where another
     transaction is in its way.
     """
-    work = _Work(conn, observe, stop, patience, hurry=hurry)
+    work = Work(conn, observe, stop, patience, hurry=hurry)
     postponed: list[str] = []
     with work.alone(schema):
         for _ in range(_ROUNDS):
@@ -92,7 +70,7 @@ def install(
     return work.statements
 
 
-def _carry_out(work: _Work, steps: Sequence[Step], postponed: list[str]) -> bool:
+def _carry_out(work: Work, steps: Sequence[Step], postponed: list[str]) -> bool:
     """Whether there was anything to do. An optional step that fails ends all optional ones."""
     found = False
     for step in steps:
@@ -115,7 +93,7 @@ def remove(
 
     Returns what was left and why. Raises TriggerError and Stopped.
     """
-    work = _Work(conn, observe, stop, patience)
+    work = Work(conn, observe, stop, patience)
     with work.alone(schema):
         present = look(conn, schema)
         left = _left(conn, present, schema)
@@ -169,240 +147,3 @@ def _drop_schema(schema: str, present: Present) -> Step:
         statements.append(text("DROP SEQUENCE {}", sql.Identifier(schema, "lost")))
     statements.append(text("DROP SCHEMA {}", sql.Identifier(schema)))
     return Step(f"our own schema, {schema}", tuple(statements), (), tables=tuple(tables))
-
-
-class _Work:
-    """Runs steps on one connection, and waits for locks in short tries."""
-
-    def __init__(
-        self,
-        conn: Connection,
-        observe: Observe,
-        stop: Stop,
-        patience: float,
-        *,
-        hurry: bool = False,
-    ) -> None:
-        if not conn.autocommit:
-            raise ValueError("triggers are installed on a connection in autocommit")
-        self._conn = conn
-        self._observe = observe
-        self._stop = stop
-        self._patience = patience
-        self._hurry = hurry
-        self._longest = locks.FIRST
-        self._schema = ""
-        self.statements = 0
-
-    @contextlib.contextmanager
-    def alone(self, schema: str) -> Iterator[None]:
-        """Hold the lock of this schema's installer; no timeouts of the role meanwhile."""
-        conn = self._conn
-        self._schema = schema
-        key = (_LOCK_CLASS, zlib.crc32(schema.encode()) - (1 << 31))
-        tries = _Tries(self, f"the schema {schema}")
-        while True:
-            row = conn.execute("SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", key).fetchone()
-            if row is not None and row[0]:
-                break
-            tries.wait("another process installs or removes triggers")
-        former: list[tuple[str, str]] = []
-        try:
-            for name in ("statement_timeout", "lock_timeout"):
-                row = conn.execute("SELECT pg_catalog.current_setting(%s)", (name,)).fetchone()
-                assert row is not None
-                former.append((name, row[0]))
-                self._set(name, "0")
-            self._longest = locks.bound(conn)
-            yield
-        finally:
-            if not conn.closed:
-                for setting in former:
-                    self._set(*setting)
-                conn.execute("SELECT pg_catalog.pg_advisory_unlock(%s, %s)", key)
-
-    def run(self, step: Step) -> None:
-        """Carry one step out. Raises TriggerError where PostgreSQL refuses it, and Stopped."""
-        tries = _Tries(self, step.title, most=float("inf") if step.transaction else self._limit)
-        while True:
-            try:
-                self._once(step, tries.attempt)
-            except _NotFree as error:
-                tries.wait(f"{error}{self._holders(step)}")
-            except _LOCKED as error:
-                if not step.transaction:
-                    self._undo(step)
-                    raise TriggerError(
-                        f"{step.title}: {describe(error)}{self._older()}: try again when it "
-                        "has ended"
-                    ) from error
-                tries.wait(describe(error) + self._holders(step))
-            except psycopg.errors.InsufficientPrivilege as error:
-                if step.mend is not None:
-                    raise TriggerError(*(f"{one}: {step.mend}" for one in step.reasons)) from error
-                way = way_out(self._conn, step, self._schema, error)
-                raise TriggerError(f"{step.title}: {describe(error)}: {way}") from error
-            except psycopg.OperationalError:
-                raise
-            except psycopg.Error as error:
-                raise TriggerError(f"{step.title}: {describe(error)}") from error
-            else:
-                self.statements += len(step.statements)
-                return
-
-    def _once(self, step: Step, attempt: int) -> None:
-        if not step.transaction:
-            self._concurrently(step)
-            return
-        short = locks.lasts(attempt, self._longest)
-        with self._conn.transaction():
-            self._conn.execute(sql.SQL(f"SET LOCAL lock_timeout = {short}"))
-            self._lock(step, short)
-            for statement in step.statements:
-                self._conn.execute(sql.SQL(statement))
-
-    @property
-    def _limit(self) -> float:
-        """How long an index may wait, in seconds."""
-        return _HURRY if self._hurry else self._patience
-
-    def _concurrently(self, step: Step) -> None:
-        """Build an index CONCURRENTLY: it waits for every older transaction, one after the other.
-
-        Raises _NotFree where it is not begun: while it would wait for the lock of the table, it
-        would be in the way of another index's build, and PostgreSQL would end that one.
-        """
-        try:
-            with self._conn.transaction(force_rollback=True):
-                for _, name in step.tables:
-                    self._conn.execute(sql.SQL(f"{locks.lock([name], locks.INDEX)} NOWAIT"))
-        except psycopg.errors.LockNotAvailable as error:
-            raise _NotFree(describe(error)) from error
-        except psycopg.errors.InsufficientPrivilege:
-            pass  # an owner may have revoked his own rights: then without
-        self._observe(MakingIndex(step.title))
-        self._set("lock_timeout", f"{self._limit:g}s")
-        way = locks.Way()
-
-        def tell(reason: str) -> None:
-            what = (
-                f"{step.title}: no second connection beside it ({reason}), so it gives way to "
-                "nobody: a migration that waits for it may be ended, as the victim of a deadlock"
-            )
-            mend = "Leave its role one more connection, or install when no migration runs"
-            self._observe(CheckWarning(what, mend))
-
-        try:
-            with locks.giving_way(self._conn, self._longest / 1000, tell) as way:
-                for statement in step.statements:
-                    self._conn.execute(sql.SQL(statement))
-        except psycopg.errors.QueryCanceled as error:
-            if way.asked is None:
-                raise
-            self._undo(step)
-            raise TriggerError(
-                f"{step.title}: given up, for process {way.asked} waited behind it: try again "
-                "when that has ended"
-            ) from error
-        finally:
-            if not self._conn.closed:
-                self._wait_for_locks()
-
-    def _wait_for_locks(self) -> None:
-        """No limit any more. A cancel that was for what has just ended may meet this instead."""
-        try:
-            self._set("lock_timeout", "0")
-        except psycopg.errors.QueryCanceled:
-            self._set("lock_timeout", "0")
-
-    def _set(self, name: str, value: str) -> None:
-        self._conn.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
-
-    def _undo(self, step: Step) -> None:
-        """Take back what was cut short, if that can be done at once; else the next call does."""
-        if step.undo is not None:
-            with contextlib.suppress(*_LOCKED), self._conn.transaction():
-                self._conn.execute(sql.SQL(f"SET LOCAL lock_timeout = {self._longest}"))
-                self._conn.execute(sql.SQL(step.undo))
-
-    def _older(self) -> str:
-        """Whose transactions an index waits for, as far as this role may see."""
-        found = [
-            f"process {pid}, {who or 'another role'}, since {since:%H:%M:%S}"
-            for pid, who, since in rows(self._conn, "older")
-        ]
-        return f"; open for longer: {'; '.join(found)}" if found else ""
-
-    def _lock(self, step: Step, short: int) -> None:
-        """All tables of a step at once, and as strongly as any of its statements needs it.
-
-        Taken one by one, or weakly first, the locks could be in the way of a transaction that is in
-        the way of the next one. The limit is one for all of them together.
-        """
-        mode = step.lock_mode
-        if mode is None:
-            return
-        statement = locks.lock([name for _, name in step.tables], mode)
-        try:
-            with self._conn.transaction():
-                self._conn.execute(
-                    sql.SQL(f"SET LOCAL statement_timeout = {short + short // 4 + 1}")
-                )
-                self._conn.execute(sql.SQL(statement))
-                self._conn.execute("SET LOCAL statement_timeout = 0")
-        except psycopg.errors.InsufficientPrivilege:
-            return  # an owner may have revoked his own rights: then without
-
-    def _holders(self, step: Step) -> str:
-        """Who may be in the way, as far as this role may see."""
-        found = [
-            f"process {pid}, {who or 'another role'}, {state or 'state unknown'}"
-            + (f", since {since:%H:%M:%S}" if since is not None else "")
-            if pid is not None
-            else "a prepared transaction"
-            for pid, who, state, since in rows(
-                self._conn, "holders", oids=[oid for oid, _ in step.tables]
-            )
-        ]
-        return f"; locks are held by {'; '.join(found)}" if found else ""
-
-    def pause(self, seconds: float, attempt: int, reason: str) -> None:
-        """Wait, and tell of it at the first try, the second, the fourth and so on. Raises
-        Stopped."""
-        if attempt & (attempt - 1) == 0:
-            self._observe(Waiting("PostgreSQL", attempt, seconds, reason))
-        if self._stop.wait(seconds):
-            raise Stopped
-
-    def deadline(self, most: float) -> float:
-        """When patience ends, if it begins now; `most` seconds from now."""
-        return time.monotonic() + min(self._patience, most)
-
-
-class _NotFree(Exception):
-    """Another session holds a lock that an index would have to wait for."""
-
-
-class _Tries:
-    """Growing waits for one thing."""
-
-    def __init__(self, work: _Work, what: str, *, most: float = float("inf")) -> None:
-        self._work = work
-        self._what = what
-        self._deadline = work.deadline(most)
-        self._backoff = Backoff(_FIRST_WAIT, 1.5, _LONGEST_WAIT)
-
-    @property
-    def attempt(self) -> int:
-        """How many tries failed."""
-        return self._backoff.attempt
-
-    def wait(self, reason: str) -> None:
-        """Wait before the next try. Raises TriggerError at the deadline, Stopped."""
-        seconds = self._backoff.next_wait()
-        if time.monotonic() + seconds > self._deadline:
-            raise TriggerError(
-                f"{self._what}: {reason}, after {self.attempt} tries: end what is in the way, "
-                "then try again"
-            )
-        self._work.pause(seconds, self.attempt, f"{self._what}: {reason}")
