@@ -317,7 +317,7 @@ class Process:
         versions = Versions()
         versions.begin(3)
         self.keeper = Keeper(Path("state.yaml"), control, versions, world.told.append)
-        lookout = Lookout(indexes, self.keeper)
+        self.lookout = lookout = Lookout(indexes, self.keeper)
         meanings = Meanings(scope, self.keeper, Judging(world))
         self.auditor = Auditor(
             scope,

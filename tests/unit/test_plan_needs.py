@@ -236,6 +236,59 @@ def test_a_load_after_a_restart_goes_on_from_the_last_look(world: World) -> None
     assert found.resume == unfinished(after=("2",), documents=2)
 
 
+@pytest.mark.parametrize("everything", [True, False])
+def test_a_load_whose_index_went_back_is_given_up(world: World, everything: bool) -> None:
+    """Told, and begun anew where it is needed; the control document speaks for all indexes."""
+    known = {"marks": {**saved_state().identity.marks, "films-2": Mark(shards={"0": SHARD.note()})}}
+    save(world, saved_state(known, loads=(unfinished(),)))
+    if everything:
+        world.remote = replace(world.remote, seq_no=6)
+    else:
+        world.shards["films-2"] = Shard("another", "process", 10, 10)
+    process = Process(world)
+    found = plan(process)
+    assert process.keeper.loads == ()
+    told = [one.reason for one in world.told if isinstance(one, events.IndexWentBack)]
+    assert len(told) == (2 if everything else 1)
+    assert (found is not None and found.compare) == everything
+
+
+def test_a_swapped_load_after_a_restart(world: World) -> None:
+    """Its index is the one in use, and may lack what it was sent last, whatever was settled."""
+    mark = Mark(shards={"0": SHARD.note()}, settled=SETTLED)
+    known = {"marks": {**saved_state().identity.marks, "films-2": mark}}
+    save(world, saved_state(known, loads=(unfinished(done=True),)))
+    world.behind = world.others["films-2"]
+    world.shards["films-2"] = Shard("history", "another", 10, 10)
+    found = plan(Process(world))
+    assert found is not None
+    assert (found.reason, found.compare) == ("films-2: Elasticsearch was started anew", True)
+
+
+@pytest.mark.parametrize(("nonce", "back"), [("nonce-1", False), ("older", True)])
+def test_a_control_document_of_a_former_release(world: World, nonce: str, back: bool) -> None:
+    """It left no number, but the nonce that is in the database."""
+    save(world, saved_state({"control": None}))
+    world.remote = Control(3, {"identity": {"nonce": nonce}}, 7, 1, world.disk)
+    found = plan(Process(world))
+    assert (found is not None) == back
+    if found is not None:
+        assert found.reason == "the control document is an older one: Elasticsearch went back"
+
+
+@pytest.mark.parametrize("altered", [True, False])
+def test_what_an_edited_query_depends_on_anew(world: World, altered: bool) -> None:
+    """It is the edit's own, and loaded for that; what both depend on may have been altered."""
+    save(world, saved_state({"config_hash": "hash0"}))
+    world.behind = film_index(hash="hash0")
+    world.meaning = {"function app.title()": "xyz" if altered else "abc", "view app.new": "1"}
+    process = Process(world)
+    found = plan(process)
+    assert found is not None
+    assert found.reason == "mapping, query or watched tables have changed"
+    assert process.keeper.reconcile == ({"films": False} if altered else {})
+
+
 def _other_query(world: World) -> None:
     world.others["films-2"] = film_index("films-2", "uuid-2", hash="hash0")
 

@@ -288,3 +288,14 @@ def test_kinds_that_were_not_fed_are_forgotten(world: World) -> None:
     returned = begin(Process(world))
     unknown = ("no saved state speaks of this index",)
     assert (again, without, returned) == ((), unknown, unknown)
+
+
+def test_a_damaged_control_document_is_told(world: World) -> None:
+    """And the state is taken from state.yaml."""
+    world.remote = Control(3, {}, 7, 1, None, "it has no valid generation")
+    process = Process(world)
+    assert begin(process) == ()
+    assert world.told == [events.ControlDamaged("it has no valid generation")]
+    world.told.clear()
+    assert begin(process) == ()
+    assert world.told == [events.ControlDamaged("it has no valid generation")]
