@@ -15,6 +15,8 @@ from typing import Any, cast
 import pytest
 
 from listener.changes import Watch
+from listener.config import PostgresConfig
+from listener.documents.connections import Connections
 from listener.documents.kinds import Kind
 from listener.observations.events import Observation
 from listener.resync.audit import Auditor
@@ -26,7 +28,7 @@ from listener.resync.scope import Scope
 from listener.search.aliases import Astray
 from listener.search.existing import Existing
 from listener.search.index_config import IndexError_
-from listener.search.owners import Database
+from listener.search.owners import Database, Owner
 from listener.search.shards import Shard
 from listener.search.versions import Versions
 from listener.state.control import Control
@@ -144,7 +146,7 @@ class World:
         self.refusal: Exception | None = None
         """What the judge raises."""
         monkeypatch.setattr("listener.state.identity.read", self._read_facts)
-        monkeypatch.setattr("listener.documents.meaning.settings_now", self._settings)
+        monkeypatch.setattr("listener.documents.session_settings.settings_now", self._settings)
         monkeypatch.setattr("listener.documents.meaning.read", self._read_meanings)
         monkeypatch.setattr("listener.capture.journal.pruned_below", self._pruned_below)
         monkeypatch.setattr("listener.triggers.fingerprint", self._read_fingerprint)
@@ -242,8 +244,7 @@ class FakeIndexes:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self.database: Database | None = None
-        self.formers: set[tuple[str, int, str]] = set()
+        self.owner = Owner("movies")
 
     def protect(self, alias: str, *, take: bool) -> None:
         """Take the alias's name."""
@@ -336,5 +337,6 @@ class Process:
             lookout=lookout,
             meanings=meanings,
             auditor=self.auditor,
+            connections=Connections(cast(PostgresConfig, None)),
             observe=world.told.append,
         )

@@ -99,7 +99,7 @@ def test_nothing_is_written_where_the_state_is_foreign(
         begin(process)
     assert not set(WRITES) & set(world.steps)
     assert not process.keeper.begun
-    assert process.indexes.database is None
+    assert process.indexes.owner.database is None
 
 
 def test_what_a_person_forces_asks_no_state(world: World) -> None:
