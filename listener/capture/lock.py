@@ -18,7 +18,7 @@ from listener.sql import files
 
 SIGN_EVERY: Final = 1.0
 """Seconds between two signs of life of the session that holds the lock."""
-_SILENT_AFTER: Final = 10.0
+SILENT_AFTER: Final = 10.0
 """Seconds without one after which a session is ended: as many as a barrier has to come back."""
 
 
@@ -69,7 +69,7 @@ class Silence:
             return None
         pid, sign = row
         seconds = self._lasts(pid, sign)
-        if seconds > _SILENT_AFTER:
+        if seconds > SILENT_AFTER:
             ended = {"pid": pid, "sign": sign}
             if self._connection.execute(files.load("watermark/end_silent"), ended).fetchone():
                 return pid, seconds

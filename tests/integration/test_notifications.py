@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from listener.capture import notifications
+from listener.capture import lock
 from listener.capture.lock import lock_key
 from listener.capture.notifications import Notifications
 from listener.changes import Change
@@ -123,13 +123,13 @@ def ear(config: PostgresConfig) -> Iterator[Ear]:
 @pytest.fixture
 def always_signs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sign of life in each turn."""
-    monkeypatch.setattr(notifications, "_SIGN_EVERY", 0.0)
+    monkeypatch.setattr(lock, "SIGN_EVERY", 0.0)
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session is silent after one second."""
-    monkeypatch.setattr(notifications, "_SILENT_AFTER", 1.0)
+    monkeypatch.setattr(lock, "SILENT_AFTER", 1.0)
 
 
 def test_signs_of_life_lose_no_notification(always_signs: None, ear: Ear, dsn: str) -> None:
