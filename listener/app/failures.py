@@ -36,7 +36,7 @@ class Refused(Exception):
 
 
 class NotYet(Exception):
-    """Elasticsearch answers that it cannot answer yet."""
+    """A server answers that it cannot answer yet, or what is not so at the next look."""
 
 
 REFUSALS: Final[tuple[type[Exception], ...]] = (

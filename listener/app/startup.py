@@ -7,6 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 import psycopg
+from psycopg import errors
 
 from listener import postgres, search, triggers
 from listener.app.failures import REFUSALS, TO_MEND, NotYet, Refused, describe, of_server, passes
@@ -142,7 +143,16 @@ class Startup:
                 raise Stopped("stop was requested")
 
     def _of_postgres(self, look: Callable[[], T]) -> T:
-        return self._patient("PostgreSQL", (psycopg.OperationalError,), look)
+        def looked() -> T:
+            try:
+                return look()
+            except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
+                # our schema is removed at this moment: the next look sees that it is gone
+                if f'"{self._config.postgres.db_schema}' in str(error):
+                    raise NotYet(postgres.describe(error)) from error
+                raise
+
+        return self._patient("PostgreSQL", (psycopg.OperationalError, NotYet), looked)
 
     def _of_elasticsearch(self, look: Callable[[], None]) -> None:
         def looked() -> None:
