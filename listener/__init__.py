@@ -2,3 +2,7 @@
 
 __version__ = "0.1.0"
 """Written here too, since the package may run from a checkout in which it is not installed."""
+
+
+class ListenerError(Exception):
+    """The root of all exceptions that are listener's own; the message is for people."""

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
+from listener import ListenerError
+
 Key = tuple[str, ...]
 """The text of each key column's value, in the order of the configured key."""
 
@@ -117,11 +119,11 @@ class Barrier:
     nonce: str
 
 
-class Contradiction(ValueError):
+class Contradiction(ListenerError, ValueError):
     """Two places of the configuration want two things of one table."""
 
 
-class PayloadError(ValueError):
+class PayloadError(ListenerError, ValueError):
     """A payload that is not ours, or not of this version."""
 
 

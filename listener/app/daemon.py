@@ -8,9 +8,9 @@ from collections.abc import Callable
 from datetime import datetime
 
 from listener import __version__, postgres, search
-from listener.app.failures import REFUSALS, SERVER_ERRORS, Status, describe
 from listener.app.life import RunLife
 from listener.app.startup import Startup
+from listener.app.status import GIVEN_UP, REFUSALS, Status, describe
 from listener.app.wiring import Run, Stages
 from listener.capture.notifications import AlreadyActive
 from listener.config import Config
@@ -71,7 +71,7 @@ class Daemon:
             return Status.GAVE_UP if self._once else Status.OK
         except Pooled as error:
             reason, status = describe(error), Status.USAGE
-        except SERVER_ERRORS as error:
+        except GIVEN_UP as error:
             reason, status = describe(error), Status.GAVE_UP
         except AlreadyActive as error:
             reason, status = f"already active: {error}", Status.ACTIVE

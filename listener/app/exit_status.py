@@ -5,11 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-import psycopg
-
-from listener import postgres, search
-from listener.app.failures import Status
-from listener.observations.surprises import SURPRISES, told
+from listener.app.status import Status
+from listener.failures import FAILURES, failure_of
 from listener.runtime.lifecycle import Stopped
 
 
@@ -19,12 +16,7 @@ def status_of(work: Callable[[], int]) -> int:
         return work()
     except Stopped:
         return 130
-    except psycopg.Error as error:
-        print(f"listener: PostgreSQL: {postgres.describe(error)}", file=sys.stderr)
-        return int(Status.GAVE_UP if postgres.is_passing(error) else Status.USAGE)
-    except search.Error as error:
-        print(f"listener: Elasticsearch: {search.describe(error)}", file=sys.stderr)
-        return int(Status.GAVE_UP if search.is_passing(error) else Status.USAGE)
-    except SURPRISES as error:
-        print(f"listener: {told(error)}", file=sys.stderr)
-        return int(Status.USAGE)
+    except FAILURES as error:
+        failure = failure_of(error)
+        print(f"listener: {failure}", file=sys.stderr)
+        return int(Status.GAVE_UP if failure.passes else Status.USAGE)

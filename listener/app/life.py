@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from listener.app.failures import EXPECTED
+from listener.app.status import EXPECTED
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.runtime.lifecycle import Stop, wait_any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -10,12 +11,13 @@ import psycopg
 from psycopg import errors
 
 from listener import postgres, search, triggers
-from listener.app.failures import REFUSALS, TO_MEND, NotYet, Refused, describe, of_server, passes
+from listener.app.status import REFUSALS, TO_MEND, NotYet, Refused, describe
 from listener.capture.lock import lock_holder
 from listener.checks import Finding, check_search, check_server, preflight
 from listener.config import Config
 from listener.documents import topology
 from listener.documents.topology import Assembly, QueriesWrong
+from listener.failures import SERVER_ERRORS, Failure, failure_of
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.observations.surprises import SURPRISES, told
@@ -80,13 +82,13 @@ class Startup:
 
         def on_wait(attempt: int, seconds: float, told: str) -> None:
             error = met[0] if met else None
-            if error is not None and isinstance(error, (psycopg.Error, *search.Error)):
-                told = of_server(error)
-            passing = error is None or passes(error)
-            if passing:
-                self._observe(events.Waiting(server, attempt, seconds, told))
-            else:
-                self._observe(events.Held(f"{server}: {told}", seconds))
+            failure = Failure(server, told, passes=True)
+            if isinstance(error, SERVER_ERRORS):
+                failure = failure_of(error)
+            passing, told = failure.passes, failure.reason
+            if not passing:
+                failure = replace(failure, reason=str(failure))
+            self._observe(failure.wait(attempt, seconds))
             beat(
                 self._config.state_file_name,
                 fetch_delay=self._config.fetch_delay,
@@ -149,7 +151,7 @@ class Startup:
             except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
                 # our schema is removed at this moment: the next look sees that it is gone
                 if f'"{self._config.postgres.db_schema}' in str(error):
-                    raise NotYet(postgres.describe(error)) from error
+                    raise NotYet(failure_of(error).reason) from error
                 raise
 
         return self._patient("PostgreSQL", (psycopg.OperationalError, NotYet), looked)
@@ -159,8 +161,9 @@ class Startup:
             try:
                 look()
             except search.Refused as error:
-                if search.is_passing(error):
-                    raise NotYet(search.describe(error)) from error
+                failure = failure_of(error)
+                if failure.passes:
+                    raise NotYet(failure.reason) from error
                 raise
 
         self._patient("Elasticsearch", (search.Away, NotYet), looked)

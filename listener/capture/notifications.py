@@ -13,7 +13,7 @@ from typing import Final, Protocol
 import psycopg
 from psycopg import sql
 
-from listener import postgres
+from listener import ListenerError, postgres
 from listener.capture import lock
 from listener.changes import PAYLOAD_VERSION, Barrier, Change, PayloadError, decode_payload
 from listener.config import PostgresConfig
@@ -36,7 +36,7 @@ _UNREAD_FOR: Final = "30s"
 _FAILURES: Final[tuple[type[Exception], ...]] = (psycopg.Error, OSError, *SURPRISES)
 
 
-class AlreadyActive(Exception):
+class AlreadyActive(ListenerError):
     """Another daemon of this pipeline holds the lock."""
 
 

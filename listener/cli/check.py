@@ -6,14 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import psycopg
-
 from listener import postgres, search, triggers
 from listener.checks import Finding, check_search, check_server
 from listener.checks.preflight import look_at_database, look_at_triggers
 from listener.config import Config
 from listener.config.settings import misspelt
 from listener.documents.topology import assemble
+from listener.failures import SERVER_ERRORS, failure_of
 from listener.observations.surprises import SURPRISES, told
 from listener.search.owners import Database
 from listener.state import identity
@@ -48,10 +47,8 @@ def _try(server: str, look: Callable[[], None], findings: list[Finding]) -> bool
     """Whether the server could not be reached."""
     try:
         look()
-    except psycopg.Error as error:
-        print(f"error: {server}: {postgres.describe(error)}")
-    except search.Error as error:
-        print(f"error: {server}: {search.describe(error)}")
+    except SERVER_ERRORS as error:
+        print(f"error: {server}: {failure_of(error).reason}")
     except SURPRISES as error:
         findings.append(Finding("error", f"{server}: {told(error)}"))
         return False

@@ -7,7 +7,7 @@ from typing import Final
 from listener import postgres, search
 from listener.app.daemon import Daemon
 from listener.app.exit_status import status_of
-from listener.app.failures import Status
+from listener.app.status import Status
 from listener.config import Config
 from listener.observations.events import Observe
 from listener.runtime.lifecycle import Stop

@@ -16,7 +16,7 @@ from psycopg import errors
 from listener import postgres, triggers
 from listener.app.daemon import Daemon
 from listener.app.exit_status import status_of
-from listener.app.failures import Status
+from listener.app.status import Status
 from listener.capture import journal
 from listener.config import Config
 from listener.documents import topology

@@ -12,6 +12,7 @@ from listener import postgres, triggers
 from listener.capture.lock import lock_holder
 from listener.config import Config
 from listener.documents.topology import watches_of
+from listener.failures import failure_of
 from listener.observations.events import Observe
 from listener.runtime.lifecycle import Stop, Stopped
 
@@ -50,8 +51,9 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
         print(f"listener: {error}", file=sys.stderr)
         return 2
     except psycopg.Error as error:
-        print(f"listener: PostgreSQL: {postgres.describe(error)}", file=sys.stderr)
-        return 3 if postgres.is_passing(error) else 2
+        failure = failure_of(error)
+        print(f"listener: {failure}", file=sys.stderr)
+        return 3 if failure.passes else 2
     except Stopped:
         return 130
 

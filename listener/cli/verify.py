@@ -12,7 +12,7 @@ from typing import Final
 from listener import postgres, search
 from listener.app.daemon import Daemon
 from listener.app.exit_status import status_of
-from listener.app.failures import Status
+from listener.app.status import Status
 from listener.capture import journal
 from listener.config import Config
 from listener.documents.topology import Assembly, assemble

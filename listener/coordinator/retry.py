@@ -5,22 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import psycopg
-
-from listener import postgres, search
+from listener import ListenerError
 from listener.coordinator.signs import Signs
 from listener.documents.queries import QueryFileError
 from listener.documents.topology import QueriesWrong, TriggersWrong
+from listener.failures import FAILURES, Failure, failure_of
 from listener.indexing.fence import FencedOut
-from listener.observations import events
 from listener.observations.events import Observe
-from listener.observations.surprises import SURPRISES, told
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop
 from listener.search.index_config import IndexError_
 
 
-class GaveUp(Exception):
+class GaveUp(ListenerError):
     """A server was away for longer than `give_up_after`."""
 
 
@@ -50,19 +47,13 @@ class Guard:
         try:
             work()
         except FencedOut as error:
-            self._wait("Elasticsearch", str(error))
-        except psycopg.Error as error:
-            passing = postgres.is_passing(error)
-            self._wait("PostgreSQL" if passing else None, postgres.describe(error))
-        except search.Error as error:
-            passing = search.is_passing(error)
-            self._wait("Elasticsearch" if passing else None, search.describe(error))
+            self._wait(Failure("Elasticsearch", str(error), passes=True))
         except (IndexError_, QueriesWrong, TriggersWrong) as error:
-            self._wait(None, str(error))
+            self._wait(Failure(None, str(error), passes=False))
         except QueryFileError:
             raise
-        except SURPRISES as error:  # a new session looks at the catalog anew
-            self._wait(None, told(error))
+        except FAILURES as error:  # of data, too: a new session looks at the catalog anew
+            self._wait(failure_of(error))
         else:
             self._backoff.reset()
             self._failing_since = None
@@ -74,15 +65,13 @@ class Guard:
         if self._give_up_after is not None and time.monotonic() - since > self._give_up_after:
             raise GaveUp(f"gave up after {self._give_up_after:g} s: {reason}")
 
-    def _wait(self, server: str | None, reason: str) -> None:
-        """Until the next try. `server`: which does not answer; None: somebody has to mend it."""
+    def _wait(self, failure: Failure) -> None:
+        """Until the next try."""
         self._failing_since = self._failing_since or time.monotonic()
-        self.patience(f"{server}: {reason}" if server else reason, self._failing_since)
+        told = str(failure) if failure.passes else failure.reason
+        self.patience(told, self._failing_since)
         seconds = self._backoff.next_wait()
-        if server is None:
-            self._observe(events.Held(reason, seconds))
-            self._signs.tell("held", reason)
-        else:
-            self._observe(events.Waiting(server, self._backoff.attempt, seconds, reason))
-            self._signs.tell(f"waiting for {server}", reason)
+        self._observe(failure.wait(self._backoff.attempt, seconds))
+        state = f"waiting for {failure.server}" if failure.passes else "held"
+        self._signs.tell(state, failure.reason)
         self._stop.wait(seconds)

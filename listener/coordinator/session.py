@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from listener import postgres
+from listener import ListenerError, postgres
 from listener.coordinator.audits import Audits
 from listener.coordinator.mailbox import Mailbox
 from listener.coordinator.retry import Guard
@@ -13,7 +13,7 @@ from listener.indexing.pipeline import Pipeline
 from listener.runtime.lifecycle import Stop, Stopped
 
 
-class SessionLost(Exception):
+class SessionLost(ListenerError):
     """The session is over: begin again when there is a LISTEN connection."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from listener import ListenerError
 from listener.changes import Key, KeyType
 
 _PLACEHOLDER: Final = re.compile(r"%\(([^)]*)\)s")
@@ -26,7 +27,7 @@ SQL_TYPE: Final[dict[KeyType, str]] = {
 _PLAIN: Final = re.compile(r"[0-9a-f-]+(?:,[0-9a-f-]+)*")
 
 
-class QueryFileError(ValueError):
+class QueryFileError(ListenerError, ValueError):
     """A query, mapping or ids file breaks its contract. The message says what and where."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from listener import triggers
+from listener import ListenerError, triggers
 from listener.changes import KeyType, Route, Watch, merge_watches
 from listener.config import Config, DocumentConfig, WatchConfig, split_name
 from listener.documents.kinds import Kind
@@ -19,15 +19,15 @@ from listener.runtime.lifecycle import Stop
 from listener.search.index_config import IndexConfig, content_hash, read_config
 
 
-class TriggersWrong(Exception):
+class TriggersWrong(ListenerError):
     """The triggers are not as they should be, and only a person can mend that."""
 
 
-class QueriesWrong(Exception):
+class QueriesWrong(ListenerError):
     """The SQL files do not fit the database any more, and only a person can mend that."""
 
 
-class Reassemble(Exception):
+class Reassemble(ListenerError):
     """The watched tables are not those that the stages were built for: build them anew."""
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from listener import search
+from listener import ListenerError, search
 from listener.indexing.gate import Gate
 from listener.indexing.ledger import Ledger
 from listener.observations import events
@@ -26,7 +26,7 @@ _TRIES: Final = 5
 """How often aliases are read anew where a call found others than it had read."""
 
 
-class FencedOut(Exception):
+class FencedOut(ListenerError):
     """Another process raised the generation above ours, or writes may have gone elsewhere: only a
     new session can go on."""
 

@@ -10,7 +10,8 @@ from typing import Final
 
 import psycopg
 
-from listener import postgres, search
+from listener import search
+from listener.failures import failure_of
 from listener.indexing.batch import Batch
 from listener.indexing.batcher import Batcher
 from listener.indexing.fence import Fence, FencedOut
@@ -144,13 +145,12 @@ class Worker:
 
     def _failed(self, lane: Lane, batch: Batch | None, error: Exception) -> None:
         """Reading failed and it is nobody's own fault: everything goes back, and we wait."""
-        passing = isinstance(error, OSError) or postgres.is_passing(error)
-        reason = postgres.describe(error)
-        self._reader.failed(reason if passing else None)
+        failure = failure_of(error)
+        self._reader.failed(failure.reason if failure.passes else None)
         if batch is not None:
             self._ledger.give_back(batch.kind, batch.items)
-        self._held = None if passing else lane
-        self._outages.postgres.failed(reason, held=not passing)
+        self._held = None if failure.passes else lane
+        self._outages.postgres.failed(failure.reason, held=not failure.passes)
 
     def _shut_out_late_requests(self) -> None:
         """A request had no answer. It may arrive when the tombstone of a later delete is forgotten:
@@ -165,6 +165,7 @@ class Worker:
         except search.NotFound as error:
             # an index that is gone takes no alias: a new session finds out, and loads it
             self._supervisor.fenced()
-            outage.failed(search.describe(error), held=False)
+            outage.failed(failure_of(error).reason, held=False)
         except search.Error as error:
-            outage.failed(search.describe(error), held=not search.is_passing(error))
+            failure = failure_of(error)
+            outage.failed(failure.reason, held=not failure.passes)

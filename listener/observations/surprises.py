@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from listener import ListenerError
 from listener.observations.printable import one_line
 
 SURPRISES: Final[tuple[type[Exception], ...]] = (
@@ -29,18 +30,18 @@ SURPRISES: Final[tuple[type[Exception], ...]] = (
 _SHOWN: Final = 300
 
 
-class Unfit(ValueError):
+class Unfit(ListenerError, ValueError):
     """What was read is not what it should be; the message is for people."""
 
 
-class Surprise(Exception):
+class Surprise(ListenerError):
     """Something that was read is not what it should be; the message says what and where."""
 
 
 def told(error: BaseException) -> str:
     """One line: the message of an error of listener's own; else the error, and where it was met."""
     text = one_line(" ".join(str(error).split())[:_SHOWN])
-    if type(error).__module__.startswith("listener."):
+    if isinstance(error, ListenerError):
         return text
     frames = traceback.extract_tb(error.__traceback__)
     ours = [one for one in frames if Path(one.filename).parent.name != "site-packages"]

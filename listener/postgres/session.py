@@ -18,6 +18,7 @@ from psycopg import sql
 from psycopg.abc import Buffer, PQGen
 from psycopg.types.datetime import TimestamptzLoader
 
+from listener import ListenerError
 from listener.config import PostgresConfig
 from listener.config.settings import ConfigError, secret
 
@@ -129,11 +130,11 @@ class Moments(TimestamptzLoader):
             return FIRST_MOMENT if early else LAST_MOMENT
 
 
-class Pooled(psycopg.NotSupportedError):
+class Pooled(ListenerError, psycopg.NotSupportedError):
     """A pooler stands before the server: LISTEN, locks and settings belong to one backend of it."""
 
 
-class SecretAway(psycopg.OperationalError):
+class SecretAway(ListenerError, psycopg.OperationalError):
     """A file of the log-in cannot be read now, as while it is replaced by the next one."""
 
 

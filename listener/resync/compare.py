@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from listener import search
+from listener import ListenerError, search
 from listener.changes import Key, PayloadError, key_of_id, sendable
 from listener.documents.kinds import Kind
 from listener.documents.source import DocumentSource
@@ -48,7 +48,7 @@ class Suspect:
     """Of what is misplaced: the query does not return it, and it is not among the orphans."""
 
 
-class Misplaced(Exception):
+class Misplaced(ListenerError):
     """An index has misplaced documents: it must be loaded anew."""
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from listener import postgres, search
+from listener import ListenerError, postgres, search
 from listener.documents.kinds import Kind
 from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.pipeline import Pipeline
@@ -31,7 +31,7 @@ _PARTS: Final = 8
 """Of a page: while some are written the next are read, and a restart repeats a page at most."""
 
 
-class AliasTaken(Exception):
+class AliasTaken(ListenerError):
     """The alias's name is a concrete index of somebody else; the message has the command."""
 
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
-import psycopg
-
-from listener import postgres, search
 from listener.capture import watermark
 from listener.config import Config
 from listener.documents.connections import Connections
+from listener.failures import FAILURES, Failure, failure_of
 from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.supervisor import Supervisor
-from listener.observations import events
 from listener.observations.events import Observe
-from listener.observations.surprises import SURPRISES, told
 from listener.postgres import Connection
 from listener.resync.full_load import Loader
 from listener.resync.needs import Plan
@@ -188,27 +185,16 @@ class Jobs:
                     self._runner.turn(connection, cancel.is_set)
                     waits.reset()
                     self.held = None
-        except psycopg.Error as error:
-            passing, reason = postgres.is_passing(error), postgres.describe(error)
-            self._wait(cancel, waits, "PostgreSQL", reason, passing=passing)
-        except search.Error as error:
-            passing, reason = search.is_passing(error), search.describe(error)
-            self._wait(cancel, waits, "Elasticsearch", reason, passing=passing)
         except (IndexError_, TriggerError):
             raise
-        except SURPRISES as error:  # the audit sees what was altered, and begins anew
-            self._wait(cancel, waits, "PostgreSQL", told(error), passing=False)
+        except FAILURES as error:  # of data, too: the audit sees what was altered, and begins anew
+            self._wait(cancel, waits, failure_of(error))
 
-    def _wait(
-        self, cancel: threading.Event, waits: Backoff, server: str, reason: str, *, passing: bool
-    ) -> None:
+    def _wait(self, cancel: threading.Event, waits: Backoff, failure: Failure) -> None:
+        failure = replace(failure, reason=f"full load: {failure.reason}")
         seconds = waits.next_wait()
-        self.held = None if passing else f"full load: {reason}"
-        self._observe(
-            events.Waiting(server, waits.attempt, seconds, f"full load: {reason}")
-            if passing
-            else events.Held(f"full load: {reason}", seconds)
-        )
+        self.held = None if failure.passes else failure.reason
+        self._observe(failure.wait(waits.attempt, seconds))
         until = time.monotonic() + seconds
         # whoever ends this thread waits for it: a new session must not wait for an old backoff
         while not cancel.is_set() and (left := until - time.monotonic()) > 0:

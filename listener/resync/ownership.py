@@ -6,6 +6,7 @@ neither used nor overwritten.
 
 from __future__ import annotations
 
+from listener import ListenerError
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.resync.scope import Scope
@@ -17,7 +18,7 @@ from listener.state.identity import Facts
 from listener.state.model import Identity, State
 
 
-class ForeignState(Exception):
+class ForeignState(ListenerError):
     """state.yaml or the control document belongs to another database or pipeline."""
 
 

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final, Protocol
 
+from listener import ListenerError
+
 _LONGEST_POLL: Final = 3600.0
 """poll() counts milliseconds in a C int: longer waits are made of several."""
 _COLLECT_AFTER: Final = 50_000
@@ -23,7 +25,7 @@ _M_ARENA_MAX: Final = -8
 """Of glibc's malloc.h."""
 
 
-class Stopped(Exception):
+class Stopped(ListenerError):
     """A wait was cut short because stop was requested."""
 
 

@@ -11,6 +11,8 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
+from listener import ListenerError
+
 _EXACT: Final = 15
 """Digits, and characters, up to which a number and its double are one to one."""
 _START: Final = b'"_source":'
@@ -18,7 +20,7 @@ _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 
-class UnreadableJson(ValueError):
+class UnreadableJson(ListenerError, ValueError):
     """Python cannot read this JSON: compare its bytes."""
 
 

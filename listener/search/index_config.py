@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from listener import ListenerError
 from listener.search.index_settings import faults, flatten
 
 
-class IndexError_(ValueError):
+class IndexError_(ListenerError, ValueError):
     """An index is not, or would not be, what index_config.json says."""
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
+from listener import ListenerError
 from listener.config import Config, DocumentConfig, ElasticsearchConfig
 from listener.config.settings import secret
 from listener.search.index_config import IndexError_, read_body
@@ -27,11 +28,11 @@ _LATER: Final = (429, 502, 503, 504)
 _SECONDS: Final = 10.0
 
 
-class KibanaAway(Exception):
+class KibanaAway(ListenerError):
     """Kibana does not answer, or not yet: try again."""
 
 
-class KibanaError(Exception):
+class KibanaError(ListenerError):
     """Kibana refuses, and would refuse again. The message says what and what to do."""
 
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
+from listener import ListenerError
 from listener.state.model import VERSION, State, wrong
 
 _PROCESS: Final = secrets.token_hex(4)
@@ -37,7 +38,7 @@ _WAY_OUT: Final = (
 )
 
 
-class StateError(Exception):
+class StateError(ListenerError):
     """The state file cannot be used or written. The message says what, where and the way out."""
 
 

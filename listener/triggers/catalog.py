@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from psycopg.rows import tuple_row
 
+from listener import ListenerError
 from listener.changes import KeyType, Watch
 from listener.postgres import Connection
 from listener.sql import files
@@ -15,7 +16,7 @@ from listener.sql import files
 StampType = Literal["timestamptz", "timestamp"]
 
 
-class TriggerError(ValueError):
+class TriggerError(ListenerError, ValueError):
     """The triggers cannot do what the configuration asks for.
 
     `problems`: one sentence each: what, where, and what to do.

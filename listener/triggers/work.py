@@ -11,6 +11,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+from listener import ListenerError
 from listener.observations.events import CheckWarning, MakingIndex, Observe, Waiting
 from listener.postgres import Connection, describe
 from listener.runtime.backoff import Backoff
@@ -246,7 +247,7 @@ class Work:
         return time.monotonic() + min(self._patience, most)
 
 
-class _NotFree(Exception):
+class _NotFree(ListenerError):
     """Another session holds a lock that an index would have to wait for."""
 
 

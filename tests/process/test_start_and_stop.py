@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from listener.app.daemon import Daemon
-from listener.app.failures import Status
+from listener.app.status import Status
 from listener.config.settings import load
 from listener.observations.events import Observation, Waiting
 from listener.runtime.lifecycle import Stop

@@ -12,6 +12,8 @@ from typing import Any, Final
 import yaml
 from dotenv.parser import parse_stream
 
+from listener import ListenerError
+
 Place = tuple[str | int, ...]
 """Where a value stands: `("documents", 0, "key")`."""
 
@@ -39,7 +41,7 @@ class Problem:
         return f"{line}{where}: {self.text}" if where else f"{line}{self.text}"
 
 
-class ConfigError(Exception):
+class ConfigError(ListenerError):
     """The configuration cannot be used. The message is for people and holds no value of it."""
 
     def __init__(self, path: Path, problems: Iterable[Problem]) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-import psycopg
-
-from listener import postgres, search, triggers
+from listener import ListenerError, failures, triggers
 from listener.capture.notifications import AlreadyActive
 from listener.config.settings import ConfigError
 from listener.coordinator.retry import GaveUp
 from listener.documents.queries import QueryFileError
 from listener.documents.topology import Reassemble
+from listener.failures import failure_of
 from listener.resync.full_load import AliasTaken
 from listener.resync.ownership import ForeignState
 from listener.runtime.lifecycle import Stopped
@@ -31,11 +30,11 @@ class Status(IntEnum):
     DEFECT = 70
 
 
-class Refused(Exception):
+class Refused(ListenerError):
     """The configuration and the servers do not fit; the message says what to mend."""
 
 
-class NotYet(Exception):
+class NotYet(ListenerError):
     """A server answers that it cannot answer yet, or what is not so at the next look."""
 
 
@@ -51,10 +50,11 @@ REFUSALS: Final[tuple[type[Exception], ...]] = (
 )
 """What a person must mend before a run can begin, or go on."""
 
-TO_MEND: Final[tuple[type[Exception], ...]] = (*REFUSALS, psycopg.Error, *search.Error)
+TO_MEND: Final[tuple[type[Exception], ...]] = (*REFUSALS, *failures.SERVER_ERRORS)
 """What a daemon that has served waits for a person to mend: a right that was revoked, too."""
 
-SERVER_ERRORS: Final[tuple[type[Exception], ...]] = (GaveUp, NotYet, psycopg.Error, *search.Error)
+GIVEN_UP: Final[tuple[type[Exception], ...]] = (GaveUp, NotYet, *failures.SERVER_ERRORS)
+"""A server is away, or was for too long."""
 
 EXPECTED: Final[tuple[type[BaseException], ...]] = (
     *REFUSALS,
@@ -66,24 +66,6 @@ EXPECTED: Final[tuple[type[BaseException], ...]] = (
 """What may end a thread and is no defect."""
 
 
-def of_server(error: Exception) -> str:
-    """One line for an error of a server."""
-    if isinstance(error, psycopg.Error):
-        return postgres.describe(error)
-    return search.describe(error)
-
-
 def describe(error: BaseException) -> str:
     """One line for what ends a run; the server's name first, where it is a server's error."""
-    if isinstance(error, psycopg.Error):
-        return f"PostgreSQL: {of_server(error)}"
-    if isinstance(error, search.Error):
-        return f"Elasticsearch: {of_server(error)}"
-    return str(error)
-
-
-def passes(error: Exception) -> bool:
-    """Whether an error of a server may pass by itself."""
-    if isinstance(error, psycopg.Error):
-        return postgres.is_passing(error)
-    return isinstance(error, NotYet) or search.is_passing(error)
+    return str(failure_of(error)) if isinstance(error, failures.SERVER_ERRORS) else str(error)
