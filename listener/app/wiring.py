@@ -1,7 +1,8 @@
 """Wiring: all parts of one run, built in the order in which they know each other.
 
 Capture, indexing and search know nothing of what stands above them; what they must tell upwards
-they leave in the coordinator's mailbox.
+they leave in the coordinator's mailbox. It is long because it is the only place that knows all
+constructors, and holds nothing else.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The doorbell: when a poll is due because it rang, and when the daemon keeps it itself.
 
-A doorbell's NOTIFY says that something changed, not what. Who found it ringing does not ring, and
-may commit later: so polls follow, at growing intervals, until one began when every transaction
-that was open at the ring had ended.
+A doorbell's NOTIFY says that something changed, not what. A transaction that finds it ringing does
+not ring, and may commit later. So polls follow, at growing intervals, until one began when every
+transaction that was open at the ring had ended.
 
 Where it rings very often the daemon polls without a pause, and keeps the bell meanwhile: writers
 then need not ring (`capture.doorbell_lease`).
@@ -90,7 +90,7 @@ class Doorbell:
         assert self._lease is not None
         self._seldom = self._seldom + 1 if rows < _OFTEN else 0
         if self._lease.held and self._seldom >= _SELDOM:
-            # whoever found the bell ringing has its id before we draw ours
+            # a transaction that skipped NOTIFY has its id already: ours is a later one
             self._lease.end()
             self._begin_ring(self._connection)
 

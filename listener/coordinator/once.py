@@ -15,7 +15,7 @@ from listener.state.store import Keeper
 
 
 class Once:
-    """Does in the caller's thread what the coordinator does, but waits for nobody's transaction."""
+    """Does the coordinator's work in the caller's thread, but waits for no other transaction."""
 
     def __init__(
         self,

@@ -114,4 +114,4 @@ class Opening:
         except FencedOut:
             return  # which it has said
         except search.Error:
-            return  # an outage: whoever is in force is seen at the next write
+            return  # an outage: the generation in force is seen at the next write

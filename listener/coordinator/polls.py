@@ -95,8 +95,8 @@ class Polls:
         return self.scan(since, ahead=True)
 
     def proven(self) -> None:
-        """Whoever ran when the session began has ended: what they have stamped in the future, by a
-        clock that was set back since, is read once."""
+        """All transactions that ran when the session began have ended. What they stamped in the
+        future, by a clock that was set back since, is read once."""
         if self._ahead_due:
             assert self._session is not None
             # what was to be heard, and was not, may have been ahead then and be past now

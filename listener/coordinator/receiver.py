@@ -64,6 +64,6 @@ class Receiver:
 
         Raises PayloadError where it is not awaited.
         """
-        if not self._mailbox.awaits(nonce):  # anybody may send one: no mark is made for it
+        if not self._mailbox.awaits(nonce):  # it may be forged: no mark is made for it
             raise PayloadError("a barrier that is not awaited")
         self._mailbox.barrier(nonce, self._pipeline.mark())

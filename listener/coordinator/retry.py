@@ -1,4 +1,4 @@
-"""The guard: turns what a round of work meets into a wait, told to people, and a next try."""
+"""The guard: runs one round; a recoverable error becomes a wait that is told, and a next try."""
 
 from __future__ import annotations
 

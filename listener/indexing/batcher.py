@@ -118,9 +118,10 @@ class Batcher:
         return self._begin(lane, items) if items else None
 
     def _look_at_failed(self, task: Task) -> None:
-        """Keys on which a mapping file failed were left out. Those that notifications brought,
-        which anybody may send, are as good as dropped: a sweep brings the true ones. Those that a
-        sweep brought are rows: only a comparison finds what they concern.
+        """Keys on which a mapping file failed were left out.
+
+        Notifications may be forged, so their keys count as dropped: a sweep brings the true ones.
+        Keys that a sweep brought are rows: only a comparison finds which documents they concern.
         """
         if not isinstance(task, MappedTask) or not task.failed:
             return

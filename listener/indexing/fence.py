@@ -140,7 +140,7 @@ class Fence:
                     control = self._control.raise_generation(above)
                     break
                 except search.Conflict:
-                    continue  # somebody else raised it in between: above that one, then
+                    continue  # another process raised it in between: above that one, then
             self._gate.begin(control.generation)
             self._observe(events.GenerationRaised(control.generation))
             self._clear_away()

@@ -3,6 +3,9 @@
 All threads of indexing share it. Each method takes the lock itself, and nothing outside of this
 module names it; the threads wait on it, too. Ids go from a batch to Elasticsearch and come back
 here: done, to be read again, or parked.
+
+It is longer than other modules for that one lock: what is decided under it without waiting stands
+in `queue`, `work`, `parking` and `settlement`, which know of no lock.
 """
 
 from __future__ import annotations
@@ -69,7 +72,7 @@ class Candidates:
 
 
 class Ledger:
-    """Thread-safe. `worker`: only the pipeline's worker calls it. Starts paused."""
+    """Thread-safe. Starts paused. What a batch is made of is for the pipeline's worker alone."""
 
     def __init__(
         self, sources: Sequence[DocumentSource], gate: Gate, size: BatchSize, limits: Limits
@@ -278,7 +281,7 @@ class Ledger:
             items.update(self._works[kind].take(most - len(items)))
 
     def join(self, kind: int, items: dict[Key, Jobs]) -> None:
-        """Whoever waits for the same ids is served, too: the read comes later and sees it all."""
+        """All jobs that wait for these ids are served by this batch: its read comes later."""
         with self._lock:
             self._works[kind].join(items)
 
@@ -416,7 +419,7 @@ class Ledger:
     # -- requests ----------------------------------------------------------------------------------
 
     def readable(self) -> None:
-        """The query made a document: the row of those that it could not make is broken."""
+        """The query made a document: as of Parking."""
         with self._lock:
             self._parking.readable()
 

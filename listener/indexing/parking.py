@@ -1,4 +1,4 @@
-"""Parking: which documents are put aside, what our table does not know of it yet, and the brake.
+"""Parking: which documents are put aside, what of that is not yet written down, and the brake.
 
 A document is parked for a fault of its own, and that is proven first. What Elasticsearch refuses
 is a *suspect*: it is read and sent once more, alone but for a *witness*, another document that is
@@ -40,21 +40,21 @@ class ToPark:
     reason: str
 
 
-class _Row:
-    """So many refusals for one reason, one after another."""
+class _Streak:
+    """Refusals for one reason, one after another."""
 
     def __init__(self) -> None:
         self._reason = ""
         self._count = 0
 
     def count(self, reason: str) -> int:
-        """One more; how many there are in this row."""
+        """One more; how many there are in this streak."""
         self._count = self._count + 1 if reason == self._reason else 1
         self._reason = reason
         return self._count
 
     def end(self) -> None:
-        """A good one came between."""
+        """A good one came between: the next refusal is the first of a new streak."""
         self._count = 0
 
 
@@ -70,8 +70,8 @@ class Parking:
         """Of these, which were refused when there was no other document to prove it by."""
         self.to_park: list[ToPark] = []
         self.to_clear: set[tuple[int, str]] = set()
-        self._rows = {True: _Row(), False: _Row()}
-        """Refusals in a row: by the document query, and by Elasticsearch."""
+        self._streaks = {True: _Streak(), False: _Streak()}
+        """Of the document query, and of Elasticsearch."""
 
     @property
     def noted(self) -> bool:
@@ -113,7 +113,7 @@ class Parking:
         """Count one more refusal; whether there are so many that it cannot be their fault."""
         if (one.kind, one.id) in self.known:
             return False
-        in_a_row = self._rows[unread].count(one.reason.partition(":")[0])
+        in_a_row = self._streaks[unread].count(one.reason.partition(":")[0])
         return in_a_row >= SAME_REASON or self.full(suspects)
 
     def full(self, suspects: int = 0) -> bool:
@@ -126,21 +126,21 @@ class Parking:
         self.to_clear.discard((one.kind, one.id))  # the later verdict counts
 
     def readable(self) -> None:
-        """The query made a document: the row of those that it could not make is broken."""
-        self._rows[True].end()
+        """The query made a document: resets the streak of query failures."""
+        self._streaks[True].end()
 
     def all_accepted(self, kind: int, ids: Iterable[str], *, everywhere: bool) -> None:
-        """The same for many."""
-        self._rows[False].end()
+        """As `accepted`, for many."""
+        self._streaks[False].end()
         if everywhere and self.known:
             self.to_clear |= self.known & {(kind, one) for one in ids}
 
     def accepted(self, kind: int, doc_id: str, *, everywhere: bool) -> None:
-        """It is in the index: the row of refusals is broken, and it is parked no longer.
+        """It is in the index: resets the streak of refusals, and it is parked no longer.
 
         `everywhere`: while an index is being loaded it may have gone to that one alone, or the
         index in use may have refused it once more; the swap has it tried again.
         """
-        self._rows[False].end()
+        self._streaks[False].end()
         if everywhere and (kind, doc_id) in self.known:
             self.to_clear.add((kind, doc_id))

@@ -90,7 +90,9 @@ class Settlement:
         elif outcome is Outcome.SUSPECT:
             work.suspects[one.key] = None
         if outcome is Outcome.DONE:
-            if trial is None or one.key != trial.witness:  # which says nothing of a row of faults
+            if (
+                trial is None or one.key != trial.witness
+            ):  # which says nothing of a streak of faults
                 self._parking.accepted(batch.kind, one.id, everywhere=self._everywhere(batch))
             work.finish(one.key, jobs)
             if one.body is not None:

@@ -55,7 +55,7 @@ class Work:
         return self.ids.pop(key)
 
     def join(self, items: dict[Key, Jobs]) -> None:
-        """Whoever waits for the ids of a batch is served by it: the read comes later."""
+        """All jobs that wait for the ids of a batch are served by it: its read comes later."""
         for key in self.ids.waiting.keys() & items.keys():
             items[key] = joined(items[key], self.ids.pop(key))
 

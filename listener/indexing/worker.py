@@ -144,7 +144,7 @@ class Worker:
             self._outages.postgres.works()
 
     def _failed(self, lane: Lane, batch: Batch | None, error: Exception) -> None:
-        """Reading failed and it is nobody's own fault: everything goes back, and we wait."""
+        """Reading failed, and no document is at fault: everything goes back, to be read again."""
         failure = failure_of(error)
         self._reader.failed(failure.reason if failure.passes else None)
         if batch is not None:

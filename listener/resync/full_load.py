@@ -32,7 +32,7 @@ _PARTS: Final = 8
 
 
 class AliasTaken(ListenerError):
-    """The alias's name is a concrete index of somebody else; the message has the command."""
+    """The name of the alias is a foreign concrete index; the message has the command."""
 
 
 class Loader:

@@ -196,7 +196,7 @@ class Jobs:
         self.held = None if failure.passes else failure.reason
         self._observe(failure.wait(waits.attempt, seconds))
         until = time.monotonic() + seconds
-        # whoever ends this thread waits for it: a new session must not wait for an old backoff
+        # `end` waits for this thread: a new session must not wait for an old backoff
         while not cancel.is_set() and (left := until - time.monotonic()) > 0:
             if self._stop.wait(min(left, 0.1)):
                 return

@@ -123,8 +123,8 @@ class Runner:
         drawn = watermark.draw(connection)
         proven = self._wait_proof(connection, drawn, cancelled)
         if not proven and state.comparing is not None and state.comparing.blind:
-            # what is visible is mended now; of what was written blindly and is committed later
-            # nobody will tell
+            # what is visible is mended now; a change that was not recorded and is committed later
+            # is found only by comparing again
             state.open = drawn
             self._under_way.ask_again(kind.number, Wanted(_ENDED, unguarded=False))
         self._reconcile(connection, kind, drawn.at, proven=proven, cancelled=cancelled)

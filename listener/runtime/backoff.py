@@ -1,4 +1,4 @@
-"""Waiting between tries: growing, jittered, cancellable waits, each of them told to somebody.
+"""Waiting between tries: growing, jittered, cancellable waits, each of which is told.
 
 Two forms of one rule. `backoff` wraps a call whose return is its success: every call starts with
 the shortest wait again. `Backoff` is for loops in which success is a moment in the middle (LISTEN

@@ -36,7 +36,7 @@ class Stop:
     between any two bytecodes, also between those of `Event.wait()` that hold that very lock: the
     process would hang at its own Ctrl-C. Here the request is one byte in a pipe. Writing it takes
     no lock, and all waiting threads poll the other end, which stays readable for good, because
-    nobody ever reads it.
+    no thread ever reads it.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Memory that was freed, back to the system: after a storm glibc would keep it for the next one."""
+"""Returns freed memory to the system; glibc would keep it after a storm of changes."""
 
 from __future__ import annotations
 

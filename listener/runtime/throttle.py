@@ -1,4 +1,4 @@
-"""Counting what may happen thousands of times a second, and telling of it seldom."""
+"""Counts frequent events; tells the first one at once, then at intervals that grow to 10 s."""
 
 from __future__ import annotations
 
