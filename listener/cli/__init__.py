@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, cast
 
 from listener import __version__
-from listener.cli import check, health, kibana, load, parked, run, verify
-from listener.cli import triggers as triggers_command
 from listener.config import Config
-from listener.config.settings import ConfigError, check_files, config_path
-from listener.config.settings import load as load_config
+from listener.config.settings import ConfigError, check_files, config_path, load
+from listener.observations.events import Observe
 from listener.observations.log import Log
 from listener.runtime.lifecycle import Stop, one_heap, rare_collections, stop_on_signals
 
@@ -27,8 +26,39 @@ exit status of run --once and load:
   3 gave up on a server   4 another daemon is active   70 a defect of listener"""
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+COMMANDS: Final[dict[str, str]] = {
+    "run": "follow the database (the default); with --once catch up and exit",
+    "load": "load everything into new indexes, swap the aliases, start a new state",
+    "triggers": "install, remove or print the triggers",
+    "verify": "compare database and index, both ways; with --repair mend what differs",
+    "parked": "list the documents that were put aside, and why; with --retry try them again",
+    "check": "check configuration, servers, rights, triggers and mappings; say what mends them",
+    "health": "0 while the daemon gives signs of life and needs no operator's decision, else 1 and "
+    "why",
+    "kibana": "make Kibana's data views, one for each document (safe to repeat)",
+}
+"""Each command, with what `--help` says of it; listener.cli.NAME is its module."""
+
+
+class Command(Protocol):
+    """The module of a command. It is imported when the command is used, and no other one is."""
+
+    def arguments(self, parser: argparse.ArgumentParser, /) -> None:
+        """Add the arguments of this command."""
+
+    def run(
+        self, config: Config, observe: Observe, stop: Stop, given: argparse.Namespace, /
+    ) -> int:
+        """Do it; returns the exit status. Raises ConfigError where a secret cannot be read."""
+
+
+def command(name: str) -> Command:
+    """The module of this command."""
+    return cast(Command, importlib.import_module(f"listener.cli.{name}"))
+
+
+def parser(*used: str) -> argparse.ArgumentParser:
+    """The command line. `used`: the commands whose own arguments it takes."""
     top = argparse.ArgumentParser(
         prog="listener",
         description=DESCRIPTION,
@@ -44,36 +74,18 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--once", action="store_true", help="short for run --once")
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    one = commands.add_parser("run", help=run.HELP, description=run.HELP)
-    one.add_argument("--once", action="store_true", dest="run_once", help="catch up and exit")
-    one = commands.add_parser("load", help=load.HELP, description=load.HELP)
-    one.add_argument("--drop-old", action="store_true", help=load.DROP_OLD)
-    triggers_command.arguments(
-        commands.add_parser(
-            "triggers", help=triggers_command.HELP, description=triggers_command.HELP
-        )
-    )
-    verify.arguments(commands.add_parser("verify", help=verify.HELP, description=verify.HELP))
-    parked.arguments(commands.add_parser("parked", help=parked.HELP, description=parked.HELP))
-    commands.add_parser("check", help=check.HELP, description=check.HELP)
-    commands.add_parser("health", help=health.HELP, description=health.HELP)
-    one = commands.add_parser("kibana", help=kibana.HELP, description=kibana.HELP)
-    one.add_argument(
-        "--timeout",
-        type=float,
-        default=kibana.TIMEOUT,
-        metavar="SECONDS",
-        help="how long to wait for Kibana (default: %(default)g)",
-    )
+    for name, told in COMMANDS.items():
+        one = commands.add_parser(name, help=told, description=told)
+        if name in used:
+            command(name).arguments(one)
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    one_heap()
-    rare_collections()
-    top = parser()
-    given = top.parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    top = parser(*(word for word in words if word in COMMANDS))
+    given = top.parse_args(words)
     if given.once and given.command not in (None, "run"):
         top.error("--once goes with run")
     if given.command == "parked" and given.json and given.retry:
@@ -85,9 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):  # an id may have what the terminal's encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        path = config_path(given.config)
-        config = load_config(path)
-        status = _command(given, config, path)
+        status = _command(given, load(config_path(given.config)))
         sys.stdout.flush()
     except ConfigError as error:
         print(f"listener: {error}", file=sys.stderr)
@@ -100,26 +110,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _command(given: argparse.Namespace, config: Config, path: Path) -> int:
-    observe = Log(config.logging.level, config.logging.format)
-    stop = Stop()
-    once = given.once or getattr(given, "run_once", False)
-    commands: dict[str, Callable[[], int]] = {
-        "run": lambda: run.run(config, observe, stop, once=once),
-        "load": lambda: load.run(config, observe, stop, drop_old=given.drop_old),
-        "triggers": lambda: triggers_command.run(config, observe, stop, given),
-        "verify": lambda: verify.run(
-            config, observe, stop, repair=given.repair, allow_deletes=given.allow_deletes
-        ),
-        "parked": lambda: parked.run(config, observe, stop, given),
-        "check": lambda: check.run(config, path),
-        "health": lambda: health.run(config),
-        "kibana": lambda: kibana.run(config, stop, given.timeout),
-    }
-    if given.command != "health":  # it reads one local file, and runs each few seconds
-        if given.command != "kibana" and not getattr(given, "dsn", None):
+def _command(given: argparse.Namespace, config: Config) -> int:
+    name = given.command or "run"
+    if name != "health":  # it reads one local file, and runs each few seconds
+        if name != "kibana" and not getattr(given, "dsn", None):
             check_files(config.postgres)
-        if given.command != "triggers":
+        if name != "triggers":
             check_files(config.elasticsearch)
+    module = command(name)
+    one_heap()
+    rare_collections()  # after the imports: they are never looked at again
+    observe, stop = Log(config.logging.level, config.logging.format), Stop()
     with stop_on_signals(stop):
-        return commands[given.command or "run"]()
+        return module.run(config, observe, stop, given)

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
-from pathlib import Path
-from typing import Final
 
 from listener import postgres, search, triggers
 from listener.checks import Finding, check_search, check_server
 from listener.checks.preflight import look_at_database, look_at_triggers
 from listener.config import Config
-from listener.config.settings import misspelt
+from listener.config.settings import config_path, misspelt
 from listener.documents.topology import assemble
 from listener.failures import SERVER_ERRORS, failure_of
+from listener.observations.events import Observe
 from listener.observations.surprises import SURPRISES, told
+from listener.runtime.lifecycle import Stop
 from listener.search.owners import Database
 from listener.state import identity
 
-HELP: Final = "check configuration, servers, rights, triggers and mappings; say what mends them"
+
+def arguments(_parser: argparse.ArgumentParser) -> None:
+    """This command has no arguments of its own."""
 
 
-def run(config: Config, path: Path) -> int:
+def run(config: Config, _observe: Observe, _stop: Stop, given: argparse.Namespace) -> int:
     """Print all findings on the configuration of this file, and on the servers.
 
     0 where nothing is wrong, 2 with errors, 3 where a server is away.
     """
     findings = [
         Finding("warning", f"the variable {name} means nothing", f"did you mean {meant}?")
-        for name, meant in misspelt(path).items()
+        for name, meant in misspelt(config_path(given.config)).items()
     ]
     ours: list[Database] = []
     away = _try("PostgreSQL", lambda: _postgres(config, findings, ours), findings)

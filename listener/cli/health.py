@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 from datetime import UTC, datetime
 from typing import Final
 
 from listener.config import Config
+from listener.observations.events import Observe
+from listener.runtime.lifecycle import Stop
 from listener.state.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
 
-HELP: Final = (
-    "0 while the daemon gives signs of life and needs no operator's decision, else 1 and why"
-)
 TICKS: Final = 3
 AT_LEAST: Final = 10.0
 """Seconds: a busy machine may well hold up three short ticks."""
 
 
-def run(config: Config) -> int:
+def arguments(_parser: argparse.ArgumentParser) -> None:
+    """This command has no arguments of its own."""
+
+
+def run(config: Config, _observe: Observe, _stop: Stop, _given: argparse.Namespace) -> int:
+    """As `look`."""
+    return look(config)
+
+
+def look(config: Config) -> int:
     """Print one line, return 0 or 1.
 
     It asks whether the process works, not whether the servers do: a daemon that waits for

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+import argparse
 
 from listener import postgres, search
 from listener.app.daemon import Daemon
@@ -14,13 +14,19 @@ from listener.runtime.lifecycle import Stop
 from listener.search.indexes import Indexes
 from listener.state import identity
 
-HELP: Final = "load everything into new indexes, swap the aliases, start a new state"
-DROP_OLD: Final = "load nothing; delete indexes of this pipeline that no alias leads to any more"
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of this command."""
+    parser.add_argument(
+        "--drop-old",
+        action="store_true",
+        help="load nothing; delete indexes of this pipeline that no alias leads to any more",
+    )
 
 
-def run(config: Config, observe: Observe, stop: Stop, *, drop_old: bool) -> int:
+def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace) -> int:
     """Load, or delete what former loads left; returns the exit status."""
-    if not drop_old:
+    if not given.drop_old:
         return int(Daemon(config, observe=observe, stop=stop, once=True, force=True).run())
 
     def work() -> int:

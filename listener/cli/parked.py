@@ -28,7 +28,6 @@ from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
 from listener.runtime.lifecycle import Stop
 
-HELP: Final = "list the documents that were put aside, and why; with --retry try them again"
 SOME: Final = 1
 PATIENCE: Final = 30.0
 """Seconds of waiting for the active daemon's verdicts."""

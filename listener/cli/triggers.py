@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Final
 
 import psycopg
 
@@ -15,8 +14,6 @@ from listener.documents.topology import watches_of
 from listener.failures import failure_of
 from listener.observations.events import Observe
 from listener.runtime.lifecycle import Stop, Stopped
-
-HELP: Final = "install, remove or print the triggers"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -25,7 +25,6 @@ from listener.resync.verify import PATIENCE, Verification, Verified
 from listener.runtime.lifecycle import Stop
 from listener.state.control import ControlDocument
 
-HELP: Final = "compare database and index, both ways; with --repair mend what differs"
 DIFFERENT: Final = 1
 
 
@@ -43,12 +42,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(config: Config, observe: Observe, stop: Stop, *, repair: bool, allow_deletes: bool) -> int:
+def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace) -> int:
     """Print what differs: 0 nothing, 1 something, 2 configuration, 3 a server is away."""
 
     def work() -> int:
         with ExitStack() as stack:
-            return _Verify(config, observe, stop, stack).run(repair, allow_deletes)
+            return _Verify(config, observe, stop, stack).run(given.repair, given.allow_deletes)
 
     return status_of(work)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from listener.cli.kibana import run
+from listener.cli.kibana import ensure
 from listener.config import Config
 from listener.runtime.lifecycle import Stop
 from listener.search.kibana import Kibana, KibanaAway, KibanaError, data_views
@@ -160,7 +160,7 @@ def config(
 def test_each_document_gets_a_data_view(stub: StubKibana, tmp_path: Path) -> None:
     """Made once, with the time field where the index has it, and left alone afterwards."""
     settings = config(tmp_path, stub.url)
-    assert run(settings, Stop()) == 0
+    assert ensure(settings, Stop()) == 0
     assert stub.views == {
         "listener-films": {
             "id": "listener-films",
@@ -178,7 +178,7 @@ def test_each_document_gets_a_data_view(stub: StubKibana, tmp_path: Path) -> Non
     }
     stub.views["listener-films"]["fieldFormats"] = {"rating": {"id": "number"}}
     stub.requests.clear()
-    assert run(settings, Stop()) == 0
+    assert ensure(settings, Stop()) == 0
     assert "fieldFormats" in stub.views["listener-films"]
     assert stub.requests == [f"GET {PATH}/listener-films", f"GET {PATH}/listener-codes"]
 
@@ -195,7 +195,7 @@ def test_it_waits_for_kibana(
 ) -> None:
     """503 while it starts; each wait is told."""
     stub.starting = 3
-    assert run(config(tmp_path, stub.url), Stop()) == 0
+    assert ensure(config(tmp_path, stub.url), Stop()) == 0
     assert len(stub.views) == 2
     told = capsys.readouterr()
     assert told.err.count("503 Kibana is not ready yet") == 3
@@ -210,7 +210,7 @@ def test_it_gives_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     server = StubKibana()
     url = server.url
     server.server_close()
-    assert run(config(tmp_path, url), Stop(), timeout=0.1) == 3
+    assert ensure(config(tmp_path, url), Stop(), timeout=0.1) == 3
     assert f"Kibana at {url} did not answer within 0.1 s" in capsys.readouterr().err
 
 
@@ -219,13 +219,13 @@ def test_stop_ends_the_waiting(stub: StubKibana, tmp_path: Path) -> None:
     stub.starting = 1_000_000
     stop = Stop()
     stop.request()
-    assert run(config(tmp_path, stub.url), stop, timeout=3600) == 3
+    assert ensure(config(tmp_path, stub.url), stop, timeout=3600) == 3
 
 
 def test_a_view_of_that_name_made_by_hand_is_left(stub: StubKibana, tmp_path: Path) -> None:
     """Kibana calls it a duplicate; nothing is overridden."""
     stub.views["abc"] = {"id": "abc", "name": "films", "title": "films*"}
-    assert run(config(tmp_path, stub.url), Stop()) == 0
+    assert ensure(config(tmp_path, stub.url), Stop()) == 0
     assert stub.views["abc"]["title"] == "films*"
     assert set(stub.views) == {"abc", "listener-codes"}
 
@@ -243,7 +243,7 @@ def test_log_in(stub: StubKibana, tmp_path: Path, kind: str, from_file: bool) ->
         stub.authorization = "Basic " + base64.b64encode("elastic:pä:ss".encode()).decode()
     else:
         stub.authorization = "ApiKey a2V5"
-    assert run(config(tmp_path, stub.url, value), Stop()) == 0
+    assert ensure(config(tmp_path, stub.url, value), Stop()) == 0
     assert len(stub.views) == 2
 
 
@@ -252,7 +252,7 @@ def test_a_refused_log_in_is_said_at_once(
 ) -> None:
     """It is not waited for, and no secret is shown."""
     stub.authorization = "ApiKey other"
-    assert run(config(tmp_path, stub.url, {"api_key": "hunter2"}), Stop(), timeout=3600) == 2
+    assert ensure(config(tmp_path, stub.url, {"api_key": "hunter2"}), Stop(), timeout=3600) == 2
     shown = capsys.readouterr()
     assert "refuses the log-in of the elasticsearch section: 401 missing" in shown.err
     assert "hunter2" not in shown.out + shown.err
@@ -300,7 +300,7 @@ def test_behind_a_base_path_and_past_a_proxy(
     """`server.basePath` is part of the URL; proxies of the environment are for other traffic."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     stub.base = "/kibana"
-    assert run(config(tmp_path, stub.url + "/"), Stop()) == 0
+    assert ensure(config(tmp_path, stub.url + "/"), Stop()) == 0
     assert len(stub.views) == 2
 
 
@@ -320,7 +320,7 @@ def test_https(stub: StubKibana, tmp_path: Path) -> None:
     stub.socket = context.wrap_socket(stub.socket, server_side=True)
     url = stub.url.replace("http:", "https:")
     trusting = {"urls": "https://a:1", "ca_certs": tmp_path / "cert.pem"}
-    assert run(config(tmp_path, url, trusting), Stop()) == 0
+    assert ensure(config(tmp_path, url, trusting), Stop()) == 0
     view = data_views(config(tmp_path, url))[0]
     with pytest.raises(KibanaError, match="certificate is not trusted"):
         Kibana(url, config(tmp_path, url).elasticsearch).ensure(view)
@@ -333,5 +333,5 @@ def test_a_mapping_that_is_no_json(
     settings = config(tmp_path, stub.url)
     for content in ("{", "[]"):
         (tmp_path / "films.json").write_text(content)
-        assert run(settings, Stop()) == 2
+        assert ensure(settings, Stop()) == 2
         assert "films.json is no JSON object" in capsys.readouterr().err

@@ -11,7 +11,7 @@ import inspect
 import re
 import string
 import subprocess
-import textwrap
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
@@ -127,7 +127,7 @@ def commands(
 def words() -> list[str]:
     """Each command, option and fixed word of the command line."""
     found = []
-    for command, action in commands(parser()):
+    for command, action in commands(parser(*cli.COMMANDS)):
         found.append(command)
         found += [option for option in action.option_strings if option.startswith("--")]
         if not isinstance(action, argparse._SubParsersAction):
@@ -147,17 +147,29 @@ def test_the_table_of_commands() -> None:
     table = re.findall(r"^\| `(listener[^`]*)`", README, re.MULTILINE)
     known = {part for word in words() for part in word.split()}
     rows = {command.split()[1] for command in table}
-    assert rows == {name.split()[1] for name, _ in commands(parser()) if name.count(" ") == 1}
+    assert rows == {
+        name.split()[1] for name, _ in commands(parser(*cli.COMMANDS)) if name.count(" ") == 1
+    }
     for command in table:
         assert set(command.split()) <= known, command
 
 
-def test_each_command_is_run() -> None:
-    """What the parser takes, `_command` has a line for."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(cli._command)))
-    [table] = [one for one in ast.walk(tree) if isinstance(one, ast.Dict)]
-    run = {key.value for key in table.keys if isinstance(key, ast.Constant)}
-    assert run == {name.split()[1] for name, _ in commands(parser()) if name.count(" ") == 1}
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_each_command_can_be_used(name: str) -> None:
+    """Its module is there, and has what a command must have."""
+    module = cli.command(name)
+    assert list(inspect.signature(module.arguments).parameters)
+    assert len(inspect.signature(module.run).parameters) == 4
+
+
+def test_a_command_imports_no_other_one() -> None:
+    """Nor does what needs none: the version, and the health check that runs each few seconds."""
+    told = "import sys; print([one for one in sys.modules if one.startswith('elasticsearch')])"
+    code = f"import listener.cli; listener.cli.command('health'); {told}"
+    found = subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    assert found == "[]\n"
 
 
 def test_each_exit_status_is_documented() -> None:

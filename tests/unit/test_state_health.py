@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from listener.cli.health import judge, run
+from listener.cli.health import judge, look
 from listener.config import Config
 from listener.state.heartbeat import Heartbeat, write_heartbeat
 
@@ -78,15 +78,15 @@ def config(tmp_path: Path) -> Config:
 
 def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """None, fresh, old."""
-    assert run(config(tmp_path)) == 1
+    assert look(config(tmp_path)) == 1
     assert "no heartbeat in" in capsys.readouterr().out
     write_heartbeat(
         tmp_path / "state.yaml", Heartbeat(at=time.time(), fetch_delay=1, state="loading")
     )
-    assert run(config(tmp_path)) == 0
+    assert look(config(tmp_path)) == 0
     assert capsys.readouterr().out == "loading; no watermark yet\n"
     write_heartbeat(
         tmp_path / "state.yaml", Heartbeat(at=time.time() - 100, fetch_delay=1, state="loading")
     )
-    assert run(config(tmp_path)) == 1
+    assert look(config(tmp_path)) == 1
     assert "the last heartbeat was 100 s ago" in capsys.readouterr().out
