@@ -177,6 +177,9 @@ def _body(path: Path) -> dict[str, Any] | Finding:
         return Finding("error", f"{path}: it is {error.why}")
     except NotIndexBody:
         return Finding("error", f"{path}: it is no object with `settings` and `mappings`")
+    if body.others:  # with which `run` would not start
+        named = ", ".join(f"`{one}`" for one in sorted(body.others))
+        return Finding("error", f"{path}: besides `settings` and `mappings` it has {named}")
     return {"settings": body.settings, "mappings": body.mappings}
 
 

@@ -160,6 +160,7 @@ def test_a_red_cluster(search_server: SearchServer, index_prefix: str, tmp_path:
         ("{", "it is no JSON"),
         ("[]", "it is no object with `settings` and `mappings`"),
         ({"mappings": []}, "it is no object with `settings` and `mappings`"),
+        ({"mappings": {}, "aliases": {}}, "besides `settings` and `mappings` it has `aliases`"),
         ({"mappings": {"dynamic": True}}, "mappings.dynamic is true"),
         ({"mappings": {"dynamic": False}}, "mappings.dynamic is false"),
         (
