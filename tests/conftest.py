@@ -1,4 +1,4 @@
-"""Fixtures for all tests: real servers, the real daemon, scenes. They stand in `tests/kit`."""
+"""Fixtures for all tests: real servers, the real daemon, scenes. They stand in `tests/kit`, and those of the soak beside it."""
 
 from __future__ import annotations
 
@@ -12,4 +12,5 @@ pytest_plugins = [
     "tests.kit.scenes",
     "tests.kit.blind",
     "tests.kit.triggers",
+    "tests.soak.fixtures",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -13,14 +12,12 @@ import pytest
 
 from tests.kit.chaos.fault import fault
 from tests.kit.chaos.operations import MODES
-from tests.kit.chaos.restores import COPY
 from tests.kit.chaos.vocabulary import FAULTS
 from tests.kit.chaos.world import World
 from tests.soak.__main__ import KINDS, main
 from tests.soak.plan import Step, plan
 from tests.soak.run import Run
-from tests.soak.settle import settle
-from tests.soak.stage import Stage, open_stage
+from tests.soak.stage import Stage
 
 HOUR = 200
 """Faults that an hour has at least."""
@@ -72,87 +69,15 @@ def test_usage() -> None:
     assert ended.value.code == 2
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Servers, two daemons and some writers."""
-    with open_stage(tmp_path_factory.mktemp("soak"), 1, writers=4, pace=0.05, bulk=1500) as stage:
-        yield stage
-
-
-@pytest.fixture
-def stage(servers: Stage) -> Stage:
-    """The same, whole, whatever the test before left: each test answers for itself."""
-    for seat in servers.world.seats:
-        if not seat.running:
-            seat.kill(excused=True)
-    servers.world.heal()
-    for seat in servers.world.seats:
-        seat.deaths.clear()
-    servers.crashes.clear()
-    servers.writers.start()
-    return servers
-
-
-class Brief(Random):
-    """Draws as its seed says, but the shortest of the times that it is asked for."""
-
-    def uniform(self, a: float, b: float) -> float:
-        return min(a, b)
-
-
-def test_short_run(stage: Stage) -> None:
+def test_short_run(soak_stage: Stage) -> None:
     """A takeover under writes: nothing to complain of."""
-    run = Run(stage, 1, 0, {"kill_active": FAULTS["kill_active"]})
+    run = Run(soak_stage, 1, 0, {"kill_active": FAULTS["kill_active"]})
     assert run.go() == 0
     print(run.line)
     assert run.faults == {"kill_active": 1}
     assert len(run.settled) == 2
     assert run.line.endswith("0 divergences")
-    assert stage.writers.committed > 0
-
-
-@pytest.mark.parametrize(
-    ("name", "told"),
-    [
-        ("search_went_back", "written and indexed between: True"),
-        ("document_left_out", "document_left_out: soak-"),
-        ("view_replaced", "daemons"),
-        ("alias_doubled", "the bulk's alias led to 2"),
-        ("control_damaged", "control_damaged: "),
-        ("tables_swapped", "tables_swapped: "),
-        ("key_retyped", "ids over 2^31"),
-        ("stamped_ahead", "s: True"),
-        ("rights_revoked", " on "),
-        ("path_altered", "to number "),
-    ],
-)
-def test_faults_are_made_undone_and_told(stage: Stage, name: str, told: str) -> None:
-    """Each by itself, a moment after a daemon was started. Those that restart Elasticsearch take
-    longer, and are left to the run. That all heals is asked once, below."""
-    world, outcomes = stage.world, list[str]()
-    world.tell = outcomes.append
-    before = json.dumps(world.scene.options["documents"])
-    world.follower.kill()
-    world.heal()
-    KINDS[name].run(world, Brief(name))
-    assert told in outcomes[-1]
-    assert json.dumps(world.scene.options["documents"]) == before
-    assert not world.answer("GET", f"/{COPY}*")
-    assert not world.scene.admin(
-        "SELECT 1 WHERE num_nonnulls(to_regclass('cards.ticket_other'), "
-        "to_regclass('cards.card_other')) > 0"
-    )
-    [(kind,)] = world.scene.admin(
-        "SELECT atttypid::regtype::text FROM pg_attribute "
-        "WHERE attrelid = 'cards.ticket'::regclass AND attname = 'id'"
-    )
-    assert kind == "integer"
-    world.all_up()  # none ended
-
-
-def test_all_of_them_heal(stage: Stage) -> None:
-    """After the faults above: index = query."""
-    settle(stage)
+    assert soak_stage.writers.committed > 0
 
 
 def lie(world: World, choice: Random) -> None:
@@ -161,18 +86,18 @@ def lie(world: World, choice: Random) -> None:
     assert world.ask("DELETE", f"/{world.aliases[0]}/_doc/{key}")
 
 
-def test_difference_ends_the_run(stage: Stage) -> None:
+def test_difference_ends_the_run(soak_stage: Stage) -> None:
     """Status 1, and what is needed to understand it is kept."""
-    run = Run(stage, 1, 0, {"lie": fault(lie, "index")}, patience=2)
+    run = Run(soak_stage, 1, 0, {"lie": fault(lie, "index")}, patience=2)
     assert run.go() == 1
     assert run.line.endswith("1 divergences")
-    [document] = json.loads((stage.folder / "documents.json").read_text("utf-8"))
+    [document] = json.loads((soak_stage.folder / "documents.json").read_text("utf-8"))
     assert document["query"]["title"] == "Bulk 77"
     assert document["index"] is None
     assert any(row[0] == "content.film_work" for row in document["rows"])
-    assert "missing: 1 documents" in (stage.folder / "differences.txt").read_text("utf-8")
-    kept = {path.name for path in stage.folder.iterdir()}
+    assert "missing: 1 documents" in (soak_stage.folder / "differences.txt").read_text("utf-8")
+    kept = {path.name for path in soak_stage.folder.iterdir()}
     assert kept >= {"history.txt", "writers.txt", "index.json", "database.json", "why.txt"}
-    assert any((stage.folder / "daemons").glob("*-one.log"))
-    assert any(stage.folder.glob("postgres-*.log"))
-    assert Path(stage.folder, "why.txt").read_text("utf-8").count("(no ") == 0
+    assert any((soak_stage.folder / "daemons").glob("*-one.log"))
+    assert any(soak_stage.folder.glob("postgres-*.log"))
+    assert Path(soak_stage.folder, "why.txt").read_text("utf-8").count("(no ") == 0
