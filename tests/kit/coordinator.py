@@ -8,6 +8,7 @@ Time is a number that grows where something waits, so no test sleeps.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -69,9 +70,19 @@ _STATEMENTS: Final = {
     }.items()
 }
 """By the first line of its file, the name of a statement and of its step."""
+_MOST_PAUSES: Final = 1000
+"""More than a test needs. Without a limit a thread that never ends would spin: it never sleeps."""
 _CLOCKS: Final = (
-    *("audits", "doorbell", "opening", "polls", "retry", "session", "sessions", "ticks"),
+    "audits",
+    "doorbell",
+    "opening",
+    "polls",
+    "retry",
+    "session",
+    "sessions",
+    "ticks",
 )
+"""Modules that ask for the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +117,7 @@ class Floor:
         """Signs of life: state and reason."""
         self.now = _BEGINNING
         """The monotonic clock."""
+        self._pauses = 0
         self.waits: list[float] = []
         """Waits that only a stop cuts short."""
         self.step_of_clock = timedelta(0)
@@ -132,7 +144,7 @@ class Floor:
             audit_every=60.0,
             triggers=SimpleNamespace(retention=3600.0),
             postgres=SimpleNamespace(db_schema="listener"),
-            state_file_name=Path("state.yaml"),
+            state_file_name=Path(os.devnull, "state.yaml"),  # where nothing can be written
         )
         self.keeper = NotedKeeper(self)
         self.mailbox = TimedMailbox(self)
@@ -290,6 +302,10 @@ class Floor:
 
     def pause(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
         """What is to happen meanwhile happens; then time passes, if the wait is not over by it."""
+        self._pauses += 1
+        if self._pauses > _MOST_PAUSES:
+            self.stop.request()
+            pytest.fail("it waits again and again")
         if self.meanwhile:
             self.meanwhile.pop(0)()
         if not until():
