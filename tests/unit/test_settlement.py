@@ -1,0 +1,144 @@
+"""Settling a request: each document by its own verdict. What proves a fault is in test_trials."""
+
+from __future__ import annotations
+
+from listener.changes import Key
+from listener.indexing.batch import Batch, Limits, Settled, Trial
+from listener.indexing.queue import Job, Jobs
+from listener.indexing.settlement import Settlement
+from listener.search.bulk import Document
+from listener.search.verdicts import Outcome, Verdict
+from listener.search.versions import versioned
+from listener.search.write_aliases import Target
+from tests.kit.indexing import DONE, OneKind
+
+NO_ROOM = Verdict(Outcome.RETRY, "429")
+HELD = Verdict(Outcome.HOLD, "403")
+BAD = Verdict(Outcome.PARK, "no")
+PROVEN = Verdict(Outcome.PARK, "no", proven=True)
+
+
+class Setting(OneKind):
+    """Requests of one document kind, and whoever waits for their documents."""
+
+    def __init__(self, parked: int = 10) -> None:
+        super().__init__(Limits(documents=10, bytes=1_000_000, pending=100, parked=parked))
+        self.settlement = Settlement([self.work], self.parking, self.gate)
+
+    def batch(self, *names: str, trial: Trial | None = None) -> tuple[Batch, Job]:
+        """A request; in capitals: a document that the database does not have."""
+        job = Job()
+        job.add(len(names))
+        job.seal()
+        items: dict[Key, Jobs] = {(name,): (job,) for name in names}
+        self.work.flying.update(items)
+        documents = [Document((name,), name, None if name.isupper() else b"{}") for name in names]
+        targets = (Target("a.w1"),)
+        return Batch(0, items, targets, 1, live=True, documents=documents, trial=trial), job
+
+    def each(self, batch: Batch, *verdicts: Verdict) -> Settled:
+        """Its documents have these verdicts."""
+        return self.settlement.each(batch, verdicts)
+
+    @property
+    def aside(self) -> list[Key]:
+        """What is to be parked."""
+        return [one.key for one in self.parking.to_park]
+
+
+def test_all_of_it_was_taken() -> None:
+    """All jobs are done, deletes counted apart."""
+    setting = Setting()
+    batch, job = setting.batch("a", "B", "c")
+    assert setting.settlement.all_done(batch) == Settled(written=2, deleted=1)
+    assert job.finished
+    assert not setting.work.flying
+    assert list(setting.work.good) == [("a",)]  # one is enough as a witness
+
+
+def test_each_document_by_its_own_verdict() -> None:
+    """One that was refused holds no other, and is not done by another's success."""
+    setting = Setting()
+    batch, job = setting.batch("a", "B", "c")
+    settled = setting.each(batch, NO_ROOM, DONE, DONE)
+    assert (settled.written, settled.deleted, settled.retried) == (1, 1, 1)
+    assert settled.worst == NO_ROOM
+    assert job.open == 1
+    assert not job.finished
+    assert setting.waiting == {("a",)}
+    assert not setting.work.flying
+
+
+def test_what_needs_a_person_is_told_before_what_passes() -> None:
+    """In whatever order they come."""
+    for verdicts in ((NO_ROOM, HELD, NO_ROOM), (HELD, NO_ROOM, NO_ROOM)):
+        setting = Setting()
+        settled = setting.each(setting.batch("a", "b", "c")[0], *verdicts)
+        assert settled.worst == HELD
+        assert settled.retried == 3
+
+
+def test_a_higher_generation_is_remembered() -> None:
+    """The next session goes above it; the document is not done."""
+    setting = Setting()
+    batch, job = setting.batch("a")
+    settled = setting.each(batch, Verdict(Outcome.FENCED, "409", versioned(7, 5)))
+    assert settled.fenced
+    assert setting.gate.above == 7
+    assert setting.waiting == {("a",)}
+    assert not job.finished
+
+
+def test_an_alias_that_is_gone_is_no_higher_generation() -> None:
+    """There is no version to learn from."""
+    setting = Setting()
+    assert setting.each(setting.batch("a")[0], Verdict(Outcome.FENCED, "404")).fenced
+    assert setting.gate.above == 0
+
+
+def test_a_parked_document_is_not_done_yet() -> None:
+    """It stays in flight until the table has it."""
+    setting = Setting()
+    batch, job = setting.batch("a", "b")
+    settled = setting.each(batch, PROVEN, DONE)
+    assert settled.worst is None
+    assert setting.aside == [("a",)]
+    assert setting.work.flying == {("a",)}
+    assert not setting.waiting
+    assert job.open == 1
+
+
+def test_no_more_than_the_limit_is_parked() -> None:
+    """Also not after a trial: so many are not the documents' own fault."""
+    setting = Setting(parked=1)
+    batch, _ = setting.batch("w", "a", "b", trial=Trial(("w",)))
+    settled = setting.each(batch, DONE, BAD, BAD)
+    assert setting.aside == [("a",)]
+    assert setting.waiting == {("b",)}
+    assert settled.braked
+    assert settled.worst is not None
+    assert settled.worst.outcome is Outcome.HOLD
+
+
+def test_taken_means_parked_no_longer() -> None:
+    """But not while an index is loaded: it may be the other one that refuses it."""
+    for loading in (False, True):
+        for whole in (False, True):
+            setting = Setting()
+            setting.parking.known = {(0, "a")}
+            setting.gate.targets[0].loading = Target("a.l1") if loading else None
+            batch, _ = setting.batch("a", "b")
+            if whole:
+                setting.settlement.all_done(batch)
+            else:
+                setting.each(batch, DONE, NO_ROOM)
+            assert setting.parking.to_clear == (set() if loading else {(0, "a")})
+
+
+def test_a_large_document_is_no_witness() -> None:
+    """It would be sent again beside each suspect."""
+    setting = Setting()
+    batch, _ = setting.batch("a", "b")
+    batch.documents = [batch.documents[0], Document(("b",), "b", b"{%s}" % (b" " * 100_000))]
+    setting.settlement.all_done(batch)
+    assert list(setting.work.good) == [("a",)]
