@@ -1,4 +1,4 @@
-"""Fixtures for all tests: real servers, the real daemon, scenes. They stand in `tests/kit`, and those of the soak beside it."""
+"""Fixtures for all tests: real servers, the real daemon, scenes. They stand in `tests/kit`."""
 
 from __future__ import annotations
 
