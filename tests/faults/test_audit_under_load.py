@@ -101,7 +101,7 @@ def test_our_schema_dropped_while_nobody_may_make_it_anew(scene: Scene) -> None:
         (
             "REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC",
             "GRANT EXECUTE ON FUNCTION pg_notify(text, text) TO PUBLIC",
-            "permission denied for function pg_notify",
+            "permission denied for function pg_notify|lacks EXECUTE on pg_notify",
         ),
     ],
     ids=["our schema", "our tables", "pg_notify"],
