@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import elasticsearch
 import psycopg
+from psycopg import errors
 
 from listener import (
     __version__,
@@ -61,7 +62,7 @@ class Refused(Exception):
 
 
 class _NotYet(Exception):
-    """Elasticsearch answers that it cannot answer yet."""
+    """A server answers that it cannot answer yet, or what is not so at the next look."""
 
 
 T = TypeVar("T")
@@ -261,7 +262,16 @@ class Daemon:
                 raise Stopped("stop was requested")
 
     def _of_postgres(self, look: Callable[[], T]) -> T:
-        return self._patient("PostgreSQL", (psycopg.OperationalError,), look)
+        def looked() -> T:
+            try:
+                return look()
+            except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
+                # somebody removes our schema while we look: the next look sees that it is gone
+                if f'"{self._config.postgres.db_schema}' in str(error):
+                    raise _NotYet(postgres.describe(error)) from error
+                raise
+
+        return self._patient("PostgreSQL", (psycopg.OperationalError, _NotYet), looked)
 
     def _of_elasticsearch(self, look: Callable[[], None]) -> None:
         def looked() -> None:

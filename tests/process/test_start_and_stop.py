@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
+import pytest
+
+from listener import identity
+from listener.daemon import Daemon, Status
+from listener.lifecycle import Stop
+from listener.observations import Observation, Waiting
+from listener.settings import load
 from tests.process.scene import Scene
 
 
@@ -41,4 +49,24 @@ def test_edits_while_it_was_down_then_once(scene: Scene) -> None:
     once = scene.once()
     assert once.found("swept")
     assert not once.found("load_started")
+    scene.assert_converged()
+
+
+def test_our_schema_is_removed_while_it_starts(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was there when the start began to look: no reason to end, the next look makes it anew."""
+    scene.serve().stop()
+    read, told = identity.read, list[Observation]()
+
+    def removed(*arguments: Any) -> Any:
+        monkeypatch.setattr(identity, "read", read)
+        scene.admin("DROP SCHEMA listener CASCADE")
+        return read(*arguments)
+
+    monkeypatch.setattr(identity, "read", removed)
+    status = Daemon(load(scene.config), observe=told.append, stop=Stop(), once=True).run()
+    assert status is Status.OK, told
+    [waiting] = [one for one in told if isinstance(one, Waiting)]
+    assert '"listener.meta" does not exist' in waiting.reason
     scene.assert_converged()

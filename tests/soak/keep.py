@@ -34,7 +34,7 @@ def keep(stage: Stage, found: Differences | None, why: str) -> None:
     writers = [
         f"{moment} writer {number} {what}"
         for number, history in enumerate(stage.writers.history)
-        for moment, what in history
+        for moment, what in history.copy()  # they write on while we read
     ]
     _write(folder / "writers.txt", "\n".join(sorted(writers)))
     for server in (scene.postgres, scene.search, stage.world.standby):
