@@ -111,7 +111,7 @@ def cut(scene: Scene, proxy: TcpProxy, made: Record) -> None:
 
 def refuse(scene: Scene, made: Record) -> None:
     """A few films of many are refused: each is tried alone, while others change."""
-    assert not any(call.by == "_take_suspects" for call in made.calls)
+    assert not any(call.by == "take_suspects" for call in made.calls)
     with scene.superuser() as connection:
         connection.execute(
             "UPDATE content.film_work SET rating = CASE WHEN id IN "
@@ -128,8 +128,8 @@ def refuse(scene: Scene, made: Record) -> None:
 def test_a_trial_has_one_suspect_and_a_witness(calls: list[Call]) -> None:
     """Both are read and sent together, in one request."""
     sent = [call.keys for call in calls if call.name == "sink.send"]
-    suspects = [call.keys for call in calls if call.by == "_take_suspects"]
-    witnesses = [call.keys for call in calls if call.by == "_take_witness"]
+    suspects = [call.keys for call in calls if call.by == "take_suspects"]
+    witnesses = [call.keys for call in calls if call.by == "take_witness"]
     assert len(suspects) == len(witnesses) >= 3
     for one, beside in zip(suspects, witnesses, strict=True):
         assert len(one) == len(beside) == 1

@@ -25,7 +25,6 @@ PLACES = {
     "Reader": "indexing.reader",
     "Receiver": "coordinator.receiver",
     "Senders": "indexing.senders",
-    "Settlement": "indexing.settlement",
     "Ticker": "coordinator.ticks",
     "Versions": "search.versions",
 }
