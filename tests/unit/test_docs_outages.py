@@ -310,6 +310,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "listener's schema dropped": (
         "process/test_privileges.py::test_emergency_exit",
         "faults/test_audit_under_load.py::test_our_schema_dropped",
+        "process/test_start_and_stop.py::test_our_schema_is_removed_while_it_starts",
     ),
     "a column added, dropped or rewritten by ALTER TABLE": (
         "process/test_promises.py::test_columns_come_and_go",
