@@ -1,0 +1,386 @@
+"""Loads and comparisons without servers: fakes that note each step, and can be made to fail.
+
+A `Resync` holds what PostgreSQL, Elasticsearch, the pipeline and the disk would say. The keeper and
+the states of what is under way are the real ones.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from listener.capture.watermark import Draw
+from listener.changes import Key
+from listener.documents.kinds import Kind
+from listener.indexing.fence import Fence
+from listener.indexing.queue import Job
+from listener.observations.events import Observation
+from listener.postgres import Connection
+from listener.resync.reconcile import Report
+from listener.resync.under_way import State, UnderWay
+from listener.runtime.lifecycle import Stop
+from listener.search.versions import Versions
+from listener.state.model import Load
+from listener.state.model import State as Saved
+from listener.state.store import Keeper
+from tests.kit.session import NOW, saved_state, unfinished
+from tests.kit.threads import Failures
+
+STARTED = NOW - timedelta(minutes=3)
+"""When the coordinator asked for what is under way."""
+
+
+def new_load(**other: Any) -> Load:
+    """A load that has brought nothing yet."""
+    said: dict[str, Any] = {"started_at": STARTED, "after": None, "documents": 0}
+    return unfinished(**{**said, **other})
+
+
+class Resync:
+    """`steps`: what was done, in order; a step that failed is the last one of its kind."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kinds: Sequence[str] = ("films",)) -> None:
+        self.steps: list[str] = []
+        self.fails: dict[str, Exception] = {}
+        """What a step raises that begins so, once."""
+        self.meanwhile: dict[str, Callable[[], object]] = {}
+        """What happens beside a step that begins so, once."""
+        self.told: list[Observation] = []
+        self.life = Failures()
+        self.stop = QuickStop()
+        self.disk: Saved = saved_state()
+        """What state.yaml holds: all that a killed process leaves."""
+        self.rows: list[Key] = []
+        self.current: dict[int, str | None] = {place: f"{one}-1" for place, one in enumerate(kinds)}
+        """Indexes in use."""
+        self.draws = 0
+        self.proofs: deque[bool] = deque()
+        """What the next looks at a draw say; then each of them is proven."""
+        self.kinds = [self._kind(number, name) for number, name in enumerate(kinds)]
+        self.fence = cast(Fence, FakeFence(self))
+        self.keeper = NotedKeeper(self)
+        self.lookout = FakeLookout(self)
+        self.under_way = UnderWay(
+            self.kinds, fence=self.fence, keeper=self.keeper, observe=self.told.append
+        )
+        self.connection: Connection = cast(Any, SimpleNamespace())
+        monkeypatch.setattr("listener.state.file.write", self._write)
+        monkeypatch.setattr("listener.capture.watermark.draw", self._draw)
+        monkeypatch.setattr("listener.capture.watermark.passed", self._passed)
+        monkeypatch.setattr("listener.capture.watermark.holder", lambda _: "a long transaction")
+        self.keeper.begin(self.disk)
+
+    def step(self, name: str) -> None:
+        """Note it; then it may fail."""
+        self.steps.append(name)
+        for begin in [one for one in self.meanwhile if name.startswith(one)]:
+            self.meanwhile.pop(begin)()
+        for begin in [one for one in self.fails if name.startswith(one)]:
+            raise self.fails.pop(begin)
+
+    def since(self, name: str) -> list[str]:
+        """The steps from this one on."""
+        return self.steps[self.steps.index(name) :]
+
+    @property
+    def state(self) -> State:
+        """Of the first document kind."""
+        return self.under_way.states[0]
+
+    def drawn_at(self, number: int = 1) -> datetime:
+        """The moment of this draw."""
+        return NOW + timedelta(seconds=number)
+
+    def loads_on_disk(self) -> list[int]:
+        """How many documents each load has brought, as it is written down."""
+        return [one.documents for one in self.disk.loads]
+
+    # -- the fakes ---------------------------------------------------------------------------------
+
+    def _kind(self, number: int, name: str) -> Kind:
+        source = SimpleNamespace(
+            name=name, id_page=self._id_page, estimate=lambda _: len(self.rows)
+        )
+        return Kind(number, cast(Any, source), cast(Any, "config"), "hash1")
+
+    def _id_page(self, _connection: object, after: Key | None, limit: int) -> list[Key]:
+        self.step(f"ids after {after[0] if after else None}")
+        first = 0 if after is None else self.rows.index(after) + 1
+        return self.rows[first : first + limit]
+
+    def _write(self, _path: Path, value: Saved) -> None:
+        self.disk = value
+
+    def _draw(self, _connection: object) -> Draw:
+        self.step("draw")
+        self.draws += 1
+        return Draw(self.drawn_at(self.draws), self.draws, "0/30")
+
+    def _passed(self, _connection: object, drawn: Draw) -> bool:
+        self.step(f"proof of {drawn.xid}")
+        return self.proofs.popleft() if self.proofs else True
+
+
+class QuickStop(Stop):
+    """A Stop whose waits end at once."""
+
+    def wait(self, seconds: float | None = None) -> bool:  # noqa: ARG002
+        """Whether stop is requested."""
+        return self.requested
+
+
+class NotedKeeper(Keeper):
+    """The keeper; what it writes down at once is noted."""
+
+    def __init__(self, room: Resync) -> None:
+        versions = Versions()
+        versions.begin(3)
+        control: Any = SimpleNamespace(save=lambda *_: True, newest=7)
+        super().__init__(Path("state.yaml"), control, versions, room.told.append)
+        self._room = room
+
+    def put_load(self, load: Load) -> None:
+        """How far a load has come."""
+        self._room.step(f"written down: {load.documents}{', done' if load.done else ''}")
+        super().put_load(load)
+
+    def drop_load(self, index: str) -> None:
+        """A load is complete, or given up."""
+        self._room.step(f"load of {index} dropped")
+        super().drop_load(index)
+
+    def load_complete(self, index: str, uuid: str, proven_start: datetime | None) -> None:
+        """The index of a load stands behind its alias."""
+        self._room.step(f"load complete{'' if proven_start else ', not proven'}")
+        super().load_complete(index, uuid, proven_start)
+
+    def want_reconcile(self, index: str, *, unguarded: bool, outlives_load: bool = False) -> None:
+        """A comparison is due."""
+        self._room.step(f"comparison of {index} due{', after the load' if outlives_load else ''}")
+        super().want_reconcile(index, unguarded=unguarded, outlives_load=outlives_load)
+
+    def reconciled(self, index: str, proven_start: datetime | None) -> None:
+        """A comparison is complete."""
+        self._room.step(f"comparison of {index} done{'' if proven_start else ', not proven'}")
+        super().reconciled(index, proven_start)
+
+    def freeze(self, index: str) -> None:
+        """Hold the saved watermark."""
+        self._room.step(f"{index} frozen")
+        super().freeze(index)
+
+    def save_control(self, *, now: bool = False) -> bool:
+        """Write the control document."""
+        self._room.step("control saved")
+        return super().save_control(now=now)
+
+
+class FakeFence:
+    """Which indexes are written, and that nothing is in flight while that changes."""
+
+    def __init__(self, room: Resync) -> None:
+        self._room = room
+
+    def current(self, kind: int) -> str | None:
+        """The index in use."""
+        return self._room.current[kind]
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Nothing is in flight inside."""
+        self._room.step("quiet")
+        yield
+        self._room.steps.append("quiet no more")
+
+    def refuse_astray(self) -> None:
+        """Raises FencedOut where writes may have gone elsewhere."""
+        self._room.step("aliases looked at")
+
+    def point(self) -> None:
+        """Point the write aliases."""
+        self._room.step("aliases pointed")
+
+    def load(self, _kind: int, index: str | None) -> None:
+        """Live changes go to this index, too."""
+        self._room.step(f"fed: {index}")
+
+    def swap(self, kind: int, index: str) -> list[str]:
+        """People search this index from now on."""
+        self._room.step(f"swapped to {index}")
+        former, self._room.current[kind] = self._room.current[kind], index
+        return [former] if former else []
+
+
+class FakeLookout:
+    """Whether indexes are what they were. `lost`: why the next one is not."""
+
+    def __init__(self, room: Resync) -> None:
+        self._room = room
+        self.lost: str | None = None
+
+    def begin(self, name: str, _mapping: str) -> None:
+        """Note a new index."""
+        self._room.step(f"{name} noted")
+
+    def settle(self, name: str, settled: datetime | None, _load: Load | None = None) -> str | None:
+        """Note it with all that was sent."""
+        self._room.step(f"{name} settled{'' if settled else ', not proven'}")
+        return self.lost
+
+
+class FakePipeline:
+    """Takes pages of ids. Each job is finished when it is waited for, unless that is held up."""
+
+    def __init__(self, room: Resync) -> None:
+        self._room = room
+        self.jobs: list[Job] = []
+        self.parked: list[Key] = []
+        self.crashed: str | None = None
+        self.waits: list[Callable[[Job], bool]] = []
+        """What is done at the next waits instead; whether the job is finished."""
+
+    def submit_ids(self, _kind: int, keys: Sequence[Key], *, load_only: bool) -> Job:
+        """A page of ids."""
+        self._room.step(f"asked for {keys[0][0]}-{keys[-1][0]}{'' if load_only else ', live'}")
+        job = Job()
+        job.add(len(keys))
+        job.seal()
+        self.jobs.append(job)
+        return job
+
+    def wait(self, job: Job, _seconds: float) -> bool:
+        """Whether it is finished."""
+        if self.waits:
+            return self.waits.pop(0)(job)
+        self.finish(job)
+        return True
+
+    def finish(self, job: Job) -> None:
+        """Elasticsearch has all of it."""
+        self._room.step(f"page {self.jobs.index(job) + 1} answered")
+        job.done(job.open)
+
+    def parked_keys(self, _kind: int) -> list[Key]:
+        """What is parked."""
+        return self.parked
+
+    def refresh_soon(self) -> None:
+        """Make it searchable."""
+        self._room.step("refresh asked for")
+
+
+class FakeIndexes:
+    """The indexes of a pipeline."""
+
+    def __init__(self, room: Resync) -> None:
+        self._room = room
+        self.unhealthy = 0
+        """How often replicas are waited for."""
+        self.concrete = False
+        self.kept: list[str] = []
+        """What `drop_loads` must leave alone."""
+        self.others: Mapping[str, str] = {}
+
+    def drop_loads(self, alias: str) -> list[str]:
+        """Remove what was begun."""
+        self._room.step(f"unfinished loads of {alias} removed")
+        return self.kept
+
+    def create(self, name: str, _config: object, _digest: str) -> Any:
+        """Make a new index."""
+        self._room.step("index made")
+        assert name.startswith("films-hash1-2026")
+        return SimpleNamespace(mapping="mapping-2")
+
+    def started(self, _name: str) -> None:
+        """Wait until its shards are at work."""
+        self._room.step("index started")
+
+    def finish(self, name: str, _config: object) -> None:
+        """Refresh it, and bring the replicas back."""
+        self._room.step(f"{name} finished")
+
+    def healthy(self, _name: str, *, seconds: float) -> bool:
+        """Whether it has its replicas."""
+        self._room.step("health asked")
+        assert seconds <= 5
+        self.unhealthy -= 1
+        return self.unhealthy < 0
+
+    def is_concrete(self, _alias: str) -> bool:
+        """Whether an index has the alias's name."""
+        self._room.step("name looked at")
+        return self.concrete
+
+    def refuse_foreign(self, alias: str, *, take: bool) -> None:
+        """Raises IndexError_ where the alias is of others."""
+        self._room.step(f"owner of {alias} looked at{', taken' if take else ''}")
+
+    def get(self, name: str) -> Any:
+        """An index by its own name."""
+        return SimpleNamespace(uuid=f"uuid of {name}")
+
+    def old(self, _alias: str) -> list[str]:
+        """Those that are kept."""
+        self._room.step("old indexes looked at")
+        return ["films-1"]
+
+    def old_of_others(self, _alias: str) -> list[Any]:
+        """Those of other databases."""
+        return []
+
+
+class FakeReconciler:
+    """Comparisons whose reports the test gives."""
+
+    def __init__(self, room: Resync) -> None:
+        self._room = room
+        self.guarded = False
+        """Whether a comparison may not delete what it would."""
+        self.refuses_loads = False
+
+    def run(
+        self,
+        _connection: object,
+        kind: Kind,
+        index: str,
+        *,
+        unguarded: bool,
+        cancelled: Callable[[], bool],
+    ) -> Report:
+        """Compare and mend."""
+        self._room.step(f"{index} compared{', unguarded' if unguarded else ''}")
+        assert not cancelled()
+        return Report(kind.index, guarded=self.guarded)
+
+    def guards(
+        self, _connection: object, _kind: Kind, index: str, *, cancelled: Callable[[], bool]
+    ) -> bool:
+        """Whether a load would lose too many."""
+        self._room.step(f"{index} guarded")
+        assert not cancelled()
+        return self.refuses_loads
+
+
+class FakeConnections:
+    """Connections of the loader's thread."""
+
+    def __init__(self, room: Resync) -> None:
+        self._room = room
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Any]:
+        """One more."""
+        assert name == "listener: load"
+        self._room.step("connected")
+        try:
+            yield self._room.connection
+        finally:
+            self._room.steps.append("closed")

@@ -1,0 +1,517 @@
+"""Loads and comparisons of one process: begun, interrupted, begun anew, ended with a thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+
+from listener import search
+from listener.documents.kinds import Kind
+from listener.documents.queries import QueryFileError
+from listener.indexing.fence import FencedOut
+from listener.observations.events import Held, Waiting
+from listener.postgres import Connection
+from listener.resync.full_load import AliasTaken
+from listener.resync.jobs import Jobs
+from listener.resync.needs import Plan
+from listener.resync.under_way import Wanted
+from listener.runtime.lifecycle import Stopped
+from listener.search.index_config import IndexError_
+from listener.state.model import Load
+from listener.triggers import TriggerError
+from tests.kit.indexing import Noted
+from tests.kit.resync import STARTED, FakeConnections, Resync, new_load
+from tests.kit.session import NOW, WATERMARK
+from tests.kit.threads import DEADLINE, Beside, happens
+
+WANTED = Wanted("TRUNCATE", unguarded=False)
+ANY_NUMBER = Wanted("asked for", unguarded=True, asked=True)
+
+
+class FakeRunner:
+    """Completes all comparisons at each turn, and all loads. `held_up`: it waits there first."""
+
+    def __init__(self, room: Resync) -> None:
+        self._room = room
+        self.held_up: threading.Event | None = None
+        self.turns: list[Exception] = []
+        """What the next turns raise."""
+        self.at_work = threading.Event()
+
+    def turn(self, _connection: Connection, cancelled: Callable[[], bool]) -> None:
+        """One turn."""
+        self._room.step("turn")
+        self.at_work.set()
+        if self.held_up is not None:
+            while not self.held_up.wait(0.001):
+                if cancelled():
+                    raise Stopped("the load was stopped")
+        if self.turns:
+            raise self.turns.pop(0)
+        under_way = self._room.under_way
+        for one in under_way.states:
+            if one.load is not None:
+                under_way.load_complete(one.kind.number, one.load)
+            if one.comparing is not None:
+                under_way.comparison_complete(
+                    one.kind.number,
+                    one.comparing.started_at,
+                    proven=True,
+                    guarded=False,
+                    keep=False,
+                )
+
+    def written_down(self, load: Load) -> bool:
+        """Whether the saved state speaks of it."""
+        return any(one.physical == load.physical for one in self._room.keeper.loads)
+
+    def here(self, _connection: Connection, cancelled: Callable[[], bool]) -> bool:
+        """The way of --once."""
+        self._room.step("cancelled" if cancelled() else "here")
+        return True
+
+    def finish_here(self, cancelled: Callable[[], bool]) -> None:
+        """Swap."""
+        self._room.step("cancelled" if cancelled() else "finished here")
+
+
+class FakeLoader:
+    """Begins loads."""
+
+    def __init__(self, room: Resync) -> None:
+        self._room = room
+
+    def begin(self, kind: Kind, reason: str, resume: Load | None, now: datetime) -> Load:
+        """Make the index, or take up the one of `resume`."""
+        self._room.step(f"{kind.index} begun: {reason}" + (", resumed" if resume else ""))
+        return resume or new_load(index=kind.index, started_at=now)
+
+
+class Working:
+    """Jobs of two document kinds, and a thread for them."""
+
+    def __init__(self, room: Resync, *, threaded: bool = True) -> None:
+        self.room = room
+        self.runner = FakeRunner(room)
+        self.supervisor = Noted()
+        runner: Any = self.runner
+        loader: Any = FakeLoader(room)
+        connections: Any = FakeConnections(room)
+        config: Any = SimpleNamespace(backoff=SimpleNamespace(start=0.001, factor=1, limit=0.001))
+        self.jobs = Jobs(
+            config=config,
+            threaded=threaded,
+            under_way=room.under_way,
+            runner=runner,
+            loader=loader,
+            fence=room.fence,
+            keeper=room.keeper,
+            connections=connections,
+            supervisor=self.supervisor,
+            observe=room.told.append,
+            life=room.life,
+        )
+
+    def plan(self, kind: int = 0, **other: Any) -> Plan:
+        """What this kind needs: a comparison."""
+        return Plan(self.room.kinds[kind], "TRUNCATE", **{"compare": True, **other})
+
+    def begin(self, *plans: Plan) -> None:
+        """Begin these."""
+        self.jobs.begin(self.room.connection, plans)
+
+    def again(self, wanted: Wanted = WANTED, kind: int = 0) -> None:
+        """Compare documents of this kind."""
+        self.jobs.again(self.room.connection, {kind: wanted})
+
+    def hold_up(self) -> None:
+        """The thread waits in its next turn until it is cancelled."""
+        self.runner.held_up = threading.Event()
+
+    def rest(self) -> None:
+        """Wait until the thread has ended by itself."""
+        thread = self.jobs._thread
+        assert thread is not None
+        Beside(thread.join).result()
+
+
+@pytest.fixture
+def working(monkeypatch: pytest.MonkeyPatch) -> Iterator[Working]:
+    """Nothing is under way."""
+    working = Working(Resync(monkeypatch, ["films", "persons"]))
+    yield working
+    working.jobs.end()
+
+
+@pytest.fixture
+def once(monkeypatch: pytest.MonkeyPatch) -> Working:
+    """The same without a thread."""
+    return Working(Resync(monkeypatch, ["films", "persons"]), threaded=False)
+
+
+# -- beginning -------------------------------------------------------------------------------------
+
+
+def test_a_load_begins(once: Working) -> None:
+    """The watermark stands still before its index is made; the moment is drawn before, too."""
+    once.begin(once.plan(compare=False))
+    assert once.room.steps == ["draw", "films frozen", "films begun: TRUNCATE"]
+    assert once.jobs.loads(0)
+    assert once.jobs.running
+    assert once.jobs.starts == [once.room.drawn_at()]
+    once.room.keeper.advance(NOW)
+    assert once.room.keeper.last_processed == WATERMARK
+
+
+def test_a_comparison_begins(once: Working) -> None:
+    """It is due by the disk, and the watermark stands still."""
+    once.begin(once.plan(unguarded=True, blind=True))
+    assert once.room.disk.reconcile == {"films": True}
+    comparing = once.room.state.comparing
+    assert comparing is not None
+    assert (comparing.unguarded, comparing.blind) == (True, True)
+    assert comparing.started_at == once.room.drawn_at()
+    once.room.keeper.advance(NOW)
+    assert once.room.keeper.last_processed == WATERMARK
+
+
+def test_a_load_stands_for_a_comparison_that_is_due(once: Working) -> None:
+    """What a person allowed that one holds for the load; and only what is due is."""
+    once.room.keeper.want_reconcile("films", unguarded=False)
+    once.begin(
+        once.plan(compare=False, unguarded=True, blind=True),
+        once.plan(1, compare=False, unguarded=True),
+    )
+    assert once.room.disk.reconcile == {"films": True}
+    assert [one.blind for one in once.room.under_way.states] == [True, False]
+
+
+def test_what_cannot_begin_has_no_thread(working: Working) -> None:
+    """The error is the coordinator's; the next session plans anew."""
+    working.room.fails["persons begun"] = search.Away("gone")
+    with pytest.raises(search.Away):
+        working.begin(working.plan(), working.plan(1, compare=False))
+    assert "connected" not in working.room.steps
+    assert not working.room.under_way.add(working.room.connection, {0: WANTED})
+
+
+def test_no_plans_no_thread(working: Working) -> None:
+    """And nothing is left to it."""
+    working.begin()
+    assert working.room.steps == []
+    assert not working.room.under_way.add(working.room.connection, {0: WANTED})
+
+
+def test_the_thread_ends_with_its_work(working: Working) -> None:
+    """Its connection is closed."""
+    working.begin(working.plan(), working.plan(1, compare=False))
+    working.rest()
+    assert working.room.steps[-1] == "closed"
+    assert working.room.steps.count("turn") == 1
+    assert not working.jobs.running
+    assert working.room.disk.reconcile == {}
+    assert working.room.life.errors == []
+
+
+# -- ending ----------------------------------------------------------------------------------------
+
+
+def test_the_end_stops_the_thread(working: Working) -> None:
+    """And waits for it. Twice is once; nothing may be left to it from then on."""
+    working.jobs.end()
+    working.hold_up()
+    working.begin(working.plan())
+    happens(working.runner.at_work)
+    working.jobs.end()
+    working.jobs.end()
+    assert working.room.steps[-1] == "closed"
+    assert working.room.disk.reconcile == {"films": False}
+    assert not working.room.under_way.add(working.room.connection, {1: WANTED})
+    assert working.room.life.errors == []
+    assert working.supervisor.fences == 0
+
+
+def test_a_new_session_forgets(working: Working) -> None:
+    """The thread has ended before: else it would go on with what the session begins."""
+    working.hold_up()
+    working.begin(working.plan(), working.plan(1, compare=False))
+    happens(working.runner.at_work)
+    working.jobs.forget()
+    assert working.room.steps[-1] == "closed"
+    assert not working.jobs.running
+    assert working.jobs.starts == []
+    assert working.jobs.held is None
+    working.runner.held_up = None
+    working.begin(working.plan())
+    working.rest()
+    assert not working.jobs.running
+
+
+# -- a comparison that is asked for later ----------------------------------------------------------
+
+
+def test_what_the_thread_can_take_interrupts_nothing(working: Working) -> None:
+    """It follows in the same thread."""
+    working.hold_up()
+    working.begin(working.plan())
+    happens(working.runner.at_work)
+    working.again(kind=1)
+    working.again(ANY_NUMBER)
+    assert working.room.steps.count("connected") == 1
+    assert working.room.state.later == Wanted("asked for", unguarded=True)
+    assert working.runner.held_up is not None
+    working.runner.held_up.set()
+    working.rest()
+    assert working.room.steps.count("connected") == 1
+    assert working.room.disk.reconcile == {}
+
+
+def test_after_the_thread_has_ended_another_one_begins(working: Working) -> None:
+    """Nothing is left to the one before."""
+    working.begin(working.plan())
+    working.rest()
+    working.again(kind=1)
+    working.rest()
+    assert working.room.steps.count("connected") == 2
+    assert working.room.disk.reconcile == {}
+
+
+def test_it_is_asked_for_while_the_thread_ends(working: Working) -> None:
+    """At any moment of its end: it is made, by this thread or by the next."""
+    for _ in range(50):
+        working.begin(working.plan())
+        working.again(kind=1)
+        working.rest()
+        assert not working.jobs.running
+        assert working.room.disk.reconcile == {}
+        assert set(working.room.disk.loaded) == {"films", "persons"}
+        working.room.keeper.begin(
+            working.room.disk.model_copy(update={"loaded": {}, "reconcile": {}})
+        )
+        working.jobs.end()
+
+
+def test_a_load_begins_anew(working: Working) -> None:
+    """Its first pages were read before what the comparison is for."""
+    working.hold_up()
+    load = new_load(after=("5",), documents=5)
+    working.room.keeper.put_load(load)
+    working.begin(working.plan(compare=False, resume=load))
+    happens(working.runner.at_work)
+    working.again()
+    begun = [one for one in working.room.steps if " begun" in one]
+    assert begun == ["films begun: TRUNCATE, resumed", "films begun: TRUNCATE"]
+    assert working.room.steps.index("closed") < working.room.steps.index(begun[1])
+    assert working.room.state.load is not None
+    assert working.room.state.load.documents == 0
+
+
+@pytest.mark.parametrize("written_down", [True, False])
+def test_an_interrupted_load_goes_on_where_it_was_written_down(
+    working: Working, written_down: bool
+) -> None:
+    """Only there: else its start is not proven, and a part of it may be missing."""
+    working.hold_up()
+    load = new_load(index="persons", physical="persons-2", after=("5",), documents=5)
+    if written_down:
+        working.room.keeper.put_load(load)
+    working.begin(working.plan(1, compare=False, resume=load, blind=True))
+    happens(working.runner.at_work)
+    working.room.under_way.states[0].held = True
+    working.again(ANY_NUMBER)
+    begun = [one for one in working.room.steps if " begun" in one]
+    resumed = ", resumed" if written_down else ""
+    assert begun[1:] == ["films begun: asked for", f"persons begun: it was interrupted{resumed}"]
+    assert working.room.under_way.states[1].blind
+
+
+def test_an_interrupted_comparison_begins_anew(working: Working) -> None:
+    """With all that it may do, and what it is for."""
+    working.hold_up()
+    working.begin(working.plan(1, unguarded=True, blind=True))
+    happens(working.runner.at_work)
+    working.room.current[0] = None  # it needs a load, which the thread cannot take
+    working.again()
+    comparing = working.room.under_way.states[1].comparing
+    assert comparing is not None
+    assert (comparing.unguarded, comparing.blind) == (True, True)
+    assert working.jobs.loads(0)
+    assert working.room.disk.reconcile == {"persons": True}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "heard"),
+    [(WANTED, False), (ANY_NUMBER, True), (Wanted("asked for", unguarded=False, asked=True), True)],
+)
+def test_what_is_held_for_a_person(working: Working, wanted: Wanted, heard: bool) -> None:
+    """Only a person's word begins it again: it is a load."""
+    working.room.state.held = working.room.state.guarded = True
+    working.again(wanted)
+    assert working.jobs.guarded == ([] if heard else ["films"])
+    assert ("films begun: asked for" in working.room.steps) is heard
+
+
+# -- what fails in the thread ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "server", "passing"),
+    [
+        (psycopg.OperationalError("gone"), "PostgreSQL", True),
+        (psycopg.errors.UndefinedTable("gone"), "PostgreSQL", False),
+        (search.Away("gone"), "Elasticsearch", True),
+        (search.Unusable("gone"), "Elasticsearch", False),
+        (QueryFileError("gone"), "PostgreSQL", False),
+        (KeyError("gone"), "PostgreSQL", False),
+    ],
+)
+def test_a_failure_is_waited_for(
+    working: Working,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    server: str,
+    passing: bool,
+) -> None:
+    """And told; the work goes on on another connection. What a person must mend is held until it
+    is mended."""
+    held: list[str | None] = []
+    working.runner.turns = [error, error]
+    turn = working.runner.turn
+
+    def noted(connection: Connection, cancelled: Callable[[], bool]) -> None:
+        held.append(working.jobs.held)
+        turn(connection, cancelled)
+
+    monkeypatch.setattr(working.runner, "turn", noted)
+    working.begin(working.plan())
+    working.rest()
+    steps = [one for one in working.room.steps if one in ("connected", "turn", "closed")]
+    assert steps == ["connected", "turn", "closed"] * 3
+    assert not working.jobs.running
+    told = [one for one in working.room.told if isinstance(one, Waiting | Held)]
+    assert [one.reason.startswith("full load: ") for one in told] == [True, True]
+    assert [type(one) for one in told] == [Waiting if passing else Held] * 2
+    if isinstance(told[0], Waiting):
+        assert told[0].server == server
+    assert held[0] is None
+    assert held[1] == (None if passing else told[0].reason)
+    assert working.jobs.held is None
+    assert working.room.life.errors == []
+
+
+def test_a_connection_that_cannot_be_made(working: Working) -> None:
+    """It is waited for, too."""
+    working.room.fails["connected"] = psycopg.OperationalError("gone")
+    working.begin(working.plan())
+    working.rest()
+    assert working.room.steps.count("connected") == 2
+    assert not working.jobs.running
+
+
+@pytest.mark.parametrize("error", [FencedOut("another"), IndexError_("changed")])
+def test_only_a_new_session_can_go_on(working: Working, error: Exception) -> None:
+    """It is asked for; the thread ends, and nothing is done that was not. What is asked for before
+    it has begun is due by the disk."""
+    working.runner.turns = [error]
+    working.begin(working.plan())
+    working.rest()
+    assert working.supervisor.fences == 1
+    assert working.room.life.errors == []
+    assert working.room.steps.count("turn") == 1
+    assert working.room.disk.reconcile == {"films": False}
+    working.hold_up()
+    working.again(kind=1)
+    assert working.room.disk.reconcile == {"films": False, "persons": False}
+
+
+def test_what_is_stopped_ends_quietly(working: Working) -> None:
+    """It is due still."""
+    working.runner.turns = [Stopped("the load was stopped")]
+    working.begin(working.plan())
+    working.rest()
+    assert working.room.life.errors == []
+    assert working.supervisor.fences == 0
+    assert working.room.disk.reconcile == {"films": False}
+
+
+@pytest.mark.parametrize(
+    "error", [AssertionError("a defect"), AliasTaken("taken"), TriggerError("odd")]
+)
+def test_what_ends_the_run(working: Working, error: Exception) -> None:
+    """A defect, and what a person must mend before a run can go on: it is not tried again."""
+    working.runner.turns = [error]
+    working.begin(working.plan())
+    working.rest()
+    assert working.room.life.errors == [error]
+    assert working.room.steps.count("turn") == 1
+
+
+@pytest.mark.parametrize("way", ["a new session", "stop"])
+def test_a_wait_can_be_ended(working: Working, way: str) -> None:
+    """A new session does not wait for an old backoff, nor does the end of the run."""
+    backoff = SimpleNamespace(start=10 * DEADLINE, factor=1, limit=10 * DEADLINE)
+    working.jobs._config = SimpleNamespace(backoff=backoff)  # type: ignore[assignment]
+    told = threading.Event()
+    observe = working.jobs._observe
+
+    def noted(observation: Any) -> None:
+        observe(observation)
+        told.set()
+
+    working.jobs._observe = noted
+    working.runner.turns = [psycopg.OperationalError("gone")]
+    working.begin(working.plan())
+    happens(told)
+    if way == "stop":
+        working.room.life.stop.request()
+        working.rest()
+    else:
+        Beside(working.jobs.end).result()
+    assert working.room.life.errors == []
+
+
+# -- the way of --once -----------------------------------------------------------------------------
+
+
+def test_once_has_no_thread(once: Working) -> None:
+    """Its caller brings them to their end, and asks whether they are worth it still."""
+    once.begin(once.plan(compare=False))
+    asked: list[None] = []
+    check: Any = SimpleNamespace(check=lambda: asked.append(None))
+    assert once.jobs.here(once.room.connection, check)
+    once.jobs.finish_here(check)
+    assert once.room.steps[-2:] == ["here", "finished here"]
+    assert len(asked) == 2
+    once.jobs.end()
+    once.jobs.finish_here(check)
+    assert once.room.steps[-1] == "cancelled"
+
+
+def test_once_begins_anew_in_its_own_thread(once: Working) -> None:
+    """Also what is under way: no thread would follow it with another one."""
+    once.begin(once.plan(), once.plan(1))
+    once.again(ANY_NUMBER)
+    first, second = once.room.under_way.states
+    assert first.later is None
+    assert first.comparing is not None
+    assert first.comparing.unguarded
+    assert first.comparing.started_at > STARTED
+    assert second.comparing is not None
+    assert "connected" not in once.room.steps
+
+
+def test_what_calls_it_off(once: Working) -> None:
+    """A check that raises: another daemon is active, or it took too long."""
+
+    def over() -> None:
+        raise TimeoutError("too long")
+
+    check: Any = SimpleNamespace(check=over)
+    with pytest.raises(TimeoutError):
+        once.jobs.here(once.room.connection, check)
