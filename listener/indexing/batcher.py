@@ -132,7 +132,15 @@ class Batcher:
         else:
             self._supervisor.unmapped(task.kind, task.watch, reason)
 
-    def _begin(self, lane: Lane, items: dict[Key, Jobs], trial: Trial | None = None) -> Batch:
+    def _begin(
+        self, lane: Lane, items: dict[Key, Jobs], trial: Trial | None = None
+    ) -> Batch | None:
+        """Draw the version. None where a request was lost while these were gathered: its ids may be
+        among them, and must not be sent again before the next generation.
+        """
+        if self._gate.lost:
+            self._ledger.give_back(lane.kind, items)
+            return None
         targets = self._gate.targets[lane.kind]
         chosen = targets.all()
         if lane.load_only and targets.loading is not None:

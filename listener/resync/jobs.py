@@ -172,16 +172,19 @@ class Jobs:
         limits = self._config.backoff
         waits = Backoff(limits.start, limits.factor, limits.limit)
         try:
-            while not cancel.is_set() and not self._under_way.ended():
+            while not self._ends(cancel):
                 self._work(cancel, waits)
         except (FencedOut, IndexError_):  # a new session finds the index gone, changed, foreign
             self._supervisor.fenced()
+
+    def _ends(self, cancel: threading.Event) -> bool:
+        return cancel.is_set() or self._stop.requested or self._under_way.ended()
 
     def _work(self, cancel: threading.Event, waits: Backoff) -> None:
         """As much as can be done on one connection; what fails is waited for."""
         try:
             with self._connections.open("listener: load") as connection:
-                while not cancel.is_set() and not self._under_way.ended():
+                while not self._ends(cancel):
                     self._runner.turn(connection, cancel.is_set)
                     waits.reset()
                     self.held = None

@@ -10,8 +10,10 @@ from listener.indexing.batcher import Batcher
 from listener.indexing.id_sources import KeysTask
 from listener.indexing.ledger import Lane
 from listener.indexing.queue import Job
+from listener.search.bulk import Document
+from listener.search.verdicts import Outcome, Verdict
 from listener.search.write_aliases import Target
-from tests.kit.indexing import Noted, OneKind
+from tests.kit.indexing import Noted, OneKind, sent
 
 DIRECT = (Route(0, mapped=False),)
 LANE = Lane(0, load_only=False)
@@ -246,6 +248,32 @@ def test_what_a_failed_query_had_taken_is_given_back() -> None:
             assert not setting.work.flying
     setting.tasks.clear()
     assert setting.names() == ["a"]
+
+
+def test_a_request_is_lost_while_a_batch_gathers() -> None:
+    """Its id goes back, and would be taken into the batch that is being made: under the same
+    generation it must not be sent again, or the lost request might win later."""
+    setting = Setting()
+    setting.note("a")
+    flying = cast(Batch, setting.gather())
+    flying.documents = [Document(("a",), "a", b"{}")]
+    setting.ledger.sent()
+
+    class Slow(KeysTask):
+        def next_page(self, connection: Any, most: int) -> tuple[list[Key], bool]:
+            gone = Verdict(Outcome.RETRY, "gone")
+            setting.ledger.answered(flying, sent(gone, lost=True))
+            return super().next_page(connection, most)
+
+    job = Job()
+    job.add()
+    setting.ledger.put(Slow(0, [("b",)], job))
+    assert setting.gather() is None
+    assert setting.waiting == {("a",), ("b",)}
+    assert not setting.work.flying
+    setting.gate.begin(2)
+    setting.gate.open()
+    assert {*setting.names(), *setting.names()} == {"a", "b"}
 
 
 TRIAL = Lane(0, load_only=False, trial=True)

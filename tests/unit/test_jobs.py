@@ -465,7 +465,7 @@ def test_a_wait_can_be_ended(working: Working, way: str) -> None:
         told.set()
 
     working.jobs._observe = noted
-    working.runner.turns = [psycopg.OperationalError("gone")]
+    working.runner.turns = [psycopg.OperationalError("gone")] * 1000
     working.begin(working.plan())
     happens(told)
     if way == "stop":
@@ -474,6 +474,7 @@ def test_a_wait_can_be_ended(working: Working, way: str) -> None:
     else:
         Beside(working.jobs.end).result()
     assert working.room.life.errors == []
+    assert working.room.steps.count("turn") == 1  # it is not tried again and again meanwhile
 
 
 # -- the way of --once -----------------------------------------------------------------------------
