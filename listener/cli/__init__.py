@@ -13,7 +13,8 @@ from typing import Final, Protocol, cast
 
 from listener import __version__
 from listener.config import Config
-from listener.config.settings import ConfigError, check_files, config_path, load
+from listener.config.settings import ConfigError, check_files, config_path
+from listener.config.settings import load as load_config
 from listener.observations.events import Observe
 from listener.observations.log import Log
 from listener.runtime.lifecycle import Stop, one_heap, rare_collections, stop_on_signals
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):  # an id may have what the terminal's encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        status = _command(given, load(config_path(given.config)))
+        status = _command(given, load_config(config_path(given.config)))
         sys.stdout.flush()
     except ConfigError as error:
         print(f"listener: {error}", file=sys.stderr)

@@ -444,7 +444,8 @@ def test_the_connection_that_gives_way_is_lost(tables: Bench) -> None:
     ours.join(30)
     assert not ours.is_alive()
     [said] = [one for one in tables.seen if isinstance(one, CheckWarning)]
-    assert "terminating connection" in said.what
+    # the server's last word, or that there was none, as the network has it
+    assert re.search("terminating connection|consuming input failed", said.what), said.what
     assert tables.slow() == ()
 
 

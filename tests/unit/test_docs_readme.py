@@ -162,6 +162,16 @@ def test_each_command_can_be_used(name: str) -> None:
     assert len(inspect.signature(module.run).parameters) == 4
 
 
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_each_command_reads_the_configuration(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever its module is called."""
+    words = ["--config", "/no/such/file.yaml", name, *(["print"] if name == "triggers" else [])]
+    assert cli.main(words) == 2
+    assert "/no/such/file.yaml" in capsys.readouterr().err
+
+
 def test_a_command_imports_no_other_one() -> None:
     """Nor does what needs none: the version, and the health check that runs each few seconds."""
     told = "import sys; print([one for one in sys.modules if one.startswith('elasticsearch')])"
