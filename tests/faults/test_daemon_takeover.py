@@ -153,7 +153,7 @@ def test_takeover_from_a_frozen_daemon(scene: Scene, pair: Pair) -> None:
         pair.active.wait_for("fenced", after=standing)
         writers.wait(50)
         # what it could not send is the other one's matter now
-        scene.start("health", folder="machine0").expect_exit(0)
+        scene.wait_health(0, folder="machine0")
     scene.wait_converged()
     pair.active.stop()
     scene.sql("DELETE FROM content.film_work WHERE id = md5('film 9')::uuid")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -202,6 +203,17 @@ class Scene:
         process = self.start("--once", *arguments)
         process.expect_exit(expect, deadline)
         return process
+
+    def wait_health(
+        self, expect: int, said: str = "", *, folder: str = "", seconds: float = 30
+    ) -> None:
+        """Wait until `listener health` ends so, and says this: the daemon beats once a tick."""
+        deadline = time.monotonic() + seconds
+        while True:
+            health = self.start("health", folder=folder)
+            if health.exit_status() == expect and said in health.output:
+                return
+            assert time.monotonic() < deadline, (expect, said, health.output)
 
     @property
     def state(self) -> Options:

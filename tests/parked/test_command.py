@@ -130,9 +130,7 @@ def test_many_are_tried_again_at_once(scored: Scene) -> None:
     )
     held = daemon.wait_for("held")
     assert "too many documents are refused" in held["reason"]
-    health = scored.start("health")
-    health.expect_exit(1)
-    assert "too many documents are refused" in health.output + health.log
+    scored.wait_health(1, "too many documents are refused")
     scored.sql(f"UPDATE content.film_work SET title = 'good' WHERE id = '{film}'")
     daemon.wait_for("watermark_moved", after=daemon.mark())
     mend_query(scored)

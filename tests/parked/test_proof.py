@@ -132,8 +132,7 @@ def test_a_setting_that_refuses_every_document(scene: Scene) -> None:
         what="too many are refused",
         after=held,
     )
-    health = scene.start("health")
-    health.expect_exit(1)
+    scene.wait_health(1)
     assert not daemon.found("parked")
     scene.request("PUT", f"/{ours}/_settings", {limit: None})
     daemon.wait_for("recovered", after=mark)

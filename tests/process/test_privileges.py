@@ -10,8 +10,6 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from listener.state.heartbeat import heartbeat_path
-from playground.daemon import ListenerProcess
 from playground.postgres import PostgresServer
 from tests.kit.scene import OWNER, PASSWORD, Scene
 
@@ -217,43 +215,29 @@ OUR_SESSIONS = """
     WHERE datname = current_database() AND application_name LIKE 'listener:%'"""
 
 
-def held(scene: Scene, daemon: ListenerProcess, why: str) -> None:
-    """`listener health` fails, and says this."""
-    beats = heartbeat_path(scene.state_file)
-    daemon.wait_until(
-        lambda records: records[-1] if '"held"' in beats.read_text("utf-8") else None,
-        what="the heartbeat says that it is held",
-    )
-    health = scene.start("health")
-    health.expect_exit(1)
-    assert why in health.output
-
-
 def test_health(scene: Scene) -> None:
     """`listener health`: 1 before a daemon ran, 0 while it serves, also while a server is away; 1
     while a person must mend something."""
-    health = scene.start("health")
-    health.expect_exit(1)
+    scene.wait_health(1)
     daemon = scene.serve()
-    scene.start("health").expect_exit(0)
+    scene.wait_health(0)
     scene.postgres.stop()
     daemon.wait_for("waiting", server="PostgreSQL")
-    health = scene.start("health")
-    health.expect_exit(0)
+    scene.wait_health(0, "waiting for PostgreSQL")
     scene.postgres.start()
     scene.wait_converged()
     scene.request("PUT", f"/{scene.index}/_settings", {"index.blocks.write": True})
     scene.sql("UPDATE content.film_work SET title = 'After' WHERE id = md5('film 1')::uuid")
-    held(scene, daemon, "index.blocks.write")
+    scene.wait_health(1, "index.blocks.write")
     scene.request("PUT", f"/{scene.index}/_settings", {"index.blocks.write": None})
     scene.wait_converged()
-    scene.start("health").expect_exit(0)
+    scene.wait_health(0)
     execute = "EXECUTE ON FUNCTION set_config"
     scene.admin(f"REVOKE {execute} FROM PUBLIC; {OUR_SESSIONS}")
-    held(scene, daemon, "permission denied for function set_config")
+    scene.wait_health(1, "permission denied for function set_config")
     scene.admin(f"GRANT {execute} TO PUBLIC")
     scene.wait_converged()
-    scene.start("health").expect_exit(0)
+    scene.wait_health(0)
     daemon.stop()
     scene.assert_converged()
     assert Path(scene.state_file).exists()

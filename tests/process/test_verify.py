@@ -84,9 +84,7 @@ def test_a_comparison_does_not_empty_the_index(scene: Scene) -> None:
     saved = scene.state["last_processed"]
     scene.sql("UPDATE content.film_work SET title = 'Live' WHERE id = md5('film 1')::uuid")
     daemon.wait_for("indexed", after=guarded, written=1)
-    health = scene.start("health")
-    health.expect_exit(1)
-    assert "needs a person's word" in health.output
+    scene.wait_health(1, "needs a person's word")
     assert scene.state["last_processed"] == saved
     refused = scene.start("verify", "--repair", folder="second")
     refused.expect_exit(1)
