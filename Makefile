@@ -33,12 +33,13 @@ clean: ## remove .venv, .playground and all caches
 
 ##@ Change it
 
-test: $(STAMP) servers ## formatting, lint, types, layers, then all tests with coverage
+test: $(STAMP) ## formatting, lint, types, layers, then all tests with coverage
+	@# the types are checked while servers are fetched: the one computes, the other waits
+	@$(BIN)/mypy & types=$$!; $(BIN)/python -m playground.demo_setup && wait $$types
 	@# meanwhile: a test that needs one of them waits for it, and says what is wrong
 	@$(BIN)/python -m playground.demo_setup --others >/dev/null 2>&1 &
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile
