@@ -149,8 +149,10 @@ class Startup:
             try:
                 return look()
             except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
-                # our schema is removed at this moment: the next look sees that it is gone
-                if f'"{self._config.postgres.db_schema}' in str(error):
+                # our schema is removed at this moment: the next look sees that it is gone. One that
+                # only begins with its name would be waited for without end
+                schema = self._config.postgres.db_schema
+                if f'"{schema}"' in str(error) or f'"{schema}.' in str(error):
                     raise NotYet(failure_of(error).reason) from error
                 raise
 

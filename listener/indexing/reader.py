@@ -57,8 +57,12 @@ class Reader:
         if self._connection is None or self._connection is self._outdated:
             self.close()
             connection = self._connections.open("listener: documents", timed=True)
-            connection.execute(files.load("documents/one_snapshot"))
-            self._parked.read(connection)
+            try:
+                connection.execute(files.load("documents/one_snapshot"))
+                self._parked.read(connection)
+            except BaseException:
+                connection.close()
+                raise
             self._connection = connection
         self._parked.write(self._connection)
         return self._connection
