@@ -69,11 +69,14 @@ def test_password_rotated_in_its_file(scene: Scene, tmp_path: Path) -> None:
         by_rename(file, SECOND)
         scene.wait_converged()
         for way in (in_place, by_rename, by_link, by_link):
-            # before the server asks for the next one: nobody notices
+            # before the server takes only the next one: nothing is refused
             mark, refused = daemon.mark(), gate.refused
             password = f"{FIRST} {mark}"
+            gate.former, gate.header = gate.header, basic(USER, password)
             way(file, password)
-            gate.header = basic(USER, password)
+            edit(scene, f"Both {mark}")
+            scene.wait_converged()
+            gate.former = None
             edit(scene, f"Again {mark}")
             scene.wait_converged()
             assert gate.refused == refused, daemon.log

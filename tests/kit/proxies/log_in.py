@@ -34,14 +34,16 @@ class _Server(ThreadingHTTPServer):
 class LogInProxy:
     """Forwards a request to `port` of 127.0.0.1 where it has this `header` (None: every request).
 
-    `header` and `certificate` (a PEM file with its key) may be changed at any time; `cut` makes
-    clients connect anew, which is when they see another certificate.
+    `header`, `former` (taken as well: a server on which both are valid for a while) and
+    `certificate` (a PEM file with its key) may be changed at any time; `cut` makes clients connect
+    anew, which is when they see another certificate.
     """
 
     def __init__(
         self, port: int, header: str | None = None, certificate: Path | None = None
     ) -> None:
         self.header = header
+        self.former: str | None = None
         self.refused = 0
         """How many requests were refused."""
         self._target = port
@@ -65,7 +67,8 @@ class LogInProxy:
 
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
-                if proxy.header is not None and self.headers["Authorization"] != proxy.header:
+                shown = self.headers["Authorization"]
+                if proxy.header is not None and shown not in (proxy.header, proxy.former):
                     proxy.refused += 1
                     reason = {"type": "security_exception", "reason": "unable to authenticate"}
                     self.reply(
