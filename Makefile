@@ -24,7 +24,7 @@ demo: $(STAMP) servers ## real servers, the daemon, edits, and how soon Elastics
 	@$(BIN)/python -m playground.demo
 
 # JDK, Maven, Elasticsearch's jars: what is missing is said at once.
-servers: $(STAMP) ## fetch what the servers of demo and tests need, or say what is missing
+servers: $(STAMP) ## make .venv, and fetch what demo and tests need, or say what is missing
 	@$(BIN)/python -m playground.demo_setup
 
 clean: ## remove .venv, .playground and all caches
@@ -33,7 +33,7 @@ clean: ## remove .venv, .playground and all caches
 
 ##@ Change it
 
-test: $(STAMP) ## formatting, lint, types, layers, then all tests with coverage
+test: $(STAMP) ## formatting, lint, types, floors, all tests with coverage (25 minutes at most)
 	@# the types are checked while servers are fetched: the one computes, the other waits
 	@$(BIN)/mypy & types=$$!; $(BIN)/python -m playground.demo_setup && wait $$types
 	@# meanwhile: a test that needs one of them waits for it, and says what is wrong
@@ -89,8 +89,8 @@ model: $(STAMP) ## the write protocol, explored exhaustively (ARGS='--wrong all'
 compose-test: $(STAMP) ## the compose deployment on a real Docker engine
 	$(BIN)/python -m tests.compose
 
-# Names of scenarios, --quick, --rounds N: make bench ARGS='freshness --rounds 3'
-bench: $(STAMP) servers ## every figure of docs/benchmarks, each beside its floor
+# Names of scenarios, --quick, --rounds N, --output: make bench ARGS='freshness --rounds 3'
+bench: $(STAMP) servers ## every figure of docs/benchmarks anew, each beside its floor (ARGS=--quick)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 # Once, and again whenever pyproject.toml has changed. pip 25.1 is the first that knows --group.
