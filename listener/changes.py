@@ -1,7 +1,7 @@
 """Changes: which rows changed, as keys; the payloads that carry them. Pure values, no I/O.
 
 A *watch* is one watched table with one list of key columns. A *change* names the watch and keys;
-it never carries content, because documents are always read again (DESIGN: re-read, never replay).
+it never carries content, because documents are always read again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The configuration: strict models of config.yaml. `listener.settings` reads the file.
+"""The configuration: strict models of config.yaml. `config.settings` reads the file.
 
 Every model refuses unknown keys. Names of tables and columns are written as they stand in the
 catalog, case included; a part that itself contains a dot is put in double quotes.

@@ -1,4 +1,4 @@
-"""The rule of the watermark, and the wrong ones that DESIGN's table was made with.
+"""The rule of the watermark, and wrong ones that lose rows.
 
 Each wrong rule is the product's own with one change: another text in an installed trigger function,
 another function for a proof, another order.

@@ -20,7 +20,7 @@ class Fault:
     run: Run
     holds: frozenset[str]
     """What it breaks: `daemons`, `postgres` (the server), `search` (the server), `ways`, `index`,
-    `rows`."""
+    `rows`, `triggers`, `cards` (the tables of that schema)."""
     rare: bool = False
     """It is costly: once where others come three times."""
 
