@@ -42,7 +42,7 @@ test: $(STAMP) ## formatting, lint, types, floors, all tests with coverage (25 m
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses=auto --maxprocesses=2 --dist=loadfile
+	$(BIN)/coverage run -m pytest -m "not long" --numprocesses=auto --maxprocesses=2 --dist=loadfile
 	$(BIN)/coverage combine --quiet
 	@rm -f .coverage.* # of a daemon that a test killed while it was writing
 	$(BIN)/coverage report
@@ -58,10 +58,10 @@ requirements: $(STAMP) ## requirements.txt from pyproject.toml (ARGS=--upgrade: 
 
 ##@ Prove it
 
-# What `make test` leaves out for its time; names narrow it: make test-faults ARGS='-k failover'
-test-faults: $(STAMP) servers ## every outage, on servers that are really broken (30 minutes at most)
-	$(BIN)/python -m pytest --session-timeout=1800 --numprocesses=auto --maxprocesses=2 \
-		--dist=loadfile tests/faults $(ARGS)
+# What `make test` leaves out for its time, marked `long`; names narrow it: make test-faults ARGS='-k failover'
+test-faults: $(STAMP) servers ## every outage, on servers that are really broken (half an hour)
+	$(BIN)/python -m pytest --session-timeout=2700 --numprocesses=auto --maxprocesses=2 \
+		--dist=loadfile -m long tests $(ARGS)
 
 ifeq ($(origin SEED), undefined)
 SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 pytest.register_assert_rewrite("tests.kit")
+
+FAULTS = Path(__file__).parent / "faults"
 
 pytest_plugins = [
     "tests.kit.servers",
@@ -14,3 +18,10 @@ pytest_plugins = [
     "tests.kit.triggers",
     "tests.soak.fixtures",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of tests/faults is long."""
+    for item in items:
+        if item.path.is_relative_to(FAULTS):
+            item.add_marker(pytest.mark.long)

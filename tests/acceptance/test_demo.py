@@ -140,6 +140,7 @@ def test_without_a_terminal(place: Place) -> None:
     assert not place.left()
 
 
+@pytest.mark.long
 def test_on_a_terminal(place: Place) -> None:
     """The printed lines work as they stand; Ctrl-C ends it with 0 and leaves nothing behind."""
     with Screen(place, "--times", "1") as screen:

@@ -27,8 +27,20 @@ def servers(search_server: SearchServer) -> Iterator[Servers]:
         yield servers
 
 
-@pytest.mark.parametrize("mode", ["rows", "doorbell", "off"])
-@pytest.mark.parametrize("kind", ["movies", "stock"])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        ("movies", "doorbell"),
+        ("stock", "rows"),
+        pytest.param("movies", "rows", marks=LONG),
+        pytest.param("movies", "off", marks=LONG),
+        pytest.param("stock", "doorbell", marks=LONG),
+        pytest.param("stock", "off", marks=LONG),
+    ],
+)
 def test_convergence(servers: Servers, kind: str, mode: str, tmp_path: Path) -> None:
     """Two examples of each, the same in every run."""
     seed = zlib.crc32(f"{kind} {mode}".encode())  # each combination has examples of its own

@@ -189,6 +189,7 @@ def moved_since_overflow(daemon: ListenerProcess, mark: int) -> bool:
     return bool(dropped) and bool(daemon.found("watermark_moved", after=dropped[0]))
 
 
+@pytest.mark.long
 def test_flood_of_keys(odd: Served) -> None:
     """180,000 keys a second that no row has, or as many as are read: what waits is bounded, and
     dropped for a sweep. Edits arrive, and the watermark moves, also while it lasts."""

@@ -115,7 +115,14 @@ def test_elasticsearch_8(search_server: SearchServer, index_prefix: str, tmp_pat
     scenario(search_server, tmp_path, index_prefix)
 
 
-@pytest.mark.parametrize("name", [one for one in blueprint.names() if one != "es8"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        one if one == "os3" else pytest.param(one, marks=pytest.mark.long)
+        for one in blueprint.names()
+        if one != "es8"
+    ],
+)
 def test_other_servers(name: str, tmp_path: Path) -> None:
     """Elasticsearch 7.17 and 9, OpenSearch 2 and 3."""
     with own_search(name) as server:

@@ -69,6 +69,7 @@ def test_a_row_leads_to_a_comparison(fragile: Scene, notify: str) -> None:
     fragile.assert_converged()
 
 
+@pytest.mark.long
 def test_killed_before_the_comparison(fragile: Scene) -> None:
     """What was left out is known to the next one; --once too."""
     daemon = fragile.serve()

@@ -94,6 +94,7 @@ def test_the_audit_sees_it(shards: Scene) -> None:
     settle(shards, daemon)
 
 
+@pytest.mark.long
 def test_it_is_taken_back_and_the_daemon_killed(shards: Scene) -> None:
     """What the audit found is written down before anything else is done."""
     shards.set(audit_every=3600)
@@ -127,6 +128,7 @@ def test_it_stands_at_a_start(shards: Scene, killed: bool) -> None:
     settle(shards, daemon)
 
 
+@pytest.mark.long
 def test_a_load_that_was_killed(shards: Scene) -> None:
     """Of the first one, or one for a changed query, nothing is known but how far it came: it is
     not gone on with."""

@@ -120,6 +120,7 @@ def test_altered_while_the_daemon_was_away(viewed: Viewed) -> None:
     viewed.compared(0, "view content.film_view")
 
 
+@pytest.mark.long
 def test_killed_before_the_comparison_is_complete(viewed: Viewed) -> None:
     """What is known of the new meaning is not written down without what is owed for it."""
     viewed.daemon.stop()
@@ -207,6 +208,7 @@ def test_altered_and_altered_back_between_two_audits(scene: Scene) -> None:
     scene.wait_converged()
 
 
+@pytest.mark.long
 def test_altered_under_a_load(scene: Scene) -> None:
     """Pages from before are of the former meaning: the load is made anew, or compared."""
     prepare(scene)

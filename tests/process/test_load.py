@@ -134,7 +134,9 @@ def own_files(scene: Scene) -> tuple[Path, Path]:
     return paths[0], paths[1]
 
 
-@pytest.mark.parametrize("change", ["query", "mapping and query"])
+@pytest.mark.parametrize(
+    "change", ["query", pytest.param("mapping and query", marks=pytest.mark.long)]
+)
 def test_changed_files_load_anew(slow: Scene, change: str) -> None:
     """A new index is loaded while the old one is searched and fed; then one swap. It is kept."""
     query, mapping = own_files(slow)
@@ -232,6 +234,7 @@ def test_load_command(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_killed_load_command_goes_on(slow: Scene) -> None:
     """`listener load` killed, then `run`: the load that was asked for is brought to its end."""
     slow.serve().stop()
@@ -251,6 +254,7 @@ def test_killed_load_command_goes_on(slow: Scene) -> None:
     slow.assert_converged()
 
 
+@pytest.mark.long
 def test_comparison_killed(slow: Scene) -> None:
     """TRUNCATE beside an open transaction asks for a comparison, which is killed on its way.
 
@@ -329,6 +333,7 @@ def test_load_ends_under_writes(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_load_over_a_killed_postgres(slow: Scene) -> None:
     """The load goes on in the same index after PostgreSQL was killed and has recovered."""
     slow.proxy.delay = 0.02

@@ -194,6 +194,7 @@ def test_depot_restart_and_once(depot: Served) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_depot_load_killed_at_odd_keys(
     postgres_server: PostgresServer,
     search_server: SearchServer,

@@ -96,6 +96,7 @@ def test_connections_cut_under_writes(scene: Scene, proxy: TcpProxy) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_silent_connections_are_given_up(scene: Scene, proxy: TcpProxy) -> None:
     """Connections that stay open and say nothing: the barrier's deadline finds it out.
 

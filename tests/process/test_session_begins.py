@@ -54,6 +54,7 @@ def blind_session(
     return proxy.hit is not None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", ["refused", "unanswered"])
 def test_elasticsearch_fails_between_the_look_and_the_comparison(
     scene: Scene, proxy: RefusingProxy, fault: Fault

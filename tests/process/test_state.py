@@ -402,6 +402,7 @@ def test_signal_while_a_server_is_away(scene: Scene, server: str) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_daemon_killed_again_and_again(scene: Scene) -> None:
     """SIGKILL under writes, at whatever it is doing: each start goes on from the state."""
     daemon = scene.serve()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from playground.proxy import TcpProxy
 from playground.system import wait_until
 from tests.kit.scene import Scene
@@ -37,6 +39,7 @@ def test_standby_takes_over_at_once(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_process_that_slept_through_a_takeover(scene: Scene) -> None:
     """A daemon is frozen, loses its sessions and is replaced; awake again, it overwrites nothing.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from playground.proxy import TcpProxy
 from tests.kit.persons import add_persons, give_up_load
 from tests.kit.scene import Scene
@@ -36,6 +38,7 @@ def test_a_query_that_fails_holds_its_own_document(scene: Scene, tmp_path: Path)
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_a_load_that_is_killed_before_the_first_page_of_the_second(
     scene: Scene, tmp_path: Path
 ) -> None:

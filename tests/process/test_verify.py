@@ -142,6 +142,7 @@ def test_a_version_of_somebody_else(scene: Scene, version: int) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_standby_takes_over_from_a_killed_daemon(scene: Scene) -> None:
     """It says that it stands by, and serves within a moment of the other's SIGKILL."""
     first = scene.serve()
