@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from listener import search
 from listener.capture.notifications import Notifications
+from listener.capture.notify_queue import NotifyQueue
 from listener.config import Config
 from listener.coordinator.audits import Audits
 from listener.coordinator.barrier import Barrier
@@ -20,6 +21,7 @@ from listener.coordinator.mailbox import Mailbox
 from listener.coordinator.once import Once
 from listener.coordinator.opening import Opening
 from listener.coordinator.polls import Polls
+from listener.coordinator.progress import Progress
 from listener.coordinator.receiver import Receiver
 from listener.coordinator.retry import Guard
 from listener.coordinator.sessions import Coordinator, Sessions
@@ -308,18 +310,22 @@ class Stages:
             keeper=self._keeper,
             observe=observe,
         )
-        ticker = Ticker(
+        progress = Progress(
             config=config,
-            all_rows=run.all_rows,
+            all_rows=polls.all_rows,
+            jobs=self._jobs,
+            keeper=self._keeper,
+            observe=observe,
+        )
+        ticker = Ticker(
+            fetch_delay=config.fetch_delay,
+            queue=NotifyQueue(config.postgres.db_schema, observe),
             mailbox=mailbox,
             barrier=barrier,
             polls=polls,
             pipeline=self._pipeline,
-            jobs=self._jobs,
-            keeper=self._keeper,
+            progress=progress,
             audits=audits,
-            observe=observe,
-            stop=life.stop,
         )
         opening = Opening(
             connections=ground.connections,
@@ -339,7 +345,6 @@ class Stages:
             config=config,
             mailbox=mailbox,
             opening=opening,
-            ticker=ticker,
             pipeline=self._pipeline,
             audits=audits,
             guard=guard,
@@ -351,14 +356,12 @@ class Stages:
         if run.once:
             self._once = Once(
                 fetch_delay=config.fetch_delay,
-                all_rows=run.all_rows,
                 sessions=self._sessions,
                 barrier=barrier,
                 polls=polls,
                 pipeline=self._pipeline,
                 jobs=self._jobs,
-                keeper=self._keeper,
-                observe=observe,
+                progress=progress,
                 stop=life.stop,
             )
         else:

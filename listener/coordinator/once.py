@@ -5,13 +5,11 @@ from __future__ import annotations
 from listener.capture import watermark
 from listener.coordinator.barrier import Barrier
 from listener.coordinator.polls import Polls
+from listener.coordinator.progress import Progress
 from listener.coordinator.sessions import Sessions
 from listener.indexing.pipeline import Pipeline
-from listener.observations import events
-from listener.observations.events import Observe
 from listener.resync.jobs import Jobs
 from listener.runtime.lifecycle import Stop
-from listener.state.store import Keeper
 
 
 class Once:
@@ -21,27 +19,22 @@ class Once:
         self,
         *,
         fetch_delay: float,
-        all_rows: bool,
         sessions: Sessions,
         barrier: Barrier,
         polls: Polls,
         pipeline: Pipeline,
         jobs: Jobs,
-        keeper: Keeper,
-        observe: Observe,
+        progress: Progress,
         stop: Stop,
     ) -> None:
-        """`fetch_delay`: seconds between looks at what is waited for. `all_rows`: whether every
-        watched table sends its keys by NOTIFY."""
+        """`fetch_delay`: seconds between looks at what is waited for."""
         self._fetch_delay = fetch_delay
-        self._all_rows = all_rows
         self._sessions = sessions
         self._barrier = barrier
         self._polls = polls
         self._pipeline = pipeline
         self._jobs = jobs
-        self._keeper = keeper
-        self._observe = observe
+        self._progress = progress
         self._stop = stop
 
     def run(self) -> None:
@@ -54,8 +47,8 @@ class Once:
         session = self._sessions.next()
         connection = session.connection
         # where every table notifies, a late commit is heard through LISTEN
-        based = self._jobs.here(connection, session) or self._all_rows
-        drawn = watermark.draw(connection)
+        based = self._jobs.here(connection, session) or self._polls.all_rows
+        drawn = self._progress.draw(session)
         proven = watermark.passed(connection, drawn)
         mark = self._barrier.send(session)
         since = self._polls.since()
@@ -69,8 +62,8 @@ class Once:
         self._jobs.finish_here(session)
         while not self._pipeline.wait_noted(self._fetch_delay):
             session.check()
-        if proven and based and self._pipeline.overflows == self._polls.overflows:
-            self._keeper.advance(drawn.at)
+        if proven and based and self._polls.complete:
+            self._progress.advance(drawn)
         elif not proven:
-            self._observe(events.WatermarkHeld(watermark.holder(connection), 0.0))
-        self._keeper.seen(drawn.lsn)
+            self._progress.name_holder(connection)
+        self._progress.note(drawn)

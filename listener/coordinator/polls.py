@@ -26,6 +26,8 @@ from listener.state.store import Keeper
 _MARGIN: Final = timedelta(seconds=0.1)
 """How far the clocks of a server's processors may differ; ticks reach back further."""
 _OPEN_PAGES: Final = 4
+_SWEEP_APART: Final = 0.05
+"""Seconds after a sweep of everything: while one is waited for, each tick makes one."""
 _NEVER_COVERED: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -52,7 +54,9 @@ class Polls:
         self._jobs = jobs
         self._keeper = keeper
         self._observe = observe
-        self.overflows = 0
+        self.all_rows = all(watch.sends_keys for watch in parts.watches)
+        """Whether every watched table sends its keys by NOTIFY."""
+        self._overflows = 0
         """How often the pending set had been dropped when the last sweep of all tables began."""
         self._sweep = self._new_sweep()
         self._session: Session | None = None
@@ -89,6 +93,38 @@ class Polls:
         since = self.since()
         if since is not None:
             self._sweep.forget_before(since)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was dropped since the last sweep of all tables began."""
+        return self._pipeline.overflows == self._overflows
+
+    def at_tick(self, *, proven: bool, unheard: bool) -> bool:
+        """Poll what does not notify, and everything where that is asked for, was dropped, or was
+        not notified (`unheard`). Returns whether everything was read from the watermark on.
+
+        What the watermark stands on is read from the watermark on; before it is `proven`, what is
+        new is enough. If a sweep fails another one is asked for.
+        """
+        wanted = self._mailbox.take_sweep()
+        if wanted:
+            self._keeper.control_soon()  # it may be waited for there
+        everything = wanted or unheard or not self.complete
+        everything = everything or self._mailbox.some_unmapped  # put off for a load under way
+        since = self.since()
+        if (not everything and self.all_rows) or since is None:
+            return False
+        assert self._session is not None
+        recent = None if proven else timedelta(seconds=self._config.overlap)
+        try:
+            self.scan(since, silent=not everything, recent=recent)
+        except BaseException:
+            self._mailbox.want_sweep()
+            raise
+        self.look_ahead()
+        if everything:
+            self._session.pause(_SWEEP_APART)
+        return everything and proven
 
     def catch_up(self, since: datetime) -> int:
         """The first sweep of a session: it reads what is stamped in the future, too."""
@@ -139,7 +175,7 @@ class Polls:
         )
         count = self._hand_on(pages)
         if not silent:
-            self.overflows = overflows
+            self._overflows = overflows
             self._all_again = self._all_again or not ahead
         return count
 

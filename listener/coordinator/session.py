@@ -69,3 +69,7 @@ class Session:
         """As `check`, with a sign of life: a sweep waits for Elasticsearch."""
         self.check()
         self._signs.tell("serving")
+
+    def pause(self, seconds: float) -> None:
+        """Wait; a stop cuts it short."""
+        self._stop.wait(seconds)

@@ -32,7 +32,6 @@ class Sessions:
         config: Config,
         mailbox: Mailbox,
         opening: Opening,
-        ticker: Ticker,
         pipeline: Pipeline,
         audits: Audits,
         guard: Guard,
@@ -42,7 +41,6 @@ class Sessions:
         self._config = config
         self._mailbox = mailbox
         self._opening = opening
-        self._ticker = ticker
         self._pipeline = pipeline
         self._audits = audits
         self._guard = guard
@@ -86,7 +84,6 @@ class Sessions:
             signs=self._signs,
             stop=self._stop,
         )
-        self._ticker.begin()
         self._opening.begin(session)
         self._valid = True
         return session

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +19,7 @@ from typing import Any, Final
 import pytest
 from psycopg import sql
 
+from listener.capture.notify_queue import NotifyQueue
 from listener.capture.sweep import SweptPage
 from listener.changes import Change, Key, Route, Watch, decode_payload
 from listener.coordinator.audits import Audits
@@ -28,6 +29,7 @@ from listener.coordinator.mailbox import Mailbox
 from listener.coordinator.once import Once
 from listener.coordinator.opening import Opening
 from listener.coordinator.polls import Polls
+from listener.coordinator.progress import Progress
 from listener.coordinator.receiver import Receiver
 from listener.coordinator.retry import Guard
 from listener.coordinator.session import Session
@@ -77,10 +79,10 @@ _CLOCKS: Final = (
     "doorbell",
     "opening",
     "polls",
+    "progress",
     "retry",
     "session",
     "sessions",
-    "ticks",
 )
 """Modules that ask for the time."""
 
@@ -169,7 +171,7 @@ class Floor:
         )
         observe, mailbox, keeper = self.told.append, self.mailbox, self.keeper
         parts = Assembly(
-            (FILM, PERSON),
+            (FILM, replace(PERSON, notify="rows") if all_rows else PERSON),
             {FILM.id: ("bigint",), PERSON.id: ("bigint",)},
             {FILM.id: False, PERSON.id: False},
             {
@@ -203,18 +205,18 @@ class Floor:
             keeper=keeper,
             observe=observe,
         )
+        progress = Progress(
+            config=self.config, all_rows=all_rows, jobs=jobs, keeper=keeper, observe=observe
+        )
         self.ticker = Ticker(
-            config=self.config,
-            all_rows=all_rows,
+            fetch_delay=self.config.fetch_delay,
+            queue=NotifyQueue("listener", observe),
             mailbox=mailbox,
             barrier=self.barrier,
             polls=self.polls,
             pipeline=pipeline,
-            jobs=jobs,
-            keeper=keeper,
+            progress=progress,
             audits=self.audits,
-            observe=observe,
-            stop=self.stop,
         )
         self.opening = Opening(
             connections=_any(SimpleNamespace(first=self._connect)),
@@ -234,7 +236,6 @@ class Floor:
             config=self.config,
             mailbox=mailbox,
             opening=self.opening,
-            ticker=self.ticker,
             pipeline=pipeline,
             audits=self.audits,
             guard=self.guard,
@@ -243,14 +244,12 @@ class Floor:
         )
         self.once = Once(
             fetch_delay=self.config.fetch_delay,
-            all_rows=all_rows,
             sessions=self.sessions,
             barrier=self.barrier,
             polls=self.polls,
             pipeline=pipeline,
             jobs=jobs,
-            keeper=keeper,
-            observe=observe,
+            progress=progress,
             stop=self.stop,
         )
         self.coordinator = Coordinator(
@@ -280,7 +279,15 @@ class Floor:
         """A session that has begun and caught up; steps are counted from here on."""
         self.keeper.begin(saved_state(last_processed=watermark))
         self.mailbox.listening(number)
-        session = Session(
+        session = self.new_session(number)
+        self.signs.active = True
+        self.polls.begin(session)
+        self.steps.clear()
+        return session
+
+    def new_session(self, number: int = 1) -> Session:
+        """A session on the LISTEN connection of this number, which has not begun."""
+        return Session(
             number,
             self.connection(),
             mailbox=self.mailbox,
@@ -290,11 +297,6 @@ class Floor:
             signs=self.signs,
             stop=self.stop,
         )
-        self.signs.active = True
-        self.ticker.begin()
-        self.polls.begin(session)
-        self.steps.clear()
-        return session
 
     def connection(self) -> Any:
         """One that answers."""

@@ -276,7 +276,7 @@ def _watermark(s: State, number: int, rules: Rules) -> Iterator[Step]:
     settled = not d.pending and d.idle
     if (settled or not rules.settles) and base.covered != base.content and d.load in (0, 4):
         after = s._replace(base=base._replace(covered=base.content))
-        yield "Ticker._advance", after
+        yield "Progress.advance", after
 
 
 def _load(s: State, number: int, rules: Rules) -> Iterator[Step]:

@@ -22,10 +22,10 @@ PLACES = {
     "Notifications": "capture.notifications",
     "Opening": "coordinator.opening",
     "Pipeline": "indexing.pipeline",
+    "Progress": "coordinator.progress",
     "Reader": "indexing.reader",
     "Receiver": "coordinator.receiver",
     "Senders": "indexing.senders",
-    "Ticker": "coordinator.ticks",
     "Versions": "search.versions",
 }
 """Modules of listener, by the class that a step's name begins with."""

@@ -135,8 +135,7 @@ def test_no_draw_of_a_session_before_counts(floor: Floor) -> None:
     floor.proven = False
     floor.ticker.tick(session)
     floor.steps.clear()
-    floor.ticker.begin()
-    floor.ticker.tick(session)
+    floor.ticker.tick(floor.new_session())
     assert floor.did("xid burnt")
 
 
@@ -376,8 +375,7 @@ def test_the_clock_of_the_server_steps_back(floor: Floor) -> None:
     assert floor.steps == ["clock read", "loads ended", "stepped back"]
     assert floor.keeper.last_processed == NOW - timedelta(seconds=5) - OVERLAP
     assert floor.told[-1] == events.ClockSteppedBack(5)
-    floor.ticker.begin()
-    assert floor.ticker.tick(session)
+    assert floor.ticker.tick(floor.new_session())
 
 
 def test_an_unproven_draw_and_a_clock_that_steps_back(floor: Floor) -> None:
@@ -388,9 +386,8 @@ def test_an_unproven_draw_and_a_clock_that_steps_back(floor: Floor) -> None:
     floor.step_of_clock = timedelta(seconds=-5)
     with pytest.raises(BeginAnew):
         floor.ticker.tick(session)
-    floor.ticker.begin()
     floor.proven = True
-    floor.ticker.tick(session)
+    floor.ticker.tick(floor.new_session())
     assert floor.keeper.last_processed == NOW - timedelta(seconds=5)
 
 

@@ -141,7 +141,7 @@ class Follower:
         return proven
 
     def _look_at_the_clock(self) -> None:
-        """As Ticker._check_clock: the watermark goes back, and the session ends."""
+        """As Progress.draw: the watermark goes back, and the session ends."""
         asked = time.monotonic()
         at, _ = watermark.now(self._connection)
         back = self._clock.went_back(asked, at, time.monotonic())
