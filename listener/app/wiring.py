@@ -26,6 +26,7 @@ from listener.coordinator.receiver import Receiver
 from listener.coordinator.retry import Guard
 from listener.coordinator.sessions import Coordinator, Sessions
 from listener.coordinator.signs import Signs
+from listener.coordinator.takeover import Takeover
 from listener.coordinator.ticks import Ticker
 from listener.documents.connections import Connections
 from listener.documents.topology import Assembly, TriggerUpkeep
@@ -327,23 +328,28 @@ class Stages:
             progress=progress,
             audits=audits,
         )
+        takeover = Takeover(
+            fetch_delay=config.fetch_delay,
+            mailbox=mailbox,
+            pipeline=self._pipeline,
+            fence=indexing.fence,
+            jobs=self._jobs,
+            guard=guard,
+            signs=signs,
+            stop=life.stop,
+        )
         opening = Opening(
             connections=ground.connections,
             triggers=ground.triggers,
             planner=resync.planner,
             auditor=resync.auditor,
-            pipeline=self._pipeline,
-            fence=indexing.fence,
+            takeover=takeover,
             jobs=self._jobs,
             polls=polls,
-            keeper=self._keeper,
-            mailbox=mailbox,
-            signs=signs,
-            observe=observe,
         )
         self._sessions = Sessions(
-            config=config,
             mailbox=mailbox,
+            takeover=takeover,
             opening=opening,
             pipeline=self._pipeline,
             audits=audits,

@@ -126,9 +126,16 @@ class Polls:
             self._session.pause(_SWEEP_APART)
         return everything and proven
 
-    def catch_up(self, since: datetime) -> int:
+    def catch_up(self) -> None:
         """The first sweep of a session: it reads what is stamped in the future, too."""
-        return self.scan(since, ahead=True)
+        assert self._session is not None
+        since = self.since()
+        if since is not None:
+            self._mailbox.take_sweep()
+            rows = self.scan(since, ahead=True)
+            seconds = time.monotonic() - self._session.began
+            self._observe(events.CaughtUp(rows, seconds, self._keeper.last_processed))
+        self._keeper.save_control(now=True)  # a standby must not catch up once more
 
     def proven(self) -> None:
         """All transactions that ran when the session began have ended. What they stamped in the

@@ -24,7 +24,7 @@ class BeginAnew(SessionLost):
 
 class Session:
     """Of the coordinator's thread. `number`: of the LISTEN connection. `connection`: for all that
-    the coordinator reads itself."""
+    the coordinator reads itself. `began`: as time.monotonic()."""
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class Session:
     ) -> None:
         self.number = number
         self.connection = connection
+        self.began = time.monotonic()
         self._mailbox = mailbox
         self._pipeline = pipeline
         self._audits = audits

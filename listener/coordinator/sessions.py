@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from listener.config import Config
 from listener.coordinator.audits import Audits
 from listener.coordinator.doorbell import Doorbell
 from listener.coordinator.mailbox import Mailbox
@@ -18,6 +17,7 @@ from listener.coordinator.polls import Polls
 from listener.coordinator.retry import Guard
 from listener.coordinator.session import BeginAnew, Session, SessionLost
 from listener.coordinator.signs import Signs
+from listener.coordinator.takeover import Takeover
 from listener.coordinator.ticks import Ticker
 from listener.indexing.pipeline import Pipeline
 from listener.runtime.lifecycle import Life, ServiceThread, Stopped
@@ -29,8 +29,8 @@ class Sessions:
     def __init__(
         self,
         *,
-        config: Config,
         mailbox: Mailbox,
+        takeover: Takeover,
         opening: Opening,
         pipeline: Pipeline,
         audits: Audits,
@@ -38,8 +38,8 @@ class Sessions:
         signs: Signs,
         life: Life,
     ) -> None:
-        self._config = config
         self._mailbox = mailbox
+        self._takeover = takeover
         self._opening = opening
         self._pipeline = pipeline
         self._audits = audits
@@ -52,9 +52,9 @@ class Sessions:
     def get(self) -> Session:
         """The session in force; begins one where there is none, or the last one is over.
 
-        Waits for a LISTEN connection. Raises as of Opening.begin, Stopped and GaveUp.
+        Waits and raises as Takeover.wait; raises as Opening.begin.
         """
-        number = self._wait_for_number()
+        number = self._takeover.wait()
         session = self._session
         if (
             session is not None
@@ -63,13 +63,14 @@ class Sessions:
             and not self._mailbox.is_fenced
         ):
             return session
-        return self.begin(number)
+        return self._begin(number)
 
     def next(self) -> Session:
         """Begin one in any case. Waits and raises as `get`."""
-        return self.begin(self._wait_for_number())
+        self.forget()
+        return self.get()
 
-    def begin(self, number: int) -> Session:
+    def _begin(self, number: int) -> Session:
         """Begin a session on the LISTEN connection of this number."""
         self.forget()
         self.close()
@@ -110,28 +111,6 @@ class Sessions:
         if not done:
             self.forget()  # whatever it was: begin as on a new connection
         return done
-
-    def _wait_for_number(self) -> int:
-        began = time.monotonic()
-        mailbox, stop = self._mailbox, self._stop
-        while not mailbox.session:
-            if stop.requested:
-                raise Stopped("stop was requested")
-            if mailbox.standing_by:
-                self._signs.tell("standing by")
-                self._opening.step_down()
-            else:
-                self._guard.patience("PostgreSQL is not to be reached", began)
-                refused = mailbox.refused
-                if refused is not None:
-                    self._signs.tell("held", refused)
-                else:
-                    self._signs.tell("waiting for PostgreSQL", "no LISTEN connection")
-            mailbox.wait(
-                lambda: bool(mailbox.session) or stop.requested,
-                min(self._config.fetch_delay, 1.0),
-            )
-        return mailbox.session
 
 
 class Coordinator:

@@ -35,6 +35,7 @@ from listener.coordinator.retry import Guard
 from listener.coordinator.session import Session
 from listener.coordinator.sessions import Coordinator, Sessions
 from listener.coordinator.signs import Signs
+from listener.coordinator.takeover import Takeover
 from listener.coordinator.ticks import Ticker
 from listener.documents.topology import Assembly
 from listener.indexing.outage import Trouble
@@ -77,12 +78,12 @@ _MOST_PAUSES: Final = 1000
 _CLOCKS: Final = (
     "audits",
     "doorbell",
-    "opening",
     "polls",
     "progress",
     "retry",
     "session",
     "sessions",
+    "takeover",
 )
 """Modules that ask for the time."""
 
@@ -218,23 +219,28 @@ class Floor:
             progress=progress,
             audits=self.audits,
         )
+        self.takeover = Takeover(
+            fetch_delay=self.config.fetch_delay,
+            mailbox=mailbox,
+            pipeline=pipeline,
+            fence=fence,
+            jobs=jobs,
+            guard=self.guard,
+            signs=self.signs,
+            stop=self.stop,
+        )
         self.opening = Opening(
             connections=_any(SimpleNamespace(first=self._connect)),
             triggers=_any(SimpleNamespace(ensure=lambda _: self.step("triggers ensured"))),
             planner=_any(SimpleNamespace(begin=self._plan)),
             auditor=auditor,
-            pipeline=pipeline,
-            fence=fence,
+            takeover=self.takeover,
             jobs=jobs,
             polls=self.polls,
-            keeper=keeper,
-            mailbox=mailbox,
-            signs=self.signs,
-            observe=observe,
         )
         self.sessions = Sessions(
-            config=self.config,
             mailbox=mailbox,
+            takeover=self.takeover,
             opening=self.opening,
             pipeline=pipeline,
             audits=self.audits,

@@ -69,7 +69,7 @@ def _sessions(s: State, number: int, rules: Rules, world: World) -> Iterator[Ste
         taken = s._replace(base=base._replace(lock=number))
         yield "Notifications._lock", taken.with_daemon(number, d._replace(session=True, fresh=True))
     if not d.session and base.lock not in (NOBODY, number) and not d.paused:
-        yield "Opening.step_down", s.with_daemon(number, d._replace(paused=True))
+        yield "Takeover._step_down", s.with_daemon(number, d._replace(paused=True))
 
 
 def notices(s: State) -> Step | None:

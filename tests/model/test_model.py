@@ -26,6 +26,7 @@ PLACES = {
     "Reader": "indexing.reader",
     "Receiver": "coordinator.receiver",
     "Senders": "indexing.senders",
+    "Takeover": "coordinator.takeover",
     "Versions": "search.versions",
 }
 """Modules of listener, by the class that a step's name begins with."""

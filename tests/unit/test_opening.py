@@ -47,8 +47,7 @@ def floor(monkeypatch: pytest.MonkeyPatch) -> Floor:
 
 def begin(floor: Floor) -> None:
     """Begin a session on the LISTEN connection that there is."""
-    session: Any = SimpleNamespace(number=1, connection=floor.connection())
-    floor.opening.begin(session)
+    floor.opening.begin(floor.new_session())
 
 
 def plan(resume: Any = None) -> Any:
@@ -167,7 +166,7 @@ def test_other_types_are_no_distrust(floor: Floor) -> None:
     assert floor.steps == ["loads ended"]
 
 
-# -- before it, and instead of it ------------------------------------------------------------------
+# -- before it -------------------------------------------------------------------------------------
 
 
 def test_a_connection_after_a_fence(floor: Floor) -> None:
@@ -191,24 +190,6 @@ def test_a_fence_that_cannot_be_told(floor: Floor, error: Exception) -> None:
     floor.fails["generation looked at"] = error
     floor.opening.connect()
     assert floor.steps == ["fence forgotten", "connected"]
-
-
-def test_another_daemon_is_active(floor: Floor) -> None:
-    """Nothing more is sent: first the pipeline pauses, then loads end. Once."""
-    begin(floor)
-    floor.steps.clear()
-    floor.opening.step_down()
-    floor.opening.step_down()
-    assert floor.steps == ["paused", "loads ended", "generation looked at"]
-    floor.steps.clear()
-    begin(floor)
-    assert floor.steps == STEPS
-
-
-def test_a_standby_has_nothing_to_stop(floor: Floor) -> None:
-    """It was paused when it was built."""
-    floor.opening.step_down()
-    assert floor.steps == []
 
 
 def test_a_session_that_ends_while_it_catches_up(floor: Floor) -> None:

@@ -147,7 +147,7 @@ def test_a_silent_sweep_covers_nothing(floor: Floor) -> None:
 
 def test_the_first_sweep_reads_what_is_ahead(floor: Floor) -> None:
     """No later one does."""
-    floor.polls.catch_up(START)
+    floor.polls.catch_up()
     floor.polls.scan(START)
     assert floor.asked == [Asked(START, ahead=True), Asked(START)]
 
@@ -155,7 +155,7 @@ def test_the_first_sweep_reads_what_is_ahead(floor: Floor) -> None:
 def test_what_is_ahead_is_read_once_more_when_it_is_proven(floor: Floor) -> None:
     """Transactions that were open when the session began have ended by then."""
     floor.news_ahead = [page((FILM, [("1",)]))]
-    floor.polls.catch_up(START)
+    floor.polls.catch_up()
     floor.steps.clear()
     floor.polls.proven()
     floor.polls.proven()

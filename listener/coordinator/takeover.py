@@ -1,0 +1,103 @@
+"""Takeovers: one daemon of a pipeline is active; this one waits for it, takes over, steps down."""
+
+from __future__ import annotations
+
+import time
+
+from listener import search
+from listener.coordinator.mailbox import Mailbox
+from listener.coordinator.retry import Guard
+from listener.coordinator.signs import Signs
+from listener.indexing.fence import Fence, FencedOut
+from listener.indexing.pipeline import Pipeline
+from listener.postgres import Connection
+from listener.resync.jobs import Jobs
+from listener.resync.plan import Findings
+from listener.runtime.lifecycle import Stop, Stopped
+
+
+class Takeover:
+    """Of the coordinator's thread."""
+
+    def __init__(
+        self,
+        *,
+        fetch_delay: float,
+        mailbox: Mailbox,
+        pipeline: Pipeline,
+        fence: Fence,
+        jobs: Jobs,
+        guard: Guard,
+        signs: Signs,
+        stop: Stop,
+    ) -> None:
+        """`fetch_delay`: seconds between signs of life while it waits; a second at most."""
+        self._look_every = min(fetch_delay, 1.0)
+        self._mailbox = mailbox
+        self._pipeline = pipeline
+        self._fence = fence
+        self._jobs = jobs
+        self._guard = guard
+        self._signs = signs
+        self._stop = stop
+
+    def wait(self) -> int:
+        """Wait for a LISTEN connection, which only the active daemon has. Returns its number.
+
+        Steps down while another daemon is active. Raises Stopped, and GaveUp as Guard.patience.
+        """
+        began = time.monotonic()
+        mailbox, stop = self._mailbox, self._stop
+        while not mailbox.session:
+            if stop.requested:
+                raise Stopped("stop was requested")
+            if mailbox.standing_by:
+                self._signs.tell("standing by")
+                self._step_down()
+            else:
+                self._guard.patience("PostgreSQL is not to be reached", began)
+                refused = mailbox.refused
+                if refused is not None:
+                    self._signs.tell("held", refused)
+                else:
+                    self._signs.tell("waiting for PostgreSQL", "no LISTEN connection")
+            mailbox.wait(lambda: bool(mailbox.session) or stop.requested, self._look_every)
+        return mailbox.session
+
+    def heed_refusals(self) -> None:
+        """Writes may have been refused: before the next session, tell which generation is in force.
+        The refusals count no more then, or no wait of that session would last."""
+        if self._mailbox.is_fenced:
+            self._tell_fence()
+            self._mailbox.unfence()
+
+    def begin(self, connection: Connection, findings: Findings) -> None:
+        """Take the next generation for these indexes and loads, and send from here on.
+
+        Errors of both clients pass through, and FencedOut.
+        """
+        self._pipeline.know_parked(connection)
+        self._pipeline.renew()
+        resumed = {one.resume.physical for one in findings.plans if one.resume}
+        self._fence.begin(findings.current, resumed)
+        self._mailbox.unfence()  # verdicts on the generation before
+        if not self._signs.active:
+            self._signs.active = True
+            self._pipeline.resume()
+
+    def _step_down(self) -> None:
+        """Another daemon is active: send nothing more until a session of this one begins."""
+        if self._signs.active:
+            self._signs.active = False
+            self._pipeline.pause()
+            self._jobs.end()
+            self._tell_fence()
+
+    def _tell_fence(self) -> None:
+        """Tell it where another daemon's generation is in force."""
+        try:
+            self._fence.confirm()
+        except FencedOut:
+            return  # it was told
+        except search.Error:
+            return  # an outage: the generation in force is seen at the next write
