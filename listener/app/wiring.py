@@ -273,24 +273,24 @@ class Stages:
         ground = _Ground(run)
         indexing = _Indexing(run, ground)
         resync = _Resync(run, ground, indexing)
-        self._keeper = ground.keeper
-        self._pipeline = indexing.pipeline
-        self._jobs = resync.jobs
+        self._threaded = not run.once
         mailbox = ground.mailbox
-        signs = Signs(config, self._pipeline, self._jobs, self._keeper)
+        keeper = self._keeper = ground.keeper
+        pipeline = self._pipeline = indexing.pipeline
+        jobs = self._jobs = resync.jobs
+        signs = Signs(config, pipeline, jobs, keeper)
         patience = config.backoff.give_up_after if run.once else None
         guard = Guard(run.waits(), patience, observe, life.stop, signs)
         audits = Audits(
             config=config,
-            kinds=len(run.aliases),
             auditor=resync.auditor,
             fence=indexing.fence,
-            pipeline=self._pipeline,
-            jobs=self._jobs,
+            pipeline=pipeline,
+            jobs=jobs,
             observe=observe,
         )
         doorbells = {watch.id for watch in run.parts.watches if watch.rings}
-        receiver = Receiver(run.parts.types, doorbells, self._pipeline, mailbox)
+        receiver = Receiver(run.parts.types, doorbells, pipeline, mailbox)
         self._notifications = Notifications(
             config.postgres,
             receiver,
@@ -306,17 +306,13 @@ class Stages:
             parts=run.parts,
             mailbox=mailbox,
             doorbell=doorbell,
-            pipeline=self._pipeline,
-            jobs=self._jobs,
-            keeper=self._keeper,
+            pipeline=pipeline,
+            jobs=jobs,
+            keeper=keeper,
             observe=observe,
         )
         progress = Progress(
-            config=config,
-            all_rows=polls.all_rows,
-            jobs=self._jobs,
-            keeper=self._keeper,
-            observe=observe,
+            config=config, all_rows=polls.all_rows, jobs=jobs, keeper=keeper, observe=observe
         )
         ticker = Ticker(
             fetch_delay=config.fetch_delay,
@@ -324,16 +320,16 @@ class Stages:
             mailbox=mailbox,
             barrier=barrier,
             polls=polls,
-            pipeline=self._pipeline,
+            pipeline=pipeline,
             progress=progress,
             audits=audits,
         )
         takeover = Takeover(
             fetch_delay=config.fetch_delay,
             mailbox=mailbox,
-            pipeline=self._pipeline,
+            pipeline=pipeline,
             fence=indexing.fence,
-            jobs=self._jobs,
+            jobs=jobs,
             guard=guard,
             signs=signs,
             stop=life.stop,
@@ -344,42 +340,38 @@ class Stages:
             planner=resync.planner,
             auditor=resync.auditor,
             takeover=takeover,
-            jobs=self._jobs,
+            jobs=jobs,
             polls=polls,
         )
         self._sessions = Sessions(
             mailbox=mailbox,
             takeover=takeover,
             opening=opening,
-            pipeline=self._pipeline,
+            pipeline=pipeline,
             audits=audits,
             guard=guard,
             signs=signs,
             life=life,
         )
-        self._coordinator: Coordinator | None = None
-        self._once: Once | None = None
-        if run.once:
-            self._once = Once(
-                fetch_delay=config.fetch_delay,
-                sessions=self._sessions,
-                barrier=barrier,
-                polls=polls,
-                pipeline=self._pipeline,
-                jobs=self._jobs,
-                progress=progress,
-                stop=life.stop,
-            )
-        else:
-            self._coordinator = Coordinator(
-                fetch_delay=config.fetch_delay,
-                sessions=self._sessions,
-                ticker=ticker,
-                polls=polls,
-                doorbell=doorbell,
-                mailbox=mailbox,
-                life=life,
-            )
+        self._once = Once(
+            fetch_delay=config.fetch_delay,
+            sessions=self._sessions,
+            barrier=barrier,
+            polls=polls,
+            pipeline=pipeline,
+            jobs=jobs,
+            progress=progress,
+            stop=life.stop,
+        )
+        self._coordinator = Coordinator(
+            fetch_delay=config.fetch_delay,
+            sessions=self._sessions,
+            ticker=ticker,
+            polls=polls,
+            doorbell=doorbell,
+            mailbox=mailbox,
+            life=life,
+        )
         self._watchdog = Watchdog(config.postgres, observe, life)
 
     @property
@@ -397,19 +389,17 @@ class Stages:
         self._watchdog.start()
         self._pipeline.start()
         self._notifications.start()
-        if self._coordinator is not None:
+        if self._threaded:
             self._coordinator.start()
 
     def catch_up(self) -> None:
         """The work of --once."""
-        assert self._once is not None
         self._once.run()
 
     def stop(self) -> None:
         """Finish what is in flight, end all threads, save the state."""
         self._pipeline.stop()
-        if self._coordinator is not None:
-            self._coordinator.join()
+        self._coordinator.join()
         self._jobs.end()
         self._sessions.close()
         self._notifications.join()

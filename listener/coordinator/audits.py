@@ -22,16 +22,14 @@ class Audits:
         self,
         *,
         config: Config,
-        kinds: int,
         auditor: Auditor,
         fence: Fence,
         pipeline: Pipeline,
         jobs: Jobs,
         observe: Observe,
     ) -> None:
-        """`kinds`: how many document kinds there are."""
-        self._config = config
-        self._kinds = kinds
+        self._kinds = range(len(config.documents))
+        self._audit_every = config.audit_every
         self._auditor = auditor
         self._fence = fence
         self._pipeline = pipeline
@@ -48,8 +46,7 @@ class Audits:
     def look_meanwhile(self, connection: postgres.Connection) -> bool:
         """While documents cannot be read: whether the database was altered, where a look is due.
 
-        What is waited for may wait for ever: for a key column of another type, say, which only a
-        new session takes note of.
+        The wait may never end: only a new session notices, say, that a key column has another type.
         """
         if not self._due:
             return False
@@ -57,14 +54,14 @@ class Audits:
         return self._tell(self._auditor.audit_database(connection))
 
     def failed(self, connection: postgres.Connection) -> bool:
-        """Look whether all is as it was left, where that is due; True where it is not."""
+        """Where an audit is due: look whether all is as it was left. True where it is not."""
         if self._pipeline.trouble is None and self._doubted:
             self._doubted = False
             self._audited_at = -math.inf
         if not self._due:
             return False
         self._audited_at = time.monotonic()
-        loading = [kind for kind in range(self._kinds) if self._fence.loading(kind)]
+        loading = [kind for kind in self._kinds if self._fence.loading(kind)]
         try:
             altered = self._auditor.audit(connection, loading)
             if altered is None:
@@ -78,7 +75,7 @@ class Audits:
 
     @property
     def _due(self) -> bool:
-        return time.monotonic() - self._audited_at > self._config.audit_every
+        return time.monotonic() - self._audited_at > self._audit_every
 
     def _tell(self, altered: str | None) -> bool:
         if altered is not None:
@@ -87,17 +84,17 @@ class Audits:
 
     def _put_off(self, error: Exception) -> None:
         """Elasticsearch is away, and a new session would end the loads that wait for it. Raises the
-        error where nothing waits."""
+        error where no load waits, or where it does not pass by itself."""
         suffering = self._pipeline.trouble is not None
         if not search.is_passing(error) or not (suffering or self._jobs.running):
             raise error
         self._doubted = self._doubted or suffering
-        if not suffering:  # else it is told already
+        if not suffering:  # else the pipeline has told it
             reason = f"audit: {search.describe(error)}"
-            self._observe(events.Waiting("Elasticsearch", 1, self._config.audit_every, reason))
+            self._observe(events.Waiting("Elasticsearch", 1, self._audit_every, reason))
 
     def _astray(self) -> str | None:
-        """Whether writes may have gone elsewhere; None: they have not."""
+        """What may have led writes to other indexes; None: nothing has."""
         found = self._fence.astray()
         if found is None:
             return None

@@ -24,18 +24,19 @@ _SECOND_POLL: Final = 0.005
 _RINGS_APART: Final = 0.02
 """Seconds between polls that rings ask for: they may come by the thousand."""
 _OFTEN: Final = 5
-"""Rings within that time, or rows that a poll brings, that make it worth to keep the bell: 250 a
-second. Below that NOTIFY costs little, and is sooner than the next poll."""
+"""From so many rings within that time on, or rows that a poll brings, the bell is kept: 250 a
+second. Below that NOTIFY costs little, and comes sooner than the next poll."""
 _SELDOM: Final = 10
-"""Polls in a row that bring less, after which it is let go: on a busy machine writers pause for a
-moment, and then thousands of transactions would ring until it is kept again."""
+"""Polls in a row that bring less, after which the bell is let go. On a busy machine writers pause
+for a moment; let go at once, it would be rung by thousands of transactions until it is kept again.
+"""
 
 
 class Doorbell:
     """`begin` for each session. Of the coordinator's thread. Errors of psycopg pass through."""
 
     def __init__(self, mailbox: Mailbox, schema: str, longest_wait: float) -> None:
-        """`schema`: ours in the database. `longest_wait`: seconds between polls after a ring."""
+        """`schema`: listener's own. `longest_wait`: seconds between polls after a ring."""
         self._mailbox = mailbox
         self._schema = schema
         self._longest_wait = longest_wait
@@ -90,7 +91,7 @@ class Doorbell:
         assert self._lease is not None
         self._seldom = self._seldom + 1 if rows < _OFTEN else 0
         if self._lease.held and self._seldom >= _SELDOM:
-            # a transaction that skipped NOTIFY has its id already: ours is a later one
+            # a transaction that skipped NOTIFY has its id already, a lower one than is drawn now
             self._lease.end()
             self._begin_ring(self._connection)
 

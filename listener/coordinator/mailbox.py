@@ -46,7 +46,7 @@ class Mailbox:
 
     @property
     def refused(self) -> str | None:
-        """Why there is no LISTEN connection before a person has mended something."""
+        """Why there is no LISTEN connection, where a person must mend something."""
         return self._refused
 
     def listening(self, session: int) -> None:
@@ -71,7 +71,7 @@ class Mailbox:
             self._changed.notify_all()
 
     def refuse(self, reason: str | None) -> None:
-        """There is no connection before a person has mended this; None: it may pass by itself."""
+        """A person must mend this before there is a connection; None: it may pass by itself."""
         self._refused = reason
 
     # -- barriers ----------------------------------------------------------------------------------
@@ -91,8 +91,8 @@ class Mailbox:
         """A barrier came back; `mark` is the pipeline's, of all that was handed on before it.
 
         Raises PayloadError where it is not awaited. Other sessions see the nonce, and may send it
-        too. But our own barrier is queued by then, behind all that it speaks for, and the second
-        one counts no more.
+        too. But the daemon's own barrier is queued by then, behind all that it speaks for, and the
+        second one counts no more.
         """
         with self._changed:
             if nonce != self._nonce or self._mark is not None:
@@ -150,7 +150,7 @@ class Mailbox:
         return self._fenced
 
     def unfence(self) -> None:
-        """What was refused so far was refused to the generation before."""
+        """Forget the refusals so far: they were of the generation before."""
         self._fenced = False
 
     def unmapped(self, kind: int, watch: str, reason: str) -> None:
@@ -164,7 +164,7 @@ class Mailbox:
             self._observe(events.MappingFailed(alias, watch, reason))
 
     def put_off_unmapped(self, kind: int, reason: str) -> bool:
-        """Documents of this kind must be compared for it; True the first time."""
+        """Documents of this kind must be compared for this reason; True the first time."""
         with self._changed:
             news = kind not in self._unmapped
             self._unmapped.setdefault(kind, reason)
@@ -172,11 +172,11 @@ class Mailbox:
 
     @property
     def some_unmapped(self) -> bool:
-        """Whether documents wait to be compared for it."""
+        """Whether any documents must be compared for it."""
         return bool(self._unmapped)
 
     def take_unmapped(self) -> dict[int, str]:
-        """By kind, why its documents must be compared; the caller does it."""
+        """By kind, why its documents must be compared; the caller compares them."""
         with self._changed:
             taken, self._unmapped = self._unmapped, {}
             return taken
@@ -204,7 +204,7 @@ class Mailbox:
     # -- waiting -----------------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Let those who wait look again."""
+        """Let all that wait look again."""
         with self._changed:
             self._changed.notify_all()
 

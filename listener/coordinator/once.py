@@ -56,7 +56,7 @@ class Once:
             self._polls.scan(since)
         while not self._pipeline.wait_settled(mark, self._fetch_delay):
             session.check()
-        for job in self._pipeline.retry_unproven():  # no audit will
+        for job in self._pipeline.retry_unproven():  # audits do it else
             while not self._pipeline.wait(job, self._fetch_delay):
                 session.check()
         self._jobs.finish_here(session)

@@ -14,7 +14,7 @@ from listener.resync.plan import Planner
 
 
 class Opening:
-    """Of the coordinator's thread. The order of its steps was bought with lost rows: LISTEN, which
+    """Of the coordinator's thread. In another order of its steps rows would be lost: LISTEN, which
     the notifications thread has done; then triggers, plan, generation, loads; then the sweep.
     """
 

@@ -79,6 +79,11 @@ class Polls:
         self._ahead_read = time.monotonic()
         self._all_again = False
 
+    @property
+    def _current(self) -> Session:
+        assert self._session is not None
+        return self._session
+
     def since(self) -> datetime | None:
         """Where a sweep starts: the watermark, or the start of a load, minus the overlap."""
         moments = self._jobs.starts
@@ -89,7 +94,7 @@ class Polls:
         return min(moments) - timedelta(seconds=self._config.overlap)
 
     def advanced(self) -> None:
-        """The watermark moved: what lies before it need not be remembered."""
+        """The watermark moved: rows before it need not be remembered."""
         since = self.since()
         if since is not None:
             self._sweep.forget_before(since)
@@ -114,7 +119,6 @@ class Polls:
         since = self.since()
         if (not everything and self.all_rows) or since is None:
             return False
-        assert self._session is not None
         recent = None if proven else timedelta(seconds=self._config.overlap)
         try:
             self.scan(since, silent=not everything, recent=recent)
@@ -123,17 +127,16 @@ class Polls:
             raise
         self.look_ahead()
         if everything:
-            self._session.pause(_SWEEP_APART)
+            self._current.pause(_SWEEP_APART)
         return everything and proven
 
     def catch_up(self) -> None:
         """The first sweep of a session: it reads what is stamped in the future, too."""
-        assert self._session is not None
         since = self.since()
         if since is not None:
             self._mailbox.take_sweep()
             rows = self.scan(since, ahead=True)
-            seconds = time.monotonic() - self._session.began
+            seconds = time.monotonic() - self._current.began
             self._observe(events.CaughtUp(rows, seconds, self._keeper.last_processed))
         self._keeper.save_control(now=True)  # a standby must not catch up once more
 
@@ -141,20 +144,18 @@ class Polls:
         """All transactions that ran when the session began have ended. What they stamped in the
         future, by a clock that was set back since, is read once."""
         if self._ahead_due:
-            assert self._session is not None
-            # what was to be heard, and was not, may have been ahead then and be past now
+            # a row that was ahead then, and of which no notification came, may be past by now
             since = self._began if self._all_again else None
-            self._hand_on(self._sweep.ahead_again(self._session.connection, since))
+            self._hand_on(self._sweep.ahead_again(self._current.connection, since))
             self._ahead_due = False
 
     def look_ahead(self) -> None:
-        """As often as an audit: what was stamped by a clock that was ahead between two ticks, which
-        none of them saw. What sends its keys is heard of without it.
+        """As often as an audit: read what a clock stamped that was ahead between two ticks, so that
+        no tick saw it. Tables that send their keys do not need it.
         """
         now = time.monotonic()
         if now - self._ahead_read > self._config.audit_every:
-            assert self._session is not None
-            self._hand_on(self._sweep.ahead_again(self._session.connection, None, silent=True))
+            self._hand_on(self._sweep.ahead_again(self._current.connection, None, silent=True))
             self._ahead_read = now
 
     def scan(
@@ -169,11 +170,10 @@ class Polls:
 
         `silent`, `recent` and `ahead`: as of Sweep.pages. Returns how many rows there were.
         """
-        assert self._session is not None
         overflows = self._pipeline.overflows
         margin = timedelta(seconds=self._config.overlap)
         pages = self._sweep.pages(
-            self._session.connection,
+            self._current.connection,
             since,
             silent=silent,
             recent=recent,
@@ -216,16 +216,15 @@ class Polls:
         return sum(rows for rows, _ in counts.values())
 
     def _wait_job(self, job: Job) -> None:
-        assert self._session is not None
         while not self._pipeline.wait(job, self._config.fetch_delay):
-            self._session.wait_on()
+            self._current.wait_on()
             self._doorbell.keep()
 
     def _note_lost(
         self, lost: dict[int, tuple[datetime, Wanted]], watch: str, at: datetime, reason: str
     ) -> None:
-        """Changes of this watch may be lost, says the journal. A TRUNCATE, and a person who said
-        so, may empty the index; any other cause may not.
+        """The journal says that changes of this watch may be lost. For a TRUNCATE, and where a
+        person allowed it, the comparison may empty the index; for any other cause it may not.
         """
         for number in self._parts.documents_of[watch]:
             latest, unguarded = at, journal.may_empty(reason)
@@ -238,15 +237,14 @@ class Polls:
             lost[number] = latest, Wanted(f"{watch}: {reason}", unguarded, asked)
 
     def _reconcile(self, lost: Mapping[int, tuple[datetime, Wanted]]) -> None:
-        """Compare the documents of which changes may be lost, unless that is done already."""
+        """Compare the documents of which changes may be lost, but for those compared since."""
         wanted = {
             number: one
             for number, (at, one) in lost.items()
             if not self._jobs.covers(number, at, unguarded=one.unguarded)
         }
         if wanted:
-            assert self._session is not None
-            self._jobs.again(self._session.connection, wanted)
+            self._jobs.again(self._current.connection, wanted)
 
     def answer(self) -> None:
         """One poll for the doorbell: of the tables that do not send their keys."""

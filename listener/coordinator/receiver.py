@@ -38,14 +38,15 @@ class Receiver:
         self._mailbox.lost()
 
     def on_refused(self, reason: str | None) -> None:
-        """There will be none before a person has mended this; None: it may pass by itself."""
+        """A person must mend this before there is a connection; None: it may pass by itself."""
         self._mailbox.refuse(reason)
 
     def on_change(self, change: Change) -> None:
         """Hand changed keys to the pipeline; anything larger asks for a sweep.
 
         `reconcile` too: a payload may be forged, but the journal row that goes with it is not.
-        Raises PayloadError where the watch is not one of this pipeline, or a key is not one of it.
+        Raises PayloadError where the watch is not one of this pipeline, or a key cannot be one of
+        its table.
         """
         kinds = self._types.get(change.watch)
         if kinds is None:

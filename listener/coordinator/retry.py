@@ -41,8 +41,9 @@ class Guard:
         self._failing_since: float | None = None
 
     def run(self, work: Callable[[], None]) -> bool:
-        """Run one round; False where it failed and was waited for. What is neither a server's
-        fault, nor its data's, nor a person's to mend passes through.
+        """Run one round. False where it failed, and the wait before the next try is over.
+
+        What is neither a server's fault, nor its data's, nor a person's to mend passes through.
         """
         try:
             work()

@@ -18,8 +18,8 @@ class SessionLost(ListenerError):
 
 
 class BeginAnew(SessionLost):
-    """The same, also on the LISTEN connection that there is: what was known of the database counts
-    no more."""
+    """The session is over, though its LISTEN connection may not be: what was known of the database
+    counts no more."""
 
 
 class Session:
@@ -49,12 +49,12 @@ class Session:
         self._stop = stop
 
     def check(self) -> None:
-        """Whether what is waited for is worth it still. Raises SessionLost or BeginAnew where the
-        session is over, Stopped, and GaveUp where a server was away for too long."""
+        """Call it while something is waited for. Raises SessionLost or BeginAnew where the session
+        is over, Stopped, and GaveUp where a server was away for too long."""
         if self._stop.requested or self._pipeline.crashed:
             raise Stopped("stop was requested")
         if self._mailbox.session != self.number or self._mailbox.is_fenced:
-            raise SessionLost  # fenced: what is waited for would never settle
+            raise SessionLost  # fenced: nothing that is waited for would ever settle
         trouble = self._pipeline.trouble
         if trouble is None:
             return

@@ -1,7 +1,7 @@
 """The coordinator: leads one pipeline from session to session, in one thread.
 
-On every connection, the first included: LISTEN (which the notifications thread has done), then
-raise the generation, then catch up from the watermark, then serve, tick by tick.
+On each LISTEN connection a session begins: it takes a generation, catches up from the watermark,
+and then serves, tick by tick.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from listener.runtime.lifecycle import Life, ServiceThread, Stopped
 
 
 class Sessions:
-    """The session that there is, and how to get the next one. Of the coordinator's thread."""
+    """The session in force, and the next one. Of the coordinator's thread."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Sessions:
         return session
 
     def forget(self) -> None:
-        """The next one begins anew, also on the same LISTEN connection."""
+        """The session is over: the next one begins, also on the same LISTEN connection."""
         self._valid = False
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class Sessions:
             self._session = None
 
     def guarded(self, work: Callable[[], None]) -> bool:
-        """Run one round of work; outages lead to a wait and a new session. Whether it was done."""
+        """Run one round of work; after an outage wait, and begin anew. Whether it was done."""
         try:
             done = self._guard.run(work)
         except BeginAnew:

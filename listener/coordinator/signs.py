@@ -18,7 +18,7 @@ class Signs:
         self._jobs = jobs
         self._keeper = keeper
         self.active = False
-        """Whether a session of ours has begun: a standby sends nothing, and nothing holds it."""
+        """Whether this daemon is the active one: a standby sends nothing, so nothing holds it."""
 
     def serving(self) -> None:
         """All is well, unless a person must decide over deletes."""
@@ -29,8 +29,8 @@ class Signs:
             self.tell("loading" if self._jobs.running else "serving")
 
     def tell(self, state: str, reason: str | None = None) -> None:
-        """`state`: a word or two for people; `reason`: why it is not serving. What holds the
-        pipeline, or a server in trouble, is said instead."""
+        """`state`: a word or two for people. `reason`: why it is not serving. What holds the
+        pipeline, or a server in trouble, is told instead of both."""
         trouble, braked = self._pipeline.trouble, self._pipeline.braked
         held = self._pipeline.held or self._jobs.held
         if not self.active:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from listener import search
 from listener.coordinator.mailbox import Mailbox
@@ -95,9 +96,6 @@ class Takeover:
 
     def _tell_fence(self) -> None:
         """Tell it where another daemon's generation is in force."""
-        try:
+        # FencedOut: it was told. An outage: the generation in force is seen at the next write.
+        with suppress(FencedOut, *search.Error):
             self._fence.confirm()
-        except FencedOut:
-            return  # it was told
-        except search.Error:
-            return  # an outage: the generation in force is seen at the next write

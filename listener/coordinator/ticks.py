@@ -63,7 +63,7 @@ class Ticker:
         if not proven:
             self._progress.waits(connection)
         elif swept or self._pipeline.overflows == overflows:
-            # what was dropped after a sweep of everything began: it had it, or it is stamped later
+            # what was dropped while everything was swept was read, or is stamped after the draw
             self._progress.advance(drawn)
             self._polls.advanced()
         self._progress.note(drawn)

@@ -145,6 +145,7 @@ class Floor:
             fetch_delay=1.0,
             overlap=OVERLAP.total_seconds(),
             audit_every=60.0,
+            documents=(None, None),  # only their number counts
             triggers=SimpleNamespace(retention=3600.0),
             postgres=SimpleNamespace(db_schema="listener"),
             state_file_name=Path(os.devnull, "state.yaml"),  # where nothing can be written
@@ -186,7 +187,6 @@ class Floor:
         self.guard = Guard(Backoff(0.1, 2, 3), give_up_after, observe, self.stop, self.signs)
         self.audits = Audits(
             config=self.config,
-            kinds=2,
             auditor=auditor,
             fence=fence,
             pipeline=pipeline,
