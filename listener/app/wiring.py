@@ -113,7 +113,7 @@ class _Ground:
         self.connections = Connections(config.postgres)
         self.triggers = TriggerUpkeep(config, run.parts, run.observe, run.life.stop)
         self.parked = ParkedTable(config.postgres.db_schema)
-        self.mailbox = Mailbox(run.aliases, self.keeper, run.observe)
+        self.mailbox = Mailbox(run.aliases, self.keeper, run.observe, run.life.stop)
 
 
 class _Indexing:
@@ -299,7 +299,7 @@ class Stages:
             standby=not run.once,
             life=life,
         )
-        barrier = Barrier(config.postgres.db_schema, mailbox, self._notifications, signs, life.stop)
+        barrier = Barrier(config.postgres.db_schema, mailbox, self._notifications, signs)
         doorbell = Doorbell(mailbox, config.postgres.db_schema, config.fetch_delay)
         polls = Polls(
             config=config,

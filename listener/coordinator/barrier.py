@@ -10,7 +10,6 @@ from listener.changes import PAYLOAD_VERSION
 from listener.coordinator.mailbox import Mailbox
 from listener.coordinator.session import Session, SessionLost
 from listener.coordinator.signs import Signs
-from listener.runtime.lifecycle import Stop
 from listener.sql import files
 
 _DEADLINE: Final = 10.0
@@ -21,19 +20,13 @@ class Barrier:
     """It is the heartbeat of the LISTEN connection, too. Of the coordinator's thread."""
 
     def __init__(
-        self,
-        channel: str,
-        mailbox: Mailbox,
-        notifications: Notifications,
-        signs: Signs,
-        stop: Stop,
+        self, channel: str, mailbox: Mailbox, notifications: Notifications, signs: Signs
     ) -> None:
         """`channel`: of NOTIFY."""
         self._channel = channel
         self._mailbox = mailbox
         self._notifications = notifications
         self._signs = signs
-        self._stop = stop
 
     def send(self, session: Session) -> int:
         """Send one, and wait until it is back. All that was queued before it is then received:
@@ -46,7 +39,7 @@ class Barrier:
         session.connection.execute(
             files.load("watermark/notify"), {"channel": self._channel, "payload": payload}
         )
-        mark = self._mailbox.wait_barrier(session.number, lambda: self._stop.requested, _DEADLINE)
+        mark = self._mailbox.wait_barrier(session.number, _DEADLINE)
         session.check()
         if mark is None:
             self._notifications.cut()

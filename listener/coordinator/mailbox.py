@@ -9,70 +9,66 @@ from collections.abc import Callable, Sequence
 from listener.changes import PayloadError
 from listener.observations import events
 from listener.observations.events import Observe
+from listener.runtime.lifecycle import Stop
 from listener.state.store import Keeper
 
 
 class Mailbox:
-    """Thread-safe. It is the Supervisor of indexing and the Ticks of resync."""
+    """Thread-safe: its methods alone change what it shows. It is the Supervisor of indexing and the
+    Ticks of resync."""
 
-    def __init__(self, aliases: Sequence[str], keeper: Keeper, observe: Observe) -> None:
-        """`aliases`: those that people search, one for each document kind."""
+    def __init__(
+        self, aliases: Sequence[str], keeper: Keeper, observe: Observe, stop: Stop
+    ) -> None:
+        """`aliases`: those that people search, one for each document kind. A wait looks at `stop`
+        when something changes here, or at `wake`."""
         self._aliases = aliases
         self._keeper = keeper
         self._observe = observe
+        self._stop = stop
         self._changed = threading.Condition()
         self._nonce = ""
         self._mark: int | None = None
         self._sweep_wanted = False
         self._unmapped: dict[int, str] = {}
         self._ticks = 0
-        self._fenced = False
-        self._rung = 0
-        self._session = 0
-        self._standing_by = False
-        self._refused: str | None = None
+        self.session = 0
+        """Number of the LISTEN connection; 0: there is none."""
+        self.standing_by = False
+        """Whether another daemon holds the lock."""
+        self.refused: str | None = None
+        """Why there is no LISTEN connection, where a person must mend something."""
+        self.rung = 0
+        """How often a doorbell has rung since `take_rings`."""
+        self.is_fenced = False
+        """Whether writes were refused since `unfence`."""
 
     # -- the LISTEN connection ---------------------------------------------------------------------
-
-    @property
-    def session(self) -> int:
-        """Number of the LISTEN connection; 0: there is none."""
-        return self._session
-
-    @property
-    def standing_by(self) -> bool:
-        """Whether another daemon holds the lock."""
-        return self._standing_by
-
-    @property
-    def refused(self) -> str | None:
-        """Why there is no LISTEN connection, where a person must mend something."""
-        return self._refused
 
     def listening(self, session: int) -> None:
         """LISTEN is in force."""
         with self._changed:
-            self._session = session
-            self._standing_by = False
-            self._refused = None
+            self.session = session
+            self.standing_by = False
+            self.refused = None
             self._changed.notify_all()
 
     def stands_by(self) -> None:
         """Another daemon holds the lock."""
         with self._changed:
-            self._standing_by = True
-            self._refused = None
+            self.standing_by = True
+            self.refused = None
             self._changed.notify_all()
 
     def lost(self) -> None:
         """The LISTEN connection is gone."""
         with self._changed:
-            self._session = 0
+            self.session = 0
             self._changed.notify_all()
 
     def refuse(self, reason: str | None) -> None:
         """A person must mend this before there is a connection; None: it may pass by itself."""
-        self._refused = reason
+        self.refused = reason
 
     # -- barriers ----------------------------------------------------------------------------------
 
@@ -100,28 +96,23 @@ class Mailbox:
             self._mark = mark
             self._changed.notify_all()
 
-    def wait_barrier(self, session: int, stopped: Callable[[], bool], seconds: float) -> int | None:
+    def wait_barrier(self, session: int, seconds: float) -> int | None:
         """Wait for the barrier of the last nonce; its mark, None where it is missing."""
-        self.wait(lambda: self._mark is not None or self._session != session or stopped(), seconds)
+        self.wait(lambda: self._mark is not None or self._is_over(session), seconds)
         return self._mark
 
     # -- rings and sweeps --------------------------------------------------------------------------
 
-    @property
-    def rung(self) -> int:
-        """How often a doorbell has rung since `take_rings`."""
-        return self._rung
-
     def ring(self) -> None:
         """A doorbell rings."""
         with self._changed:
-            self._rung += 1
+            self.rung += 1
             self._changed.notify_all()
 
     def take_rings(self) -> int:
         """How often a doorbell rang; the poll that follows answers it."""
         with self._changed:
-            rung, self._rung = self._rung, 0
+            rung, self.rung = self.rung, 0
             return rung
 
     def want_sweep(self) -> None:
@@ -141,17 +132,12 @@ class Mailbox:
     def fenced(self) -> None:
         """Writes are refused: a new session must begin."""
         with self._changed:
-            self._fenced = True
+            self.is_fenced = True
             self._changed.notify_all()
-
-    @property
-    def is_fenced(self) -> bool:
-        """Whether writes were refused since `unfence`."""
-        return self._fenced
 
     def unfence(self) -> None:
         """Forget the refusals so far: they were of the generation before."""
-        self._fenced = False
+        self.is_fenced = False
 
     def unmapped(self, kind: int, watch: str, reason: str) -> None:
         """A mapping file failed on rows: which documents they belong to is unknown, so all of the
@@ -213,16 +199,17 @@ class Mailbox:
         with self._changed:
             return self._changed.wait_for(until, seconds)
 
-    def wait_for_work(
-        self, session: int, stopped: Callable[[], bool], seconds: float, *, rings: bool
-    ) -> bool:
+    def wait_for_work(self, session: int, seconds: float, *, rings: bool) -> bool:
         """Wait for a sweep's request, a fence or another session; at most `seconds`.
 
         `rings`: or until a doorbell rings. Returns whether anything but a ring has come.
         """
 
         def work() -> bool:
-            return stopped() or self._sweep_wanted or self._fenced or self._session != session
+            return self._sweep_wanted or self.is_fenced or self._is_over(session)
 
-        self.wait(lambda: work() or (rings and self._rung > 0), seconds)
+        self.wait(lambda: work() or (rings and self.rung > 0), seconds)
         return work()
+
+    def _is_over(self, session: int) -> bool:
+        return self.session != session or self._stop.requested

@@ -166,9 +166,6 @@ class Coordinator:
             if due == 0:
                 self._polls.answer()
             elif self._mailbox.wait_for_work(
-                session.number,
-                lambda: self._stop.requested,
-                left if due is None else min(left, due),
-                rings=due is None,
+                session.number, left if due is None else min(left, due), rings=due is None
             ):
                 return

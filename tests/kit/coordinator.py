@@ -194,7 +194,7 @@ class Floor:
             observe=observe,
         )
         listening: Any = SimpleNamespace(cut=lambda: self.step("connection cut"))
-        self.barrier = Barrier("listener", mailbox, listening, self.signs, self.stop)
+        self.barrier = Barrier("listener", mailbox, listening, self.signs)
         self.doorbell = Doorbell(mailbox, "listener", longest_wait=1.0)
         self.polls = Polls(
             config=self.config,
@@ -362,7 +362,7 @@ class TimedMailbox(Mailbox):
     """Its waits take no time, but on the floor's clock; it notes what is forgotten."""
 
     def __init__(self, floor: Floor) -> None:
-        super().__init__(["films", "actors"], floor.keeper, floor.told.append)
+        super().__init__(["films", "actors"], floor.keeper, floor.told.append, floor.stop)
         self._floor = floor
 
     def wait(self, until: Callable[[], bool], seconds: float) -> bool:

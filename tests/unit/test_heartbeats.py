@@ -18,6 +18,7 @@ from listener.indexing.batch import Limits
 from listener.indexing.pipeline import Pipeline
 from listener.indexing.queue import Pending
 from listener.runtime.backoff import Backoff
+from listener.runtime.lifecycle import Stop
 from tests.kit.indexing import OneKind
 
 TEN_DAYS = 864_000
@@ -84,13 +85,13 @@ def test_changes_between_heartbeats_are_bounded_by_the_limit() -> None:
 def test_barriers_through_the_mailbox() -> None:
     """The same through all that a barrier passes on its way back."""
     one = OneKind(Limits(2000, 5_000_000, 30_000, 1000))
-    mailbox = Mailbox([], cast(Any, None), lambda _: None)
+    mailbox = Mailbox([], cast(Any, None), lambda _: None, Stop())
     receiver = Receiver({}, set(), cast(Pipeline, one.ledger), mailbox)
     receiver.on_session(1)
     blocks = Blocks()
     for _ in range(100_000):
         receiver.on_barrier(mailbox.new_nonce())
-        assert mailbox.wait_barrier(1, lambda: False, 1) is not None
+        assert mailbox.wait_barrier(1, 1) is not None
     assert blocks.more < BLOCKS
 
 

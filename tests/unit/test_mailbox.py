@@ -10,6 +10,7 @@ import pytest
 from listener.changes import PayloadError
 from listener.coordinator.mailbox import Mailbox
 from listener.observations import events
+from listener.runtime.lifecycle import Stop
 
 
 class Due:
@@ -30,17 +31,18 @@ def due() -> Due:
 
 
 @pytest.fixture
-def mailbox(due: Due) -> Mailbox:
+def stop() -> Stop:
+    """Not requested."""
+    return Stop()
+
+
+@pytest.fixture
+def mailbox(due: Due, stop: Stop) -> Mailbox:
     """With a LISTEN connection."""
     keeper: Any = due
-    mailbox = Mailbox(["films", "actors"], keeper, due.steps.append)
+    mailbox = Mailbox(["films", "actors"], keeper, due.steps.append, stop)
     mailbox.listening(1)
     return mailbox
-
-
-def never() -> bool:
-    """No stop, and nothing else."""
-    return False
 
 
 # -- the LISTEN connection -------------------------------------------------------------------------
@@ -74,7 +76,7 @@ def test_a_barrier_comes_back_once(mailbox: Mailbox) -> None:
     assert not mailbox.awaits(nonce)
     with pytest.raises(PayloadError):
         mailbox.barrier(nonce, 6)
-    assert mailbox.wait_barrier(1, never, 0) == 5
+    assert mailbox.wait_barrier(1, 0) == 5
 
 
 def test_a_barrier_of_before(mailbox: Mailbox) -> None:
@@ -84,7 +86,7 @@ def test_a_barrier_of_before(mailbox: Mailbox) -> None:
     mailbox.new_nonce()
     with pytest.raises(PayloadError):
         mailbox.barrier(late, 6)
-    assert mailbox.wait_barrier(1, never, 0) is None
+    assert mailbox.wait_barrier(1, 0) is None
 
 
 def test_no_barrier_is_awaited_at_first(mailbox: Mailbox) -> None:
@@ -96,11 +98,13 @@ def test_no_barrier_is_awaited_at_first(mailbox: Mailbox) -> None:
     assert mailbox.new_nonce() != mailbox.new_nonce()
 
 
-def test_a_wait_for_a_barrier_ends_with_its_session(mailbox: Mailbox) -> None:
+@pytest.mark.timeout(20)
+def test_a_wait_for_a_barrier_ends_with_its_session(mailbox: Mailbox, stop: Stop) -> None:
     """And with a stop; both at once, and without a mark."""
     mailbox.new_nonce()
-    assert mailbox.wait_barrier(2, never, 60) is None
-    assert mailbox.wait_barrier(1, lambda: True, 60) is None
+    assert mailbox.wait_barrier(2, 60) is None
+    stop.request()
+    assert mailbox.wait_barrier(1, 60) is None
 
 
 # -- rings and sweeps ------------------------------------------------------------------------------
@@ -197,33 +201,37 @@ def test_a_tick_that_is_waited_for_in_vain(mailbox: Mailbox) -> None:
 # -- waiting ---------------------------------------------------------------------------------------
 
 
-def test_what_is_work(mailbox: Mailbox) -> None:
-    """Nothing; a stop; another session; a fence; a request for a sweep."""
-    assert not mailbox.wait_for_work(1, never, 0, rings=True)
-    assert mailbox.wait_for_work(1, lambda: True, 60, rings=False)
-    assert mailbox.wait_for_work(2, never, 60, rings=False)
+@pytest.mark.timeout(20)
+def test_what_is_work(mailbox: Mailbox, stop: Stop) -> None:
+    """Nothing; another session; a fence; a request for a sweep; a stop."""
+    assert not mailbox.wait_for_work(1, 0, rings=True)
+    assert mailbox.wait_for_work(2, 60, rings=False)
     mailbox.fenced()
-    assert mailbox.wait_for_work(1, never, 60, rings=False)
+    assert mailbox.wait_for_work(1, 60, rings=False)
     mailbox.unfence()
     mailbox.want_sweep()
-    assert mailbox.wait_for_work(1, never, 60, rings=False)
+    assert mailbox.wait_for_work(1, 60, rings=False)
+    assert mailbox.take_sweep()
+    assert not mailbox.wait_for_work(1, 0, rings=False)
+    stop.request()
+    assert mailbox.wait_for_work(1, 60, rings=False)
 
 
+@pytest.mark.timeout(20)
 def test_a_ring_ends_a_wait_and_is_no_work(mailbox: Mailbox) -> None:
     """Unless it is known already."""
     mailbox.ring()
-    assert not mailbox.wait_for_work(1, never, 60, rings=True)
-    assert not mailbox.wait_for_work(1, never, 0, rings=False)
+    assert not mailbox.wait_for_work(1, 60, rings=True)
+    assert not mailbox.wait_for_work(1, 0, rings=False)
 
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("what", ["listening", "lost", "want_sweep", "fenced", "ring", "wake"])
-def test_another_thread_ends_a_wait(mailbox: Mailbox, what: str) -> None:
+def test_another_thread_ends_a_wait(mailbox: Mailbox, stop: Stop, what: str) -> None:
     """At once, and not at the end of the wait."""
-    done = threading.Event()
 
-    def stop() -> None:
-        done.set()
+    def end() -> None:
+        stop.request()
         mailbox.wake()
 
     news = {
@@ -232,9 +240,9 @@ def test_another_thread_ends_a_wait(mailbox: Mailbox, what: str) -> None:
         "want_sweep": mailbox.want_sweep,
         "fenced": mailbox.fenced,
         "ring": mailbox.ring,
-        "wake": stop,
+        "wake": end,
     }[what]
     thread = threading.Timer(0.01, news)
     thread.start()
-    assert mailbox.wait_for_work(1, done.is_set, 600, rings=True) == (what != "ring")
+    assert mailbox.wait_for_work(1, 600, rings=True) == (what != "ring")
     thread.join()

@@ -74,7 +74,7 @@ def test_the_mark_of_a_barrier(floor: Floor) -> None:
     nonce = floor.mailbox.new_nonce()
     floor.pipeline.marks = 5
     floor.receiver.on_barrier(nonce)
-    assert floor.mailbox.wait_barrier(1, lambda: False, 0) == 6
+    assert floor.mailbox.wait_barrier(1, 0) == 6
 
 
 def test_a_barrier_that_is_not_awaited(floor: Floor) -> None:
