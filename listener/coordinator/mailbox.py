@@ -199,6 +199,10 @@ class Mailbox:
         with self._changed:
             return self._changed.wait_for(until, seconds)
 
+    def wait_for_session(self, seconds: float) -> None:
+        """Wait for a LISTEN connection."""
+        self.wait(lambda: self.session > 0 or self._stop.requested, seconds)
+
     def wait_for_work(self, session: int, seconds: float, *, rings: bool) -> bool:
         """Wait for a sweep's request, a fence or another session; at most `seconds`.
 

@@ -38,7 +38,7 @@ class Opening:
         self._polls = polls
 
     def connect(self) -> Connection:
-        """The connection of the next session; what belongs to the one before ends first."""
+        """The connection of the next session. Refusals to the one before are told first."""
         self._takeover.heed_refusals()
         return self._connections.first("listener: watermark")
 

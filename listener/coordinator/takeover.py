@@ -48,9 +48,9 @@ class Takeover:
         Steps down while another daemon is active. Raises Stopped, and GaveUp as Guard.patience.
         """
         began = time.monotonic()
-        mailbox, stop = self._mailbox, self._stop
+        mailbox = self._mailbox
         while not mailbox.session:
-            if stop.requested:
+            if self._stop.requested:
                 raise Stopped("stop was requested")
             if mailbox.standing_by:
                 self._signs.tell("standing by")
@@ -62,12 +62,12 @@ class Takeover:
                     self._signs.tell("held", refused)
                 else:
                     self._signs.tell("waiting for PostgreSQL", "no LISTEN connection")
-            mailbox.wait(lambda: bool(mailbox.session) or stop.requested, self._look_every)
+            mailbox.wait_for_session(self._look_every)
         return mailbox.session
 
     def heed_refusals(self) -> None:
-        """Writes may have been refused: before the next session, tell which generation is in force.
-        The refusals count no more then, or no wait of that session would last."""
+        """Where writes were refused, tell which generation is in force. The refusals count no more
+        then, or no wait of the next session would last."""
         if self._mailbox.is_fenced:
             self._tell_fence()
             self._mailbox.unfence()

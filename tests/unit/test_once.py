@@ -59,6 +59,7 @@ def test_the_steps(floor: Floor) -> None:
     assert last(floor) == STEPS
     assert floor.asked == [Asked(START, ahead=True), Asked(START)]
     assert floor.keeper.last_processed == NOW
+    assert floor.told[-1] == events.WatermarkMoved(NOW, "scan")
     assert floor.waits == []
 
 
@@ -66,10 +67,11 @@ def test_an_unproven_draw(floor: Floor) -> None:
     """An open transaction is not waited for: all that is visible is indexed, the holder is named,
     and the watermark stays. The run is done all the same."""
     floor.proven = False
+    floor.pipeline.slow["settled"] = 5
     floor.once.run()
     assert last(floor) == ["holder asked" if one == "advanced" else one for one in STEPS]
     assert floor.keeper.last_processed == WATERMARK
-    assert floor.told[-1] == events.WatermarkHeld("transaction app, process 7", 0.0)
+    assert floor.told[-1] == events.WatermarkHeld("transaction app, process 7", 5.0)
 
 
 def test_the_proof_is_asked_once(floor: Floor) -> None:
