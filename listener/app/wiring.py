@@ -48,12 +48,15 @@ from listener.observations.events import Observe
 from listener.postgres.watchdog import Watchdog
 from listener.resync.audit import Auditor
 from listener.resync.compare import Comparisons
+from listener.resync.comparison_run import ComparisonRun
 from listener.resync.full_load import Loader
 from listener.resync.jobs import Jobs
+from listener.resync.load_run import LoadRun
 from listener.resync.lookout import Lookout
 from listener.resync.meanings import Judge, Meanings
 from listener.resync.needs import Asked
 from listener.resync.plan import Planner
+from listener.resync.proofs import Proofs
 from listener.resync.reconcile import Reconciler
 from listener.resync.runner import Runner
 from listener.resync.scope import Scope
@@ -196,7 +199,6 @@ class _Resync:
         kinds, keeper, indexes = run.parts.kinds, ground.keeper, ground.indexes
         lookout = Lookout(indexes, keeper)
         loader = Loader(
-            kinds=kinds,
             pipeline=indexing.pipeline,
             fence=indexing.fence,
             indexes=indexes,
@@ -205,23 +207,31 @@ class _Resync:
             page_size=config.page_size,
             take=run.asked.force,
             observe=observe,
-            stop=life.stop,
         )
         under_way = UnderWay(kinds, fence=indexing.fence, keeper=keeper, observe=observe)
-        runner = Runner(
+        reconciler = Reconciler(indexing.pipeline, Comparisons(run.client, ground.parked), observe)
+        proofs = Proofs(all_rows=run.all_rows, observe=observe)
+        loads = LoadRun(
             under_way=under_way,
             loader=loader,
-            reconciler=Reconciler(
-                indexing.pipeline, Comparisons(run.client, ground.parked), observe
-            ),
+            reconciler=reconciler,
+            pipeline=indexing.pipeline,
+            fence=indexing.fence,
+            keeper=keeper,
+            ticks=ground.mailbox,
+            proofs=proofs,
+        )
+        comparisons = ComparisonRun(
+            under_way=under_way,
+            reconciler=reconciler,
+            pipeline=indexing.pipeline,
             fence=indexing.fence,
             keeper=keeper,
             lookout=lookout,
-            ticks=ground.mailbox,
-            all_rows=run.all_rows,
+            proofs=proofs,
             observe=observe,
-            stop=life.stop,
         )
+        runner = Runner(under_way, loads, comparisons)
         self.jobs = Jobs(
             config=config,
             threaded=not run.once,

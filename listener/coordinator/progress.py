@@ -15,7 +15,7 @@ from listener.observations import events
 from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.jobs import Jobs
-from listener.resync.runner import NAME_HOLDER_AFTER
+from listener.resync.proofs import NAME_HOLDER_AFTER
 from listener.state.store import Keeper
 
 _NAME_HOLDER_EVERY: Final = 60.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,8 +21,9 @@ from listener.indexing.pipeline import Pipeline
 from listener.indexing.queue import Job
 from listener.observations import events
 from listener.observations.events import Observe
+from listener.resync.cancellation import Check
 from listener.resync.lookout import Lookout
-from listener.runtime.lifecycle import Stop, Stopped
+from listener.runtime.lifecycle import Stopped
 from listener.search.indexes import Indexes
 from listener.state.model import Load
 from listener.state.store import Keeper
@@ -45,7 +46,6 @@ class Loader:
     def __init__(
         self,
         *,
-        kinds: Sequence[Kind],
         pipeline: Pipeline,
         fence: Fence,
         indexes: Indexes,
@@ -54,9 +54,7 @@ class Loader:
         page_size: int,
         take: bool,
         observe: Observe,
-        stop: Stop,
     ) -> None:
-        self.kinds = kinds
         self._pipeline = pipeline
         self._fence = fence
         self._indexes = indexes
@@ -65,12 +63,7 @@ class Loader:
         self._page_size = page_size
         self._take = take
         self._observe = observe
-        self._stop = stop
         self._began: dict[str, float] = {}
-
-    def refresh_soon(self) -> None:
-        """Make what was written searchable as soon as the pace allows."""
-        self._pipeline.refresh_soon()
 
     def begin(self, kind: Kind, reason: str, resume: Load | None, now: datetime) -> Load:
         """Make the new index, or take up the one of `resume`, and feed it live changes.
@@ -111,17 +104,12 @@ class Loader:
         self._fence.load(kind.number, None)
 
     def pages(
-        self,
-        connection: postgres.Connection,
-        kind: Kind,
-        load: Load,
-        *,
-        save: Callable[[Load], None],
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> Load:
-        """Load what is left, page by page; `save` is told how far it is after each of them.
+        self, connection: postgres.Connection, kind: Kind, load: Load, check: Check
+    ) -> Iterator[Load]:
+        """Load what is left. Yields how far the load is, each time that more of it is acknowledged.
 
-        Raises Stopped at stop or cancellation; psycopg.Error passes through, call it again then.
+        Raises Stopped, and what the Check raises. psycopg.Error passes through: call it again then,
+        with the load that came last.
         """
         total = kind.source.estimate(connection)
         began = self._began[kind.index]
@@ -134,13 +122,12 @@ class Loader:
                 job, asked = self._next_part(connection, kind, asked, part)
                 flying.append((job, asked))
             job, reached = flying.popleft()
-            while job is not None and not self._pipeline.wait(job, 1.0):
-                if self._stop.requested or cancelled() or self._pipeline.crashed:
-                    raise Stopped("the load was stopped")
+            if job is not None:
+                self._wait(job, check)
             while flying and (flying[0][0] is None or flying[0][0].finished):
                 _, reached = flying.popleft()  # one bulk may have answered several
             load = reached
-            save(load)
+            yield load
             if load.documents - told >= self._page_size or (load.done and load.documents > told):
                 told = load.documents
                 seconds = time.monotonic() - began
@@ -149,9 +136,7 @@ class Loader:
                         kind.index, load.documents, max(total, load.documents), seconds
                     )
                 )
-            if self._stop.requested or cancelled():
-                raise Stopped("the load was stopped")
-        return load
+            check.check()
 
     def _next_part(
         self, connection: postgres.Connection, kind: Kind, load: Load, part: int
@@ -164,7 +149,14 @@ class Loader:
         reached = {"after": keys[-1], "documents": load.documents + len(keys)}
         return job, load.model_copy(update=reached)
 
-    def swap(self, kind: Kind, load: Load, *, proven: bool, cancelled: Callable[[], bool]) -> None:
+    def _wait(self, job: Job, check: Check) -> None:
+        """Wait until Elasticsearch has all of it."""
+        while not self._pipeline.wait(job, 1.0):
+            check.check()
+            if self._pipeline.crashed:
+                raise Stopped("the load was stopped")
+
+    def swap(self, kind: Kind, load: Load, check: Check, *, proven: bool) -> None:
         """Refresh, bring the replicas back, wait for them, then swap the alias in one call.
 
         `proven`: every change stamped before the load's start was visible to its first page.
@@ -175,8 +167,7 @@ class Loader:
             self._observe(
                 events.Waiting("Elasticsearch", 1, 0, f"{load.physical} waits for its replicas")
             )
-            if self._stop.requested or cancelled():
-                raise Stopped("the load was stopped")
+            check.check()
         lost = self._lookout.settle(load.physical, load.started_at if proven else None, load)
         if lost is not None:  # a new session goes on from where it is certain
             raise FencedOut(lost)
@@ -195,7 +186,7 @@ class Loader:
         self._keeper.load_complete(
             kind.index, found.uuid if found else "", load.started_at if proven else None
         )
-        self._retry_parked(kind, cancelled)
+        self._retry_parked(kind, check)
         seconds = time.monotonic() - self._began[kind.index]
         self._observe(events.Loaded(kind.index, load.physical, load.documents, seconds))
         old = self._indexes.old(kind.index)
@@ -206,12 +197,8 @@ class Loader:
                 kept = events.OldIndexKept(kind.index, name, name in old, belongs_to=whose)
                 self._observe(kept)
 
-    def _retry_parked(self, kind: Kind, cancelled: Callable[[], bool]) -> None:
+    def _retry_parked(self, kind: Kind, check: Check) -> None:
         """The new index may take what the one before did not; and rows may have gone."""
         keys = self._pipeline.parked_keys(kind.number)
-        if not keys:
-            return
-        job = self._pipeline.submit_ids(kind.number, keys, load_only=False)
-        while not self._pipeline.wait(job, 1.0):
-            if self._stop.requested or cancelled() or self._pipeline.crashed:
-                raise Stopped("the load was stopped")
+        if keys:
+            self._wait(self._pipeline.submit_ids(kind.number, keys, load_only=False), check)

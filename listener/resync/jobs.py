@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,9 +14,10 @@ from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.supervisor import Supervisor
 from listener.observations.events import Observe
 from listener.postgres import Connection
+from listener.resync.cancellation import Cancellation, Check
 from listener.resync.full_load import Loader
 from listener.resync.needs import Plan
-from listener.resync.runner import Check, Runner
+from listener.resync.runner import Runner
 from listener.resync.under_way import UnderWay, Wanted
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Life, ServiceThread
@@ -60,7 +59,7 @@ class Jobs:
         self._stop = life.stop
         self.held: str | None = None
         """Why a load cannot go on before a person has mended something."""
-        self._cancel = threading.Event()
+        self._cancellation = Cancellation(self._stop)
         self._thread: ServiceThread | None = None
 
     # -- for the sweeps and the signs of life ------------------------------------------------------
@@ -97,7 +96,7 @@ class Jobs:
 
     def end(self) -> None:
         """Stop the thread after the page in flight. Safe to call twice."""
-        self._cancel.set()
+        self._cancellation.cancel()
         if self._thread is not None:
             self._thread.join()
         self._thread = None
@@ -106,7 +105,7 @@ class Jobs:
 
     def begin(self, connection: Connection, plans: Sequence[Plan]) -> None:
         """Begin these. Errors of both clients pass through."""
-        self._cancel = threading.Event()
+        self._cancellation = Cancellation(self._stop)
         for plan in plans:
             kind, index = plan.kind, plan.kind.index
             state = self._under_way.anew(kind.number)
@@ -149,7 +148,7 @@ class Jobs:
             if one is None and before.idle:
                 continue
             load, comparing = before.load, before.comparing
-            resumes = one is None and load is not None and self._runner.written_down(load)
+            resumes = one is None and load is not None and self._under_way.written_down(load)
             plans.append(
                 Plan(
                     before.kind,
@@ -168,56 +167,45 @@ class Jobs:
     # -- the thread --------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        cancel = self._cancel
+        cancellation = self._cancellation
         limits = self._config.backoff
         waits = Backoff(limits.start, limits.factor, limits.limit)
         try:
-            while not self._ends(cancel):
-                self._work(cancel, waits)
+            while not self._ends(cancellation):
+                self._work(cancellation, waits)
         except (FencedOut, IndexError_):  # a new session finds the index gone, changed, foreign
             self._supervisor.fenced()
 
-    def _ends(self, cancel: threading.Event) -> bool:
-        return cancel.is_set() or self._stop.requested or self._under_way.ended()
+    def _ends(self, cancellation: Cancellation) -> bool:
+        return cancellation.requested() or self._under_way.ended()
 
-    def _work(self, cancel: threading.Event, waits: Backoff) -> None:
+    def _work(self, cancellation: Cancellation, waits: Backoff) -> None:
         """As much as can be done on one connection; what fails is waited for."""
         try:
             with self._connections.open("listener: load") as connection:
-                while not self._ends(cancel):
-                    self._runner.turn(connection, cancel.is_set)
+                while not self._ends(cancellation):
+                    self._runner.turn(connection, cancellation)
                     waits.reset()
                     self.held = None
         except (IndexError_, TriggerError):
             raise
         except FAILURES as error:  # of data, too: the audit sees what was altered, and begins anew
-            self._wait(cancel, waits, failure_of(error))
+            self._wait(cancellation, waits, failure_of(error))
 
-    def _wait(self, cancel: threading.Event, waits: Backoff, failure: Failure) -> None:
+    def _wait(self, cancellation: Cancellation, waits: Backoff, failure: Failure) -> None:
         failure = replace(failure, reason=f"full load: {failure.reason}")
         seconds = waits.next_wait()
         self.held = None if failure.passes else failure.reason
         self._observe(failure.wait(waits.attempt, seconds))
-        until = time.monotonic() + seconds
-        # `end` waits for this thread: a new session must not wait for an old backoff
-        while not cancel.is_set() and (left := until - time.monotonic()) > 0:
-            if self._stop.wait(min(left, 0.1)):
-                return
+        cancellation.wait(seconds)
 
     # -- the way of --once -------------------------------------------------------------------------
 
     def here(self, connection: Connection, check: Check) -> bool:
         """Bring them to their end in this thread, but for the swap of aliases. Returns whether the
         start of each was proven. `check` is asked while servers are waited for."""
-        return self._runner.here(connection, self._heeding(check))
+        return self._runner.here(connection, check)
 
     def finish_here(self, check: Check) -> None:
         """Swap the aliases of all loads, whose pages are complete."""
-        self._runner.finish_here(self._heeding(check))
-
-    def _heeding(self, check: Check) -> Callable[[], bool]:
-        def cancelled() -> bool:
-            check.check()
-            return self._cancel.is_set()
-
-        return cancelled
+        self._runner.finish_here(check)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,6 +20,7 @@ from listener.observations import events
 from listener.observations.events import Observe
 from listener.observations.printable import shown
 from listener.postgres import Connection
+from listener.resync.cancellation import Check
 from listener.resync.compare import (
     DIFFERENCES,
     Comparison,
@@ -131,19 +131,21 @@ class Reconciler:
         connection: Connection,
         kind: Kind,
         index: str,
+        check: Check,
         *,
         unguarded: bool,
-        cancelled: Callable[[], bool],
     ) -> Report:
-        """Bring one index in step, and return what was not. Raises Stopped, and client errors; and
-        Misplaced, where it cannot be brought in step, and a new index may lose what this one has.
+        """Bring one index in step, and return what was not.
+
+        Raises Stopped, what the Check raises, and the errors of both clients; and Misplaced, where
+        it cannot be brought in step, and a new index may lose what this one has.
 
         `index`: the one in use. `unguarded`: delete any number of documents.
         """
         comparison = self._comparisons.of(connection, kind, index)
         report = Report(kind.index)
         progress = Progress(kind.index, kind.source.estimate(connection), self._observe)
-        work = _Work(self._pipeline, kind.number, cancelled)
+        work = _Work(self._pipeline, kind.number, check)
         orphans: list[Key] = []
         for page in comparison.database(connection):
             progress.add(page)
@@ -194,21 +196,15 @@ class Reconciler:
             self._observe(events.DeletesGuarded(kind.index, lost, allowed))
         return report
 
-    def guards(
-        self,
-        connection: Connection,
-        kind: Kind,
-        index: str,
-        *,
-        cancelled: Callable[[], bool],
-    ) -> bool:
+    def guards(self, connection: Connection, kind: Kind, index: str, check: Check) -> bool:
         """Whether a new index would lose more documents of this one than a comparison may delete by
         itself; then it is told. Raises as `run` does."""
         lost = indexed = 0
         for page in self._comparisons.of(connection, kind, index).index(connection):
             indexed += page.looked_at
             lost += page.lost
-            if cancelled() or self._pipeline.over:
+            check.check()
+            if self._pipeline.over:
                 raise Stopped("the comparison was stopped")
         allowed = deletes_allowed(indexed)
         if lost > allowed:
@@ -240,10 +236,10 @@ def _refuse_misplaced(report: Report) -> None:
 class _Work:
     """Ids on their way through the pipeline, a few pages at a time."""
 
-    def __init__(self, pipeline: Pipeline, kind: int, cancelled: Callable[[], bool]) -> None:
+    def __init__(self, pipeline: Pipeline, kind: int, check: Check) -> None:
         self._pipeline = pipeline
         self._kind = kind
-        self._cancelled = cancelled
+        self._check = check
         self._keys: dict[Key, None] = {}
         self._jobs: deque[Job] = deque()
 
@@ -278,6 +274,7 @@ class _Work:
             self.check()
 
     def check(self) -> None:
-        """Raises Stopped when it should not go on."""
-        if self._cancelled() or self._pipeline.over:
+        """Raises Stopped, and what the Check raises, where it should not go on."""
+        self._check.check()
+        if self._pipeline.over:
             raise Stopped("the comparison was stopped")

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from listener.capture import watermark
 from listener.capture.watermark import Draw
@@ -31,6 +32,10 @@ class Wanted:
     reason: str
     unguarded: bool
     asked: bool = False
+
+
+ENDED: Final = Wanted("once more when the transactions have ended that were open", unguarded=False)
+"""Follows what began while changes that were not recorded might yet be committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,10 @@ class UnderWay:
         return not unguarded or not (
             one.guarded or (comparing is not None and not comparing.unguarded)
         )
+
+    def written_down(self, load: Load) -> bool:
+        """Whether the saved state speaks of this load, so that it can be gone on with."""
+        return any(one.physical == load.physical for one in self._keeper.loads)
 
     # -- beginning ---------------------------------------------------------------------------------
 

@@ -23,9 +23,10 @@ from listener.indexing.fence import Fence
 from listener.indexing.queue import Job
 from listener.observations.events import Observation
 from listener.postgres import Connection
+from listener.resync.cancellation import Check
 from listener.resync.reconcile import Report
 from listener.resync.under_way import State, UnderWay
-from listener.runtime.lifecycle import Stop
+from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.versions import Versions
 from listener.state.model import Load
 from listener.state.model import State as Saved
@@ -134,6 +135,27 @@ class QuickStop(Stop):
     def wait(self, seconds: float | None = None) -> bool:  # noqa: ARG002
         """Whether stop is requested."""
         return self.requested
+
+
+class Cancelled:
+    """A Check that says what the test says. `over`: the work is over."""
+
+    def __init__(self, room: Resync) -> None:
+        self._room = room
+        self.over = False
+
+    def check(self) -> None:
+        """Raises Stopped where it is."""
+        if self.requested():
+            raise Stopped("the work is over")
+
+    def requested(self) -> bool:
+        """Whether it is."""
+        return self.over or self._room.stop.requested
+
+    def wait(self, _seconds: float) -> None:
+        """As long as it takes to look."""
+        self.check()
 
 
 class NotedKeeper(Keeper):
@@ -351,21 +373,19 @@ class FakeReconciler:
         _connection: object,
         kind: Kind,
         index: str,
+        check: Check,
         *,
         unguarded: bool,
-        cancelled: Callable[[], bool],
     ) -> Report:
         """Compare and mend."""
         self._room.step(f"{index} compared{', unguarded' if unguarded else ''}")
-        assert not cancelled()
+        check.check()
         return Report(kind.index, guarded=self.guarded)
 
-    def guards(
-        self, _connection: object, _kind: Kind, index: str, *, cancelled: Callable[[], bool]
-    ) -> bool:
+    def guards(self, _connection: object, _kind: Kind, index: str, check: Check) -> bool:
         """Whether a load would lose too many."""
         self._room.step(f"{index} guarded")
-        assert not cancelled()
+        check.check()
         return self.refuses_loads
 
 

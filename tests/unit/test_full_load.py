@@ -20,7 +20,7 @@ from listener.observations.events import (
 from listener.resync.full_load import AliasTaken, Loader
 from listener.runtime.lifecycle import Stopped
 from listener.state.model import Load
-from tests.kit.resync import STARTED, FakeIndexes, FakePipeline, Resync, new_load
+from tests.kit.resync import STARTED, Cancelled, FakeIndexes, FakePipeline, Resync, new_load
 
 
 class Loading:
@@ -34,7 +34,6 @@ class Loading:
         indexes: Any = self.indexes
         lookout: Any = room.lookout
         self.loader = Loader(
-            kinds=room.kinds,
             pipeline=pipeline,
             fence=room.fence,
             indexes=indexes,
@@ -43,11 +42,10 @@ class Loading:
             page_size=8,
             take=take,
             observe=room.told.append,
-            stop=room.stop,
         )
         self.kind = room.kinds[0]
         self.saved: list[Load] = []
-        self.cancelled = False
+        self.check = Cancelled(room)
 
     def begin(self, resume: Load | None = None) -> Load:
         """Begin it, or go on with it."""
@@ -55,22 +53,14 @@ class Loading:
 
     def pages(self, load: Load) -> Load:
         """Its pages."""
-        return self.loader.pages(
-            self.room.connection,
-            self.kind,
-            load,
-            save=self.save,
-            cancelled=lambda: self.cancelled,
-        )
-
-    def save(self, load: Load) -> None:
-        """As the runner does, where the start is proven."""
-        self.saved.append(load)
-        self.room.keeper.put_load(load)
+        for reached in self.loader.pages(self.room.connection, self.kind, load, self.check):
+            self.saved.append(reached)
+            self.room.keeper.put_load(reached)  # as the run does, where the start is proven
+        return self.saved[-1]
 
     def swap(self, load: Load, *, proven: bool = True) -> None:
         """Let people search it."""
-        self.loader.swap(self.kind, load, proven=proven, cancelled=lambda: self.cancelled)
+        self.loader.swap(self.kind, load, self.check, proven=proven)
 
 
 @pytest.fixture
@@ -183,7 +173,7 @@ def stopped(loading: Loading) -> None:
 
 def cancelled(loading: Loading) -> None:
     """Another session begins."""
-    loading.cancelled = True
+    loading.check.over = True
 
 
 def crashed(loading: Loading) -> None:
@@ -318,7 +308,7 @@ def test_replicas_are_waited_for(loading: Loading) -> None:
     waits = [one for one in loading.room.told if isinstance(one, Waiting)]
     assert [one.reason for one in waits] == ["films-2 waits for its replicas"] * 2
     loading.indexes.unhealthy = 1
-    loading.cancelled = True
+    loading.check.over = True
     with pytest.raises(Stopped):
         loading.swap(DONE)
     assert loading.room.steps[-1] == "health asked"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +17,7 @@ from listener.documents.queries import QueryFileError
 from listener.indexing.fence import FencedOut
 from listener.observations.events import Held, Waiting
 from listener.postgres import Connection
+from listener.resync.cancellation import Cancellation, Check
 from listener.resync.full_load import AliasTaken
 from listener.resync.jobs import Jobs
 from listener.resync.needs import Plan
@@ -44,14 +45,13 @@ class FakeRunner:
         """What the next turns raise."""
         self.at_work = threading.Event()
 
-    def turn(self, _connection: Connection, cancelled: Callable[[], bool]) -> None:
+    def turn(self, _connection: Connection, cancellation: Cancellation) -> None:
         """One turn."""
         self._room.step("turn")
         self.at_work.set()
         if self.held_up is not None:
             while not self.held_up.wait(0.001):
-                if cancelled():
-                    raise Stopped("the load was stopped")
+                cancellation.check()
         if self.turns:
             raise self.turns.pop(0)
         under_way = self._room.under_way
@@ -67,18 +67,16 @@ class FakeRunner:
                     keep=False,
                 )
 
-    def written_down(self, load: Load) -> bool:
-        """Whether the saved state speaks of it."""
-        return any(one.physical == load.physical for one in self._room.keeper.loads)
-
-    def here(self, _connection: Connection, cancelled: Callable[[], bool]) -> bool:
+    def here(self, _connection: Connection, check: Check) -> bool:
         """The way of --once."""
-        self._room.step("cancelled" if cancelled() else "here")
+        check.check()
+        self._room.step("here")
         return True
 
-    def finish_here(self, cancelled: Callable[[], bool]) -> None:
+    def finish_here(self, check: Check) -> None:
         """Swap."""
-        self._room.step("cancelled" if cancelled() else "finished here")
+        check.check()
+        self._room.step("finished here")
 
 
 class FakeLoader:
@@ -384,9 +382,9 @@ def test_a_failure_is_waited_for(
     working.runner.turns = [error, error]
     turn = working.runner.turn
 
-    def noted(connection: Connection, cancelled: Callable[[], bool]) -> None:
+    def noted(connection: Connection, cancellation: Cancellation) -> None:
         held.append(working.jobs.held)
-        turn(connection, cancelled)
+        turn(connection, cancellation)
 
     monkeypatch.setattr(working.runner, "turn", noted)
     working.begin(working.plan())
@@ -489,9 +487,6 @@ def test_once_has_no_thread(once: Working) -> None:
     once.jobs.finish_here(check)
     assert once.room.steps[-2:] == ["here", "finished here"]
     assert len(asked) == 2
-    once.jobs.end()
-    once.jobs.finish_here(check)
-    assert once.room.steps[-1] == "cancelled"
 
 
 def test_once_begins_anew_in_its_own_thread(once: Working) -> None:

@@ -19,6 +19,7 @@ from listener.postgres import Connection
 from listener.resync import reconcile
 from listener.resync.compare import Comparisons, Page, Suspect
 from listener.resync.reconcile import Progress, Reconciler, Report, deletes_allowed
+from listener.runtime.lifecycle import Stopped
 
 
 def test_progress_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +73,8 @@ class Both:
 
     def __init__(self, ids: list[int], *, later: int = 0) -> None:
         """`later`: so many more orphans from the second look on."""
+        self.checks: list[Exception] = []
+        """What the next checks raise."""
         self.ids = ids
         self.later = later
         self.looks = 0
@@ -116,8 +119,19 @@ class Both:
             cast(Connection, None),
             FILMS,
             "films-1",
+            self,
             unguarded=unguarded,
-            cancelled=lambda: False,
+        )
+
+    def check(self) -> None:
+        """Whether it is worth it still."""
+        if self.checks:
+            raise self.checks.pop()
+
+    def guards(self) -> bool:
+        """Whether a load would lose too many."""
+        return Reconciler(cast(Pipeline, self), cast(Comparisons, self), lambda _: None).guards(
+            cast(Connection, None), FILMS, "films-1", self
         )
 
     def of(self, _connection: object, kind: Kind, index: str) -> Both:
@@ -154,3 +168,17 @@ def test_orphans_that_come_while_others_are_deleted(monkeypatch: pytest.MonkeyPa
     report = both.run()
     assert report.guarded
     assert len(both.ids) >= 400
+
+
+@pytest.mark.parametrize("way", ["run", "guards"])
+@pytest.mark.parametrize("end", ["check", "pipeline"])
+def test_what_is_not_worth_it_any_more(way: str, end: str) -> None:
+    """Its session is over, or the pipeline is: nothing is deleted, and nothing counts as mended."""
+    both = Both(list(range(20)))
+    if end == "check":
+        both.checks = [Stopped("over")]
+    else:
+        both.over = True
+    with pytest.raises(Stopped):
+        both.run() if way == "run" else both.guards()
+    assert len(both.ids) == 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,13 +11,17 @@ from listener import search
 from listener.documents.kinds import Kind
 from listener.indexing.fence import FencedOut
 from listener.observations.events import AuditFailed, ReconcileStarted, WatermarkHeld
-from listener.resync import runner as module
+from listener.resync import proofs as module
+from listener.resync.cancellation import Check
 from listener.resync.compare import Misplaced
+from listener.resync.comparison_run import ComparisonRun
+from listener.resync.load_run import LoadRun
+from listener.resync.proofs import Proofs
 from listener.resync.runner import Runner
 from listener.resync.under_way import Comparing, Wanted
 from listener.runtime.lifecycle import Stopped
 from listener.state.model import Load
-from tests.kit.resync import STARTED, FakeReconciler, Resync, new_load
+from tests.kit.resync import STARTED, Cancelled, FakePipeline, FakeReconciler, Resync, new_load
 from tests.kit.session import NOW, WATERMARK
 
 
@@ -32,25 +36,21 @@ class FakeLoader:
         _connection: object,
         _kind: Kind,
         load: Load,
-        *,
-        save: Callable[[Load], None],
-        cancelled: Callable[[], bool],
-    ) -> Load:
+        check: Check,
+    ) -> Iterator[Load]:
         """What is left of it."""
         for documents in range(load.documents + 1, 4):
             self._room.step(f"page {documents}")
             load = load.model_copy(
                 update={"documents": documents, "after": (str(documents),), "done": documents == 3}
             )
-            save(load)
-            if cancelled():
-                raise Stopped("the load was stopped")
-        return load
+            yield load
+            check.check()
 
-    def swap(self, kind: Kind, load: Load, *, proven: bool, cancelled: Callable[[], bool]) -> None:
+    def swap(self, kind: Kind, load: Load, check: Check, *, proven: bool) -> None:
         """Let people search it."""
         self._room.step("swap" if proven else "swap, not proven")
-        assert not cancelled()
+        check.check()
         self._room.current[kind.number] = load.physical
         self._room.keeper.load_complete(kind.index, "uuid-2", load.started_at if proven else None)
 
@@ -58,10 +58,6 @@ class FakeLoader:
         """It is not to be made."""
         self._room.step("given up")
         self._room.keeper.drop_load(kind.index)
-
-    def refresh_soon(self) -> None:
-        """Make it searchable."""
-        self._room.step("refresh asked for")
 
 
 class Running:
@@ -72,7 +68,7 @@ class Running:
         self.reconciler = FakeReconciler(room)
         self.all_rows = False
         self.ticks = True
-        self.cancelled = False
+        self.check: Any = Cancelled(room)
 
     @property
     def runner(self) -> Runner:
@@ -80,18 +76,29 @@ class Running:
         loader: Any = FakeLoader(self.room)
         reconciler: Any = self.reconciler
         lookout: Any = self.room.lookout
-        return Runner(
+        pipeline: Any = FakePipeline(self.room)
+        proofs = Proofs(all_rows=self.all_rows, observe=self.room.told.append)
+        loads = LoadRun(
             under_way=self.room.under_way,
             loader=loader,
             reconciler=reconciler,
+            pipeline=pipeline,
+            fence=self.room.fence,
+            keeper=self.room.keeper,
+            ticks=self,
+            proofs=proofs,
+        )
+        comparisons = ComparisonRun(
+            under_way=self.room.under_way,
+            reconciler=reconciler,
+            pipeline=pipeline,
             fence=self.room.fence,
             keeper=self.room.keeper,
             lookout=lookout,
-            ticks=self,
-            all_rows=self.all_rows,
+            proofs=proofs,
             observe=self.room.told.append,
-            stop=self.room.stop,
         )
+        return Runner(self.room.under_way, loads, comparisons)
 
     def wait_for_tick(self, cancelled: Callable[[], bool]) -> bool:
         """A tick."""
@@ -114,11 +121,11 @@ class Running:
 
     def turn(self) -> None:
         """One turn."""
-        self.runner.turn(self.room.connection, lambda: self.cancelled)
+        self.runner.turn(self.room.connection, self.check)
 
     def here(self) -> bool:
         """The way of --once."""
-        return self.runner.here(self.room.connection, lambda: self.cancelled)
+        return self.runner.here(self.room.connection, self.check)
 
 
 @pytest.fixture
@@ -175,7 +182,7 @@ def test_the_wait_for_a_proof_can_be_ended(running: Running, end: str) -> None:
     if end == "stop":
         running.room.stop.request()
     else:
-        running.cancelled = True
+        running.check.over = True
     with pytest.raises(Stopped):
         running.turn()
     assert running.room.steps == ["draw", "proof of 1"]
@@ -291,7 +298,7 @@ def test_no_swap_without_a_tick(running: Running) -> None:
 def test_a_cancelled_load_is_not_swapped(running: Running) -> None:
     """It goes on with the next session."""
     running.load()
-    running.room.meanwhile["page 2"] = lambda: setattr(running, "cancelled", True)
+    running.room.meanwhile["page 2"] = lambda: setattr(running.check, "over", True)
     with pytest.raises(Stopped):
         running.turn()
     assert running.room.steps[-1] == "written down: 2"
@@ -474,9 +481,18 @@ def test_once_waits_for_no_transaction(running: Running, proven: bool) -> None:
     assert "tick" not in running.room.steps
     assert running.room.loads_on_disk() == ([3] if proven else [])
     assert running.room.under_way.running
-    running.runner.finish_here(lambda: False)
+    running.runner.finish_here(running.check)
     assert not running.room.under_way.running
     assert running.room.disk.loaded == ({"films": running.room.drawn_at()} if proven else {})
+
+
+@pytest.mark.parametrize("unproven", [1, 2, None])
+def test_once_is_proven_only_where_all_is(running: Running, unproven: int | None) -> None:
+    """The watermark speaks of all document kinds."""
+    running.load()
+    running.room.under_way.begin_comparing(1, STARTED, Wanted("TRUNCATE", False), blind=False)
+    running.room.proofs.extend([unproven != 1, unproven != 2])
+    assert running.here() is (unproven is None)
 
 
 @pytest.mark.parametrize("blind", [True, False])
@@ -494,7 +510,7 @@ def test_an_unproven_load_of_once_for_blind_changes(running: Running) -> None:
     running.room.state.blind = True
     running.room.proofs.append(False)
     assert running.here() is False
-    running.runner.finish_here(lambda: False)
+    running.runner.finish_here(running.check)
     assert running.room.disk.reconcile == {"films": False}
 
 
@@ -502,6 +518,6 @@ def test_once_guards_loads(running: Running) -> None:
     """As a daemon does."""
     guarded(running)
     running.here()
-    running.runner.finish_here(lambda: False)
+    running.runner.finish_here(running.check)
     assert "page 1" not in running.room.steps
     assert running.room.current[0] == "films-1"

@@ -1,0 +1,144 @@
+"""The run of a load: from the proof of its start to the swap of the alias.
+
+What decides about a load stands here. How documents come into its index stands in `full_load`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from listener.indexing.fence import Fence
+from listener.indexing.pipeline import Pipeline
+from listener.postgres import Connection
+from listener.resync.cancellation import Cancellation, Check
+from listener.resync.full_load import Loader
+from listener.resync.proofs import Proofs
+from listener.resync.reconcile import Reconciler
+from listener.resync.under_way import ENDED, State, UnderWay
+from listener.runtime.lifecycle import Stopped
+from listener.state.model import Load
+from listener.state.store import Keeper
+
+
+class Ticks(Protocol):
+    """The ticks of the coordinator."""
+
+    def wait_for_tick(self, cancelled: Callable[[], bool]) -> bool:
+        """Wait until a tick that began after the call is complete; False when given up."""
+
+
+class LoadRun:
+    """Brings one load at a time to its end.
+
+    Raises Stopped, and what the Check raises; FencedOut and IndexError_ where only a new session
+    can go on. Errors of both clients pass through: the load then goes on where it was.
+    """
+
+    def __init__(
+        self,
+        *,
+        under_way: UnderWay,
+        loader: Loader,
+        reconciler: Reconciler,
+        pipeline: Pipeline,
+        fence: Fence,
+        keeper: Keeper,
+        ticks: Ticks,
+        proofs: Proofs,
+    ) -> None:
+        self._under_way = under_way
+        self._loader = loader
+        self._reconciler = reconciler
+        self._pipeline = pipeline
+        self._fence = fence
+        self._keeper = keeper
+        self._ticks = ticks
+        self._proofs = proofs
+
+    def run(
+        self, connection: Connection, state: State, load: Load, cancellation: Cancellation
+    ) -> None:
+        """All of it: the daemon's way."""
+        proven = self._under_way.written_down(load)
+        if not proven and load.after is None and not load.done:
+            start = self._proofs.wait(connection, cancellation)
+            proven = start.proven
+            load = state.load = load.model_copy(update={"started_at": start.at})
+            if not proven and state.blind:
+                state.owed = True
+                state.open = start.drawn
+        if self._refused(connection, state, load, cancellation, proven=proven):
+            return
+        load = self._pages(connection, state, load, cancellation, proven=proven)
+        # what was found before that tick is in the new index when people search it
+        if self._fence.current(state.kind.number) is not None and not self._ticks.wait_for_tick(
+            cancellation.requested
+        ):
+            raise Stopped("the load was stopped")
+        self.finish(state, load, cancellation)
+        if state.open is not None:
+            self._under_way.compare_after_load(state.kind.number, load.started_at, ENDED)
+
+    def here(self, connection: Connection, state: State, load: Load, check: Check) -> bool:
+        """All pages, waiting for no other transaction: the way of --once. Returns whether the start
+        was proven. `finish` follows.
+        """
+        proven = self._under_way.written_down(load)
+        if not proven:
+            start = self._proofs.now(connection)
+            proven = start.proven
+            if not proven and state.blind:
+                state.owed = True
+            load = state.load = load.model_copy(update={"started_at": start.at})
+        if not self._refused(connection, state, load, check, proven=proven):
+            self._pages(connection, state, load, check, proven=proven)
+        return proven
+
+    def finish(self, state: State, load: Load, check: Check) -> None:
+        """Swap the alias of this load, whose pages are complete."""
+        kind = state.kind
+        proven = state.covered is not None
+        if state.owed:
+            self._keeper.want_reconcile(kind.index, unguarded=False, outlives_load=True)
+        self._loader.swap(kind, load, check, proven=proven)
+        self._keeper.save_control(now=True)  # a standby must not load it once more
+        self._under_way.load_complete(kind.number, load)
+        self._pipeline.refresh_soon()
+
+    def _refused(
+        self, connection: Connection, state: State, load: Load, check: Check, *, proven: bool
+    ) -> bool:
+        """Whether this load is not made, because the new index would lose too many documents.
+
+        A comparison that is due may delete only so many. A load that stands for it may not do what
+        that comparison may not. Asked before the first page.
+        """
+        kind = state.kind
+        index = self._fence.current(kind.number)
+        begun = load.after is not None or load.done
+        if begun or index is None or self._keeper.reconcile.get(kind.index) is not False:
+            return False
+        if not self._reconciler.guards(connection, kind, index, check):
+            return False
+        self._loader.give_up(kind)
+        self._under_way.load_refused(kind.number, load, proven=proven)
+        return True
+
+    def _pages(
+        self, connection: Connection, state: State, load: Load, check: Check, *, proven: bool
+    ) -> Load:
+        """All pages that are left; the load as it is then."""
+        if proven:
+            state.covered = load.started_at
+        self._reached(state, load, proven=proven)
+        for reached in self._loader.pages(connection, state.kind, load, check):
+            self._reached(state, reached, proven=proven)
+            load = reached
+        return load
+
+    def _reached(self, state: State, load: Load, *, proven: bool) -> None:
+        """So far the load is. Only what has a proven start can be gone on with after a restart."""
+        state.load = load
+        if proven:
+            self._keeper.put_load(load)
