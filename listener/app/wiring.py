@@ -52,6 +52,7 @@ from listener.resync.comparison_run import ComparisonRun
 from listener.resync.full_load import Loader
 from listener.resync.jobs import Jobs
 from listener.resync.load_run import LoadRun
+from listener.resync.loader_thread import LoaderThread
 from listener.resync.lookout import Lookout
 from listener.resync.meanings import Judge, Meanings
 from listener.resync.needs import Asked
@@ -195,7 +196,7 @@ class _Resync:
     """Full loads, comparisons, and what decides that one is needed."""
 
     def __init__(self, run: Run, ground: _Ground, indexing: _Indexing) -> None:
-        config, observe, life = run.config, run.observe, run.life
+        config, observe = run.config, run.observe
         kinds, keeper, indexes = run.parts.kinds, ground.keeper, ground.indexes
         lookout = Lookout(indexes, keeper)
         loader = Loader(
@@ -232,18 +233,22 @@ class _Resync:
             observe=observe,
         )
         runner = Runner(under_way, loads, comparisons)
+        thread = LoaderThread(
+            under_way=under_way,
+            runner=runner,
+            connections=ground.connections,
+            waits=run.waits(),
+            supervisor=ground.mailbox,
+            observe=observe,
+            life=run.life,
+        )
         self.jobs = Jobs(
-            config=config,
-            threaded=not run.once,
             under_way=under_way,
             runner=runner,
             loader=loader,
             fence=indexing.fence,
             keeper=keeper,
-            connections=ground.connections,
-            supervisor=ground.mailbox,
-            observe=observe,
-            life=life,
+            thread=None if run.once else thread,
         )
         scope = Scope(
             config.pipeline,

@@ -3,66 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from listener.capture import watermark
-from listener.config import Config
-from listener.documents.connections import Connections
-from listener.failures import FAILURES, Failure, failure_of
-from listener.indexing.fence import Fence, FencedOut
-from listener.indexing.supervisor import Supervisor
-from listener.observations.events import Observe
+from listener.indexing.fence import Fence
 from listener.postgres import Connection
-from listener.resync.cancellation import Cancellation, Check
+from listener.resync.cancellation import Check
 from listener.resync.full_load import Loader
+from listener.resync.loader_thread import LoaderThread
 from listener.resync.needs import Plan
 from listener.resync.runner import Runner
 from listener.resync.under_way import UnderWay, Wanted
-from listener.runtime.backoff import Backoff
-from listener.runtime.lifecycle import Life, ServiceThread
-from listener.search.index_config import IndexError_
 from listener.state.store import Keeper
-from listener.triggers import TriggerError
 
 
 class Jobs:
-    """Those of one process. Its methods are of the coordinator's thread."""
+    """The loads and comparisons of one process. Its methods are of the coordinator's thread."""
 
     def __init__(
         self,
         *,
-        config: Config,
-        threaded: bool,
         under_way: UnderWay,
         runner: Runner,
         loader: Loader,
         fence: Fence,
         keeper: Keeper,
-        connections: Connections,
-        supervisor: Supervisor,
-        observe: Observe,
-        life: Life,
+        thread: LoaderThread | None,
     ) -> None:
-        """`threaded`: a thread brings them to their end; else `here` and `finish_here` do."""
-        self._config = config
-        self._threaded = threaded
+        """`thread`: brings them to their end. None: `here` and `finish_here` do."""
         self._under_way = under_way
         self._runner = runner
         self._loader = loader
         self._fence = fence
         self._keeper = keeper
-        self._connections = connections
-        self._supervisor = supervisor
-        self._observe = observe
-        self._life = life
-        self._stop = life.stop
-        self.held: str | None = None
-        """Why a load cannot go on before a person has mended something."""
-        self._cancellation = Cancellation(self._stop)
-        self._thread: ServiceThread | None = None
+        self._thread = thread
 
     # -- for the sweeps and the signs of life ------------------------------------------------------
+
+    @property
+    def held(self) -> str | None:
+        """Why a load cannot go on before a person has mended something. None: nothing holds it."""
+        return None if self._thread is None else self._thread.held
 
     @property
     def running(self) -> bool:
@@ -96,16 +77,11 @@ class Jobs:
 
     def end(self) -> None:
         """Stop the thread after the page in flight. Safe to call twice."""
-        self._cancellation.cancel()
         if self._thread is not None:
-            self._thread.join()
-        self._thread = None
-        self._under_way.cancelled()
-        self.held = None
+            self._thread.end()
 
     def begin(self, connection: Connection, plans: Sequence[Plan]) -> None:
         """Begin these. Errors of both clients pass through."""
-        self._cancellation = Cancellation(self._stop)
         for plan in plans:
             kind, index = plan.kind, plan.kind.index
             state = self._under_way.anew(kind.number)
@@ -120,9 +96,7 @@ class Jobs:
                 if plan.blind:
                     state.blind = True
                 state.load = self._loader.begin(kind, plan.reason, plan.resume, now)
-        if plans and self._threaded:
-            self._under_way.started()
-            self._thread = ServiceThread("loader", self._run, self._life)
+        if plans and self._thread is not None:
             self._thread.start()
 
     def again(self, connection: Connection, wanted: Mapping[int, Wanted]) -> None:
@@ -139,7 +113,7 @@ class Jobs:
             # what is held for a person is due anyway
             if not states[kind].held or one.unguarded or one.asked
         }
-        if not wanted or (self._threaded and self._under_way.add(connection, wanted)):
+        if not wanted or self._under_way.add(connection, wanted):
             return
         self.end()
         plans = []
@@ -163,41 +137,6 @@ class Jobs:
                 )
             )
         self.begin(connection, plans)
-
-    # -- the thread --------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        cancellation = self._cancellation
-        limits = self._config.backoff
-        waits = Backoff(limits.start, limits.factor, limits.limit)
-        try:
-            while not self._ends(cancellation):
-                self._work(cancellation, waits)
-        except (FencedOut, IndexError_):  # a new session finds the index gone, changed, foreign
-            self._supervisor.fenced()
-
-    def _ends(self, cancellation: Cancellation) -> bool:
-        return cancellation.requested() or self._under_way.ended()
-
-    def _work(self, cancellation: Cancellation, waits: Backoff) -> None:
-        """As much as can be done on one connection; what fails is waited for."""
-        try:
-            with self._connections.open("listener: load") as connection:
-                while not self._ends(cancellation):
-                    self._runner.turn(connection, cancellation)
-                    waits.reset()
-                    self.held = None
-        except (IndexError_, TriggerError):
-            raise
-        except FAILURES as error:  # of data, too: the audit sees what was altered, and begins anew
-            self._wait(cancellation, waits, failure_of(error))
-
-    def _wait(self, cancellation: Cancellation, waits: Backoff, failure: Failure) -> None:
-        failure = replace(failure, reason=f"full load: {failure.reason}")
-        seconds = waits.next_wait()
-        self.held = None if failure.passes else failure.reason
-        self._observe(failure.wait(waits.attempt, seconds))
-        cancellation.wait(seconds)
 
     # -- the way of --once -------------------------------------------------------------------------
 

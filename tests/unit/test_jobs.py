@@ -20,8 +20,10 @@ from listener.postgres import Connection
 from listener.resync.cancellation import Cancellation, Check
 from listener.resync.full_load import AliasTaken
 from listener.resync.jobs import Jobs
+from listener.resync.loader_thread import LoaderThread
 from listener.resync.needs import Plan
 from listener.resync.under_way import Wanted
+from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stopped
 from listener.search.index_config import IndexError_
 from listener.state.model import Load
@@ -101,19 +103,22 @@ class Working:
         runner: Any = self.runner
         loader: Any = FakeLoader(room)
         connections: Any = FakeConnections(room)
-        config: Any = SimpleNamespace(backoff=SimpleNamespace(start=0.001, factor=1, limit=0.001))
+        self.thread = LoaderThread(
+            under_way=room.under_way,
+            runner=runner,
+            connections=connections,
+            waits=Backoff(0.001, 1, 0.001),
+            supervisor=self.supervisor,
+            observe=room.told.append,
+            life=room.life,
+        )
         self.jobs = Jobs(
-            config=config,
-            threaded=threaded,
             under_way=room.under_way,
             runner=runner,
             loader=loader,
             fence=room.fence,
             keeper=room.keeper,
-            connections=connections,
-            supervisor=self.supervisor,
-            observe=room.told.append,
-            life=room.life,
+            thread=self.thread if threaded else None,
         )
 
     def plan(self, kind: int = 0, **other: Any) -> Plan:
@@ -134,7 +139,7 @@ class Working:
 
     def rest(self) -> None:
         """Wait until the thread has ended by itself."""
-        thread = self.jobs._thread
+        thread = self.thread._thread
         assert thread is not None
         Beside(thread.join).result()
 
@@ -414,8 +419,7 @@ def test_a_connection_that_cannot_be_made(working: Working) -> None:
 
 @pytest.mark.parametrize("error", [FencedOut("another"), IndexError_("changed")])
 def test_only_a_new_session_can_go_on(working: Working, error: Exception) -> None:
-    """It is asked for; the thread ends, and nothing is done that was not. What is asked for before
-    it has begun is due by the disk."""
+    """It is asked for; the thread ends, and nothing is done that was not."""
     working.runner.turns = [error]
     working.begin(working.plan())
     working.rest()
@@ -423,9 +427,45 @@ def test_only_a_new_session_can_go_on(working: Working, error: Exception) -> Non
     assert working.room.life.errors == []
     assert working.room.steps.count("turn") == 1
     assert working.room.disk.reconcile == {"films": False}
-    working.hold_up()
+
+
+@pytest.mark.parametrize("error", [FencedOut("another"), IndexError_("changed")])
+def test_what_is_asked_for_between_two_sessions(working: Working, error: Exception) -> None:
+    """The thread has ended and waits for the next session. Nothing is begun, for the index may be
+    another daemon's. The disk says that it is due. What asked for it is swept again, for the
+    watermark stands, and nothing covers it: so it may delete what it may."""
+    working.runner.turns = [error]
+    working.begin(working.plan())
+    working.rest()
+    working.again(ANY_NUMBER)
     working.again(kind=1)
+    assert working.room.steps.count("connected") == 1
     assert working.room.disk.reconcile == {"films": False, "persons": False}
+    working.room.keeper.advance(NOW)
+    working.room.keeper.save(now=True)
+    assert working.room.disk.last_processed == WATERMARK
+    working.jobs.forget()
+    for kind in (0, 1):
+        assert not working.jobs.covers(kind, WATERMARK, unguarded=False)
+    working.begin(working.plan(), working.plan(1))  # the plans of what is due
+    working.again(ANY_NUMBER)  # the sweep
+    working.rest()
+    assert not working.jobs.running
+    assert working.room.disk.reconcile == {}
+
+
+def test_a_load_is_asked_for_between_two_sessions(working: Working) -> None:
+    """It cannot begin in the generation before: the watermark does not pass what asked for it."""
+    working.runner.turns = [FencedOut("another")]
+    working.begin(working.plan(compare=False))
+    working.rest()
+    working.room.fails["films begun"] = FencedOut("another")
+    with pytest.raises(FencedOut):
+        working.again()
+    working.room.keeper.advance(NOW)
+    working.room.keeper.save(now=True)
+    assert working.room.disk.last_processed == WATERMARK
+    assert working.room.steps.count("connected") == 1
 
 
 def test_what_is_stopped_ends_quietly(working: Working) -> None:
@@ -453,24 +493,25 @@ def test_what_ends_the_run(working: Working, error: Exception) -> None:
 @pytest.mark.parametrize("way", ["a new session", "stop"])
 def test_a_wait_can_be_ended(working: Working, way: str) -> None:
     """A new session does not wait for an old backoff, nor does the end of the run."""
-    backoff = SimpleNamespace(start=10 * DEADLINE, factor=1, limit=10 * DEADLINE)
-    working.jobs._config = SimpleNamespace(backoff=backoff)  # type: ignore[assignment]
+    working.thread._waits = Backoff(10 * DEADLINE, 1, 10 * DEADLINE)
     told = threading.Event()
-    observe = working.jobs._observe
+    observe = working.thread._observe
 
     def noted(observation: Any) -> None:
         observe(observation)
         told.set()
 
-    working.jobs._observe = noted
-    working.runner.turns = [psycopg.OperationalError("gone")] * 1000
+    working.thread._observe = noted
+    working.runner.turns = [psycopg.errors.UndefinedTable("gone")] * 1000
     working.begin(working.plan())
     happens(told)
+    assert working.jobs.held is not None
     if way == "stop":
         working.room.life.stop.request()
         working.rest()
     else:
         Beside(working.jobs.end).result()
+        assert working.jobs.held is None
     assert working.room.life.errors == []
     assert working.room.steps.count("turn") == 1  # it is not tried again and again meanwhile
 
