@@ -18,7 +18,7 @@ from listener.documents.topology import Reassemble
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.postgres import Pooled
-from listener.resync.needs import Asked
+from listener.resync.survey import Asked
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.state.control import ControlDocument
 

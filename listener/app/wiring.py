@@ -55,13 +55,15 @@ from listener.resync.load_run import LoadRun
 from listener.resync.loader_thread import LoaderThread
 from listener.resync.lookout import Lookout
 from listener.resync.meanings import Judge, Meanings
-from listener.resync.needs import Asked
+from listener.resync.needs import Needs
 from listener.resync.plan import Planner
 from listener.resync.proofs import Proofs
 from listener.resync.reconcile import Reconciler
 from listener.resync.runner import Runner
 from listener.resync.scope import Scope
+from listener.resync.survey import Asked, Surveyor
 from listener.resync.under_way import UnderWay
+from listener.resync.went_back import SearchPast
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Life
 from listener.search.indexes import Indexes
@@ -266,13 +268,21 @@ class _Resync:
             meanings=meanings,
             status=ground.triggers,
         )
-        self.planner = Planner(
+        surveyor = Surveyor(
             scope,
             run.asked,
             control=ground.control,
             indexes=indexes,
             keeper=keeper,
-            lookout=lookout,
+            past=SearchPast(indexes, lookout, observe),
+            meanings=meanings,
+            observe=observe,
+        )
+        self.planner = Planner(
+            scope,
+            surveyor=surveyor,
+            needs=Needs(config.pipeline, indexes, keeper, observe),
+            keeper=keeper,
             meanings=meanings,
             auditor=self.auditor,
             connections=ground.connections,

@@ -52,7 +52,7 @@ class Opening:
         self._jobs.forget()
         self._takeover.begin(connection, findings)
         self._auditor.renew(connection)
-        self._jobs.begin(connection, findings.plans)
+        self._jobs.begin(connection, findings.needs)
         self._polls.begin(session)
         self._polls.catch_up()
 

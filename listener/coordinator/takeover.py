@@ -79,7 +79,7 @@ class Takeover:
         """
         self._pipeline.know_parked(connection)
         self._pipeline.renew()
-        resumed = {one.resume.physical for one in findings.plans if one.resume}
+        resumed = {one.resume.physical for one in findings.needs if one.resume}
         self._fence.begin(findings.current, resumed)
         self._mailbox.unfence()  # verdicts on the generation before
         if not self._signs.active:

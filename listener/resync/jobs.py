@@ -11,7 +11,7 @@ from listener.postgres import Connection
 from listener.resync.cancellation import Check
 from listener.resync.full_load import Loader
 from listener.resync.loader_thread import LoaderThread
-from listener.resync.needs import Plan
+from listener.resync.needs import Need
 from listener.resync.runner import Runner
 from listener.resync.under_way import UnderWay, Wanted
 from listener.state.store import Keeper
@@ -80,23 +80,23 @@ class Jobs:
         if self._thread is not None:
             self._thread.end()
 
-    def begin(self, connection: Connection, plans: Sequence[Plan]) -> None:
+    def begin(self, connection: Connection, needs: Sequence[Need]) -> None:
         """Begin these. Errors of both clients pass through."""
-        for plan in plans:
-            kind, index = plan.kind, plan.kind.index
+        for need in needs:
+            kind, index = need.kind, need.kind.index
             state = self._under_way.anew(kind.number)
             now = watermark.draw(connection).at
-            if plan.compare:
-                wanted = Wanted(plan.reason, plan.unguarded)
-                self._under_way.begin_comparing(kind.number, now, wanted, blind=plan.blind)
+            if need.compare:
+                wanted = Wanted(need.reason, need.unguarded)
+                self._under_way.begin_comparing(kind.number, now, wanted, blind=need.blind)
             else:
                 self._keeper.freeze(index)
-                if plan.unguarded and index in self._keeper.reconcile:
+                if need.unguarded and index in self._keeper.reconcile:
                     self._keeper.want_reconcile(index, unguarded=True)  # which the load stands for
-                if plan.blind:
+                if need.blind:
                     state.blind = True
-                state.load = self._loader.begin(kind, plan.reason, plan.resume, now)
-        if plans and self._thread is not None:
+                state.load = self._loader.begin(kind, need.reason, need.resume, now)
+        if needs and self._thread is not None:
             self._thread.start()
 
     def again(self, connection: Connection, wanted: Mapping[int, Wanted]) -> None:
@@ -116,15 +116,15 @@ class Jobs:
         if not wanted or self._under_way.add(connection, wanted):
             return
         self.end()
-        plans = []
+        needs = []
         for before in self._under_way.interrupt():
             one = wanted.get(before.kind.number)
             if one is None and before.idle:
                 continue
             load, comparing = before.load, before.comparing
             resumes = one is None and load is not None and self._under_way.written_down(load)
-            plans.append(
-                Plan(
+            needs.append(
+                Need(
                     before.kind,
                     one.reason if one else "it was interrupted",
                     load if resumes else None,
@@ -136,7 +136,7 @@ class Jobs:
                     blind=before.blind or (comparing is not None and comparing.blind),
                 )
             )
-        self.begin(connection, plans)
+        self.begin(connection, needs)
 
     # -- the way of --once -------------------------------------------------------------------------
 

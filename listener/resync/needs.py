@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from listener.changes import PayloadError, canonical_key
@@ -14,11 +12,10 @@ from listener.indexing.fence import Current
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.resync.lookout import altered_index
-from listener.resync.went_back import Behind
+from listener.resync.survey import Survey
 from listener.search.existing import Existing
 from listener.search.indexes import Indexes
-from listener.state.identity import Facts
-from listener.state.model import Identity, Load
+from listener.state.model import Load
 from listener.state.store import Keeper
 
 _INDEX_NAME: Final = re.compile(r"[a-z0-9-]+")
@@ -26,7 +23,7 @@ _INDEX_NAME: Final = re.compile(r"[a-z0-9-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Need:
     """What a kind of document needs, and why.
 
     A load into a new index (`resume` is one that was begun before), or, where the index is good
@@ -42,39 +39,6 @@ class Plan:
     blind: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a person asked of this run.
-
-    `force`: load everything, whatever was saved. `repair`: compare everything once; True: delete
-    any number of documents for it.
-    """
-
-    force: bool = False
-    repair: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What a session that begins has found.
-
-    `facts`: what the database says. `known`: the identity that was saved. `reasons`: why the
-    database's history is another one. `pruned`: below this moment the journal was pruned.
-    By alias: `back`, why its index is not as it was left; `because`, why its documents are compared
-    (`back`, or what the query means, or where writes went); `owed`, comparisons that were due
-    before, and whether they may delete any number.
-    """
-
-    asked: Asked
-    facts: Facts
-    known: Identity | None
-    reasons: Sequence[str]
-    pruned: datetime | None
-    back: Mapping[str, str]
-    because: Mapping[str, str]
-    owed: Mapping[str, bool]
-
-
 class Needs:
     """Decides what a kind needs, and notes what it finds done already."""
 
@@ -84,21 +48,20 @@ class Needs:
         self._keeper = keeper
         self._observe = observe
 
-    def look(
-        self, kind: Kind, behind: Behind, session: Session
-    ) -> tuple[Current | None, Plan | None]:
+    def look(self, kind: Kind, survey: Survey) -> tuple[Current | None, Need | None]:
         """The index behind the alias, and what is to be done for its documents.
 
-        The keeper must have begun with the session's state. Errors of the client pass through.
+        The keeper must have begun with the survey's state. Errors of the client pass through.
         """
+        behind = survey.behind[kind.index]
         index = behind.index
-        known, reasons = session.known, session.reasons
+        known, reasons = survey.known, survey.reasons
         current: Current | None = None
         if index is not None and index.pipeline == self._pipeline:
             current = Current(index.name, lenient=index.hash != kind.hash)
-        unfinished = None if reasons else self._unfinished(kind, session)
+        unfinished = None if reasons else self._unfinished(kind, survey)
         expected = known.indexes.get(kind.index) if known else None
-        blind = bool(reasons) or kind.index in session.owed
+        blind = bool(reasons) or kind.index in survey.owed
         if (
             unfinished is not None
             and unfinished.done
@@ -108,32 +71,32 @@ class Needs:
             # the swap was done, by us just before the end or by hand; the state was not yet saved
             due = self._keeper.reconcile.get(kind.index)
             self._keeper.load_is_done(unfinished, index.uuid)
-            if due is None or kind.index not in {*session.back, *session.owed}:
+            if due is None or kind.index not in {*survey.back, *survey.owed}:
                 return current, None
             self._keeper.want_reconcile(kind.index, unguarded=due)
             expected, unfinished = index.uuid, None
         reason = behind.problem or self._why_load(
-            kind, index, current, session, expected=expected, unfinished=unfinished
+            kind, index, current, survey, expected=expected, unfinished=unfinished
         )
         if reason is not None:
             if expected and (index is None or index.uuid != expected):
                 self._observe(events.IndexVanished(kind.index, reason))
-            return current, Plan(kind, reason, unfinished, blind=blind)
+            return current, Need(kind, reason, unfinished, blind=blind)
         if index is not None:
             self._indexes.adopt(index)
             self._keeper.index_is(kind.index, index.uuid)
         unguarded = self._keeper.reconcile.get(kind.index, False)
-        reason = self._why_compare(kind.index, session)
+        reason = self._why_compare(kind.index, survey)
         if reason is None:
             return current, None
-        return current, Plan(kind, reason, compare=True, unguarded=unguarded, blind=blind)
+        return current, Need(kind, reason, compare=True, unguarded=unguarded, blind=blind)
 
     def _why_load(
         self,
         kind: Kind,
         behind: Existing | None,
         current: Current | None,
-        session: Session,
+        survey: Survey,
         *,
         expected: str | None,
         unfinished: Load | None,
@@ -145,13 +108,13 @@ class Needs:
             reason = f"the alias leads to {behind.name}, which is not of this pipeline"
         elif current.lenient:
             reason = "mapping, query or watched tables have changed"
-        elif session.asked.force:
+        elif survey.asked.force:
             reason = "asked for"
         elif expected is None:
             reason = "no saved state speaks of this index"
-        elif (altered := altered_index(behind, session.known)) is not None:
+        elif (altered := altered_index(behind, survey.known)) is not None:
             reason = altered
-        elif expected != behind.uuid and kind.index not in session.back:
+        elif expected != behind.uuid and kind.index not in survey.back:
             reason = f"{behind.name} is another index than before"
         elif unfinished is not None:
             reason = "it was interrupted"
@@ -159,25 +122,25 @@ class Needs:
             return None
         return reason
 
-    def _why_compare(self, alias: str, session: Session) -> str | None:
+    def _why_compare(self, alias: str, survey: Survey) -> str | None:
         """Why this index, which is good, may have missed changes; None: it has not."""
-        if session.reasons:
+        if survey.reasons:
             return "another history"
-        if alias in session.because:
-            return session.because[alias]
-        if alias in session.owed:
+        if alias in survey.because:
+            return survey.because[alias]
+        if alias in survey.owed:
             return "it was interrupted"
-        if session.asked.repair is not None:
+        if survey.asked.repair is not None:
             return "asked for"
         if self._keeper.last_processed is None:
             return "there is no proven watermark"
         return None
 
-    def _unfinished(self, kind: Kind, session: Session) -> Load | None:
+    def _unfinished(self, kind: Kind, survey: Survey) -> Load | None:
         """A load that was begun before, whose index is still there and still what it must be."""
         for load in self._keeper.loads:
             if load.index == kind.index:
-                if _may_go_on(kind, load, session):
+                if _may_go_on(kind, load, survey):
                     found = self._indexes.get(load.physical)
                     if (
                         found
@@ -190,16 +153,16 @@ class Needs:
         return None
 
 
-def _may_go_on(kind: Kind, load: Load, session: Session) -> bool:
+def _may_go_on(kind: Kind, load: Load, survey: Survey) -> bool:
     """Whether what was written down of a load is what listener writes, and the sweeps that go with
     it can reach back to its start.
     """
     if not _INDEX_NAME.fullmatch(load.physical.removeprefix(f"{kind.index}-")):
         return False
-    if session.pruned is not None and load.started_at < session.pruned:
+    if survey.pruned is not None and load.started_at < survey.pruned:
         return False
     try:
         after = None if load.after is None else canonical_key(load.after, kind.source.types)
     except PayloadError:
         return False
-    return after == load.after and load.started_at <= session.facts.now
+    return after == load.after and load.started_at <= survey.facts.now

@@ -336,7 +336,7 @@ class Floor:
         self.step("planned")
         if not self.keeper.begun:
             self.keeper.begin(saved_state())
-        return SimpleNamespace(current=[None, None], plans=self.plans)
+        return SimpleNamespace(current=[None, None], needs=self.plans)
 
 
 def _any(value: object) -> Any:

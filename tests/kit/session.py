@@ -22,9 +22,11 @@ from listener.observations.events import Observation
 from listener.resync.audit import Auditor
 from listener.resync.lookout import Lookout
 from listener.resync.meanings import Meanings
-from listener.resync.needs import Asked
+from listener.resync.needs import Needs
 from listener.resync.plan import Planner
 from listener.resync.scope import Scope
+from listener.resync.survey import Asked, Surveyor
+from listener.resync.went_back import SearchPast
 from listener.search.aliases import Astray
 from listener.search.existing import Existing
 from listener.search.index_config import IndexError_
@@ -328,15 +330,24 @@ class Process:
             meanings=meanings,
             status=Judging(world),
         )
-        self.planner = Planner(
+        self.connections = Connections(cast(PostgresConfig, None))
+        surveyor = Surveyor(
             scope,
             asked or Asked(),
             control=control,
             indexes=indexes,
             keeper=self.keeper,
-            lookout=lookout,
+            past=SearchPast(indexes, lookout, world.told.append),
+            meanings=meanings,
+            observe=world.told.append,
+        )
+        self.planner = Planner(
+            scope,
+            surveyor=surveyor,
+            needs=Needs(scope.pipeline, indexes, self.keeper, world.told.append),
+            keeper=self.keeper,
             meanings=meanings,
             auditor=self.auditor,
-            connections=Connections(cast(PostgresConfig, None)),
+            connections=self.connections,
             observe=world.told.append,
         )

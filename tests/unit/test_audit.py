@@ -114,7 +114,7 @@ def test_what_records_changes_was_altered(
     assert not {"films looked behind", "shards read", "nonce in the database"} & set(world.steps)
     world.facts, world.wrong = facts(), ()
     found = process.planner.begin(world.connection)
-    assert [one.reason for one in found.plans] == ["another history"]
+    assert [one.reason for one in found.needs] == ["another history"]
 
 
 def test_a_query_means_something_else(world: World, process: Process) -> None:
@@ -127,7 +127,7 @@ def test_a_query_means_something_else(world: World, process: Process) -> None:
     assert "triggers checked" not in world.steps
     world.meaning = MEANING
     found = process.planner.begin(world.connection)
-    assert [one.reason for one in found.plans] == ["altered: function app.title()"]
+    assert [one.reason for one in found.needs] == ["altered: function app.title()"]
 
 
 def _two(world: World) -> None:
@@ -236,7 +236,7 @@ def test_a_nonce_that_could_not_be_written(world: World, process: Process) -> No
     for arrived in process.keeper.identity.nonce.split():
         world.facts = facts(nonce=arrived)
         world.disk = process.keeper.state
-        assert Process(world).planner.begin(world.connection).plans == ()
+        assert Process(world).planner.begin(world.connection).needs == ()
 
 
 def test_the_database_alone(world: World, process: Process) -> None:
@@ -261,7 +261,7 @@ def test_an_index_that_only_a_load_mends(world: World, process: Process) -> None
     content: Any = world.remotes[-1]
     assert content["identity"]["indexes"] == {}
     found = process.planner.begin(world.connection)
-    assert [(one.reason, one.compare) for one in found.plans] == [
+    assert [(one.reason, one.compare) for one in found.needs] == [
         ("no saved state speaks of this index", False)
     ]
 

@@ -21,7 +21,7 @@ from listener.resync.cancellation import Cancellation, Check
 from listener.resync.full_load import AliasTaken
 from listener.resync.jobs import Jobs
 from listener.resync.loader_thread import LoaderThread
-from listener.resync.needs import Plan
+from listener.resync.needs import Need
 from listener.resync.under_way import Wanted
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stopped
@@ -121,13 +121,13 @@ class Working:
             thread=self.thread if threaded else None,
         )
 
-    def plan(self, kind: int = 0, **other: Any) -> Plan:
+    def need(self, kind: int = 0, **other: Any) -> Need:
         """What this kind needs: a comparison."""
-        return Plan(self.room.kinds[kind], "TRUNCATE", **{"compare": True, **other})
+        return Need(self.room.kinds[kind], "TRUNCATE", **{"compare": True, **other})
 
-    def begin(self, *plans: Plan) -> None:
+    def begin(self, *needs: Need) -> None:
         """Begin these."""
-        self.jobs.begin(self.room.connection, plans)
+        self.jobs.begin(self.room.connection, needs)
 
     def again(self, wanted: Wanted = WANTED, kind: int = 0) -> None:
         """Compare documents of this kind."""
@@ -163,7 +163,7 @@ def once(monkeypatch: pytest.MonkeyPatch) -> Working:
 
 def test_a_load_begins(once: Working) -> None:
     """The watermark stands still before its index is made; the moment is drawn before, too."""
-    once.begin(once.plan(compare=False))
+    once.begin(once.need(compare=False))
     assert once.room.steps == ["draw", "films frozen", "films begun: TRUNCATE"]
     assert once.jobs.loads(0)
     assert once.jobs.running
@@ -174,7 +174,7 @@ def test_a_load_begins(once: Working) -> None:
 
 def test_a_comparison_begins(once: Working) -> None:
     """It is due by the disk, and the watermark stands still."""
-    once.begin(once.plan(unguarded=True, blind=True))
+    once.begin(once.need(unguarded=True, blind=True))
     assert once.room.disk.reconcile == {"films": True}
     comparing = once.room.state.comparing
     assert comparing is not None
@@ -188,23 +188,23 @@ def test_a_load_stands_for_a_comparison_that_is_due(once: Working) -> None:
     """What a person allowed that one holds for the load; and only what is due is."""
     once.room.keeper.want_reconcile("films", unguarded=False)
     once.begin(
-        once.plan(compare=False, unguarded=True, blind=True),
-        once.plan(1, compare=False, unguarded=True),
+        once.need(compare=False, unguarded=True, blind=True),
+        once.need(1, compare=False, unguarded=True),
     )
     assert once.room.disk.reconcile == {"films": True}
     assert [one.blind for one in once.room.under_way.states] == [True, False]
 
 
 def test_what_cannot_begin_has_no_thread(working: Working) -> None:
-    """The error is the coordinator's; the next session plans anew."""
+    """The error is the coordinator's; the next session looks anew."""
     working.room.fails["persons begun"] = search.Away("gone")
     with pytest.raises(search.Away):
-        working.begin(working.plan(), working.plan(1, compare=False))
+        working.begin(working.need(), working.need(1, compare=False))
     assert "connected" not in working.room.steps
     assert not working.room.under_way.add(working.room.connection, {0: WANTED})
 
 
-def test_no_plans_no_thread(working: Working) -> None:
+def test_no_needs_no_thread(working: Working) -> None:
     """And nothing is left to it."""
     working.begin()
     assert working.room.steps == []
@@ -213,7 +213,7 @@ def test_no_plans_no_thread(working: Working) -> None:
 
 def test_the_thread_ends_with_its_work(working: Working) -> None:
     """Its connection is closed."""
-    working.begin(working.plan(), working.plan(1, compare=False))
+    working.begin(working.need(), working.need(1, compare=False))
     working.rest()
     assert working.room.steps[-1] == "closed"
     assert working.room.steps.count("turn") == 1
@@ -229,7 +229,7 @@ def test_the_end_stops_the_thread(working: Working) -> None:
     """And waits for it. Twice is once; nothing may be left to it from then on."""
     working.jobs.end()
     working.hold_up()
-    working.begin(working.plan())
+    working.begin(working.need())
     happens(working.runner.at_work)
     working.jobs.end()
     working.jobs.end()
@@ -243,7 +243,7 @@ def test_the_end_stops_the_thread(working: Working) -> None:
 def test_a_new_session_forgets(working: Working) -> None:
     """The thread has ended before: else it would go on with what the session begins."""
     working.hold_up()
-    working.begin(working.plan(), working.plan(1, compare=False))
+    working.begin(working.need(), working.need(1, compare=False))
     happens(working.runner.at_work)
     working.jobs.forget()
     assert working.room.steps[-1] == "closed"
@@ -251,7 +251,7 @@ def test_a_new_session_forgets(working: Working) -> None:
     assert working.jobs.starts == []
     assert working.jobs.held is None
     working.runner.held_up = None
-    working.begin(working.plan())
+    working.begin(working.need())
     working.rest()
     assert not working.jobs.running
 
@@ -262,7 +262,7 @@ def test_a_new_session_forgets(working: Working) -> None:
 def test_what_the_thread_can_take_interrupts_nothing(working: Working) -> None:
     """It follows in the same thread."""
     working.hold_up()
-    working.begin(working.plan())
+    working.begin(working.need())
     happens(working.runner.at_work)
     working.again(kind=1)
     working.again(ANY_NUMBER)
@@ -277,7 +277,7 @@ def test_what_the_thread_can_take_interrupts_nothing(working: Working) -> None:
 
 def test_after_the_thread_has_ended_another_one_begins(working: Working) -> None:
     """Nothing is left to the one before."""
-    working.begin(working.plan())
+    working.begin(working.need())
     working.rest()
     working.again(kind=1)
     working.rest()
@@ -288,7 +288,7 @@ def test_after_the_thread_has_ended_another_one_begins(working: Working) -> None
 def test_it_is_asked_for_while_the_thread_ends(working: Working) -> None:
     """At any moment of its end: it is made, by this thread or by the next."""
     for _ in range(50):
-        working.begin(working.plan())
+        working.begin(working.need())
         working.again(kind=1)
         working.rest()
         assert not working.jobs.running
@@ -305,7 +305,7 @@ def test_a_load_begins_anew(working: Working) -> None:
     working.hold_up()
     load = new_load(after=("5",), documents=5)
     working.room.keeper.put_load(load)
-    working.begin(working.plan(compare=False, resume=load))
+    working.begin(working.need(compare=False, resume=load))
     happens(working.runner.at_work)
     working.again()
     begun = [one for one in working.room.steps if " begun" in one]
@@ -324,7 +324,7 @@ def test_an_interrupted_load_goes_on_where_it_was_written_down(
     load = new_load(index="persons", physical="persons-2", after=("5",), documents=5)
     if written_down:
         working.room.keeper.put_load(load)
-    working.begin(working.plan(1, compare=False, resume=load, blind=True))
+    working.begin(working.need(1, compare=False, resume=load, blind=True))
     happens(working.runner.at_work)
     working.room.under_way.states[0].held = True
     working.again(ANY_NUMBER)
@@ -337,7 +337,7 @@ def test_an_interrupted_load_goes_on_where_it_was_written_down(
 def test_an_interrupted_comparison_begins_anew(working: Working) -> None:
     """With all that it may do, and what it is for."""
     working.hold_up()
-    working.begin(working.plan(1, unguarded=True, blind=True))
+    working.begin(working.need(1, unguarded=True, blind=True))
     happens(working.runner.at_work)
     working.room.current[0] = None  # it needs a load, which the thread cannot take
     working.again()
@@ -392,7 +392,7 @@ def test_a_failure_is_waited_for(
         turn(connection, cancellation)
 
     monkeypatch.setattr(working.runner, "turn", noted)
-    working.begin(working.plan())
+    working.begin(working.need())
     working.rest()
     steps = [one for one in working.room.steps if one in ("connected", "turn", "closed")]
     assert steps == ["connected", "turn", "closed"] * 3
@@ -411,7 +411,7 @@ def test_a_failure_is_waited_for(
 def test_a_connection_that_cannot_be_made(working: Working) -> None:
     """It is waited for, too."""
     working.room.fails["connected"] = psycopg.OperationalError("gone")
-    working.begin(working.plan())
+    working.begin(working.need())
     working.rest()
     assert working.room.steps.count("connected") == 2
     assert not working.jobs.running
@@ -421,7 +421,7 @@ def test_a_connection_that_cannot_be_made(working: Working) -> None:
 def test_only_a_new_session_can_go_on(working: Working, error: Exception) -> None:
     """It is asked for; the thread ends, and nothing is done that was not."""
     working.runner.turns = [error]
-    working.begin(working.plan())
+    working.begin(working.need())
     working.rest()
     assert working.supervisor.fences == 1
     assert working.room.life.errors == []
@@ -435,7 +435,7 @@ def test_what_is_asked_for_between_two_sessions(working: Working, error: Excepti
     another daemon's. The disk says that it is due. What asked for it is swept again, for the
     watermark stands, and nothing covers it: so it may delete what it may."""
     working.runner.turns = [error]
-    working.begin(working.plan())
+    working.begin(working.need())
     working.rest()
     working.again(ANY_NUMBER)
     working.again(kind=1)
@@ -447,7 +447,7 @@ def test_what_is_asked_for_between_two_sessions(working: Working, error: Excepti
     working.jobs.forget()
     for kind in (0, 1):
         assert not working.jobs.covers(kind, WATERMARK, unguarded=False)
-    working.begin(working.plan(), working.plan(1))  # the plans of what is due
+    working.begin(working.need(), working.need(1))  # what is due
     working.again(ANY_NUMBER)  # the sweep
     working.rest()
     assert not working.jobs.running
@@ -457,7 +457,7 @@ def test_what_is_asked_for_between_two_sessions(working: Working, error: Excepti
 def test_a_load_is_asked_for_between_two_sessions(working: Working) -> None:
     """It cannot begin in the generation before: the watermark does not pass what asked for it."""
     working.runner.turns = [FencedOut("another")]
-    working.begin(working.plan(compare=False))
+    working.begin(working.need(compare=False))
     working.rest()
     working.room.fails["films begun"] = FencedOut("another")
     with pytest.raises(FencedOut):
@@ -471,7 +471,7 @@ def test_a_load_is_asked_for_between_two_sessions(working: Working) -> None:
 def test_what_is_stopped_ends_quietly(working: Working) -> None:
     """It is due still."""
     working.runner.turns = [Stopped("the load was stopped")]
-    working.begin(working.plan())
+    working.begin(working.need())
     working.rest()
     assert working.room.life.errors == []
     assert working.supervisor.fences == 0
@@ -484,7 +484,7 @@ def test_what_is_stopped_ends_quietly(working: Working) -> None:
 def test_what_ends_the_run(working: Working, error: Exception) -> None:
     """A defect, and what a person must mend before a run can go on: it is not tried again."""
     working.runner.turns = [error]
-    working.begin(working.plan())
+    working.begin(working.need())
     working.rest()
     assert working.room.life.errors == [error]
     assert working.room.steps.count("turn") == 1
@@ -503,7 +503,7 @@ def test_a_wait_can_be_ended(working: Working, way: str) -> None:
 
     working.thread._observe = noted
     working.runner.turns = [psycopg.errors.UndefinedTable("gone")] * 1000
-    working.begin(working.plan())
+    working.begin(working.need())
     happens(told)
     assert working.jobs.held is not None
     if way == "stop":
@@ -521,7 +521,7 @@ def test_a_wait_can_be_ended(working: Working, way: str) -> None:
 
 def test_once_has_no_thread(once: Working) -> None:
     """Its caller brings them to their end, and asks whether they are worth it still."""
-    once.begin(once.plan(compare=False))
+    once.begin(once.need(compare=False))
     asked: list[None] = []
     check: Any = SimpleNamespace(check=lambda: asked.append(None))
     assert once.jobs.here(once.room.connection, check)
@@ -532,7 +532,7 @@ def test_once_has_no_thread(once: Working) -> None:
 
 def test_once_begins_anew_in_its_own_thread(once: Working) -> None:
     """Also what is under way: no thread would follow it with another one."""
-    once.begin(once.plan(), once.plan(1))
+    once.begin(once.need(), once.need(1))
     once.again(ANY_NUMBER)
     first, second = once.room.under_way.states
     assert first.later is None

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from listener.observations import events
-from listener.resync.needs import Plan
+from listener.resync.needs import Need
 from listener.search.aliases import Astray
 from listener.search.index_settings import Fault
 from listener.search.shards import Shard
@@ -35,11 +35,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
-def plan(process: Process) -> Plan | None:
+def plan(process: Process) -> Need | None:
     """What the only kind needs."""
     found = process.planner.begin(process.world.connection)
-    assert len(found.plans) <= 1
-    return found.plans[0] if found.plans else None
+    assert len(found.needs) <= 1
+    return found.needs[0] if found.needs else None
 
 
 def save(world: World, state: State) -> None:

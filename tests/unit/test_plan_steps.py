@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from listener.observations import events
-from listener.resync.needs import Asked
 from listener.resync.ownership import ForeignState
+from listener.resync.survey import Asked
 from listener.search.owners import ForeignIndex
 from listener.state.control import Control
 from listener.state.model import State, from_json
@@ -38,7 +38,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 def begin(process: Process) -> tuple[str, ...]:
     """Begin a session; the reasons of what it plans."""
-    return tuple(one.reason for one in process.planner.begin(process.world.connection).plans)
+    return tuple(one.reason for one in process.planner.begin(process.world.connection).needs)
 
 
 def test_the_steps_of_the_first_session(world: World) -> None:
@@ -233,10 +233,41 @@ def test_what_fails_before_the_state_begins_leaves_it_as_it_was(world: World, st
 def test_a_repair_is_asked_for_once(world: World) -> None:
     """A session after it does not compare again."""
     process = Process(world, Asked(repair=True))
-    [plan] = process.planner.begin(world.connection).plans
+    [plan] = process.planner.begin(world.connection).needs
     assert (plan.reason, plan.compare, plan.unguarded) == ("asked for", True, True)
     process.keeper.reconciled("films", NOW)
     assert begin(process) == ()
+
+
+def test_documents_are_read_with_the_settings_of_the_session(world: World) -> None:
+    """What its queries mean was looked at with them. A session that does not begin changes none."""
+    process = Process(world)
+    begin(process)
+    assert process.connections._settings == {"search_path": "app"}
+    process = Process(world)
+    world.meaning, world.refusal = OTHER, Failed("they do not fit")
+    with pytest.raises(Failed):
+        begin(process)
+    assert process.connections._settings == {}
+
+
+def test_what_the_control_document_was_is_saved(world: World) -> None:
+    """By it the next session knows an older one."""
+    world.disk, world.remote = saved_state(), Control(3, {}, 8, 1, saved_state())
+    begin(Process(world))
+    assert world.disk.identity.control == 8
+
+
+def test_an_index_that_went_back_was_not_loaded(world: World) -> None:
+    """What its last load proved covers nothing any more."""
+    world.disk = saved_state(loaded={"films": WATERMARK})
+    process = Process(world)
+    begin(process)
+    assert process.keeper.loaded == {"films": WATERMARK}
+    process = Process(world)
+    world.remote = Control(3, {}, None, None)
+    begin(process)
+    assert process.keeper.loaded == {}
 
 
 @pytest.mark.parametrize(

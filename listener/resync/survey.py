@@ -1,0 +1,206 @@
+"""The survey: what a session finds at both servers, and what holds still of what was saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from listener.capture import journal
+from listener.documents import session_settings
+from listener.documents.kinds import Kind
+from listener.documents.meaning import Meaning
+from listener.observations import events
+from listener.observations.events import Observe
+from listener.postgres import Connection
+from listener.resync import ownership
+from listener.resync.meanings import Meanings
+from listener.resync.scope import Scope
+from listener.resync.went_back import Behind, SearchPast
+from listener.search.indexes import Indexes
+from listener.search.owners import Database
+from listener.state import identity
+from listener.state.control import Control, ControlDocument
+from listener.state.identity import Facts
+from listener.state.model import Identity, Mark, State
+from listener.state.store import Keeper
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person asked of this run.
+
+    `force`: load everything, whatever was saved. `repair`: compare everything once; True: delete
+    any number of documents for it.
+    """
+
+    force: bool = False
+    repair: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a session that begins has found.
+
+    - `facts`: what the database says of itself. `settings`: those of its session, which documents
+      are read with. `pruned`: below this moment the journal was pruned.
+    - `control`: the control document as it was read.
+    - `saved`: what was saved, with watermark and loads set back to what is certain; None: nothing
+      was. `reasons`: why the database's history is not the one that it speaks of.
+    - `marks`: by the name of an index, what it is now.
+
+    By alias: `behind`, the index behind it; `meanings`, what its queries depend on; `astray`, how
+    writes went elsewhere; `altered`, why its queries mean something else; `back`, why its index is
+    not as it was left.
+    """
+
+    asked: Asked
+    facts: Facts
+    settings: Mapping[str, str]
+    pruned: datetime | None
+    control: Control
+    saved: State | None
+    reasons: Sequence[str]
+    marks: Mapping[str, Mark]
+    behind: Mapping[str, Behind]
+    meanings: Mapping[str, Meaning]
+    astray: Mapping[str, str]
+    altered: Mapping[str, str]
+    back: Mapping[str, str]
+
+    @property
+    def known(self) -> Identity | None:
+        """The identity that was saved."""
+        return None if self.saved is None else self.saved.identity
+
+    @property
+    def owed(self) -> Mapping[str, bool]:
+        """By alias, comparisons that were due before, and whether they may delete any number."""
+        return {} if self.saved is None else self.saved.reconcile
+
+    @property
+    def because(self) -> Mapping[str, str]:
+        """By alias, why its documents are compared, as far as one index alone is the reason."""
+        return {**self.astray, **self.altered, **self.back}
+
+
+class Surveyor:
+    """Looks at both servers when a session begins. One for the process."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        asked: Asked,
+        *,
+        control: ControlDocument,
+        indexes: Indexes,
+        keeper: Keeper,
+        past: SearchPast,
+        meanings: Meanings,
+        observe: Observe,
+    ) -> None:
+        """`asked` holds for the first session. That aliases are taken holds for all."""
+        self._scope = scope
+        self._asked = asked
+        self._take = asked.force
+        self._control = control
+        self._indexes = indexes
+        self._keeper = keeper
+        self._past = past
+        self._meanings = meanings
+        self._observe = observe
+
+    def look(self, connection: Connection) -> Survey:
+        """Look, and take the names of the aliases.
+
+        The first call decides where the watermark starts, and raises ForeignState where what was
+        saved is of another database. Raises ForeignIndex where an alias or the pipeline's name is
+        another database's. Errors of both clients pass through.
+        """
+        self._control.prepare()
+        facts = identity.read(connection, self._scope.watches, self._scope.schema)
+        settings = session_settings.settings_now(connection)
+        meanings = self._meanings.read(connection)
+        if self._keeper.begun:
+            self._meanings.distrust(meanings)  # before anything can fail
+        control = self._control.read()
+        if control.damage is not None:
+            self._observe(events.ControlDamaged(control.damage))
+        saved = self._saved(control, facts)
+        database = Database(*facts.key, connection.info.dbname)
+        ownership.claim(self._indexes, self._scope, database, saved, take=self._take)
+        if saved is not None:
+            saved = of_these_kinds(saved, self._scope.kinds)
+        behind = {kind.index: self._past.behind(kind.index) for kind in self._scope.kinds}
+        astray: Mapping[str, str] = {}
+        if saved is not None:
+            saved, astray = self._past.left_astray(saved, control.generation, behind)
+        search = self._past.look(
+            saved, control, facts, {alias: one.index for alias, one in behind.items()}
+        )
+        saved = search.state
+        pruned = journal.pruned_below(connection, self._scope.schema)
+        return Survey(
+            asked=self._asked,
+            facts=facts,
+            settings=settings,
+            pruned=pruned,
+            control=control,
+            saved=saved,
+            reasons=self._reasons(saved, facts, pruned) if saved else [],
+            marks=search.marks,
+            behind=behind,
+            meanings=meanings,
+            astray=astray,
+            altered=self._meanings.altered(saved.identity, meanings) if saved else {},
+            back=search.back,
+        )
+
+    def accept(self, survey: Survey) -> None:
+        """What was found is written down: the control document may be written over, and what a
+        person asked for is part of the state.
+        """
+        self._asked = Asked()
+        self._control.accept(survey.control)
+
+    def _saved(self, control: Control, facts: Facts) -> State | None:
+        """What was saved: by this process, or by the one before."""
+        if self._keeper.begun:
+            saved = self._keeper.state
+            ownership.refuse_taken(self._indexes, self._scope, control, facts, saved.identity)
+            return saved
+        if self._asked.force:
+            return None
+        return ownership.starting_point(
+            self._keeper.saved(), control.state, facts, self._scope.pipeline, self._observe
+        )
+
+    def _reasons(self, saved: State, facts: Facts, pruned: datetime | None) -> list[str]:
+        """Why the database's history is not the one that the saved watermark speaks of."""
+        last = saved.last_processed
+        reasons = identity.differences(saved.identity, facts, last, self._scope.overlap)
+        if pruned is not None and last is not None and last < pruned:
+            reasons.append(f"the journal was pruned up to {pruned}, after the watermark")
+        return reasons
+
+
+def of_these_kinds(saved: State, kinds: Sequence[Kind]) -> State:
+    """What was saved, without what it says of documents that the last session did not have, or
+    that this one does not have.
+
+    The watermark moves on while a document is not in the configuration, or is one of another
+    query, for whose changes alone it speaks then. What its index has missed is not known:
+    when it returns it is loaded. So it must be forgotten as soon as a session begins without it,
+    and by the first session that finds it where an older release did not forget.
+    """
+    mine = {kind.index for kind in kinds}
+    same = {kind.index for kind in kinds if kind.hash in saved.identity.fed}
+    indexes = {name: uuid for name, uuid in saved.identity.indexes.items() if name in same}
+    return saved.model_copy(
+        update={
+            "identity": saved.identity.model_copy(update={"indexes": indexes}),
+            "loads": tuple(load for load in saved.loads if load.index in same),
+            "loaded": {name: at for name, at in saved.loaded.items() if name in same},
+            "reconcile": {name: one for name, one in saved.reconcile.items() if name in mine},
+        }
+    )
