@@ -29,7 +29,7 @@ _KEEP_ALIVE: Final = "5m"
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class Mismatch:
     """A document on which the two sides do not agree, at the moment of the look.
 
     - missing: the query returns it, the index does not have it.
@@ -43,7 +43,7 @@ class Suspect:
 
     key: Key
     id: str
-    kind: Difference
+    difference: Difference
     gone: bool = False
     """Of what is misplaced: the query does not return it, and it is not among the orphans."""
 
@@ -57,12 +57,12 @@ class Page:
     """How many documents were looked at, and those on which the two sides do not agree."""
 
     looked_at: int
-    suspects: tuple[Suspect, ...]
+    mismatches: tuple[Mismatch, ...]
 
     @property
     def lost(self) -> int:
         """Of a page of the index: how many of its documents a new index would not have."""
-        return sum(one.kind == "orphaned" or one.gone for one in self.suspects)
+        return sum(one.difference == "orphaned" or one.gone for one in self.mismatches)
 
 
 class Comparison:
@@ -82,33 +82,33 @@ class Comparison:
         self._parked = frozenset(parked)
         self._mean = 2000.0
 
-    def look(self, connection: Connection, keys: Sequence[Key]) -> list[Suspect]:
+    def look(self, connection: Connection, keys: Sequence[Key]) -> list[Mismatch]:
         """Compare these documents now."""
-        found: list[Suspect] = []
+        found: list[Mismatch] = []
         for start in range(0, len(keys), _MOST):
             found += self._look(connection, keys[start : start + _MOST])
         return found
 
-    def _look(self, connection: Connection, keys: Sequence[Key]) -> list[Suspect]:
+    def _look(self, connection: Connection, keys: Sequence[Key]) -> list[Mismatch]:
         wanted = self._source.read(connection, keys)
         there = self._stored([self._source.id_of(key) for key in keys])
-        found: list[Suspect] = []
+        found: list[Mismatch] = []
         size = 0
         for one in wanted:
             doc_id = self._source.id_of(one.key)
             if isinstance(one, Document) and one.body is None:  # gone, whether it is parked or not
-                kind: Difference | None = "orphaned" if doc_id in there else None
+                difference: Difference | None = "orphaned" if doc_id in there else None
             elif not isinstance(one, Document) or doc_id in self._parked:
-                kind = "parked"
+                difference = "parked"
             else:
                 body = one.body or b""
                 size += len(body)
                 if doc_id not in there:
-                    kind = "missing"
+                    difference = "missing"
                 else:
-                    kind = None if exact_json.document(body) == there[doc_id] else "stale"
-            if kind is not None:
-                found.append(Suspect(one.key, doc_id, kind))
+                    difference = None if exact_json.document(body) == there[doc_id] else "stale"
+            if difference is not None:
+                found.append(Mismatch(one.key, doc_id, difference))
         if keys:
             self._mean = max(size / len(keys), 0.9 * self._mean, 100.0)
         return found
@@ -170,15 +170,15 @@ class Comparison:
             orphans = self._orphans(connection, [key for key in keys if key not in wanted])
             there = {*wanted, *(one.key for one in orphans)}
             misplaced = [
-                Suspect(key, one["_id"], "misplaced", gone=key not in there)
+                Mismatch(key, one["_id"], "misplaced", gone=key not in there)
                 for key, one in zip(keys, hits, strict=True)
                 if "_routing" in one  # we write none
             ]
             yield Page(len(keys), (*misplaced, *orphans))
 
-    def _orphans(self, connection: Connection, keys: Sequence[Key]) -> list[Suspect]:
+    def _orphans(self, connection: Connection, keys: Sequence[Key]) -> list[Mismatch]:
         """Of these the database did not return: those that are still in the index in real time."""
-        return [one for one in self.look(connection, keys) if one.kind == "orphaned"]
+        return [one for one in self.look(connection, keys) if one.difference == "orphaned"]
 
     def _key(self, doc_id: str) -> Key:
         """The key of an id. An id that no row can have becomes a placeholder key that matches
@@ -188,7 +188,7 @@ class Comparison:
             key = key_of_id(doc_id, self._source.types)
         except PayloadError:
             return (doc_id,)
-        # `007` is no document's id, though 7 is
+        # an upper-case UUID is no document's id, though PostgreSQL reads it as the key of one
         return key if self._source.id_of(key) == doc_id else (doc_id,)
 
     def _hits(self) -> Iterator[Sequence[Mapping[str, Any]]]:

@@ -26,9 +26,9 @@ from listener.resync.compare import (
     Comparison,
     Comparisons,
     Difference,
+    Mismatch,
     Misplaced,
     Page,
-    Suspect,
 )
 from listener.runtime.lifecycle import Stopped
 
@@ -56,12 +56,12 @@ class Report:
     guarded: bool = False
     """Whether deletes were left undone, because they were too many."""
 
-    def add(self, suspect: Suspect) -> None:
+    def add(self, mismatch: Mismatch) -> None:
         """Count one."""
-        self.counts[suspect.kind] += 1
-        shown = self.examples.setdefault(suspect.kind, [])
-        if len(shown) < EXAMPLES:
-            shown.append(suspect.id)
+        self.counts[mismatch.difference] += 1
+        examples = self.examples.setdefault(mismatch.difference, [])
+        if len(examples) < EXAMPLES:
+            examples.append(mismatch.id)
 
     @property
     def wrong(self) -> int:
@@ -150,11 +150,11 @@ class Reconciler:
         for page in comparison.database(connection):
             progress.add(page)
             report.documents += page.looked_at
-            for suspect in page.suspects:
-                if suspect.kind != "orphaned":  # those the index's own pages bring, once
-                    report.add(suspect)
+            for mismatch in page.mismatches:
+                if mismatch.difference != "orphaned":  # those the index's own pages bring, once
+                    report.add(mismatch)
                     # parked ones too: what was wrong with them may be mended elsewhere
-                    work.add(suspect.key)
+                    work.add(mismatch.key)
             work.flush()
         # of what is parked, neither side may have it any more
         work.take(self._pipeline.parked_keys(kind.number))
@@ -163,10 +163,10 @@ class Reconciler:
             progress.add(page)
             report.indexed += page.looked_at
             lost += page.lost
-            for suspect in page.suspects:
-                report.add(suspect)
-                if suspect.kind == "orphaned" and (len(orphans) < KEPT or unguarded):
-                    orphans.append(suspect.key)
+            for mismatch in page.mismatches:
+                report.add(mismatch)
+                if mismatch.difference == "orphaned" and (len(orphans) < KEPT or unguarded):
+                    orphans.append(mismatch.key)
             if unguarded:
                 _refuse_misplaced(report)
                 work.take(orphans)
@@ -217,10 +217,10 @@ class Reconciler:
         """Delete the orphans that were only counted, a page at a time; False where there are more
         than are allowed, by now."""
         for page in comparison.index(connection):
-            allowed -= len(page.suspects)
+            allowed -= len(page.mismatches)
             if allowed < 0:
                 return False
-            work.take([suspect.key for suspect in page.suspects])
+            work.take([mismatch.key for mismatch in page.mismatches])
         return True
 
 

@@ -7,7 +7,7 @@ first look: what is still different then will not be mended by the daemon's own 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,7 +20,7 @@ from listener.observations import events
 from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
-from listener.resync.compare import Comparison, Page, Suspect
+from listener.resync.compare import Comparison, Mismatch, Page
 from listener.resync.reconcile import Progress, Report
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.aliases import aliases_of
@@ -28,7 +28,7 @@ from listener.state.control import ControlDocument
 from listener.state.identity import position
 
 REMEMBERED: Final = 100_000
-"""Suspects that are looked at twice; beyond, they are only counted."""
+"""Mismatches that are looked at twice; beyond, they are only counted."""
 LOOKS: Final = 3
 PATIENCE: Final = 15.0
 """Seconds of waiting for the daemon's watermark."""
@@ -71,20 +71,20 @@ class Verification:
         comparison = self._comparison(kind, aside)
         report = Report(kind.index)
         progress = Progress(kind.index, kind.source.estimate(self._connection), self._observe)
-        suspects: dict[Key, Suspect] = {}
+        mismatches: dict[Key, Mismatch] = {}
         for page in self._pages(comparison, report):
             progress.add(page)
-            for suspect in page.suspects:
-                if suspect.kind == "misplaced":  # a look by its id may find another copy
-                    report.add(suspect)
-                elif len(suspects) < REMEMBERED:
-                    suspects[suspect.key] = suspect
+            for mismatch in page.mismatches:
+                if mismatch.difference == "misplaced":  # a look by its id may find another copy
+                    report.add(mismatch)
+                elif len(mismatches) < REMEMBERED:
+                    mismatches[mismatch.key] = mismatch
                 else:
-                    report.add(suspect)
-        wrong = self._look_again(lambda: self._comparison(kind, aside), suspects)
-        for suspect in wrong:
-            report.add(suspect)
-        told = [suspect.key for suspect in wrong if suspect.kind != "parked"]
+                    report.add(mismatch)
+        wrong = self._look_again(kind, aside, mismatches)
+        for mismatch in wrong:
+            report.add(mismatch)
+        told = [mismatch.key for mismatch in wrong if mismatch.difference != "parked"]
         return Verified(kind, report, tuple(told))
 
     def _comparison(self, kind: Kind, aside: frozenset[str]) -> Comparison:
@@ -110,16 +110,16 @@ class Verification:
             raise Stopped("stop was requested")
 
     def _look_again(
-        self, comparison: Callable[[], Comparison], suspects: dict[Key, Suspect]
-    ) -> list[Suspect]:
+        self, kind: Kind, aside: frozenset[str], mismatches: dict[Key, Mismatch]
+    ) -> list[Mismatch]:
         """Those that still differ. With a daemon at work, three times: a document may well be
         changed anew between two looks."""
-        found = list(suspects.values())
+        found = list(mismatches.values())
         for _ in range(LOOKS if self._daemon.at_work() else 1):
-            if not any(one.kind != "parked" for one in found):
+            if not any(one.difference != "parked" for one in found):
                 break
             waited = not self._daemon.at_work() or self.wait_for_daemon()
-            found = comparison().look(self._connection, [one.key for one in found])
+            found = self._comparison(kind, aside).look(self._connection, [one.key for one in found])
             if not waited:
                 break  # its watermark stands, and would stand again
         return found

@@ -17,7 +17,7 @@ from listener.observations import events
 from listener.observations.events import Observation
 from listener.postgres import Connection
 from listener.resync import reconcile
-from listener.resync.compare import Comparisons, Page, Suspect
+from listener.resync.compare import Comparisons, Mismatch, Page
 from listener.resync.reconcile import Progress, Reconciler, Report, deletes_allowed
 from listener.runtime.lifecycle import Stopped
 
@@ -51,8 +51,8 @@ def test_report_holds_a_few_ids_of_many() -> None:
     """Counts are whole, examples are few: a wrong index of millions is no matter of memory."""
     report = Report("films")
     for number in range(1000):
-        report.add(Suspect((str(number),), str(number), "stale"))
-    report.add(Suspect(("p",), "p", "parked"))
+        report.add(Mismatch((str(number),), str(number), "stale"))
+    report.add(Mismatch(("p",), "p", "parked"))
     assert (report.wrong, report.parked) == (1000, 1)
     assert report.lines() == [
         "films: 0 documents compared, 1000 wrong",
@@ -83,7 +83,7 @@ class Both:
     def database(self, _connection: object) -> Iterator[Page]:
         """Of what is in the table the query returns nothing, and the index has it."""
         for number in self.ids[:7]:
-            yield Page(1, (Suspect((str(number),), str(number), "orphaned"),))
+            yield Page(1, (Mismatch((str(number),), str(number), "orphaned"),))
 
     def index(self, _connection: object) -> Iterator[Page]:
         """Ten ids a page, of a snapshot."""
@@ -93,7 +93,7 @@ class Both:
         there = list(self.ids)
         for start in range(0, len(there), 10):
             part = there[start : start + 10]
-            yield Page(10, tuple(Suspect((str(one),), str(one), "orphaned") for one in part))
+            yield Page(10, tuple(Mismatch((str(one),), str(one), "orphaned") for one in part))
 
     def submit_ids(self, _document: int, keys: Sequence[Key], *, load_only: bool) -> Job:
         """They are gone at once."""
