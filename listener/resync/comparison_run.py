@@ -15,7 +15,7 @@ from listener.resync.compare import Misplaced
 from listener.resync.lookout import Lookout
 from listener.resync.proofs import Proofs, Start
 from listener.resync.reconcile import Reconciler
-from listener.resync.under_way import ENDED, Comparing, State, UnderWay
+from listener.resync.under_way import ENDED, Comparing, KindState, UnderWay
 from listener.state.store import Keeper
 
 _LOOK_EVERY: Final = 0.2
@@ -53,7 +53,7 @@ class ComparisonRun:
     def run(
         self,
         connection: Connection,
-        state: State,
+        state: KindState,
         comparing: Comparing,
         cancellation: Cancellation,
     ) -> None:
@@ -72,7 +72,7 @@ class ComparisonRun:
         self._compare(connection, state, comparing, start, cancellation)
 
     def here(
-        self, connection: Connection, state: State, comparing: Comparing, check: Check
+        self, connection: Connection, state: KindState, comparing: Comparing, check: Check
     ) -> bool:
         """All of it, waiting for no other transaction: the way of --once. Returns whether the start
         was proven.
@@ -85,7 +85,7 @@ class ComparisonRun:
     def _compare(
         self,
         connection: Connection,
-        state: State,
+        state: KindState,
         comparing: Comparing,
         start: Start,
         check: Check,

@@ -15,7 +15,7 @@ from listener.resync.cancellation import Cancellation, Check
 from listener.resync.full_load import Loader
 from listener.resync.proofs import Proofs
 from listener.resync.reconcile import Reconciler
-from listener.resync.under_way import ENDED, State, UnderWay
+from listener.resync.under_way import ENDED, KindState, UnderWay
 from listener.runtime.lifecycle import Stopped
 from listener.state.model import Load
 from listener.state.store import Keeper
@@ -57,7 +57,7 @@ class LoadRun:
         self._proofs = proofs
 
     def run(
-        self, connection: Connection, state: State, load: Load, cancellation: Cancellation
+        self, connection: Connection, state: KindState, load: Load, cancellation: Cancellation
     ) -> None:
         """All of it: the daemon's way."""
         proven = self._under_way.written_down(load)
@@ -80,7 +80,7 @@ class LoadRun:
         if state.open is not None:
             self._under_way.compare_after_load(state.kind.number, load.started_at, ENDED)
 
-    def here(self, connection: Connection, state: State, load: Load, check: Check) -> bool:
+    def here(self, connection: Connection, state: KindState, load: Load, check: Check) -> bool:
         """All pages, waiting for no other transaction: the way of --once. Returns whether the start
         was proven. `finish` follows.
         """
@@ -95,7 +95,7 @@ class LoadRun:
             self._pages(connection, state, load, check, proven=proven)
         return proven
 
-    def finish(self, state: State, load: Load, check: Check) -> None:
+    def finish(self, state: KindState, load: Load, check: Check) -> None:
         """Swap the alias of this load, whose pages are complete."""
         kind = state.kind
         proven = state.covered is not None
@@ -107,7 +107,7 @@ class LoadRun:
         self._pipeline.refresh_soon()
 
     def _refused(
-        self, connection: Connection, state: State, load: Load, check: Check, *, proven: bool
+        self, connection: Connection, state: KindState, load: Load, check: Check, *, proven: bool
     ) -> bool:
         """Whether this load is not made, because the new index would lose too many documents.
 
@@ -126,7 +126,7 @@ class LoadRun:
         return True
 
     def _pages(
-        self, connection: Connection, state: State, load: Load, check: Check, *, proven: bool
+        self, connection: Connection, state: KindState, load: Load, check: Check, *, proven: bool
     ) -> Load:
         """All pages that are left; the load as it is then."""
         if proven:
@@ -137,7 +137,7 @@ class LoadRun:
             load = reached
         return load
 
-    def _reached(self, state: State, load: Load, *, proven: bool) -> None:
+    def _reached(self, state: KindState, load: Load, *, proven: bool) -> None:
         """So far the load is. Only what has a proven start can be gone on with after a restart."""
         state.load = load
         if proven:

@@ -51,7 +51,7 @@ class Comparing:
 
 
 @dataclass(slots=True)
-class State:
+class KindState:
     """One document kind.
 
     `covered`: the moment at which its last load or comparison began, if that is proven. `later`: a
@@ -87,7 +87,7 @@ class UnderWay:
         self, kinds: Sequence[Kind], *, fence: Fence, keeper: Keeper, observe: Observe
     ) -> None:
         """`kinds`: in the order of their numbers."""
-        self.states = [State(kind) for kind in kinds]
+        self.states = [KindState(kind) for kind in kinds]
         self._fence = fence
         self._keeper = keeper
         self._observe = observe
@@ -145,17 +145,19 @@ class UnderWay:
     def forget(self) -> None:
         """A new session: nothing is under way. The thread must have ended."""
         loaded = self._keeper.loaded
-        self.states = [State(one.kind, covered=loaded.get(one.kind.index)) for one in self.states]
+        self.states = [
+            KindState(one.kind, covered=loaded.get(one.kind.index)) for one in self.states
+        ]
         self._floor = None
 
-    def interrupt(self) -> list[State]:
+    def interrupt(self) -> list[KindState]:
         """The states as they are; from here on nothing is under way. The thread must have ended."""
         before = [replace(one) for one in self.states]
         for one in self.states:
             one.load = one.comparing = None
         return before
 
-    def anew(self, kind: int) -> State:
+    def anew(self, kind: int) -> KindState:
         """Another load or comparison of this kind is about to begin."""
         one = self.states[kind]
         one.covered = None

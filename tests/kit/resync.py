@@ -25,11 +25,10 @@ from listener.observations.events import Observation
 from listener.postgres import Connection
 from listener.resync.cancellation import Check
 from listener.resync.reconcile import Report
-from listener.resync.under_way import State, UnderWay
+from listener.resync.under_way import KindState, UnderWay
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.versions import Versions
-from listener.state.model import Load
-from listener.state.model import State as Saved
+from listener.state.model import Load, State
 from listener.state.store import Keeper
 from tests.kit.session import NOW, saved_state, unfinished
 from tests.kit.threads import Failures
@@ -56,7 +55,7 @@ class Resync:
         self.told: list[Observation] = []
         self.life = Failures()
         self.stop = QuickStop()
-        self.disk: Saved = saved_state()
+        self.disk: State = saved_state()
         """What state.yaml holds: all that a killed process leaves."""
         self.rows: list[Key] = []
         self.current: dict[int, str | None] = {place: f"{one}-1" for place, one in enumerate(kinds)}
@@ -91,7 +90,7 @@ class Resync:
         return self.steps[self.steps.index(name) :]
 
     @property
-    def state(self) -> State:
+    def state(self) -> KindState:
         """Of the first document kind."""
         return self.under_way.states[0]
 
@@ -116,7 +115,7 @@ class Resync:
         first = 0 if after is None else self.rows.index(after) + 1
         return self.rows[first : first + limit]
 
-    def _write(self, _path: Path, value: Saved) -> None:
+    def _write(self, _path: Path, value: State) -> None:
         self.disk = value
 
     def _draw(self, _connection: object) -> Draw:
