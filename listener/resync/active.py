@@ -11,9 +11,7 @@ class ActiveDaemon:
     """Whether a daemon is active, and how to ask it to look. Errors of psycopg pass through."""
 
     def __init__(self, connection: Connection, schema: str, watch: str) -> None:
-        """`schema`: the one of listener's own tables. `watch`: the id of any watch of the
-        pipeline.
-        """
+        """`schema`: of listener's own tables. `watch`: the id of any watch of the pipeline."""
         self._connection = connection
         self._schema = schema
         self._watch = watch
@@ -23,7 +21,7 @@ class ActiveDaemon:
         return lock_holder(self._connection, self._schema) is not None
 
     def ring(self) -> None:
-        """Ask the daemon to look now, and to write down how far it is. Nothing happens without
-        one.
+        """Ask the daemon to poll now, and to write down how far it is. Without one this does
+        nothing.
         """
         ring(self._connection, self._schema, self._watch)

@@ -1,7 +1,7 @@
 """The audit: whether triggers, tables, queries and indexes are still what they were.
 
-What is altered may have missed changes. What shows in the database is therefore written down at
-once: it may be put back as it was before the session that compares can begin.
+A trigger or table that was altered may have missed changes. What shows in the database is written
+down at once: it may be put back before a session can begin that compares.
 """
 
 from __future__ import annotations
@@ -24,20 +24,18 @@ from listener.state.store import Keeper
 ALTERED: Final = "altered"
 """Instead of the fingerprint's hash: no fingerprint is equal to it."""
 NAMED: Final = 3
-"""So many altered triggers and tables are named; the others are counted."""
+"""How many altered triggers and tables are named. The others are counted."""
 
 
 class TriggerStatus(Protocol):
     """Knows what the triggers should be."""
 
     def wrong(self, connection: Connection) -> Sequence[str]:
-        """What is not as it should be with the triggers, one sentence each. Raises psycopg.Error,
-        TriggerError.
-        """
+        """What is wrong with the triggers, a sentence each. Raises psycopg.Error, TriggerError."""
 
 
 class Auditor:
-    """Compares what is there with what the keeper knows. One for the process."""
+    """Compares database and indexes with what the keeper knows of them. One for the process."""
 
     def __init__(
         self,
@@ -65,21 +63,21 @@ class Auditor:
         self._fingerprint = facts.fingerprint
 
     def audit(self, connection: Connection, loading: Collection[int] = ()) -> str | None:
-        """Whether triggers, tables and indexes are still what they were: None, or what is not.
+        """What is not as it was with triggers, tables, queries and indexes; None: all is.
 
-        `loading`: numbers of the kinds whose index is being replaced already. Leaves a new nonce in
-        the database where all is well. Errors of both clients pass through.
+        `loading`: numbers of the kinds that are being loaded: their index is not looked at. Where
+        all is well a new nonce is left in the database. Errors of both clients pass through.
         """
         altered = self.audit_database(connection)
         altered = altered or self._audit_indexes(loading) or self._audit_shards()
         if altered is not None:
             return altered
-        # for a snapshot that is taken of the database's volume: no session ends for it
+        # a snapshot of the database's volume ends no session: by the nonce it shows as an older one
         self.renew(connection)
         return None
 
     def audit_database(self, connection: Connection) -> str | None:
-        """The same for triggers and tables alone: for when Elasticsearch is not to be asked."""
+        """As `audit`, but for the indexes: Elasticsearch is not asked."""
         found = triggers.fingerprint(connection, self._scope.watches, self._scope.schema)
         if identity.trigger_hash(found) != self._keeper.identity.triggers:
             self.distrust()
@@ -94,20 +92,20 @@ class Auditor:
         return None
 
     def renew(self, connection: Connection) -> None:
-        """Leave a new nonce in the database, as of Nonce.renew."""
+        """Leave a new nonce in the database. Raises psycopg.Error."""
         self._nonce.renew(connection)
 
     def distrust(self) -> None:
-        """What records changes was found altered: the next session compares, whatever it finds.
+        """The triggers were found altered: the next session compares, whatever it finds.
 
-        Written down, since it may be put back as it was before any session can begin.
+        Saved at once, since they may be put back before a session can begin.
         """
         if self._keeper.begun:
             self._keeper.identify(triggers=ALTERED)
             self._keeper.save(now=True)
 
     def distrust_index(self, number: int) -> None:
-        """The index of the kind of this number cannot be mended: the next session loads it anew."""
+        """The index of this document kind cannot be mended: the next session loads a new one."""
         self._keeper.distrust_index(self._scope.kinds[number].index)
 
     def _altered(self, found: Mapping[str, str]) -> str:
@@ -120,7 +118,7 @@ class Auditor:
         return f"altered, and may have missed changes: {', '.join(names[:NAMED])}{more}"
 
     def _audit_indexes(self, loading: Collection[int]) -> str | None:
-        """Whether aliases, mappings and settings are what they were; None: they are."""
+        """What is not as it was with aliases, mappings and settings; None: all is."""
         known = self._keeper.identity
         for kind in self._scope.kinds:
             expected = known.indexes.get(kind.index)
@@ -133,14 +131,14 @@ class Auditor:
             if behind is None or behind.uuid != expected:
                 return f"{kind.index}: the alias does not lead to the index that it led to"
             if not self._indexes.is_ours(behind):
-                return f"{kind.index}: {behind.name} does not say any more that it is ours"
+                return f"{kind.index}: {behind.name} is not marked as this pipeline's any more"
             altered = altered_index(behind, known)
             if altered is not None:
                 return f"{kind.index}: {altered}"
         return None
 
     def _audit_shards(self) -> str | None:
-        """Whether the shards are those that were left; None: they are, and that is noted."""
+        """Which index lacks what it had, by its shards; None: none, and the shards are noted."""
         settled = self._keeper.last_processed
         marks = self._keeper.identity.marks
         loads = {load.physical: load for load in self._keeper.loads}
@@ -156,6 +154,8 @@ class Auditor:
         return None
 
     def _unsettled(self, name: str, loads: Collection[str]) -> bool:
-        """Whether this index lacks what the watermark speaks of: it is loaded, or compared."""
+        """Whether the watermark says nothing of this index: it is being loaded, or a comparison of
+        it is due.
+        """
         due = self._keeper.reconcile
         return name in loads or any(name.startswith(f"{alias}-") for alias in due)

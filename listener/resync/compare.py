@@ -1,7 +1,7 @@
 """Comparing database and index, both ways, by plain reads: missing, stale and orphaned documents.
 
-Pages of ids from the database against `_mget`, which reads in real time; then all ids of the index
-against the document query. Nothing is held but one page and what differs.
+First pages of ids from the database, against `_mget`, which reads in real time. Then all ids of the
+index, against the document query. One page and what differs are all that is held in memory.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ _KEEP_ALIVE: Final = "5m"
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """A document on which the two sides do not agree, at the moment of the look.
+    """A document that differs between the two sides, at the moment of the look.
 
     - missing: the query returns it, the index does not have it.
     - stale: the index has other content.
-    - orphaned: the index has it, the query does not return it. Also where it is parked: a row that
-      was deleted must not be found for ever.
-    - misplaced: it was written with a routing, so that it may stand on a shard where no read or
-      write by id finds it, beside another copy. No write mends that: the index must be loaded anew.
-    - parked: the query cannot make it, or it is parked. It is named, and does not count as wrong.
+    - orphaned: the index has it, the query does not return it. A parked document is orphaned, too,
+      when its row is gone: searches must not find it for ever.
+    - misplaced: it was written with a routing. It may stand on a shard where no read or write by id
+      finds it, beside another copy. No write mends that: a new index must be loaded.
+    - parked: the query fails for it, or it is parked. It is named, and does not count as wrong.
     """
 
     key: Key
     id: str
     difference: Difference
     gone: bool = False
-    """Of what is misplaced: the query does not return it, and it is not among the orphans."""
+    """A misplaced document that the query does not return, and that does not count as an orphan."""
 
 
 class Misplaced(ListenerError):
@@ -54,14 +54,14 @@ class Misplaced(ListenerError):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """How many documents were looked at, and those on which the two sides do not agree."""
+    """How many documents were looked at, and which of them differ."""
 
     looked_at: int
     mismatches: tuple[Mismatch, ...]
 
     @property
     def lost(self) -> int:
-        """Of a page of the index: how many of its documents a new index would not have."""
+        """How many documents of this page of an index a new index would not have."""
         return sum(one.difference == "orphaned" or one.gone for one in self.mismatches)
 
 
@@ -75,7 +75,7 @@ class Comparison:
         index: str,
         parked: Iterable[str],
     ) -> None:
-        """`index`: a real index, or an alias of one. `parked`: ids that are known to be parked."""
+        """`index`: a real index, or an alias of one. `parked`: ids of parked documents."""
         self._source = source
         self._client = client
         self._index = index
@@ -83,7 +83,7 @@ class Comparison:
         self._mean = 2000.0
 
     def look(self, connection: Connection, keys: Sequence[Key]) -> list[Mismatch]:
-        """Compare these documents now."""
+        """Compare these documents now, in real time. Returns which differ."""
         found: list[Mismatch] = []
         for start in range(0, len(keys), _MOST):
             found += self._look(connection, keys[start : start + _MOST])
@@ -114,7 +114,7 @@ class Comparison:
         return found
 
     def _stored(self, ids: Sequence[str]) -> dict[str, Any]:
-        """The sources of those ids that the index has, in real time."""
+        """By id, the sources that the index has, in real time."""
         return self._get([one for one in ids if sendable(one)])
 
     def _get(self, ids: Sequence[str]) -> dict[str, Any]:
@@ -148,7 +148,7 @@ class Comparison:
         return found
 
     def database(self, connection: Connection, after: Key | None = None) -> Iterator[Page]:
-        """Every document that the database has, page by page."""
+        """Every document that the database has, page by page. `after`: from the next key on."""
         while True:
             size = max(1, min(_MOST, int(_PAGE_BYTES / self._mean)))
             keys = self._source.id_page(connection, after, size)
@@ -158,11 +158,10 @@ class Comparison:
             after = keys[-1]
 
     def index(self, connection: Connection) -> Iterator[Page]:
-        """Every document that the index has and the database does not return, page by page.
+        """All documents of the index, page by page: which are orphaned, and which are misplaced.
 
-        Only these, and what is misplaced, whether the database returns it or not: what is on both
-        sides was compared by `database`. Reads documents that are visible to a search, so refresh
-        first.
+        What is on both sides is compared by `database`, not here. A search finds the ids, so the
+        index is refreshed first.
         """
         for hits in self._hits():
             keys = [self._key(one["_id"]) for one in hits]
@@ -172,12 +171,12 @@ class Comparison:
             misplaced = [
                 Mismatch(key, one["_id"], "misplaced", gone=key not in there)
                 for key, one in zip(keys, hits, strict=True)
-                if "_routing" in one  # we write none
+                if "_routing" in one  # listener writes none
             ]
             yield Page(len(keys), (*misplaced, *orphans))
 
     def _orphans(self, connection: Connection, keys: Sequence[Key]) -> list[Mismatch]:
-        """Of these the database did not return: those that are still in the index in real time."""
+        """Which of these documents, that the database did not return, are orphaned in real time."""
         return [one for one in self.look(connection, keys) if one.difference == "orphaned"]
 
     def _key(self, doc_id: str) -> Key:
@@ -192,8 +191,9 @@ class Comparison:
         return key if self._source.id_of(key) == doc_id else (doc_id,)
 
     def _hits(self) -> Iterator[Sequence[Mapping[str, Any]]]:
-        """All documents of the index, without their sources. By scroll: sorting on _id is refused,
-        and OpenSearch has its own way of points in time."""
+        """All documents of the index, without their sources. By scroll, since sorting by `_id` is
+        refused, and points in time differ between Elasticsearch and OpenSearch.
+        """
         self._client.indices.refresh(index=self._index)
         answer: Mapping[str, Any] = self._client.search(
             index=self._index,
@@ -213,8 +213,8 @@ class Comparison:
             self._client.options(ignore_status=404).clear_scroll(scroll_id=answer["_scroll_id"])
 
     def _whole(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The answer, if all shards gave theirs: what the others hold would be missing. Raises
-        Unreadable.
+        """This answer, if each shard has answered. Else raises Unreadable: what that shard holds
+        would count as missing.
         """
         shards = answer["_shards"]
         if shards["failed"] or answer.get("timed_out"):
@@ -225,13 +225,13 @@ class Comparison:
 
 
 class Comparisons:
-    """Makes comparisons of what is indexed with what the database has."""
+    """Makes comparisons for the reconciler."""
 
     def __init__(self, client: search.Client, parked: ParkedTable) -> None:
         self._client = client
         self._parked = parked
 
     def of(self, connection: Connection, kind: Kind, index: str) -> Comparison:
-        """One of this document kind. `index`: a real one. Raises psycopg.Error."""
+        """The comparison of this document kind with this real index. Raises psycopg.Error."""
         parked = self._parked.ids(connection, kind.index)
         return Comparison(kind.source, self._client, index, parked)

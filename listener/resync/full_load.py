@@ -1,9 +1,9 @@
 """The full load: every document into a new index, then the swap of the alias. Resumable.
 
-Ids by keyset, in short statements. A part of a page is on its way to Elasticsearch while the
-next ones are read; each is written down when it and all before it are acknowledged. So a killed
-load goes on in the index that it began, and repeats a page at most. Live changes go to the
-new index from its first moment on, so nothing is left to catch up but what the sweeps bring.
+Ids are read by keyset, in short statements. A part of a page is on its way to Elasticsearch while
+the next parts are read. It is written down when it and all before it are acknowledged. So a load
+that was killed goes on in the index that it began, and repeats a page at most. Live changes go to
+the new index from its first moment on. What is left to catch up with is what the sweeps bring.
 """
 
 from __future__ import annotations
@@ -29,18 +29,17 @@ from listener.state.model import Load
 from listener.state.store import Keeper
 
 _PARTS: Final = 8
-"""Of a page: while some are written the next are read, and a restart repeats a page at most."""
+"""Of a page. While some are written the next ones are read; a restart repeats a page at most."""
 
 
 class AliasTaken(ListenerError):
-    """The name of the alias is a foreign concrete index; the message has the command."""
+    """A concrete index has the name of the alias. The message has the command that mends it."""
 
 
 class Loader:
-    """Loads kinds of documents. Its methods run in the thread that calls them.
+    """Makes the new index of a document kind, brings the documents into it, and swaps the alias.
 
-    `take`: a person asked for the load, so that an alias of the same pipeline with another database
-    behind it becomes ours.
+    Its methods run in the thread that calls them. Errors of both clients pass through.
     """
 
     def __init__(
@@ -55,6 +54,11 @@ class Loader:
         take: bool,
         observe: Observe,
     ) -> None:
+        """`page_size`: how many ids a restart repeats at most.
+
+        `take`: a person asked for the load. Then it takes an alias of this pipeline's name from
+        another database.
+        """
         self._pipeline = pipeline
         self._fence = fence
         self._indexes = indexes
@@ -64,11 +68,13 @@ class Loader:
         self._take = take
         self._observe = observe
         self._began: dict[str, float] = {}
+        """By alias, when its load began, by the monotonic clock."""
 
     def begin(self, kind: Kind, reason: str, resume: Load | None, now: datetime) -> Load:
         """Make the new index, or take up the one of `resume`, and feed it live changes.
 
-        `now` is the server's clock. Call it before the moment that the load's proof speaks of.
+        `now`: by the server's clock. The start that is proven for this load must be drawn later.
+        Raises IndexError_, and FencedOut where another generation is in force.
         """
         if resume is not None:
             load = resume
@@ -85,8 +91,11 @@ class Loader:
         return load
 
     def give_up(self, kind: Kind) -> None:
-        """This load is not to be made: remove its index. Raises FencedOut, also where that fails in
-        its midst: the load could not go on without its index."""
+        """Remove the index of this load, which is not to be made.
+
+        Raises FencedOut, also where Elasticsearch fails: the index may be gone, so that the load
+        could not go on.
+        """
         try:
             with self._fence.changing():
                 self._fence.refuse_astray()
@@ -97,7 +106,9 @@ class Loader:
         self._keeper.drop_load(kind.index)
 
     def _drop_unfinished(self, kind: Kind) -> None:
-        """Remove indexes of loads that were given up: ours, fed by us, behind no alias of users."""
+        """Remove the indexes of loads that were given up, where only listener has fed them and no
+        alias of users leads to them.
+        """
         for kept in self._indexes.drop_loads(kind.index):
             ours = kept.startswith(f"{kind.index}-")
             self._observe(events.OldIndexKept(kind.index, kept, ours=ours))
@@ -141,7 +152,9 @@ class Loader:
     def _next_part(
         self, connection: postgres.Connection, kind: Kind, load: Load, part: int
     ) -> tuple[Job | None, Load]:
-        """Hand on the next ids; the load as it is when their job is finished. None: no ids left."""
+        """Hand on the next ids. Returns their job, and the load as it is when that is finished. No
+        job: no ids are left.
+        """
         keys = kind.source.id_page(connection, load.after, part)
         if not keys:
             return None, load.model_copy(update={"done": True})
@@ -159,8 +172,9 @@ class Loader:
     def swap(self, kind: Kind, load: Load, check: Check, *, proven: bool) -> None:
         """Refresh, bring the replicas back, wait for them, then swap the alias in one call.
 
-        `proven`: every change stamped before the load's start was visible to its first page.
-        Raises AliasTaken where the alias's name is a concrete index.
+        `proven`: every change stamped before the load's start was visible to its first page. Raises
+        AliasTaken, FencedOut where the index may lack what it was sent, IndexError_ where the alias
+        is another owner's, Stopped, and what the Check raises.
         """
         self._indexes.finish(load.physical, kind.config)
         while not self._indexes.healthy(load.physical, seconds=5):
@@ -198,7 +212,7 @@ class Loader:
                 self._observe(kept)
 
     def _retry_parked(self, kind: Kind, check: Check) -> None:
-        """The new index may take what the one before did not; and rows may have gone."""
+        """The new index may take documents that the former one refused. Rows may be gone by now."""
         keys = self._pipeline.parked_keys(kind.number)
         if keys:
             self._wait(self._pipeline.submit_ids(kind.number, keys, load_only=False), check)

@@ -65,13 +65,16 @@ class Jobs:
         return self._under_way.states[kind].load is not None
 
     def covers(self, kind: int, at: datetime, *, unguarded: bool) -> bool:
-        """As of UnderWay."""
+        """Whether a load or comparison of this kind began, provenly, after this moment.
+
+        `unguarded`: it must be one that may delete any number of documents.
+        """
         return self._under_way.covers(kind, at, unguarded=unguarded)
 
     # -- beginning and ending ----------------------------------------------------------------------
 
     def forget(self) -> None:
-        """A new session: end what runs. `begin` takes up again what is written down."""
+        """A new session: end what is under way. `begin` takes up what is written down."""
         self.end()
         self._under_way.forget()
 
@@ -81,7 +84,9 @@ class Jobs:
             self._thread.end()
 
     def begin(self, connection: Connection, needs: Sequence[Need]) -> None:
-        """Begin these. Errors of both clients pass through."""
+        """Begin what is needed. Raises FencedOut and IndexError_; errors of both clients pass
+        through.
+        """
         for need in needs:
             kind, index = need.kind, need.kind.index
             state = self._under_way.anew(kind.number)
@@ -100,11 +105,11 @@ class Jobs:
             self._thread.start()
 
     def again(self, connection: Connection, wanted: Mapping[int, Wanted]) -> None:
-        """Compare documents of these kinds; a load of them that is under way begins anew.
+        """Compare documents of these kinds. A load of them that is under way begins anew.
 
-        A comparison that is under way goes on, and is followed by one more: were it begun anew for
-        each cause, under a trigger that fails for each statement none would ever end. Of a kind
-        whose load is held for a person, only a person's word counts.
+        A comparison that is under way goes on, and is followed by one more. If each cause began it
+        anew, none would end while a trigger fails for each statement. A load that is held for a
+        person begins only by a person's word. Raises as `begin`.
         """
         states = self._under_way.states
         wanted = {
@@ -141,10 +146,11 @@ class Jobs:
     # -- the way of --once -------------------------------------------------------------------------
 
     def here(self, connection: Connection, check: Check) -> bool:
-        """Bring them to their end in this thread, but for the swap of aliases. Returns whether the
-        start of each was proven. `check` is asked while servers are waited for."""
+        """Bring all to their end in this thread, but for the swap of aliases. Returns whether the
+        start of each was proven. `check` is asked between pages, and while servers are waited for.
+        """
         return self._runner.here(connection, check)
 
     def finish_here(self, check: Check) -> None:
-        """Swap the aliases of all loads, whose pages are complete."""
+        """Swap the aliases of all loads. Their pages are complete."""
         self._runner.finish_here(check)

@@ -71,7 +71,7 @@ class LoadRun:
         if self._refused(connection, state, load, cancellation, proven=proven):
             return
         load = self._pages(connection, state, load, cancellation, proven=proven)
-        # what was found before that tick is in the new index when people search it
+        # changes that were found before that tick are in the new index when people search it
         if self._fence.current(state.kind.number) is not None and not self._ticks.wait_for_tick(
             cancellation.requested
         ):
@@ -96,7 +96,7 @@ class LoadRun:
         return proven
 
     def finish(self, state: KindState, load: Load, check: Check) -> None:
-        """Swap the alias of this load, whose pages are complete."""
+        """Swap the alias of this load. Its pages are complete."""
         kind = state.kind
         proven = state.covered is not None
         if state.owed:
@@ -138,7 +138,7 @@ class LoadRun:
         return load
 
     def _reached(self, state: KindState, load: Load, *, proven: bool) -> None:
-        """So far the load is. Only what has a proven start can be gone on with after a restart."""
+        """The load has come so far. A restart goes on with it only if its start was proven."""
         state.load = load
         if proven:
             self._keeper.put_load(load)

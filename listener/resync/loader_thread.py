@@ -19,8 +19,7 @@ from listener.triggers import TriggerError
 
 
 class LoaderThread:
-    """Brings what is under way to its end, and ends then. Its methods are of the coordinator's
-    thread.
+    """Brings what is under way to its end, and ends then. The coordinator starts and ends it.
 
     Where only a new session can go on, the thread ends and asks for one. A comparison that is left
     to it after that is written down, but not begun: the index may be gone, or another daemon's. The

@@ -1,8 +1,8 @@
 """The lookout: whether the indexes are still what they were at the last look at their shards.
 
-A look costs two requests. It is taken when a session begins, at each audit, and before and after a
-load's swap; in between Elasticsearch may have gone back, and what it was must not be noted anew
-before that is found.
+A look costs two requests. One is taken when a session begins, at each audit, and when a load or
+comparison is complete. Between two looks Elasticsearch may have gone back. That must be found
+before the shards are noted anew.
 """
 
 from __future__ import annotations
@@ -21,21 +21,24 @@ from listener.state.store import Keeper
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One index at this look: its primaries, and what became of it since the look before."""
+    """One index at this look: its primary shards, and how they changed since the look before."""
 
     shards: Mapping[str, Shard]
     change: Change
 
 
 class Lookout:
-    """Looks at indexes by their own names, against the marks that the keeper has of them."""
+    """Compares the shards of indexes with the marks that the keeper has of them.
+
+    `names` are those of indexes, not of aliases. Errors of the client pass through.
+    """
 
     def __init__(self, indexes: Indexes, keeper: Keeper) -> None:
         self._indexes = indexes
         self._keeper = keeper
 
     def look(self, names: Collection[str], marks: Mapping[str, Mark]) -> dict[str, Seen]:
-        """What these indexes are now. Errors of the client pass through."""
+        """What these indexes are now."""
         found = self._indexes.shards(names)
         return {
             name: Seen(
@@ -46,14 +49,16 @@ class Lookout:
         }
 
     def begin(self, name: str, mapping: str) -> None:
-        """Note what this new index is: nothing is in it yet."""
+        """Note what this new and empty index is."""
         seen = self.look([name], {})[name]
         self._keeper.mark(name, marked(None, seen, None, mapping))
 
     def settle(self, name: str, settled: datetime | None, load: Load | None = None) -> str | None:
-        """A load or comparison of this index is complete: note what it is with all that was sent.
+        """A load or comparison of this index is complete: note what it is now.
 
-        Where the index went back meanwhile, or may have, that is returned, and nothing is noted.
+        `settled`: every change stamped before this moment is in it; None: nothing is proven.
+        Where the index went back meanwhile, or may have, that is returned in words, and nothing is
+        noted.
         """
         marks = self._keeper.identity.marks
         seen = self.look([name], marks)[name]
@@ -69,13 +74,14 @@ class Lookout:
 
 
 def _whole(before: Mark, seen: Seen) -> bool:
-    """Whether all shards are at work that were noted."""
+    """Whether all shards that were noted are at work."""
     return set(before.shards) <= set(seen.shards) and bool(seen.shards)
 
 
 def altered_index(found: Existing, known: Identity | None) -> str | None:
-    """What is wrong with mapping or settings of an index: by what was noted of them, and
-    whatever was noted, where a document would be lost or changed by them. None: nothing.
+    """What is wrong with mapping or settings of an index, in words; None: nothing.
+
+    They differ from what was noted, or they would lose or change a document.
     """
     if found.fault is not None:
         return f"{found.name}: {found.fault.what}"
@@ -94,8 +100,8 @@ def marked(
 ) -> Mark:
     """The mark of an index after this look. `settled`: the watermark as it was before the look.
 
-    A shard that is not at work keeps its former note, and then nothing newer is settled: it may
-    come back as it was at that look.
+    A shard that is not at work keeps its former note, and the former `settled` counts: the shard
+    may come back as it was then.
     """
     before = before or Mark()
     whole = _whole(before, seen)

@@ -1,7 +1,8 @@
 """What the document queries mean: the definitions and settings that their results depend on.
 
-Functions, views and settings may change while no row does. Then no change is recorded, and every
-document may differ: they are compared, after a person's word where the queries read other tables.
+Functions, views and settings may change while no row does. No change is recorded then, and every
+document may differ. So all are compared. Where the queries read other tables by now, that waits for
+a person's word.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ class Meanings:
         self._judge = judge
 
     def read(self, connection: Connection) -> dict[str, Meaning]:
-        """By index, what its queries depend on now. Raises psycopg.Error."""
+        """By alias, what its queries depend on now. Raises psycopg.Error."""
         texts = {kind.index: kind.source.texts for kind in self._scope.kinds}
         return meaning.read(connection, self._scope.watches, texts)
 
     def altered(self, known: Identity, now: Mapping[str, Meaning]) -> dict[str, str]:
-        """By index, why its queries mean something else than what it was written by.
+        """By alias, why its queries mean something else than when its index was written.
 
-        A former release did not look: what was altered by then, or with the upgrade, is found by
-        comparing once. What an edited query depends on anew, or no more, is the edit's own: it is
-        loaded for that.
+        A former release did not look. What was altered by then, or with the upgrade, is found by
+        comparing once. An edited query may depend on other things than before. That says nothing:
+        its documents are loaded for the edit.
         """
         found: dict[str, str] = {}
         edited = {kind.index for kind in self._scope.kinds if kind.hash not in known.fed}
@@ -59,20 +60,20 @@ class Meanings:
             elif before is not None:
                 what = meaning.altered(before, one)
             else:
-                what = "nobody looked yet at what its query depends on"
+                what = "what its query depends on was not looked at before"
             if what is not None:
                 found[index] = what
         return found
 
     def audit(self, connection: Connection) -> str | None:
-        """Whether the queries still mean the same: None, or what does not."""
+        """Which queries mean something else by now, in words; None: none does."""
         found = self.distrust(self.read(connection))
         return "; ".join(f"{index}: {what}" for index, what in found.items()) or None
 
     def distrust(self, now: Mapping[str, Meaning]) -> dict[str, str]:
-        """By index, what its queries do not mean any more.
+        """By alias, why its queries mean something else by now.
 
-        Written down, since it may be put back as it was before any session can begin.
+        Saved at once, since it may be put back before a session can begin.
         """
         known = self._keeper.identity
         found = self.altered(known, now)
@@ -89,13 +90,15 @@ class Meanings:
         now: Mapping[str, Meaning],
         altered: Collection[str],
     ) -> None:
-        """Raises QueriesWrong: another meaning may read tables that are not watched, and no session
-        begins with it before a person says what is to become of them.
+        """Look whether the queries still fit the database. Raises QueriesWrong where they do not.
+
+        Another meaning may read tables that are not watched. No session begins with it before a
+        person has decided what becomes of them.
 
         `begins` is the state that the session would begin with, `known` the identity before it.
-        Keys that are heard meanwhile are written by the other meaning, and it may be put back. So
-        all that is to be compared is written down first, and the meaning as none that is known:
-        whatever the next session finds is to be judged, too.
+        Documents of keys that are heard meanwhile have the other meaning, which may be put back. So
+        what is to be compared is written down first, with a meaning that equals no other: the next
+        session looks again, whatever it finds.
         """
         again = self._keeper.begun
         unlike = begins.identity.model_copy(update={"meanings": _distrusted(known, now, altered)})
@@ -111,7 +114,7 @@ class Meanings:
 def _distrusted(
     known: Identity, now: Mapping[str, Meaning], altered: Collection[str]
 ) -> dict[str, Meaning]:
-    """The meanings of before, where those of altered indexes will differ from any other."""
+    """The meanings of before, but for altered ones: those will differ from any other."""
     before = known.meanings
     differ = {index: meaning.distrusted(before.get(index, {}), now[index]) for index in altered}
     return {**before, **differ}

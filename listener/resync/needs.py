@@ -24,11 +24,11 @@ _INDEX_NAME: Final = re.compile(r"[a-z0-9-]+")
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a kind of document needs, and why.
+    """What a document kind needs, and why: a load into a new index, or a comparison.
 
-    A load into a new index (`resume` is one that was begun before), or, where the index is good
-    but may have missed changes, a comparison; `unguarded`: that may delete any number of documents;
-    `blind`: changes that were not recorded may be committed later, which a load may miss as well.
+    `resume`: the load was begun before, and goes on. `compare`: the index is good, but may have
+    missed changes. `unguarded`: the comparison may delete any number of documents. `blind`: changes
+    that were not recorded may be committed later. A load may miss them, too.
     """
 
     kind: Kind
@@ -40,7 +40,7 @@ class Need:
 
 
 class Needs:
-    """Decides what a kind needs, and notes what it finds done already."""
+    """Decides what a document kind needs, and notes a load that is found complete."""
 
     def __init__(self, pipeline: str, indexes: Indexes, keeper: Keeper, observe: Observe) -> None:
         self._pipeline = pipeline
@@ -49,7 +49,7 @@ class Needs:
         self._observe = observe
 
     def look(self, kind: Kind, survey: Survey) -> tuple[Current | None, Need | None]:
-        """The index behind the alias, and what is to be done for its documents.
+        """The index in use, and what this kind needs; None: no index, or nothing.
 
         The keeper must have begun with the survey's state. Errors of the client pass through.
         """
@@ -68,7 +68,7 @@ class Needs:
             and index is not None
             and unfinished.physical == index.name
         ):
-            # the swap was done, by us just before the end or by hand; the state was not yet saved
+            # listener swapped the alias just before it ended, or a person did: no state says so
             due = self._keeper.reconcile.get(kind.index)
             self._keeper.load_is_done(unfinished, index.uuid)
             if due is None or kind.index not in {*survey.back, *survey.owed}:
@@ -101,7 +101,7 @@ class Needs:
         expected: str | None,
         unfinished: Load | None,
     ) -> str | None:
-        """Why a new index is needed; None: the one behind the alias is good."""
+        """Why a new index is needed, in words; None: the one behind the alias is good."""
         if behind is None:
             reason = "the index or its alias is gone" if expected else "there is no index yet"
         elif current is None:
@@ -123,7 +123,7 @@ class Needs:
         return reason
 
     def _why_compare(self, alias: str, survey: Survey) -> str | None:
-        """Why this index, which is good, may have missed changes; None: it has not."""
+        """Why this index may have missed changes, in words; None: it has not."""
         if survey.reasons:
             return "another history"
         if alias in survey.because:
@@ -137,7 +137,9 @@ class Needs:
         return None
 
     def _unfinished(self, kind: Kind, survey: Survey) -> Load | None:
-        """A load that was begun before, whose index is still there and still what it must be."""
+        """The load that was begun before, if its index is there and is what it must be. Any other
+        one is dropped.
+        """
         for load in self._keeper.loads:
             if load.index == kind.index:
                 if _may_go_on(kind, load, survey):
@@ -154,9 +156,7 @@ class Needs:
 
 
 def _may_go_on(kind: Kind, load: Load, survey: Survey) -> bool:
-    """Whether what was written down of a load is what listener writes, and the sweeps that go with
-    it can reach back to its start.
-    """
+    """Whether this saved load is as listener writes one, and sweeps can reach back to its start."""
     if not _INDEX_NAME.fullmatch(load.physical.removeprefix(f"{kind.index}-")):
         return False
     if survey.pruned is not None and load.started_at < survey.pruned:

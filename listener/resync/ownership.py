@@ -1,4 +1,4 @@
-"""Whose state and whose indexes these are: what belongs to another database or pipeline is refused.
+"""Ownership: state and indexes that belong to another database or pipeline are refused.
 
 All of this comes before anything is written down: a state that speaks of another database must be
 neither used nor overwritten.
@@ -23,8 +23,9 @@ class ForeignState(ListenerError):
 
 
 def refuse_foreign(place: str, saved: Identity, key: tuple[str, int, str], pipeline: str) -> None:
-    """Raises ForeignState where what was saved at a place is not of this database (`key`: as of
-    Facts) and pipeline.
+    """Raises ForeignState where what was saved is of another database or pipeline.
+
+    `place`: where it was saved, in words. `key`: of this database, as of Facts.
     """
     other = identity.other_database(saved, key)
     if saved.pipeline != pipeline:
@@ -40,10 +41,11 @@ def refuse_foreign(place: str, saved: Identity, key: tuple[str, int, str], pipel
 def starting_point(
     saved: State | None, remote: State | None, facts: Facts, pipeline: str, observe: Observe
 ) -> State | None:
-    """The state that the first session of a process starts from; None: there is none.
+    """The state that the first session of a process starts from; None: nothing was saved.
 
-    `saved` is state.yaml, `remote` the control document. Where both exist, the smaller watermark
-    counts. Raises ForeignState where one of them is of another database or pipeline.
+    `saved` is state.yaml, `remote` the control document. Of two, the one counts that the last
+    daemon at work has left. Where that cannot be told, the smaller watermark counts. Raises
+    ForeignState where one of them is of another database or pipeline.
     """
     for place, one in (("state.yaml", saved), ("the control document", remote)):
         if one is not None:
@@ -51,13 +53,13 @@ def starting_point(
     if saved is None or remote is None:
         chosen = saved or remote
     else:
-        # the one whose nonce stands in the database was left by the last daemon at work
+        # the last daemon at work left the nonce that stands in the database
         mine, its = (one.identity.left(facts.nonce) for one in (saved, remote))
         chosen = saved if mine or not its else remote
         if mine == its:
             moments = [one.last_processed for one in (saved, remote) if one.last_processed]
             if moments and saved.last_processed is not None:
-                # the smaller counts: safe, and at most some seconds of repeated work
+                # the smaller one loses nothing: some seconds of work are repeated
                 chosen = saved.model_copy(update={"last_processed": min(moments)})
     if chosen is remote and remote is not None and remote.last_processed is not None:
         why = "there is no state.yaml" if saved is None else "state.yaml is an older one"
@@ -68,10 +70,10 @@ def starting_point(
 def claim(
     indexes: Indexes, scope: Scope, database: Database, saved: State | None, *, take: bool
 ) -> None:
-    """Say whose documents the indexes hold, and take the names of the aliases.
+    """Say which database's documents the indexes hold, and take the names of the aliases.
 
-    Where another database answers a daemon at work, which is found and compared, the indexes
-    of the one before are still its own. `take`: as of Indexes.protect. Raises ForeignIndex.
+    Another database may answer a daemon at work. That is found and compared; the indexes of the
+    database before still belong to this daemon. `take`: as of Indexes.protect. Raises ForeignIndex.
     """
     indexes.owner.database = database
     if saved is not None:
@@ -82,11 +84,11 @@ def claim(
 
 
 def refuse_taken(
-    indexes: Indexes, scope: Scope, control: Control, facts: Facts, ours: Identity
+    indexes: Indexes, scope: Scope, control: Control, facts: Facts, before: Identity
 ) -> None:
     """Raises ForeignIndex where another database took the pipeline's name since the last session.
 
-    `ours` is the identity of the session before.
+    `before` is the identity of that session.
     """
     remote = control.state
     if remote is None:
@@ -94,14 +96,14 @@ def refuse_taken(
     its = remote.identity
     schema = its.db_schema or scope.schema
     theirs = (its.system_identifier, its.database_oid, schema)
-    # the one before us, which this daemon has replaced, and could not write down there yet
+    # this daemon may have replaced that database, and not yet have written it down there
     if theirs not in indexes.owner.formers and theirs not in (
-        (ours.system_identifier, ours.database_oid, scope.schema),
+        (before.system_identifier, before.database_oid, scope.schema),
         (facts.system_identifier, facts.database_oid, scope.schema),
     ):
         raise ForeignIndex(
             f"the control document of the pipeline {scope.pipeline!r} belongs to another "
-            f"database now, or to another schema of ours in it (oid {theirs[1]} of cluster "
+            f"database now, or to another schema of listener in it (oid {theirs[1]} of cluster "
             f"{theirs[0]}, schema {schema}). If that one was moved here, end this daemon; "
             "otherwise give one of the two pipelines another name"
         )

@@ -1,8 +1,8 @@
 """What a session begins with: its state, and which documents are loaded or compared.
 
-The order of the steps is the point of this module. What is doubtful is written down before anything
-can fail, and the new identity is saved together with the comparisons that it makes necessary: the
-next session would find no difference any more that tells of them.
+The order of the steps is the point of this module. The new identity is saved together with the
+comparisons that it makes necessary. Once it is saved, the next session finds no difference any more
+that would tell of them.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from listener.state.store import Keeper
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a session begins with: by the number of the kind, its index; and what is to be done."""
+    """What a session begins with. `current`: by the number of the kind, the index in use."""
 
     current: tuple[Current | None, ...]
     needs: tuple[Need, ...]
 
 
 class Planner:
-    """Compares what was saved with what is there. One for the process."""
+    """Decides what a session begins with. One for the process."""
 
     def __init__(
         self,
@@ -61,9 +61,6 @@ class Planner:
 
     def begin(self, connection: Connection) -> Findings:
         """Look at both servers, and begin with what is found.
-
-        What is to be compared is part of the same state as the new identity, which would not tell
-        it any more: whatever fails from here on, the next session finds it there.
 
         Raises what Surveyor.look raises, and QueriesWrong where the queries mean something else by
         now and do not fit the database. Errors of both clients pass through.
@@ -127,13 +124,12 @@ def comparisons_due(survey: Survey, kinds: Sequence[Kind]) -> dict[str, bool]:
     due = dict(survey.owed)
     repair = survey.asked.repair
     if survey.known is not None and identity.another_past(survey.known, survey.facts):
-        # what was found of the database before is no word on this one: it may be half restored
+        # another past of the database may be half restored: a former word does not hold for it
         due = dict.fromkeys(due, False)
     if survey.reasons or repair is not None:
         due = {one.index: due.get(one.index, False) for one in kinds}
     for index in survey.because:
-        # where Elasticsearch went back the database is the one that it was: what the index
-        # alone has was deleted there
+        # Elasticsearch went back and the database did not: what only the index has was deleted
         deleted = index in survey.back and not survey.reasons
         due[index] = due.get(index, False) or deleted
     return dict.fromkeys(due, True) if repair else due

@@ -33,7 +33,7 @@ class Start:
 
 
 class Proofs:
-    """Draws starts. Raises psycopg.Error."""
+    """Draws the starts of loads and comparisons. Errors of psycopg pass through."""
 
     def __init__(self, *, all_rows: bool, observe: Observe) -> None:
         """`all_rows`: whether every watched table sends its keys by NOTIFY."""
@@ -41,7 +41,7 @@ class Proofs:
         self._observe = observe
 
     def now(self, connection: Connection) -> Start:
-        """A start at once, proven or not."""
+        """A start that is not waited for: proven or not."""
         drawn = watermark.draw(connection)
         return Start(drawn, watermark.passed(connection, drawn))
 

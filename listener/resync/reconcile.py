@@ -1,8 +1,8 @@
 """Reconcile: index against query, both ways; what differs is read again and written.
 
-Used where changes may have gone unrecorded: another history, a TRUNCATE, altered triggers, and on
-demand. By itself it deletes only so many documents: a half-restored or wrong database must not
-empty the index.
+Needed where changes may not have been recorded: after another history, a TRUNCATE, altered
+triggers; and on demand. By itself it deletes only so many documents. A database that is half
+restored, or the wrong one, must not empty the index.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ DELETES: Final = 1000
 DELETES_SHARE: Final = 0.05
 EXAMPLES: Final = 5
 KEPT: Final = 10_000
-"""Orphans that are held until it is known how many there are; of more the index is read again."""
+"""Orphans that are held until it is known how many there are. For more the index is read again."""
 _OPEN_JOBS: Final = 4
 _PROGRESS_EVERY: Final = 5.0
 
 
 @dataclass(slots=True)
 class Report:
-    """What a comparison found in one index: counts by kind, and the first few ids of each.
+    """What a comparison found in one index: by difference, the count and the first few ids.
 
-    `documents`: so many the database has; `indexed`: so many ids the index has.
+    `index`: the alias. `documents`: how many the database has. `indexed`: how many the index has.
     """
 
     index: str
@@ -57,7 +57,7 @@ class Report:
     """Whether deletes were left undone, because they were too many."""
 
     def add(self, mismatch: Mismatch) -> None:
-        """Count one."""
+        """Count this one."""
         self.counts[mismatch.difference] += 1
         examples = self.examples.setdefault(mismatch.difference, [])
         if len(examples) < EXAMPLES:
@@ -65,16 +65,16 @@ class Report:
 
     @property
     def wrong(self) -> int:
-        """Documents that are not what the query returns; parked ones are named, not wrong."""
+        """How many documents are not what the query returns. Parked ones do not count."""
         return sum(self.counts[kind] for kind in DIFFERENCES if kind != "parked")
 
     @property
     def parked(self) -> int:
-        """Documents that were put aside, or that the query cannot make."""
+        """How many documents are parked, or make the query fail."""
         return self.counts["parked"]
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The report for people, line by line."""
         told = [f"{self.index}: {self.documents} documents compared, {self.wrong} wrong"]
         for kind in DIFFERENCES:
             if self.counts[kind]:
@@ -114,12 +114,12 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """Seconds since it began."""
         return time.monotonic() - self._began
 
 
 class Reconciler:
-    """Compares and repairs through the pipeline, so that live changes go on meanwhile."""
+    """Compares, and mends through the pipeline, so that live changes go on meanwhile."""
 
     def __init__(self, pipeline: Pipeline, comparisons: Comparisons, observe: Observe) -> None:
         self._pipeline = pipeline
@@ -135,12 +135,12 @@ class Reconciler:
         *,
         unguarded: bool,
     ) -> Report:
-        """Bring one index in step, and return what was not.
-
-        Raises Stopped, what the Check raises, and the errors of both clients; and Misplaced, where
-        it cannot be brought in step, and a new index may lose what this one has.
+        """Bring one index in step, and report what was not.
 
         `index`: the one in use. `unguarded`: delete any number of documents.
+
+        Raises Stopped, what the Check raises, and the errors of both clients. Raises Misplaced
+        where only a new index helps, and would lose no more than the comparison may delete.
         """
         comparison = self._comparisons.of(connection, kind, index)
         report = Report(kind.index)
@@ -151,12 +151,12 @@ class Reconciler:
             progress.add(page)
             report.documents += page.looked_at
             for mismatch in page.mismatches:
-                if mismatch.difference != "orphaned":  # those the index's own pages bring, once
+                if mismatch.difference != "orphaned":  # the pages of the index bring orphans, once
                     report.add(mismatch)
-                    # parked ones too: what was wrong with them may be mended elsewhere
+                    # a parked one is tried again: its fault may be mended elsewhere
                     work.add(mismatch.key)
             work.flush()
-        # of what is parked, neither side may have it any more
+        # a parked document may be gone on both sides
         work.take(self._pipeline.parked_keys(kind.number))
         lost = 0
         for page in comparison.index(connection):
@@ -173,7 +173,7 @@ class Reconciler:
             work.check()
         allowed = deletes_allowed(report.indexed)
         report.guarded = not unguarded and lost > allowed
-        if not report.guarded:  # else the new index would do what deletes may not
+        if not report.guarded:  # a new index may lose no more than a comparison may delete
             _refuse_misplaced(report)
         if not report.guarded:
             taken = len(orphans)
@@ -197,8 +197,9 @@ class Reconciler:
         return report
 
     def guards(self, connection: Connection, kind: Kind, index: str, check: Check) -> bool:
-        """Whether a new index would lose more documents of this one than a comparison may delete by
-        itself; then it is told. Raises as `run` does."""
+        """Whether a new index would lose more documents than a comparison may delete by itself.
+        That is told. Raises as `run`, but for Misplaced.
+        """
         lost = indexed = 0
         for page in self._comparisons.of(connection, kind, index).index(connection):
             indexed += page.looked_at
@@ -214,8 +215,9 @@ class Reconciler:
     def _more(
         self, connection: Connection, comparison: Comparison, work: _Work, allowed: int
     ) -> bool:
-        """Delete the orphans that were only counted, a page at a time; False where there are more
-        than are allowed, by now."""
+        """Delete the orphans that were only counted, a page at a time. `allowed`: how many. False
+        where there are more by now.
+        """
         for page in comparison.index(connection):
             allowed -= len(page.mismatches)
             if allowed < 0:
@@ -225,7 +227,7 @@ class Reconciler:
 
 
 def _refuse_misplaced(report: Report) -> None:
-    """Raises Misplaced where any document is."""
+    """Raises Misplaced where any document is misplaced."""
     if report.counts["misplaced"]:
         raise Misplaced(
             f"{report.index}: {shown(report.examples['misplaced'][0])} was written with a routing: "
@@ -234,7 +236,7 @@ def _refuse_misplaced(report: Report) -> None:
 
 
 class _Work:
-    """Ids on their way through the pipeline, a few pages at a time."""
+    """Ids that differ, on their way through the pipeline, a few pages at a time."""
 
     def __init__(self, pipeline: Pipeline, kind: int, check: Check) -> None:
         self._pipeline = pipeline
@@ -248,13 +250,13 @@ class _Work:
         self._keys[key] = None
 
     def take(self, keys: list[Key]) -> None:
-        """These ids, and forget the list."""
+        """Send these ids, and what was added. Empties the list."""
         self._keys.update(dict.fromkeys(keys))
         keys.clear()
         self.flush()
 
     def flush(self) -> None:
-        """Send what was added; waits while too much is under way."""
+        """Send what was added, and wait while too much is under way."""
         if self._keys:
             keys = list(self._keys)
             self._jobs.append(self._pipeline.submit_ids(self._kind, keys, load_only=False))
@@ -264,7 +266,7 @@ class _Work:
         self.check()
 
     def finish(self) -> None:
-        """Wait until all of it is in Elasticsearch."""
+        """Send what was added, and wait until Elasticsearch has all."""
         self.flush()
         while self._jobs:
             self._wait(self._jobs.popleft())

@@ -1,7 +1,7 @@
 """The runner: which loads and comparisons have their turn, in which order.
 
-Each begins at a moment whose proof is waited for, and holds the saved watermark until it is
-complete. A load fills a new index; a comparison mends the one in use.
+Each waits for the proof of its start, and holds the saved watermark until it is complete. A load
+fills a new index. A comparison mends the one in use.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from listener.resync.under_way import UnderWay
 
 
 class Runner:
-    """Of the loader's thread, or of the caller's with --once. Raises what LoadRun and ComparisonRun
-    raise; after an error of a client call it again.
+    """Runs in the loader's thread, or in the caller's with --once.
+
+    Raises what LoadRun and ComparisonRun raise. After an error of a client call it again.
     """
 
     def __init__(self, under_way: UnderWay, loads: LoadRun, comparisons: ComparisonRun) -> None:
@@ -45,7 +46,7 @@ class Runner:
         return proven
 
     def finish_here(self, check: Check) -> None:
-        """Swap the aliases of all loads, whose pages are complete."""
+        """Swap the aliases of all loads. Their pages are complete."""
         for one in self._under_way.states:
             if one.load is not None:
                 self._loads.finish(one, one.load, check)

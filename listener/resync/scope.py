@@ -14,9 +14,9 @@ from listener.documents.kinds import Kind
 class Scope:
     """One pipeline, as its configuration and its database define it.
 
-    `pipeline` is its name, `schema` the schema of listener's own tables. `watches` are all watched
-    tables; `kinds` are the document kinds, in the order of their numbers. `overlap`: how far a
-    sweep reaches back behind the watermark.
+    `pipeline`: its name. `schema`: of listener's own tables. `watches`: of all watched tables.
+    `kinds`: the document kinds, in the order of their numbers. `overlap`: how far a sweep reaches
+    back behind the watermark.
     """
 
     pipeline: str

@@ -99,7 +99,7 @@ class Surveyor:
         meanings: Meanings,
         observe: Observe,
     ) -> None:
-        """`asked` holds for the first session. That aliases are taken holds for all."""
+        """`asked` holds for the first session. Only that it takes aliases holds for all of them."""
         self._scope = scope
         self._asked = asked
         self._take = asked.force
@@ -157,8 +157,8 @@ class Surveyor:
         )
 
     def accept(self, survey: Survey) -> None:
-        """What was found is written down: the control document may be written over, and what a
-        person asked for is part of the state.
+        """The state with what was found is saved. So the control document may be written over, and
+        what a person asked for is not asked for again.
         """
         self._asked = Asked()
         self._control.accept(survey.control)
@@ -185,13 +185,13 @@ class Surveyor:
 
 
 def of_these_kinds(saved: State, kinds: Sequence[Kind]) -> State:
-    """What was saved, without what it says of documents that the last session did not have, or
-    that this one does not have.
+    """What was saved, but for document kinds that this session does not have, or that the last one
+    had not or had otherwise.
 
-    The watermark moves on while a document is not in the configuration, or is one of another
-    query, for whose changes alone it speaks then. What its index has missed is not known:
-    when it returns it is loaded. So it must be forgotten as soon as a session begins without it,
-    and by the first session that finds it where an older release did not forget.
+    While a kind is not in the configuration, or has another query, the watermark moves on without
+    it. What its index has missed is not known: when the kind returns it is loaded. So a session
+    that begins without it forgets it. Where an older release did not, the first session does that
+    finds it.
     """
     mine = {kind.index for kind in kinds}
     same = {kind.index for kind in kinds if kind.hash in saved.identity.fed}

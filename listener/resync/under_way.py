@@ -1,7 +1,7 @@
 """What is under way: loads and comparisons, one state for each document kind.
 
-The coordinator asks for them, the loader's thread brings them to their end. Each method takes the
-lock itself, where both may come at the same time.
+The coordinator asks for them, and the loader's thread brings them to their end. A method that both
+threads may call at the same time takes the lock itself.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from listener.state.store import Keeper
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Why documents must be compared, and whether any number of them may be deleted. `asked`: by a
-    person.
+    """Why documents must be compared. `unguarded`: any number of them may be deleted. `asked`: a
+    person asked for it.
     """
 
     reason: str
@@ -52,15 +52,16 @@ class Comparing:
 
 @dataclass(slots=True)
 class KindState:
-    """One document kind.
+    """What is under way for one document kind, and what the last one left.
 
-    `covered`: the moment at which its last load or comparison began, if that is proven. `later`: a
-    comparison that follows the one under way. `open`: the comparison waits until the transactions
-    have ended that were open at this draw.
-
-    `blind`: its load is for changes that were not recorded, too; `owed`: and that load began while
-    such changes might yet be committed. `guarded`: a comparison, or a load in its place, would have
-    removed too many documents: it did not. `held`: it needs a load which is not made for that.
+    - `covered`: when the last load or comparison began, if that start is proven.
+    - `later`: a comparison that follows the one under way.
+    - `open`: the next comparison waits until the transactions have ended that were open at this
+      draw.
+    - `blind`: the load is for changes that were not recorded, too. `owed`: it began while such
+      changes might yet be committed, so a comparison follows.
+    - `guarded`: a comparison, or a load in its place, would have removed too many documents, and
+      did not. `held`: it is a load that was not made, and waits for a person's word.
     """
 
     kind: Kind
@@ -95,9 +96,10 @@ class UnderWay:
         self._over = True
         """Whether the thread has ended, or is about to: nothing may be left to it."""
         self._floor: datetime | None = None
-        """The earliest start of those that ended before any watermark was proven."""
+        """The earliest start of what was completed in this session: sweeps must reach back to it
+        until a watermark is proven."""
 
-    # -- what the sweeps ask -----------------------------------------------------------------------
+    # -- for the sweeps ----------------------------------------------------------------------------
 
     @property
     def running(self) -> bool:
@@ -111,7 +113,9 @@ class UnderWay:
 
     @property
     def starts(self) -> list[datetime]:
-        """Where sweeps must start for the sake of loads: under way, or ended before any tick."""
+        """Moments that sweeps must reach back to: the starts of what is under way, and, before the
+        first watermark, of what was completed.
+        """
         moments = []
         for one in self.states:
             load, comparing = one.load, one.comparing
@@ -151,7 +155,9 @@ class UnderWay:
         self._floor = None
 
     def interrupt(self) -> list[KindState]:
-        """The states as they are; from here on nothing is under way. The thread must have ended."""
+        """Returns the states as they are. From here on nothing is under way. The thread must have
+        ended.
+        """
         before = [replace(one) for one in self.states]
         for one in self.states:
             one.load = one.comparing = None
@@ -165,7 +171,7 @@ class UnderWay:
         return one
 
     def begin_comparing(self, kind: int, now: datetime, wanted: Wanted, *, blind: bool) -> None:
-        """Documents are compared from this moment on: written down, and told."""
+        """A comparison begins at this moment. It is written down, and told."""
         one = self.states[kind]
         index = one.kind.index
         self._keeper.want_reconcile(index, unguarded=wanted.unguarded)
@@ -173,7 +179,10 @@ class UnderWay:
         self._observe(events.ReconcileStarted(index, wanted.reason))
 
     def add(self, connection: Connection, wanted: Mapping[int, Wanted]) -> bool:
-        """Leave these comparisons to the thread that is at work; False where that cannot be."""
+        """Leave these comparisons to the thread that is at work. False: it takes none of them.
+
+        By the number of the kind. Errors of psycopg pass through.
+        """
         with self._lock:
             if self._over:
                 return False
@@ -209,7 +218,7 @@ class UnderWay:
         self._over = False
 
     def ended(self) -> bool:
-        """Whether nothing is under way; then nothing more may be left to the thread."""
+        """Whether nothing is under way. Then the thread ends: nothing more may be left to it."""
         with self._lock:
             self._over = not self.running
             return self._over
@@ -238,23 +247,24 @@ class UnderWay:
             one.load = None
 
     def load_complete(self, kind: int, load: Load) -> None:
-        """Its index is in use."""
+        """The index of this load is in use."""
         self._ended_at(load.started_at)
         one = self.states[kind]
         one.load = None
         one.blind = one.owed = False
 
     def compare_after_load(self, kind: int, started_at: datetime, wanted: Wanted) -> None:
-        """A load is complete, and a comparison must follow it."""
+        """A load is complete, and a comparison follows. `started_at`: of the load."""
         with self._lock:
             self.begin_comparing(kind, started_at, wanted, blind=False)
 
     def comparison_complete(
         self, kind: int, started_at: datetime, *, proven: bool, guarded: bool, keep: bool
     ) -> bool:
-        """A comparison has mended its index, unless one more was asked for: False then, and that
-        one begins. `guarded`: but for what may not be deleted. `keep`: it is due at the next start
-        again.
+        """A comparison has mended its index. False: one more was asked for, which begins now.
+
+        `guarded`: documents were left that may not be deleted. `keep`: it is due again at the next
+        start.
         """
         self._ended_at(started_at)
         with self._lock:

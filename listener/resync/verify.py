@@ -1,7 +1,7 @@
-"""`verify`: compare by plain reads, beside a daemon or without one, and tell wrong from not yet.
+"""`verify`: compare by plain reads, beside a daemon or without one, and tell wrong from late.
 
-What differs at the first look is looked at again once the active daemon's watermark has passed the
-first look: what is still different then will not be mended by the daemon's own work.
+What differs at the first look is looked at again when the active daemon's watermark has passed that
+look. What differs then, too, is not mended by the daemon's own work.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from listener.state.control import ControlDocument
 from listener.state.identity import position
 
 REMEMBERED: Final = 100_000
-"""Mismatches that are looked at twice; beyond, they are only counted."""
+"""How many documents that differ are looked at again. The others are only counted."""
 LOOKS: Final = 3
+"""How often a document is looked at again beside a daemon: it may be changed between two looks."""
 PATIENCE: Final = 15.0
 """Seconds of waiting for the daemon's watermark."""
 
@@ -66,7 +67,7 @@ class Verification:
         self._stop = stop
 
     def run(self, kind: Kind) -> Verified:
-        """Compare one kind of document. Raises Stopped, and the errors of both clients."""
+        """Compare one document kind. Raises Stopped; errors of both clients pass through."""
         aside = self._parked.ids(self._connection, kind.index)
         comparison = self._comparison(kind, aside)
         report = Report(kind.index)
@@ -88,8 +89,9 @@ class Verification:
         return Verified(kind, report, tuple(told))
 
     def _comparison(self, kind: Kind, aside: frozenset[str]) -> Comparison:
-        """With the index behind the alias as it is now: the alias itself may have a filter or a
-        routing, and a load may give it another index."""
+        """The comparison with the index that the alias leads to now. The alias itself may have a
+        filter or a routing, and a load may swap it.
+        """
         found = aliases_of(self._client, kind.index)
         names = [name for name, aliases in found.items() if kind.index in aliases]
         index = names[0] if len(names) == 1 else kind.index
@@ -112,8 +114,7 @@ class Verification:
     def _look_again(
         self, kind: Kind, aside: frozenset[str], mismatches: dict[Key, Mismatch]
     ) -> list[Mismatch]:
-        """Those that still differ. With a daemon at work, three times: a document may well be
-        changed anew between two looks."""
+        """Which of these documents still differ. `aside`: ids of parked documents."""
         found = list(mismatches.values())
         for _ in range(LOOKS if self._daemon.at_work() else 1):
             if not any(one.difference != "parked" for one in found):
@@ -121,15 +122,16 @@ class Verification:
             waited = not self._daemon.at_work() or self.wait_for_daemon()
             found = self._comparison(kind, aside).look(self._connection, [one.key for one in found])
             if not waited:
-                break  # its watermark stands, and would stand again
+                break  # the watermark stands, and would stand at the next look
         return found
 
     def wait_for_daemon(self, *, mended: bool = False, patience: float = PATIENCE) -> bool:
-        """Wait until the daemon's watermark, as the control document has it, has passed now.
+        """Wait until the daemon's watermark has passed the moment of this call. It stands in the
+        control document.
 
-        While a comparison is due there, which may wait for a person's word, the watermark stands:
-        then a tick that began after now will do, unless it is to be `mended`. False where it did
-        not come within `patience` seconds.
+        While a comparison is due, perhaps for a person's word, the watermark stands still. Then a
+        tick that began after the call is enough. `mended`: it is not, the comparison is waited for.
+        Returns False after `patience` seconds. Raises Stopped; errors of both clients pass through.
         """
         row = self._connection.execute(
             "SELECT pg_catalog.clock_timestamp(), pg_catalog.pg_current_wal_lsn()::text"

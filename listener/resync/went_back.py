@@ -1,8 +1,8 @@
 """Whether Elasticsearch is still what the last session left, and what of it is certain.
 
-An index may be an older copy (a snapshot, the data folder of a node), may be gone and made anew, or
-may lack what it had acknowledged before it was started anew. Each time the database is the one that
-was left, so nothing in it shows what the index lacks.
+An index may be an older copy: of a snapshot, or of the data folder of a node. It may have been
+deleted and made anew. It may lack what it had acknowledged before Elasticsearch was started anew.
+The database is the one that was left, so nothing in it shows what the index lacks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from listener.state.model import Identity, Load, Mark, State
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """What stands behind an alias: an index, nothing, or what cannot be told (`problem`)."""
+    """The index behind an alias; None: there is none. `problem`: why it cannot be told."""
 
     index: Existing | None
     problem: str = ""
@@ -32,10 +32,10 @@ class Behind:
 
 @dataclass(frozen=True, slots=True)
 class SearchFindings:
-    """What a session finds of Elasticsearch, beside what was saved of it.
+    """What a session finds of Elasticsearch, against what was saved of it.
 
-    `back`: by alias, why its index is not as it was left. `state` is what was saved, with the
-    watermark and the loads set back to what is certain. `marks`: by name, what the indexes are now.
+    `state`: what was saved, with watermark and loads set back to what is certain. `back`: by alias,
+    why its index is not as it was left. `marks`: by the name of an index, what it is now.
     """
 
     state: State | None
@@ -61,11 +61,11 @@ class SearchPast:
     def left_astray(
         self, saved: State, generation: int, behind: Mapping[str, Behind]
     ) -> tuple[State, dict[str, str]]:
-        """Whether the write aliases of the last generation are as it made them: the next one will
-        remove them, and no look was taken since the last audit.
+        """Whether the write aliases of the last generation are as listener made them.
 
-        `generation` 0: there was none. Returns what was saved, without the indexes that only a load
-        mends; and by alias, why documents must be compared.
+        Nothing has looked at them since the last audit, and the next generation removes them.
+        `generation` 0: there was none. Returns what was saved, without indexes that only a load
+        mends; and, by alias, why documents must be compared.
         """
         compared: dict[str, str] = {}
         scattered: set[str] = set()
@@ -100,17 +100,17 @@ class SearchPast:
         facts: Facts,
         behind: Mapping[str, Existing | None],
     ) -> SearchFindings:
-        """Whether Elasticsearch went back, and up to where it is certain."""
+        """Whether Elasticsearch went back, and up to which moment it is certain."""
         known = saved.identity if saved else None
         marks = known.marks if known else {}
-        ours = {alias: one for alias, one in behind.items() if one and self._indexes.is_ours(one)}
+        own = {alias: one for alias, one in behind.items() if one and self._indexes.is_ours(one)}
         loads = saved.loads if saved else ()
-        names = {one.name for one in ours.values()} | {load.physical for load in loads}
+        names = {one.name for one in own.values()} | {load.physical for load in loads}
         seen = self._lookout.look(names, marks)
         why = control_back(control, known, facts)
-        back = dict.fromkeys(ours, why) if why is not None else {}
+        back = dict.fromkeys(own, why) if why is not None else {}
         since: list[datetime] = []
-        for alias, one in ours.items():
+        for alias, one in own.items():
             change, mark = seen[one.name].change, marks.get(one.name)
             expected = known.indexes.get(alias) if known else None
             if change.back is not None:
@@ -132,9 +132,9 @@ class SearchPast:
         for alias, reason in back.items():
             self._observe(events.IndexWentBack(alias, reason))
         settled = saved.last_processed if saved else None
-        mappings = {one.name: one.mapping for one in ours.values()}
+        mappings = {one.name: one.mapping for one in own.values()}
         under_way = {load.physical: load for load in kept}
-        owed = {one.name for alias, one in ours.items() if saved and alias in saved.reconcile}
+        owed = {one.name for alias, one in own.items() if saved and alias in saved.reconcile}
         new: dict[str, Mark] = {}
         for name in names:
             before = marks.get(name, Mark())
@@ -157,8 +157,10 @@ class SearchPast:
         back: dict[str, str],
         everything: str | None,
     ) -> Iterator[Load]:
-        """The loads that go on, each from where it is certain. One whose index stands behind the
-        alias already is `back` with it. `everything`: why no index is what it was.
+        """The loads that go on, each from where it is certain.
+
+        Where the alias leads to a load's index already, that index is in use: if it may lack
+        documents, the alias is added to `back`. `everything`: why no index is what it was.
         """
         for load in loads:
             change, mark = seen[load.physical].change, marks.get(load.physical)
@@ -178,8 +180,8 @@ class SearchPast:
 
 
 def control_back(control: Control, known: Identity | None, facts: Facts) -> str | None:
-    """Why the control document is not the one that was left: then neither is any index, for all
-    that is known. None: it is.
+    """Why the control document is not the one that was left; None: it is. Where it is not, the
+    indexes may not be either.
     """
     if known is None:
         return None
@@ -189,7 +191,7 @@ def control_back(control: Control, known: Identity | None, facts: Facts) -> str 
         if control.seq_no < known.control:
             return "the control document is an older one: Elasticsearch went back"
         return None
-    # of a former release: what is in the database was left in the control document, too
+    # a former release left no number: the nonce in the database stands in the control document, too
     saved = control.content.get("identity")
     if (
         known.left(facts.nonce)

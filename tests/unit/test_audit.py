@@ -168,7 +168,7 @@ def _restarted(world: World) -> None:
         (_two, "films leads to two indexes"),
         (_none, "films: the alias does not lead to the index that it led to"),
         (_another, "films: the alias does not lead to the index that it led to"),
-        (_not_ours, "films: films-1 does not say any more that it is ours"),
+        (_not_ours, "films: films-1 is not marked as this pipeline's any more"),
         (_faulty, "films: films-1: dynamic is true"),
         (_mapping, "films: mapping or settings of films-1 were altered"),
         (_restored, "films-1: "),
