@@ -144,6 +144,27 @@ class State(Record):
     reconcile: Mapping[str, bool] = {}
     version: Literal[1] = VERSION
 
+    def back(self, by: timedelta) -> State:
+        """The same, after the server's clock went back by so much: each moment is so much earlier.
+        The identity knows that step: a session need not find it and compare everything."""
+        known = self.identity
+        marks = {
+            name: mark.model_copy(update={"settled": mark.settled and mark.settled - by})
+            for name, mark in known.marks.items()
+        }
+        ahead = None if known.ahead is None else known.ahead - by.total_seconds()
+        loads = (
+            load.model_copy(update={"started_at": load.started_at - by}) for load in self.loads
+        )
+        return self.model_copy(
+            update={
+                "identity": known.model_copy(update={"ahead": ahead, "marks": marks}),
+                "last_processed": self.last_processed and self.last_processed - by,
+                "loads": tuple(loads),
+                "loaded": {name: at - by for name, at in self.loaded.items()},
+            }
+        )
+
 
 def from_json(fields: Mapping[str, Any]) -> State:
     """The state as the control document has it, read with tolerance: what a newer release has

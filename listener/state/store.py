@@ -2,17 +2,21 @@
 
 state.yaml is saved at most once a second and at stop; the control document at most every ten
 seconds and at stop: a standby or a moved container starts from it.
+
+It has more than 300 lines, for all of it is one record under one lock: what is written must have
+been true at one moment.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from listener import search
 from listener.observations import events
@@ -21,20 +25,27 @@ from listener.search.versions import Versions
 from listener.state import file
 from listener.state.control import ControlDocument
 from listener.state.model import Identity, Load, Mark, State
+from listener.state.unwritten import Unwritten
+
+T = TypeVar("T")
 
 _FILE_EVERY: Final = 1.0
 _CONTROL_EVERY: Final = 10.0
-_REMIND_EVERY: Final = 60.0
-"""Seconds after which it is told again that state.yaml cannot be written."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Failing:
-    """Why one of the two cannot be written, since when, and when to say so again."""
+@dataclass(slots=True)
+class _Index:
+    """What holds for the index of one document, by its alias.
 
-    reason: str
-    since: float
-    remind: float
+    `frozen`: for its load or comparison the saved watermark stands still. `owed`: its comparison is
+    still due when the load under way is complete; so it stays in the next session, which may go on
+    with that load. `distrusted`: it needs a new index; the thread of a load may be at work still,
+    until the next session ends it, and nothing that it brings is written down any more.
+    """
+
+    frozen: bool = False
+    owed: bool = False
+    distrusted: bool = False
 
 
 class Keeper:
@@ -59,18 +70,11 @@ class Keeper:
         self._lock = threading.RLock()
         self._state: State | None = None
         self._proven: datetime | None = None
-        self._frozen: set[str] = set()
-        """Aliases for whose loads and comparisons the saved watermark stands still."""
-        self._outlives_load: set[str] = set()
-        """Aliases whose comparison is still due when the load under way is complete. It stays so in
-        the next session, which may go on with that load."""
-        self._distrusted: set[str] = set()
-        """Aliases that need a new index: the thread of a load may be at work still, until the next
-        session ends it, and nothing that it brings is written down any more."""
+        self._indexes: defaultdict[str, _Index] = defaultdict(_Index)
         self._file_due = self._control_due = 0.0
         self._changed = False
-        self._failing: _Failing | None = None
-        self._control_failing: _Failing | None = None
+        self._file_unwritten = Unwritten(events.StateNotSaved, observe)
+        self._control_unwritten = Unwritten(events.ControlNotSaved, observe)
 
     @property
     def last_processed(self) -> datetime | None:
@@ -96,8 +100,8 @@ class Keeper:
         with self._lock:
             self._state = value
             self._proven = value.last_processed
-            self._frozen.clear()
-            self._distrusted.clear()
+            for one in self._indexes.values():
+                one.frozen = one.distrusted = False
             self._changed = True
 
     def _change(self, **parts: object) -> None:
@@ -140,12 +144,12 @@ class Keeper:
     def freeze(self, index: str) -> None:
         """A load of this index is wanted: hold the saved watermark until `thaw`."""
         with self._lock:
-            self._frozen.add(index)
+            self._indexes[index].frozen = True
 
     def thaw(self, index: str) -> None:
         """The load of this index is complete."""
         with self._lock:
-            self._frozen.discard(index)
+            self._indexes[index].frozen = False
             self._settle()
 
     def advance(self, at: datetime) -> None:
@@ -159,34 +163,20 @@ class Keeper:
         with self._lock:
             if self._proven is not None:
                 self._proven -= by
-            if self._state is None:
-                return
-            last, loads = self._state.last_processed, self._state.loads
-            known = self._state.identity
-            ahead = None if known.ahead is None else known.ahead - by.total_seconds()
-            marks = {
-                name: mark.model_copy(update={"settled": mark.settled and mark.settled - by})
-                for name, mark in known.marks.items()
-            }
-            self._change(
-                # this step is known: a session need not find it and compare everything
-                identity=known.model_copy(update={"ahead": ahead, "marks": marks}),
-                last_processed=None if last is None else last - by,
-                loads=tuple(
-                    load.model_copy(update={"started_at": load.started_at - by}) for load in loads
-                ),
-                loaded={name: at - by for name, at in self.loaded.items()},
-            )
+            if self._state is not None:
+                self._state = self._state.back(by)
+                self._changed = True
 
     def _settle(self) -> None:
-        if self._state is None or self._frozen or self._proven is None:
+        if self._state is None or self._proven is None:
             return
-        self._change(last_processed=self._proven)
+        if not any(one.frozen for one in self._indexes.values()):
+            self._change(last_processed=self._proven)
 
     def put_load(self, load: Load) -> None:
         """Remember how far a load has come; saved at once."""
         with self._lock:
-            if load.index in self._distrusted:
+            if self._indexes[load.index].distrusted:
                 return
             others = tuple(one for one in self.state.loads if one.index != load.index)
             self._change(loads=(*others, load))
@@ -208,9 +198,9 @@ class Keeper:
         `outlives_load`: for changes that a load under way may have passed already.
         """
         with self._lock:
-            self._frozen.add(index)
+            self._indexes[index].frozen = True
             if outlives_load:
-                self._outlives_load.add(index)
+                self._indexes[index].owed = True
             due = {**self.reconcile, index: unguarded or self.reconcile.get(index, False)}
             self._change(reconcile=due)
             self.save(now=True)
@@ -218,30 +208,30 @@ class Keeper:
     def reconciled(self, index: str, proven_start: datetime | None) -> None:
         """A comparison is complete, and all that differed is mended."""
         with self._lock:
-            self._outlives_load.discard(index)
-            due = {name: free for name, free in self.reconcile.items() if name != index}
-            self._change(reconcile=due, loaded=self._loaded_with(index, proven_start))
-            self.thaw(index)
+            self._indexes[index].owed = False
+            self._complete(index, proven_start)
             self.save(now=True)
 
     def load_complete(self, index: str, uuid: str, proven_start: datetime | None) -> None:
         """The index of a load stands behind its alias; `proven_start` None: nothing is proven."""
         with self._lock:
-            if index in self._distrusted:
+            if self._indexes[index].distrusted:
                 return
             self.index_is(index, uuid)
-            owed = index in self._outlives_load
-            due = {name: free for name, free in self.reconcile.items() if owed or name != index}
-            self._change(loaded=self._loaded_with(index, proven_start), reconcile=due)
             self.drop_load(index)
-            if not owed:
-                self.thaw(index)
+            self._complete(index, proven_start)
             self.save(now=True)
 
-    def _loaded_with(self, index: str, proven_start: datetime | None) -> dict[str, datetime]:
-        """`loaded` with this alias as it is now."""
-        others = {name: at for name, at in self.loaded.items() if name != index}
-        return others if proven_start is None else {**others, index: proven_start}
+    def _complete(self, index: str, proven_start: datetime | None) -> None:
+        """A load or comparison is complete, and with it the one that was due, unless that is owed
+        still. The lock is held."""
+        loaded = _without(self.loaded, index)
+        if proven_start is not None:
+            loaded[index] = proven_start
+        self._change(loaded=loaded)
+        if not self._indexes[index].owed:
+            self._change(reconcile=_without(self.reconcile, index))
+            self.thaw(index)
 
     def drop_load(self, index: str) -> None:
         """A load is complete, or given up."""
@@ -253,9 +243,8 @@ class Keeper:
         any more, whatever its load says from here on. Saved at once, for what has shown it may be
         put back, or its daemon killed."""
         with self._lock:
-            self._distrusted.add(index)
-            others = {name: uuid for name, uuid in self.identity.indexes.items() if name != index}
-            self.identify(indexes=others)
+            self._indexes[index].distrusted = True
+            self.identify(indexes=_without(self.identity.indexes, index))
             self.drop_load(index)
             self.save(now=True)
         self.save_control(now=True)
@@ -263,14 +252,23 @@ class Keeper:
     def load_is_done(self, load: Load, uuid: str) -> None:
         """The index of this load stands behind its alias already, though that was not written down.
 
-        What it holds is proven up to the load's start, whatever the watermark was.
+        What it holds is proven up to the load's start, whatever the watermark was. Where there was
+        none, each other index is proven up to the start of its own load; where that is not, it must
+        be compared. Saved at once and together: in a state with the one and not the other, the
+        next session would miss what only the other one tells.
         """
         with self._lock:
+            saved, others = self.last_processed, self.identity.indexes.keys() - {load.index}
+            proven = [load.started_at]
+            if saved is not None:
+                proven.append(saved)
+            else:
+                proven += [at for name, at in self.loaded.items() if name in others]
+                due = dict.fromkeys(others - self.loaded.keys(), False)
+                self._change(reconcile={**due, **self.reconcile})
+            self._proven = min(proven)
+            self._change(last_processed=self._proven)
             self.load_complete(load.index, uuid, load.started_at)
-            saved = self.state.last_processed
-            moment = load.started_at if saved is None else min(saved, load.started_at)
-            self._state = self.state.model_copy(update={"last_processed": moment})
-            self._proven = moment
 
     def save(self, *, now: bool = False) -> None:
         """Write state.yaml where it is due; a failure is told, and tried again."""
@@ -281,27 +279,18 @@ class Keeper:
             try:
                 file.write(self._path, self._state)
             except file.StateError as error:
-                self._fails(str(error), clock)
+                self._file_unwritten.fails(str(error), clock)
                 self._file_due = clock + _FILE_EVERY
                 return
-            if self._failing is not None:
-                self._observe(events.StateSavedAgain(clock - self._failing.since))
-                self._failing = None
+            if (seconds := self._file_unwritten.mended(clock)) is not None:
+                self._observe(events.StateSavedAgain(seconds))
             self._changed = False
             self._file_due = clock + _FILE_EVERY
 
     @property
     def trouble(self) -> str | None:
         """Why state.yaml or the control document cannot be written, where it cannot."""
-        failing = self._failing or self._control_failing
-        return failing.reason if failing is not None else None
-
-    def _fails(self, reason: str, clock: float) -> None:
-        """Tell it at first, for another reason, and each minute."""
-        before = self._failing
-        self._failing = _failing(before, reason, clock)
-        if self._failing is not before:
-            self._observe(events.StateNotSaved(reason))
+        return self._file_unwritten.reason or self._control_unwritten.reason
 
     def control_soon(self) -> None:
         """Write the control document at the next occasion."""
@@ -322,27 +311,18 @@ class Keeper:
             ours = self._control.save(self._versions.generation, content)
         except search.Error as error:
             if not search.is_passing(error):  # else the pipeline's own requests tell of it
-                self._control_fails(search.describe(error), clock)
+                with self._lock:
+                    self._control_unwritten.fails(search.describe(error), clock)
             return True
         with self._lock:
-            self._control_failing = None
+            self._control_unwritten.mended(clock)
             if ours:
                 self.identify(control=self._control.newest)
             else:
                 self._control_due = 0.0  # the next call is told, too
         return ours
 
-    def _control_fails(self, reason: str, clock: float) -> None:
-        with self._lock:
-            before = self._control_failing
-            self._control_failing = _failing(before, reason, clock)
-        if self._control_failing is not before:
-            self._observe(events.ControlNotSaved(reason))
 
-
-def _failing(before: _Failing | None, reason: str, clock: float) -> _Failing:
-    """The same one, or a new one where it is to be told."""
-    if before is not None and before.reason == reason and clock <= before.remind:
-        return before
-    since = clock if before is None else before.since
-    return _Failing(reason, since, clock + _REMIND_EVERY)
+def _without(by_alias: Mapping[str, T], index: str) -> dict[str, T]:
+    """A copy that lacks this one."""
+    return {name: one for name, one in by_alias.items() if name != index}

@@ -13,7 +13,7 @@ from listener.observations.events import Observation
 from listener.search.versions import Versions
 from listener.state.control import ControlDocument
 from listener.state.file import StateError
-from listener.state.model import Identity, Load, State
+from listener.state.model import Identity, Load, Mark, State
 from listener.state.store import Keeper
 
 NOTHING = State(
@@ -38,17 +38,17 @@ class Disk:
     def __init__(self) -> None:
         self.now = 1000.0
         self.reason: str | None = None
-        self.writes = 0
+        self.written: list[State] = []
 
     def monotonic(self) -> float:
         """The time."""
         return self.now
 
-    def write(self, _path: Path, _value: State) -> None:
-        """Fail, or count."""
+    def write(self, _path: Path, value: State) -> None:
+        """Fail, or note it."""
         if self.reason is not None:
             raise StateError(self.reason)
-        self.writes += 1
+        self.written.append(value)
 
 
 @pytest.fixture
@@ -80,12 +80,12 @@ def test_a_failing_disk_is_told_once_a_minute_and_for_each_reason(disk: Disk) ->
     disk.reason = None
     disk.now += 1.1
     keeper.save()
-    assert disk.writes == 1
+    assert len(disk.written) == 1
     [over] = told[3:]
     assert isinstance(over, events.StateSavedAgain)
     assert over.seconds == pytest.approx(disk.now - 1000)
     keeper.save()
-    assert disk.writes == 1, "nothing has changed"
+    assert len(disk.written) == 1, "nothing has changed"
 
 
 @pytest.mark.parametrize("outlives", [True, False])
@@ -137,3 +137,70 @@ def test_what_a_load_brings_after_its_index_is_distrusted() -> None:
     keeper.put_load(load)
     keeper.load_complete("a", "uuid", start)
     assert (keeper.identity.indexes, keeper.reconcile) == ({"a": "uuid"}, {})
+
+
+def test_a_load_that_is_done_already_is_one_write(disk: Disk) -> None:
+    """Between two writes a crash would leave a good index without a proven watermark, which costs a
+    comparison; or under one from after the load's start, which would cost what changed between.
+    """
+    keeper = Keeper(Path("state.yaml"), cast("ControlDocument", None), Versions(), lambda _: None)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    load = Load(index="a", physical="a-1", started_at=start, done=True)
+    for saved in (None, start - timedelta(minutes=1), start + timedelta(minutes=1)):
+        disk.written.clear()
+        keeper.begin(NOTHING.model_copy(update={"last_processed": saved, "loads": (load,)}))
+        keeper.load_is_done(load, "uuid")
+        keeper.save(now=True)
+        [state] = disk.written
+        assert (state.loads, state.identity.indexes, state.loaded) == (
+            (),
+            {"a": "uuid"},
+            {"a": start},
+        )
+        assert state.last_processed == min(saved or start, start)
+        keeper.thaw("another")
+        assert keeper.last_processed == state.last_processed, "what is proven is no more than that"
+
+
+@pytest.mark.parametrize("proven", [True, False])
+def test_a_load_that_is_done_already_speaks_of_its_own_index(disk: Disk, proven: bool) -> None:
+    """Where no watermark was proven yet, the other indexes are good up to the start of their own
+    load; where that is not proven they are compared."""
+    keeper = Keeper(Path("state.yaml"), cast("ControlDocument", None), Versions(), lambda _: None)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    before = start - timedelta(minutes=1)
+    load = Load(index="a", physical="a-1", started_at=start, done=True)
+    known = NOTHING.identity.model_copy(update={"indexes": {"b": "uuid-b"}})
+    loaded = {"b": before} if proven else {}
+    keeper.begin(NOTHING.model_copy(update={"identity": known, "loaded": loaded, "loads": (load,)}))
+    keeper.load_is_done(load, "uuid")
+    [state] = disk.written
+    assert state.last_processed == (before if proven else start)
+    assert state.reconcile == ({} if proven else {"b": False})
+    assert state.loaded == {**loaded, "a": start}
+
+
+def test_a_clock_that_went_back_takes_every_moment_along(disk: Disk) -> None:
+    """Else a load, or what an index had, would seem newer than what is stamped now."""
+    keeper = Keeper(Path("state.yaml"), cast("ControlDocument", None), Versions(), lambda _: None)
+    at, by = datetime(2026, 1, 1, tzinfo=UTC), timedelta(minutes=1)
+    marks = {"a-1": Mark(settled=at), "b-1": Mark()}
+    keeper.begin(
+        NOTHING.model_copy(
+            update={
+                "last_processed": at,
+                "identity": NOTHING.identity.model_copy(update={"marks": marks, "ahead": 5.0}),
+                "loads": (Load(index="a", physical="a-1", started_at=at),),
+                "loaded": {"b": at},
+            }
+        )
+    )
+    keeper.step_back(by)
+    keeper.save(now=True)
+    [state] = disk.written
+    assert (state.last_processed, state.loaded) == (at - by, {"b": at - by})
+    assert [one.started_at for one in state.loads] == [at - by]
+    assert [one.settled for one in state.identity.marks.values()] == [at - by, None]
+    assert state.identity.ahead == 5.0 - 60
+    keeper.thaw("a")
+    assert keeper.last_processed == at - by, "what is proven went back with it"

@@ -1,0 +1,39 @@
+"""What cannot be written: told at first, for another reason, once a minute."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from listener.observations.events import ControlNotSaved, Observe, StateNotSaved
+
+_REMIND_EVERY: Final = 60.0
+"""Seconds after which the same reason is told again."""
+
+
+class Unwritten:
+    """Why state.yaml, or the control document, cannot be written now. Not thread-safe."""
+
+    def __init__(
+        self, observation: type[StateNotSaved | ControlNotSaved], observe: Observe
+    ) -> None:
+        self._observation = observation
+        self._observe = observe
+        self._since = self._told = 0.0
+        self.reason: str | None = None
+        """None: it can be written."""
+
+    def fails(self, reason: str, clock: float) -> None:
+        """A write has failed. `clock`: now, in seconds of a monotonic clock."""
+        if self.reason is None:
+            self._since = clock
+        if reason != self.reason or clock > self._told + _REMIND_EVERY:
+            self._told = clock
+            self._observe(self._observation(reason))
+        self.reason = reason
+
+    def mended(self, clock: float) -> float | None:
+        """A write went well. Returns the seconds for which none did; None: the last one did."""
+        if self.reason is None:
+            return None
+        self.reason = None
+        return clock - self._since
