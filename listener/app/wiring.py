@@ -146,7 +146,9 @@ class _Indexing:
             Outage("PostgreSQL", run.waits(), observe),
             Outage("Elasticsearch", run.waits(), observe),
         )
-        refresher = Refresher(ledger=ledger, gate=gate, client=run.client, observe=observe)
+        refresher = Refresher(
+            ledger=ledger, gate=gate, client=run.client, observe=observe, life=life
+        )
         senders = Senders(
             ledger=ledger,
             gate=gate,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from listener import search
@@ -14,6 +13,8 @@ from listener.indexing.refresh import RefreshPace
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.runtime import memory
+from listener.runtime.lifecycle import Life
+from listener.runtime.pool import ServicePool
 
 _STORM: Final = 8_000_000
 """Bytes sent after which memory is given back at the next rest."""
@@ -23,7 +24,13 @@ class Refresher:
     """Thread-safe. Its lock is a leaf: no other one is taken while it is held."""
 
     def __init__(
-        self, *, ledger: Ledger, gate: Gate, client: search.Client, observe: Observe
+        self,
+        *,
+        ledger: Ledger,
+        gate: Gate,
+        client: search.Client,
+        observe: Observe,
+        life: Life,
     ) -> None:
         self._ledger = ledger
         self._gate = gate
@@ -32,11 +39,11 @@ class Refresher:
         self._lock = threading.Lock()
         self._pace = RefreshPace()
         self._sent = 0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="refresh")
+        self._thread = ServicePool("refresh", 1, life)
 
     def stop(self) -> None:
         """Wait until the refresh that runs is answered. Safe to call twice."""
-        self._thread.shutdown()
+        self._thread.join()
 
     def with_request(self, *, alone: bool) -> bool:
         """Whether a bulk that is sent now refreshes the index. `alone`: nothing else waits."""
@@ -89,6 +96,9 @@ class Refresher:
                 self._client.indices.refresh(index=names, ignore_unavailable=True)
         except search.Error:
             names = []  # an outage is told by the bulks; the index's own interval will do it
+        except BaseException as error:
+            self._ledger.crash(error)
+            raise
         seconds = time.monotonic() - started
         self.done(seconds, ok=True)
         if names:

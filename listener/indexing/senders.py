@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from listener import search
@@ -19,6 +18,7 @@ from listener.indexing.supervisor import Supervisor
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.runtime.lifecycle import Life
+from listener.runtime.pool import ServicePool
 from listener.search.sink import Sent, send
 from listener.search.verdicts import Outcome, Verdict
 from listener.search.versions import generation_of
@@ -55,12 +55,11 @@ class Senders:
         self._outage = outage
         self._supervisor = supervisor
         self._observe = observe
-        self._life = life
-        self._threads = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="sender")
+        self._threads = ServicePool("sender", IN_FLIGHT, life)
 
     def stop(self) -> None:
         """Wait until all requests are answered. Safe to call twice."""
-        self._threads.shutdown()
+        self._threads.join()
         self._refresher.stop()
 
     def refresh_when_idle(self) -> Wait:
@@ -90,7 +89,7 @@ class Senders:
             self._answered(batch, sent)
         except BaseException as error:
             self._ledger.lost(error)
-            self._life.fail(error)
+            raise
 
     def _answered(self, batch: Batch, sent: Sent) -> None:
         settled = self._ledger.answered(batch, sent)

@@ -40,6 +40,7 @@ class Sending(OneKind):
                 gate=self.gate,
                 client=self.client,
                 observe=self.seen.append,
+                life=FailingLife(),
             ),
             sources=self.sources,
             client=self.client,

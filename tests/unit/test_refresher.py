@@ -17,7 +17,7 @@ from listener.observations.events import Observation, Refreshed
 from listener.runtime import memory
 from listener.search.write_aliases import Target
 from tests.kit.indexing import OneKind
-from tests.kit.threads import Beside, happens
+from tests.kit.threads import Beside, Failures, happens
 
 
 class Setting(OneKind):
@@ -34,8 +34,13 @@ class Setting(OneKind):
         self.answer = threading.Event()
         self.answer.set()
         client: Any = SimpleNamespace(indices=SimpleNamespace(refresh=self._refresh))
+        self.life = Failures()
         self.refresher = Refresher(
-            ledger=self.ledger, gate=self.gate, client=client, observe=self.seen.append
+            ledger=self.ledger,
+            gate=self.gate,
+            client=client,
+            observe=self.seen.append,
+            life=self.life,
         )
 
     def _refresh(self, *, index: Sequence[str], ignore_unavailable: bool) -> None:
@@ -117,6 +122,17 @@ def test_an_outage_is_not_told_twice() -> None:
     assert setting.seen == []
     setting.refresher.soon()
     assert setting.refresher.when_idle().seconds is not None  # it runs no more
+
+
+def test_a_defect_ends_the_run() -> None:
+    """No bulk would tell of it, and nothing would be searchable until the index's own interval."""
+    setting = Setting()
+    setting.error = AssertionError("odd")
+    setting.refresher.soon()
+    setting.refresher.when_idle()
+    setting.rest()
+    assert setting.life.errors == [setting.error]
+    assert setting.ledger.crashed == "AssertionError: odd"
 
 
 def test_without_an_index_there_is_no_request() -> None:

@@ -10,6 +10,7 @@ import pytest
 from listener.app.life import RunLife
 from listener.observations.events import Crashed, Observation
 from listener.runtime.lifecycle import ServiceThread, Stopped
+from listener.runtime.pool import ServicePool
 from tests.kit.threads import DEADLINE, Beside, Failures, happens
 
 
@@ -115,3 +116,22 @@ def test_what_is_no_defect_is_not_told_as_one() -> None:
     assert life.stop.requested
     assert isinstance(life.reason, Stopped)
     assert told == []
+
+
+@pytest.mark.parametrize("error", [AssertionError("odd"), OSError("gone"), SystemExit(1)])
+def test_what_a_piece_of_work_raises_ends_the_run(error: BaseException) -> None:
+    """A pool keeps what is raised in it for a caller that never asks. The next piece is done."""
+
+    def work(reason: BaseException) -> None:
+        raise reason
+
+    life = Failures()
+    pool = ServicePool("work", 1, life)
+    seen: list[str] = []
+    pool.submit(work, error)
+    pool.submit(lambda: seen.append(threading.current_thread().name))
+    pool.join()
+    pool.join()
+    assert life.errors == [error]
+    assert life.stop.requested
+    assert [one.rpartition("_")[0] for one in seen] == ["work"]
