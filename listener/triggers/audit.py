@@ -8,7 +8,7 @@ from listener.changes import Watch
 from listener.config import TriggersConfig
 from listener.postgres import Connection
 from listener.triggers import names
-from listener.triggers.bodies import CALLED
+from listener.triggers.called import CALLED
 from listener.triggers.catalog import TriggerError, rows
 from listener.triggers.own import Claim
 from listener.triggers.plan import plan_for

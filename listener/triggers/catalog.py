@@ -49,6 +49,24 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a watched table, as the catalog has it.
+
+    `type`: the name of its type, `typmod`: its precision (-1: none). `generated`: `s` stored, `v`
+    virtual, empty: it is not generated.
+    """
+
+    name: str
+    type: str
+    built_in: bool
+    typmod: int
+    generated: str
+    deterministic: bool
+    in_primary_key: bool
+    type_oid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Watched:
     """A watch and what the catalog knows about it.
 

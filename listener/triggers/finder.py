@@ -1,23 +1,16 @@
-"""One watched table: its columns, its parts, and what it may not be."""
+"""One watched table: its parts, its key, and what it may not be."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
-
-from psycopg import sql
 
 from listener.changes import KEY_TYPES, KeyType, Watch
 from listener.postgres import Connection
-from listener.triggers import views
-from listener.triggers.catalog import Member, StampType, Watched, rows
+from listener.triggers.catalog import Column, Member, Watched, rows
+from listener.triggers.stamping import Stamping
 from listener.triggers.steps import name_of, text
 
-_STAMPS: Final[dict[str, StampType]] = {
-    "timestamp with time zone": "timestamptz",
-    "timestamp without time zone": "timestamp",
-}
 _KINDS: Final = {
     "v": "a view: watch the tables that it reads",
     "m": "a materialized view: watch the tables that it reads",
@@ -25,48 +18,6 @@ _KINDS: Final = {
     "S": "a sequence: it has no rows to watch",
 }
 NOT_OURS: Final = ("pg_catalog", "information_schema", "pg_toast")
-_OBSTACLES: Final = {
-    "check": "the constraint {what} checks {column}, and could refuse a row that we stamped: drop "
-    "it, or {way}",
-    "unique": "{what} makes {column} unique, and could refuse a row that we stamped: drop it, or "
-    "{way}",
-    "null": "the generated column {what} is made of {column} and NOT NULL, and could be NULL in a "
-    "row that we stamped: drop the NOT NULL, or {way}",
-    "reference": "{column} is part of the foreign key {what}, and a stamp would break it: drop it, "
-    "or {way}",
-    "policy": "the policy {what} of its row-level security looks at {column}, and could refuse a "
-    "row that we stamped: change it, or {way}",
-    "view": "the view {what} has a CHECK OPTION and shows rows by {column}, and could refuse a row "
-    "that we stamped: change it, or {way}",
-    "partition": "{column} decides about the partition of {what}, and a stamp would move rows: "
-    "{way}",
-    "pipeline": "{column} is stamped by the pipeline with schema {what} too, and one of the two "
-    "has `columns`, which keeps the stamp that the other one changed: leave `columns` or "
-    "`updated_at` out in one of them",
-}
-_NO_COLUMN: Final = {
-    "child": "{column} cannot be added, since its part {what} has a column of this name that is "
-    "generated, or not a timestamptz of six digits: rename that one, or {way}",
-    "part": "{column} does not exist, and PostgreSQL adds no column to a part: add it to the root, "
-    "ALTER TABLE {what} ADD COLUMN {quoted} timestamptz DEFAULT now(), or {way}",
-    "row": "{column} does not exist, and PostgreSQL adds no column with a default while {what} is "
-    "made of rows of this table: add one without, ALTER TABLE {table} ADD COLUMN {quoted} "
-    "timestamptz, or {way}",
-    "typed": "{column} does not exist, and PostgreSQL adds no column to a table of a type: ALTER "
-    "TYPE {what} ADD ATTRIBUTE {quoted} timestamptz CASCADE, or {way}",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    type: str
-    built_in: bool
-    typmod: int
-    generated: str
-    deterministic: bool
-    in_primary_key: bool
-    type_oid: int
 
 
 class Finder:
@@ -77,12 +28,8 @@ class Finder:
     ) -> None:
         self._conn = conn
         self._watch = watch
+        self._watches = watches
         self._schema = schema
-        self._selective = all(
-            one.columns is not None
-            for one in watches
-            if (one.schema, one.table) == (watch.schema, watch.table)
-        )
         self._label = f"{watch.schema}.{watch.table}"
         self.problems: list[str] = []
 
@@ -96,11 +43,13 @@ class Finder:
             return None
         columns = {
             column.name: column
-            for column in (_Column(*row) for row in rows(self._conn, "columns", oid=members[0].oid))
+            for column in (Column(*row) for row in rows(self._conn, "columns", oid=members[0].oid))
         }
         types = self._key(columns)
         self._listed(columns)
-        stamp = self._stamp(columns, members)
+        stamping = Stamping(self._conn, watch, self._watches, self._schema, members)
+        stamp = stamping.look(columns.get(watch.updated_at or ""))
+        self.problems += stamping.problems
         row_level = self._row_level(members)
         if self.problems:
             return None
@@ -185,12 +134,12 @@ class Finder:
             f"{detach}; {out}"
         )
 
-    def _missing(self, role: str, name: str, columns: dict[str, _Column]) -> None:
+    def _missing(self, role: str, name: str, columns: dict[str, Column]) -> None:
         near = [one for one in columns if one.lower() == name.lower()]
         hint = f"; names are case-sensitive, there is {near[0]}" if near else ""
         self._wrong(f"{role} {name} does not exist{hint}")
 
-    def _key(self, columns: dict[str, _Column]) -> tuple[KeyType, ...]:
+    def _key(self, columns: dict[str, Column]) -> tuple[KeyType, ...]:
         types: list[KeyType] = []
         for name in self._watch.key:
             column = columns.get(name)
@@ -223,7 +172,7 @@ class Finder:
                 types.append(kind)
         return tuple(types)
 
-    def _listed(self, columns: dict[str, _Column]) -> None:
+    def _listed(self, columns: dict[str, Column]) -> None:
         for name in self._watch.columns or ():
             column = columns.get(name)
             if column is None:
@@ -233,87 +182,3 @@ class Finder:
                     f"column {name} (of `columns`) is generated: list the columns that it is "
                     "computed from"
                 )
-
-    def _stamp(self, columns: dict[str, _Column], members: tuple[Member, ...]) -> StampType | None:
-        name = self._watch.updated_at
-        if name is None:
-            return None
-        way = "leave `updated_at` out (the journal records the changes then)"
-        if name in self._watch.key:
-            self._wrong(f"{name} is a key column and cannot be stamped: {way}")
-            return None
-        column = columns.get(name)
-        if column is None:
-            self._published(name, members, way, self._refused(name, members, way))
-            self._violated(name, members, way)  # parts may have it
-            return "timestamptz"
-        stamp = _STAMPS.get(column.type) if column.built_in else None
-        if stamp is None or column.typmod not in (-1, 6):
-            precision = f"({column.typmod})" if stamp is not None else ""
-            self._wrong(
-                f"{name} is of type {column.type}{precision}; a stamp needs timestamptz or "
-                f"timestamp with six digits: {way}, or name a column that does not exist yet, "
-                "which is added"
-            )
-        if column.generated:
-            self._wrong(f"{name} is a generated column and cannot be stamped: {way}")
-        if column.in_primary_key:
-            self._wrong(f"{name} is in the primary key and cannot be stamped: {way}")
-        self._violated(name, members, way)
-        return stamp
-
-    def _violated(self, name: str, members: tuple[Member, ...], way: str) -> None:
-        for kind, what in self._obstacles(name, members):
-            self._wrong(_OBSTACLES[kind].format(column=name, what=what, way=way))
-
-    def _refused(self, name: str, members: tuple[Member, ...], way: str) -> str:
-        """A column that PostgreSQL would not add. Returns the table to which it can be added."""
-        oids = [member.oid for member in members]
-        names = {
-            "column": name,
-            "quoted": sql.Identifier(name).as_string(None),
-            "table": name_of(members[0]).as_string(None),
-            "way": way,
-        }
-        for kind, what in rows(self._conn, "column_refused", oid=oids[0], oids=oids, column=name):
-            self._wrong(_NO_COLUMN[kind].format(what=what, **names))
-            if kind == "part":
-                names["table"] = what
-        return names["table"]
-
-    def _obstacles(self, name: str, members: tuple[Member, ...]) -> Iterator[tuple[str, str]]:
-        oids = [member.oid for member in members]
-        written = rows(self._conn, "stamp_written", oids=oids, column=name)
-        yield from rows(
-            self._conn,
-            "stamp_obstacles",
-            oids=oids,
-            tables=[table for table, _, _ in written],
-            columns=[column for _, column, _ in written],
-            made=[made for _, _, made in written],
-            schema=self._schema,
-            selective=self._selective,
-        )
-        by_table: dict[int, frozenset[int]] = {}
-        for table, column, _ in written:
-            by_table[table] = by_table.get(table, frozenset()) | {column}
-        for view in views.checked(self._conn, by_table):
-            yield "view", view
-
-    def _published(self, name: str, members: tuple[Member, ...], way: str, to: str) -> None:
-        """A column that a subscriber lacks stops its replication at the next row."""
-        add = text(
-            "ALTER TABLE {} ADD COLUMN {} timestamptz DEFAULT now()",
-            sql.SQL(to),
-            sql.Identifier(name),
-        )
-        for publication, table, more in rows(
-            self._conn, "published", oids=[member.oid for member in members]
-        ):
-            others = f" and {more} more of its parts" if more else ""
-            self._wrong(
-                f"the publication {publication} carries {table}{others}, and a new column {name} "
-                "with it: a subscriber that lacks the column stops replicating. Add it at each "
-                f"subscriber first, then here: {add}; or give the publication a column list "
-                f"(PostgreSQL 15); or {way}"
-            )

@@ -10,7 +10,7 @@ from listener.changes import Watch
 from listener.config import TriggersConfig
 from listener.postgres import Connection
 from listener.triggers import indexes
-from listener.triggers.bodies import CALLED, TELLING
+from listener.triggers.called import CALLED, TELLING
 from listener.triggers.catalog import Catalog, TriggerError, rows
 from listener.triggers.drops import drop_triggers
 from listener.triggers.own import Claim, own_schema

@@ -16,7 +16,7 @@ import pytest
 from listener.changes import Watch
 from listener.config import Notify
 from listener.postgres import Connection
-from listener.triggers.bodies import CALLED
+from listener.triggers.called import CALLED
 from tests.kit.triggers import Bench
 
 _GONE: Final = "other"
