@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from psycopg.rows import tuple_row
-
 from listener.changes import Watch
 from listener.checks.finding import Finding
 from listener.postgres import Connection
@@ -37,8 +35,7 @@ def size(setting: str) -> float | None:
 
 def check_limits(connection: Connection, watches: Sequence[Watch]) -> list[Finding]:
     """Warnings of limits that are low. Raises psycopg.Error."""
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        rows = cursor.execute(files.load("checks/limits")).fetchall()
+    rows = connection.execute(files.load("checks/limits"))
     return [one for name, value, where in rows for one in _look(name, value, where, watches)]
 
 

@@ -43,18 +43,16 @@ def look_at_triggers(
     if other is not None:
         return [Finding("error", other.what, other.mend)]
     claim = triggers.Claim(config.pipeline)
-    triggers.plan(connection, watches, schema, settings, role, claim=claim)
-    differences = triggers.status(connection, watches, schema, settings, role, claim=claim)
-    if differences:
+    found = triggers.differences(connection, watches, schema, settings, role, claim=claim)
+    if found.wrong:
         if standby:
-            return [Finding("warning", difference, LATER) for difference in differences]
-        return [Finding("error", difference, INSTALL) for difference in differences]
-    slow = triggers.slow(connection, watches, schema, settings, role, claim=claim)
+            return [Finding("warning", one, LATER) for one in found.wrong]
+        return [Finding("error", one, INSTALL) for one in found.wrong]
     return [
         Finding(
             "warning", one, f"polls read whole tables: {INSTALL}" if "index" in one else INSTALL
         )
-        for one in slow
+        for one in found.slow
     ]
 
 

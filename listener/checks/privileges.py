@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from psycopg import sql
 
@@ -52,35 +52,23 @@ def check_privileges(
 
 def _table(
     connection: Connection, name: tuple[str, str], columns: Sequence[str], schemas: set[str]
-) -> list[Finding]:
+) -> Iterator[Finding]:
     row = connection.execute(
         files.load("checks/named"), {"schema": name[0], "table": name[1], "columns": columns}
     ).fetchone()
     if row is None:
-        return []
+        return
     usage, select, hidden = row
     role = connection.info.user
-    found: list[Finding] = []
     if not usage and name[0] not in schemas:
         schemas.add(name[0])
-        found.append(
-            Finding(
-                "error",
-                f"the role {role} may not use the schema {name[0]}",
-                grant(connection, "USAGE", "SCHEMA ", name[0]),
-            )
-        )
+        mend = grant(connection, "USAGE", "SCHEMA ", name[0])
+        yield Finding("error", f"the role {role} may not use the schema {name[0]}", mend)
     if not select:
-        found.append(
-            Finding(
-                "error",
-                f"the role {role} may not read {'.'.join(name)}",
-                grant(connection, "SELECT", "", *name),
-            )
-        )
+        mend = grant(connection, "SELECT", "", *name)
+        yield Finding("error", f"the role {role} may not read {'.'.join(name)}", mend)
     if hidden:
-        found.append(row_security(connection, name))
-    return found
+        yield row_security(connection, name)
 
 
 def row_security(connection: Connection, name: tuple[str, str]) -> Finding:
@@ -94,8 +82,7 @@ def row_security(connection: Connection, name: tuple[str, str]) -> Finding:
     )
 
 
-def _own_schema(connection: Connection, schema: str) -> list[Finding]:
-    found: list[Finding] = []
+def _own_schema(connection: Connection, schema: str) -> Iterator[Finding]:
     rows = connection.execute(files.load("checks/own"), {"schema": schema}).fetchall()
     for _, relation, lacking in rows:
         if relation is None:
@@ -104,5 +91,4 @@ def _own_schema(connection: Connection, schema: str) -> list[Finding]:
         else:
             mend = grant(connection, lacking, "", schema, relation)
             what = f"the role {connection.info.user} lacks rights on {schema}.{relation}: {lacking}"
-        found.append(Finding("error", what, mend))
-    return found
+        yield Finding("error", what, mend)

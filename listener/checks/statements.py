@@ -264,13 +264,8 @@ class _Inspection:
         volatile: set[str] = set()
         unseen: set[str] = set()
         calls = sorted(plan.calls, key=lambda one: (one.schema, one.name))
-        rows = self.connection.execute(
-            files.load("checks/functions"),
-            {
-                "schemas": [one.schema for one in calls],
-                "names": [one.name for one in calls],
-            },
-        )
+        named = {"schemas": [one.schema for one in calls], "names": [one.name for one in calls]}
+        rows = self.connection.execute(files.load("checks/functions"), named)
         for built_in, schema, name, is_volatile, reads in rows:
             if built_in and name in CLOCK_FUNCTIONS:
                 clock.add(f"{name}()")

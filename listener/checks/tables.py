@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from psycopg import sql
-from psycopg.rows import tuple_row
 
 from listener.changes import Watch
 from listener.checks.finding import Finding
@@ -30,11 +29,10 @@ def check_tables(
 def _column(connection: Connection, watch: Watch) -> Iterator[Finding]:
     if watch.updated_at is None:
         return
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        row = cursor.execute(
-            files.load("checks/new_column"),
-            {"schema": watch.schema, "table": watch.table, "column": watch.updated_at},
-        ).fetchone()
+    row = connection.execute(
+        files.load("checks/new_column"),
+        {"schema": watch.schema, "table": watch.table, "column": watch.updated_at},
+    ).fetchone()
     if row is None:
         return
     label = f"{watch.schema}.{watch.table}"
@@ -56,8 +54,7 @@ def _column(connection: Connection, watch: Watch) -> Iterator[Finding]:
 
 
 def _published(connection: Connection, schema: str) -> Iterator[Finding]:
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        rows = cursor.execute(files.load("triggers/published_all"), {"schema": schema}).fetchall()
+    rows = connection.execute(files.load("triggers/published_all"), {"schema": schema})
     for publication, anew in rows:
         if not anew:
             yield Finding(

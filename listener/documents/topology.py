@@ -117,13 +117,6 @@ def assemble(config: Config, connection: Connection) -> Assembly:
     )
 
 
-def triggers_wrong(config: Config, connection: Connection, parts: Assembly) -> tuple[str, ...]:
-    """What is not as it should be with the triggers, one sentence each."""
-    schema, role = config.postgres.db_schema, config.postgres.user
-    claim = triggers.Claim(config.pipeline)
-    return triggers.status(connection, parts.watches, schema, config.triggers, role, claim=claim)
-
-
 class TriggerUpkeep:
     """Keeps the triggers of one pipeline as they should be."""
 
@@ -134,41 +127,51 @@ class TriggerUpkeep:
         self._stop = stop
 
     def wrong(self, connection: Connection) -> tuple[str, ...]:
-        """What is not as it should be, one sentence each, as of `triggers_wrong`."""
-        return triggers_wrong(self._config, connection, self._parts)
+        """What is not as it should be, one sentence each."""
+        try:
+            return self._differences(connection).wrong
+        except triggers.TriggerError as error:
+            return error.problems
+
+    def _differences(self, connection: Connection) -> triggers.Differences:
+        config = self._config
+        return triggers.differences(
+            connection,
+            self._parts.watches,
+            config.postgres.db_schema,
+            config.triggers,
+            config.postgres.user,
+            claim=triggers.Claim(config.pipeline),
+        )
 
     def ensure(self, connection: Connection) -> None:
         """Mend them where we may; see that the tables are still those of `parts`.
 
         Raises TriggersWrong with what a person must do, Reassemble, Stopped, psycopg.Error.
         """
-        parts, role = self._parts, self._config.postgres.user
-        schema, settings = self._config.postgres.db_schema, self._config.triggers
-        claim = triggers.Claim(self._config.pipeline)
+        config, parts = self._config, self._parts
         try:
-            if settings.install == "auto":
+            if config.triggers.install == "auto":
                 triggers.install(
                     connection,
                     parts.watches,
-                    schema,
-                    settings,
-                    role,
-                    claim=claim,
+                    config.postgres.db_schema,
+                    config.triggers,
+                    config.postgres.user,
+                    claim=triggers.Claim(config.pipeline),
                     observe=self._observe,
                     stop=self._stop,
                     hurry=True,
                 )
-            wrong = self.wrong(connection)
-            if wrong:
-                # raises what no installing mends
-                triggers.plan(connection, parts.watches, schema, settings, role, claim=claim)
-                raise TriggersWrong(f"{'; '.join(wrong[:3])}: run `listener triggers install`")
-            found = triggers.resolve(connection, parts.watches, schema, settings)
+            found = self._differences(connection)
         except triggers.TriggerError as error:
             raise TriggersWrong(str(error)) from error
-        if found.types() != {one.id: parts.types[one.id] for one in parts.watches}:
+        if found.wrong:
+            wrong = "; ".join(found.wrong[:3])
+            raise TriggersWrong(f"{wrong}: run `listener triggers install`")
+        if found.catalog.types() != {one.id: parts.types[one.id] for one in parts.watches}:
             raise Reassemble("the types of watched keys have changed")
-        if found.zoneless() != parts.zoneless:
+        if found.catalog.zoneless() != parts.zoneless:
             raise Reassemble("the type of a stamp column has changed")
 
 

@@ -17,25 +17,12 @@ class IndexError_(ListenerError, ValueError):
     """An index is not, or would not be, what index_config.json says."""
 
 
-class NotJson(IndexError_):
-    """The file holds no JSON. `why`: the reason in words, without the file."""
-
-    def __init__(self, path: Path, why: str) -> None:
-        self.why = why
-        super().__init__(f"{path}: {why}")
-
-
-class NotIndexBody(IndexError_):
-    """The file holds no object of the objects `settings` and `mappings`."""
-
-
 @dataclass(frozen=True, slots=True)
 class IndexBody:
-    """What the file holds, not judged yet. `others`: its members besides these two."""
+    """What the file holds, not judged yet."""
 
     settings: dict[str, Any]
     mappings: dict[str, Any]
-    others: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +36,24 @@ class IndexConfig:
 
 
 def read_body(path: Path) -> IndexBody:
-    """Read the file. Raises OSError, NotJson, NotIndexBody."""
+    """Read the file. Raises OSError, and IndexError_ where it holds anything else."""
     try:
         value = json.loads(path.read_text("utf-8"))
     except ValueError as error:
-        raise NotJson(path, f"no JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise NotIndexBody(f"{path}: write an object with `settings` and `mappings`, nothing else")
-    settings = value.get("settings", {})
-    mappings = value.get("mappings", {})
+        raise IndexError_(f"{path}: it is no JSON: {error}") from error
+    body = value if isinstance(value, dict) else {"settings": None}
+    settings, mappings = body.get("settings", {}), body.get("mappings", {})
     if not isinstance(settings, dict) or not isinstance(mappings, dict):
-        raise NotIndexBody(f"{path}: `settings` and `mappings` are objects")
-    return IndexBody(settings, mappings, frozenset(value) - {"settings", "mappings"})
+        raise IndexError_(f"{path}: it is no object with `settings` and `mappings`")
+    if others := sorted(body.keys() - {"settings", "mappings"}):
+        named = ", ".join(f"`{one}`" for one in others)
+        raise IndexError_(f"{path}: besides `settings` and `mappings` it has {named}")
+    return IndexBody(settings, mappings)
 
 
 def read_config(path: Path) -> IndexConfig:
     """Read the file and judge it. Raises OSError, and IndexError_ where no index may be so."""
     body = read_body(path)
-    if body.others:
-        raise IndexError_(f"{path}: write an object with `settings` and `mappings`, nothing else")
     settings = flat_settings(body.settings)
     replicas = settings.pop("number_of_replicas", 1)
     refresh = str(settings.pop("refresh_interval", "1s"))

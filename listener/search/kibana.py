@@ -7,7 +7,6 @@ API would throw these away at every start of the compose file.
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import ssl
@@ -19,8 +18,8 @@ from urllib.parse import quote
 
 from listener import ListenerError
 from listener.config import Config, DocumentConfig, ElasticsearchConfig
-from listener.config.settings import secret
 from listener.search.index_config import IndexError_, read_body
+from listener.search.login import Login
 
 _PATH: Final = "/api/data_views/data_view"
 _LATER: Final = (429, 502, 503, 504)
@@ -62,7 +61,7 @@ def data_views(config: Config) -> tuple[DataView, ...]:
     """The data views of a configuration.
 
     The time field is left out where an index does not map it as a date: Kibana would show no
-    document. Raises KibanaError where an index_config_file is no JSON.
+    document. Raises KibanaError where an index_config_file cannot be read.
     """
     return tuple(
         DataView(
@@ -80,7 +79,7 @@ def _is_date(document: DocumentConfig, field: str) -> bool:
     try:
         inside: Any = read_body(document.index_config_file).mappings
     except (OSError, IndexError_) as error:
-        raise KibanaError(f"{document.index_config_file} is no JSON object: {error}") from error
+        raise KibanaError(str(error)) from error
     for name in field.split("."):
         properties = inside.get("properties") if isinstance(inside, dict) else None
         inside = properties.get(name) if isinstance(properties, dict) else None
@@ -104,8 +103,9 @@ class Kibana:
             "Accept": "application/json",
             "Content-Type": "application/json",
             "kbn-xsrf": "listener",  # any value; without the header Kibana refuses
-            **_authorization(elasticsearch),
         }
+        if (login := Login(elasticsearch).header()) is not None:
+            self._headers["Authorization"] = login
         handlers: list[urllib.request.BaseHandler] = [
             _NoRedirect(),
             urllib.request.ProxyHandler({}),  # like the Elasticsearch client: straight there
@@ -178,14 +178,3 @@ class Kibana:
         if not isinstance(answer, dict):
             raise KibanaError(f"{self._url} answers {status} without JSON: is this Kibana?")
         return answer
-
-
-def _authorization(config: ElasticsearchConfig) -> dict[str, str]:
-    key = secret(config.api_key, config.api_key_file)
-    if key is not None:
-        return {"Authorization": f"ApiKey {key}"}
-    password = secret(config.password, config.password_file)
-    if config.user is None or password is None:
-        return {}
-    pair = base64.b64encode(f"{config.user}:{password}".encode()).decode()
-    return {"Authorization": f"Basic {pair}"}

@@ -175,22 +175,15 @@ class ControlDocument:
 
     def _write(self, seen: Control, content: Mapping[str, Any], generation: int) -> Control:
         with self._mendable():
-            if seen.seq_no is None:
-                answer = self._client.create(
-                    index=self._index,
-                    id=self._pipeline,
-                    document=dict(content),
-                    timeout=_PATIENCE,
-                ).body
-            else:
-                answer = self._client.index(
-                    index=self._index,
-                    id=self._pipeline,
-                    document=dict(content),
-                    if_seq_no=seen.seq_no,
-                    if_primary_term=seen.primary_term,
-                    timeout=_PATIENCE,
-                ).body
+            answer = self._client.index(
+                index=self._index,
+                id=self._pipeline,
+                document=dict(content),
+                op_type="create" if seen.seq_no is None else None,
+                if_seq_no=seen.seq_no,
+                if_primary_term=seen.primary_term,
+                timeout=_PATIENCE,
+            ).body
         if answer.get("result") not in ("created", "updated"):  # a pipeline may drop it
             raise Unusable(self._told("the server did not keep what was written there"))
         self.newest = answer["_seq_no"]

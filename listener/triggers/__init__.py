@@ -1,6 +1,6 @@
 """Triggers: install, audit, remove. What they are and why stands in docs/triggers.md."""
 
-from listener.triggers.audit import fingerprint, slow, status
+from listener.triggers.audit import Differences, differences, fingerprint
 from listener.triggers.catalog import TriggerError
 from listener.triggers.install import install, remove
 from listener.triggers.own import Claim, other_pipeline, refuse_other_pipeline
@@ -10,8 +10,10 @@ from listener.triggers.steps import Step, script
 
 __all__ = [
     "Claim",
+    "Differences",
     "Step",
     "TriggerError",
+    "differences",
     "fingerprint",
     "install",
     "other_pipeline",
@@ -20,6 +22,4 @@ __all__ = [
     "remove",
     "resolve",
     "script",
-    "slow",
-    "status",
 ]

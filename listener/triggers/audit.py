@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from listener.changes import Watch
 from listener.config import TriggersConfig
 from listener.postgres import Connection
 from listener.triggers import names
 from listener.triggers.called import CALLED
-from listener.triggers.catalog import TriggerError, rows
+from listener.triggers.catalog import Catalog, rows
 from listener.triggers.own import Claim
 from listener.triggers.plan import plan_for
 from listener.triggers.resolve import resolve
 
 
-def status(
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """How what is there differs from what should be there, one sentence each.
+
+    `slow`: what is missing or left over that is for speed alone; `wrong`: all else. `catalog`: what
+    is known of the watched tables.
+    """
+
+    catalog: Catalog
+    wrong: tuple[str, ...]
+    slow: tuple[str, ...]
+
+
+def differences(
     conn: Connection,
     watches: Sequence[Watch],
     schema: str,
@@ -23,20 +37,16 @@ def status(
     role: str | None = None,
     *,
     claim: Claim | None = None,
-) -> tuple[str, ...]:
-    """How what is there differs from what should be there, one sentence each.
-
-    Without what is for speed alone: see `slow`.
+) -> Differences:
+    """Compare what is there with what should be there. Raises TriggerError with what no installing
+    mends.
     """
-    try:
-        catalog = resolve(conn, watches, schema, config)
-        steps = plan_for(conn, catalog, schema, role, claim)
-    except TriggerError as error:
-        return error.problems
-    found = [reason for step in steps if not step.optional for reason in step.reasons]
+    catalog = resolve(conn, watches, schema, config)
+    steps = plan_for(conn, catalog, schema, role, claim)
+    wrong = [reason for step in steps if not step.optional for reason in step.reasons]
     for one in catalog.watched:
         if one.stamp is not None:
-            found.extend(
+            wrong.extend(
                 f"{table}: trigger {name} fires after our stamp and may override it: give it a "
                 "name that sorts before `~`"
                 for table, name in rows(
@@ -46,21 +56,8 @@ def status(
                     name=names.stamp_trigger(schema, one.watch),
                 )
             )
-    return tuple(dict.fromkeys(found))
-
-
-def slow(
-    conn: Connection,
-    watches: Sequence[Watch],
-    schema: str,
-    config: TriggersConfig,
-    role: str | None = None,
-    *,
-    claim: Claim | None = None,
-) -> tuple[str, ...]:
-    """What is missing or left over that is for speed alone. Raises TriggerError."""
-    steps = plan_for(conn, resolve(conn, watches, schema, config), schema, role, claim)
-    return tuple(reason for step in steps if step.optional for reason in step.reasons)
+    slow = tuple(reason for step in steps if step.optional for reason in step.reasons)
+    return Differences(catalog, tuple(dict.fromkeys(wrong)), slow)
 
 
 def fingerprint(conn: Connection, watches: Sequence[Watch], schema: str) -> dict[str, str]:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from psycopg.rows import tuple_row
-
 from listener import ListenerError
 from listener.changes import KeyType, Watch
 from listener.postgres import Connection
@@ -118,5 +116,4 @@ class Catalog:
 
 def rows(conn: Connection, file: str, /, **parameters: Any) -> list[tuple[Any, ...]]:
     """Run one of our catalog queries. Errors of psycopg pass through."""
-    with conn.cursor(row_factory=tuple_row) as cursor:
-        return cursor.execute(files.load(f"triggers/{file}"), parameters).fetchall()
+    return conn.execute(files.load(f"triggers/{file}"), parameters).fetchall()

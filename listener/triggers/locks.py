@@ -14,10 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import psycopg
-from psycopg.rows import tuple_row
 
 from listener.postgres import Connection, Session, describe, open_session
-from listener.sql import files
 from listener.triggers.catalog import rows
 
 FIRST: Final = 50
@@ -133,11 +131,9 @@ def giving_way(conn: Connection, every: float, tell: Callable[[str], object]) ->
 
     def look() -> None:
         try:
-            with other.cursor(row_factory=tuple_row) as cursor:
-                while way.asked is None and not done.wait(every):
-                    statement = files.load("triggers/give_way")
-                    found = cursor.execute(statement, {"pid": pid}).fetchone()
-                    way.asked = found[0] if found else None
+            while way.asked is None and not done.wait(every):
+                found = rows(other, "give_way", pid=pid)
+                way.asked = found[0][0] if found else None
         except psycopg.Error as error:
             if not done.is_set():
                 tell(describe(error))

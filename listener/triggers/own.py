@@ -9,7 +9,6 @@ from typing import Final
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import tuple_row
 
 from listener.postgres import Connection
 from listener.sql import files
@@ -61,9 +60,8 @@ def other_pipeline(conn: Connection, schema: str, pipeline: str) -> OtherPipelin
             psycopg.errors.InsufficientPrivilege,
         ),
         conn.transaction(),
-        conn.cursor(row_factory=tuple_row) as cursor,
     ):
-        found = cursor.execute(statement).fetchone()
+        found = conn.execute(statement).fetchone()
         return _other(found[1] if found else None, schema, pipeline)
     return None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from psycopg import sql
-from psycopg.rows import tuple_row
 
 from listener.postgres import Connection
 from listener.sql import files
@@ -113,9 +112,7 @@ def look(conn: Connection, schema: str) -> Present:
                 "owner of the tables grants it"
             )
         statement = sql.SQL(files.load("triggers/version")).format(schema=sql.Identifier(schema))
-        with conn.cursor(row_factory=tuple_row) as cursor:
-            found = cursor.execute(statement).fetchone()
-        version, pipeline = found or (None, None)
+        version, pipeline = conn.execute(statement).fetchone() or (None, None)
     triggers = [PresentTrigger(*row) for row in rows(conn, "ours", schema=schema)]
     functions = [
         PresentFunction(name, body, definer, tuple(settings), volatile)

@@ -331,7 +331,7 @@ def test_a_mapping_that_is_no_json(
 ) -> None:
     """The file is named."""
     settings = config(tmp_path, stub.url)
-    for content in ("{", "[]"):
+    for content, why in (("{", "no JSON"), ("[]", "no object with `settings` and `mappings`")):
         (tmp_path / "films.json").write_text(content)
         assert ensure(settings, Stop()) == 2
-        assert "films.json is no JSON object" in capsys.readouterr().err
+        assert f"films.json: it is {why}" in capsys.readouterr().err

@@ -622,13 +622,13 @@ def test_the_daemons_role_gets_what_it_needs(tables: Bench) -> None:
         daemon.execute(statement)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         daemon.execute("CREATE TABLE listener.more (id integer)")
-    assert triggers.status(daemon, EVERYTHING, SCHEMA, tables.config, role) == ()
+    assert tables.status_of(daemon) == ()
     tables.run(f"REVOKE DELETE ON listener.journal FROM {role}")
     assert tables.status() == (f"role {role} lacks privileges in the schema listener",)
     tables.install()
     assert tables.status() == ()
     tables.run(f"REVOKE ALL ON listener.meta FROM {role}")
-    found = triggers.status(daemon, EVERYTHING, SCHEMA, tables.config, role)
+    found = tables.status_of(daemon)
     assert "may not read listener.meta" in found[0]
 
 
@@ -698,7 +698,7 @@ def test_two_pipelines_beside_each_other(tables: Bench) -> None:
     observe, stop = tables.seen.append, Stop()
     triggers.install(tables.admin, EVERYTHING, "second", tables.config, observe=observe, stop=stop)
     assert tables.status() == ()
-    assert triggers.status(tables.admin, EVERYTHING, "second", tables.config) == ()
+    assert triggers.differences(tables.admin, EVERYTHING, "second", tables.config).wrong == ()
     ear = tables.connect()
     ear.execute("LISTEN second")
     tables.run("INSERT INTO film VALUES (1)")

@@ -134,14 +134,14 @@ def test_rows_of_ours_that_are_hidden(bench: Bench, owner: str) -> None:
     bench.run("INSERT INTO t VALUES (1)")
     assert bench.value("SELECT count(*) FROM listener.journal") == 1
     assert daemon.execute("SELECT FROM listener.journal").fetchall() == []
-    [found] = triggers.status(daemon, [PLAIN], SCHEMA, bench.config, bench.role)
+    [found] = bench.status_of(daemon)
     assert "row-level security is on for journal, meta, parked of the schema listener" in found
     before = bench.fingerprint()
     for name in ("journal", "meta", "parked"):
         mend = f'ALTER TABLE "listener"."{name}" DISABLE ROW LEVEL SECURITY, NO FORCE'
         assert mend in found
         bench.run(f"{mend} ROW LEVEL SECURITY")
-    assert triggers.status(daemon, [PLAIN], SCHEMA, bench.config, bench.role) == ()
+    assert bench.status_of(daemon) == ()
     assert bench.fingerprint() != before, "what was hidden meanwhile is compared"
     bench.run(f"DROP OWNED BY {bench.role}; DROP ROLE {bench.role}")
 

@@ -128,11 +128,18 @@ class Bench:
 
     def status(self) -> tuple[str, ...]:
         """What is not as it should be."""
-        return triggers.status(self.admin, self.watches, SCHEMA, self.config, self.role)
+        return self.status_of(self.admin)
+
+    def status_of(self, conn: Connection) -> tuple[str, ...]:
+        """The same, as the role of this connection sees it."""
+        try:
+            return triggers.differences(conn, self.watches, SCHEMA, self.config, self.role).wrong
+        except triggers.TriggerError as error:
+            return error.problems
 
     def slow(self) -> tuple[str, ...]:
         """What is missing for speed alone."""
-        return triggers.slow(self.admin, self.watches, SCHEMA, self.config, self.role)
+        return triggers.differences(self.admin, self.watches, SCHEMA, self.config, self.role).slow
 
     def plan(self) -> tuple[triggers.Step, ...]:
         """What is to be done."""
