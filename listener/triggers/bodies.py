@@ -1,4 +1,4 @@
-"""The text of our trigger functions."""
+"""The bodies of listener's trigger functions."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _SLOT: Final = sql.SQL(
     "((pg_catalog.date_part('epoch', pg_catalog.now()) OPERATOR(pg_catalog.*) 20)"
     "::bigint OPERATOR(pg_catalog.%) 2147483647)::integer"
 )
-"""In which 50 ms the transaction began: of those that began in them one rings. `extract` would be
-numeric, which costs half a microsecond more."""
+"""The number of the 50 ms in which the transaction began: one transaction rings in each. `extract`
+would be numeric, which costs half a microsecond more."""
 
 _MOMENT: Final = sql.SQL(
     "pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.clock_timestamp()), "
     "'YYMMDDHH24MISSUS')::bigint"
 )
-"""The clock's microseconds: a value that a sequence has not had. Not `nextval`, which lastval() of
-the application would tell. Without an operator, and without a cast that is a function: it is for
-the last handler."""
+"""The clock in microseconds: a value that the sequence has not had yet. Not `nextval`: lastval() of
+the application would return it. No operator is in it, and no cast that is a function: the last
+handler of errors must not need the right to call one."""
 
 _ALLOWED: Final = sql.SQL(
     "pg_catalog.has_function_privilege("
@@ -57,8 +57,8 @@ _TYPES: Final = re.compile(r"^-- types: .*\n\Z", re.MULTILINE)
 class Function:
     """A trigger function: `body` is what pg_proc.prosrc must hold, `settings` proconfig.
 
-    `mild`: where it is as it should be but for the types in its last line, sessions that were open
-    before stamp more rows than they need to, and nothing is missed.
+    `mild`: where the function that is there differs in nothing but the types in its last line,
+    nothing is missed. Sessions that were open before stamp more rows than they need to.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Function:
 def stamp(group: Sequence[Watched], schema: str) -> Function:
     """The function that stamps a row. `group`: all watches of the table.
 
-    With the rights of its owner: what it calls may be forbidden to the writer's role.
+    It runs with the rights of its owner: what it calls may be forbidden to the writer's role.
     """
     watch, kind = group[0].watch, group[0].stamp
     assert watch.updated_at is not None
@@ -112,7 +112,7 @@ def _read(group: Sequence[Watched], columns: Sequence[str]) -> str:
 
 
 def _moved(group: Sequence[Watched], parts: Mapping[str, sql.Composable]) -> sql.Composable:
-    """What the stamp does besides, for watches of one table that need no more than it."""
+    """The part that records keys that moved, for watches that need no trigger but the stamp's."""
     if not group:
         return sql.SQL("")
     each = [
@@ -146,7 +146,7 @@ def _count(schema: str) -> sql.Composable:
 
 
 def ringing(one: Watched, event: keys.Event, schema: str) -> Function:
-    """The function that rings the bell for stamped rows, and reads none."""
+    """The function that rings the bell for stamped rows. It reads no row."""
     body = _fill(
         "ringing",
         event=_comment(event.upper()),

@@ -72,7 +72,7 @@ class Watched:
     `identity`: the columns of the primary key. `row_level`: the table is the target of a
     subscription, whose worker fires row triggers only. `members`: the root first.
     `generated_key`: a part of the key is generated, and not computed yet where the stamp is made.
-    `oids`: those of the types of all columns.
+    `oids`: by column, the OID of its type.
     """
 
     watch: Watch
@@ -115,5 +115,5 @@ class Catalog:
 
 
 def rows(conn: Connection, file: str, /, **parameters: Any) -> list[tuple[Any, ...]]:
-    """Run one of our catalog queries. Errors of psycopg pass through."""
+    """Run a query of listener/sql/triggers. Errors of psycopg pass through."""
     return conn.execute(files.load(f"triggers/{file}"), parameters).fetchall()

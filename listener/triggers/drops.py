@@ -11,7 +11,8 @@ from listener.triggers.steps import Step, text
 
 
 def drop_triggers(by_table: dict[int, list[PresentTrigger]], present: Present) -> Iterator[Step]:
-    """One step a table. Its row triggers take their clones along: those tables are locked too."""
+    """One step a table. Row triggers take their clones along, so the clones' tables are locked
+    too."""
     for group in by_table.values():
         label = f"{group[0].schema}.{group[0].relation}"
         yield Step(
@@ -29,7 +30,7 @@ def drop_trigger(one: PresentTrigger) -> str:
 
 
 def touched(group: Sequence[PresentTrigger], present: Present) -> dict[int, str]:
-    """The tables that triggers go from, with their clones: OID and quoted name."""
+    """The tables that these triggers and their clones go from: OID and quoted name."""
     oids = {one.oid for one in group}
     clones = (one for one in present.triggers.values() if present.made(one).oid in oids)
     return {

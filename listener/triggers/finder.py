@@ -37,6 +37,7 @@ class Finder:
         self.problems.append(f"{self._label}: {text}")
 
     def look(self) -> Watched | None:
+        """What the catalog knows; None where something is wrong, which `problems` says then."""
         watch = self._watch
         members = self._members()
         if not members:
@@ -119,7 +120,8 @@ class Finder:
         return tuple(member for member, _ in self._tree)
 
     def _foreign(self, part: Member) -> str:
-        """A foreign table may become a part at any time, and our triggers are in the way then."""
+        """What mends it. A foreign table may become a part at any time, and the triggers are in the
+        way then."""
         out = (
             f"or leave {self._label} out of `watch`, then `listener triggers install` drops the "
             "triggers on it"

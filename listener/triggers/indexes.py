@@ -34,8 +34,8 @@ Renamed: TypeAlias = dict[tuple[str, str], str]
 def renamed(conn: Connection, schema: str) -> Renamed:
     """Indexes of listener on tables that bear other names than when the indexes were made.
 
-    An index keeps its name when its table gets another one, and is in the way of that of the table
-    that bears the former name now.
+    An index keeps its name when its table is renamed. It is then in the way of the index of a new
+    table with the former name.
     """
     found = rows(conn, "index_names", prefix=names.index_prefix(schema))
     given = {(row[0], row[1]) for row in found if row[1] == names.index_on(schema, *row[2:])}
@@ -49,7 +49,7 @@ def renamed(conn: Connection, schema: str) -> Renamed:
 
 
 def rename(found: Renamed) -> Iterator[Step]:
-    """In two turns, since two may change their names with each other."""
+    """In two turns: two indexes may swap their names."""
     if not found:
         return
     alter = "ALTER INDEX {} RENAME TO {}"
@@ -185,7 +185,7 @@ def stale(catalog: Catalog, present: Present, schema: str, renames: Renamed) -> 
 
 
 def drop(index: PresentIndex) -> Step:
-    """Drop an index; that of a partitioned table takes those of the partitions along."""
+    """Drop an index. One of a partitioned table takes the indexes of its partitions along."""
     if index.kind == "i":
         reason = f"{index.table}: an index no longer wanted"
         return _drop(index.schema, index.name, reason, index.tables)

@@ -25,7 +25,7 @@ PATIENCE: Final = 60.0
 """Seconds of waiting for locks before installing is given up."""
 
 _ROUNDS: Final = 3
-"""Partitions may be added while we install: look again."""
+"""Partitions may be added during the installation: look again."""
 
 
 def install(
@@ -44,9 +44,9 @@ def install(
     """Bring the database to the wanted state; the number of statements that it took.
 
     Raises TriggerError (what is wrong, or who held a lock for longer than `patience` seconds) and
-    Stopped. Steps that were carried out stay: the next call goes on from there. `claim`: whose
-    schema it is to be. `hurry`: what is for speed alone, indexes, is only told of where another
-    transaction is in its way.
+    Stopped. Steps that were carried out stay: the next call goes on from there. `claim`: the
+    pipeline that the schema is for. `hurry`: an index, which is for speed alone, is left out and
+    told of where another transaction is in its way.
     """
     work = Work(conn, observe, stop, patience, hurry=hurry)
     postponed: list[str] = []
@@ -111,7 +111,7 @@ def remove(
 
 
 def _left(conn: Connection, present: Present, schema: str) -> tuple[str, ...]:
-    """The columns that we stamped, and whether another pipeline goes on."""
+    """The columns that were stamped, and whether another pipeline goes on with that."""
     stamped = {
         (one.table, one.column): f"column {one.column} of {one.schema}.{one.relation} is left, "
         for one in present.triggers.values()

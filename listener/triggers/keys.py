@@ -35,9 +35,9 @@ def read(group: Sequence[Watched], columns: Sequence[str]) -> str:
     """The types of columns that a function reads of OLD and NEW, for a comment in its body.
 
     A session keeps the plans of such expressions for as long as the function's row in the catalog
-    stays: where a column is retyped they fail with 42804, until the session ends. With another body
-    the function is put in anew, and compiled anew by all. By number: a type that was dropped may
-    have left its name to another one.
+    stays: where a column is retyped they fail with 42804, until the session ends. Another
+    body replaces the function, and every session compiles it anew. Types stand by their OID: a
+    dropped type may have left its name to another one.
     """
     types = sorted((name, one.oids.get(name, 0)) for one in group for name in columns)
     return names.one_line(", ".join(f"{name} {oid}" for name, oid in dict(types).items()))
@@ -82,7 +82,8 @@ def chunk(one: Watched, room: int) -> sql.Composable:
 
 
 def _side(one: Watched, event: Event, side: Literal["old", "new"], *more: str) -> sql.Composable:
-    """The rows of one side: key columns as k1, k2 ..., the stamp so that its loss is noticed."""
+    """The rows of one side: key columns as k1, k2 ..., and the stamp, so that a dropped column is
+    noticed."""
     if one.row_level:
         source = "(SELECT OLD.*) AS r" if side == "old" else "(SELECT NEW.*) AS r"
     else:
@@ -109,7 +110,7 @@ def only(one: Watched, event: Event) -> sql.Composable:
     numbers = range(1, len(one.watch.key) + 1)
     present = " AND ".join(f"c.k{i} IS NOT NULL" for i in numbers)
     same = "true" if one.row_level else f"NOT EXISTS (SELECT FROM {side}_rows OFFSET 1)"
-    # of an INSERT or DELETE with itself: where a new type has no equality it must not go unnoticed
+    # an INSERT or DELETE compares with itself: a new type without equality must not go unnoticed
     other = "o" if event == "update" else "c"
     same += "".join(f" AND {other}.k{i} IS NOT DISTINCT FROM c.k{i}" for i in numbers)
     sources = [sql.SQL("({}) AS c").format(_side(one, event, side))]
@@ -122,7 +123,7 @@ def only(one: Watched, event: Event) -> sql.Composable:
     )
     if quiet(one, event):
         told = sql.SQL("NULL")
-    # a session may forbid to leave rows over
+    # by plpgsql.extra_errors of the session a second row may be an error
     return sql.SQL(f"SELECT {same} AS same, {{}} AS keys FROM {{}} LIMIT 1").format(
         told, sql.SQL(", ").join(sources)
     )

@@ -21,8 +21,8 @@ from listener.triggers.catalog import rows
 FIRST: Final = 50
 """Milliseconds of the first tries: what a pause of the disk takes as well."""
 LONGEST: Final = 100
-"""Milliseconds of the later ones. Where transactions of others are so long that this never does,
-one waits for a quieter moment: not they for us."""
+"""Milliseconds of the later ones. Where this is never enough, since others' transactions are long,
+the installer waits for a quieter moment; writers do not wait for it."""
 SHORT: Final = f"SET LOCAL lock_timeout = '{FIRST}ms'"
 """In a script."""
 INDEX: Final = "SHARE UPDATE EXCLUSIVE"
@@ -51,7 +51,7 @@ def milliseconds(setting: str) -> float | None:
 def bound(conn: Connection) -> int:
     """Milliseconds that a try may last: under a share of each timeout of others that can be read.
 
-    What a session sets for itself cannot be read: `FIRST` and `LONGEST` are for those.
+    A timeout that a session sets for itself cannot be read: `FIRST` and `LONGEST` allow for it.
     """
     found = (milliseconds(value) for (value,) in rows(conn, "timeouts"))
     least = min((one for one in found if one is not None), default=float("inf"))
@@ -104,7 +104,7 @@ def lock_script(names: Sequence[str], mode: str) -> list[str]:
 
 
 class Way:
-    """To which session way was given: its process, which waited for this one. None: none did."""
+    """To which session way was given. `asked`: its process id; None: no session waited."""
 
     asked: int | None = None
 
@@ -114,9 +114,10 @@ def giving_way(conn: Connection, every: float, tell: Callable[[str], object]) ->
     """Cancel what runs on this connection as soon as another session waits for it. `tell` is called
     with the reason where it cannot be seen, or no longer, whether one waits.
 
-    CREATE INDEX CONCURRENTLY holds a lock of the table and waits for others' transactions. A
-    session that waits for that lock then (another such index, TRUNCATE, ALTER TABLE) is one of
-    those that it waits for next. PostgreSQL ends that session: its deadlock_timeout began first.
+    CREATE INDEX CONCURRENTLY holds a lock of the table and waits for others' transactions. Where
+    another session waits for that lock (another such index, TRUNCATE, ALTER TABLE), it waits for
+    that session's transaction next. PostgreSQL finds a deadlock and ends the other session, whose
+    deadlock_timeout began first.
     """
     way, done = Way(), threading.Event()
     other: Session | None = None
@@ -152,8 +153,9 @@ def giving_way(conn: Connection, every: float, tell: Callable[[str], object]) ->
 
 
 def _beside(conn: Connection) -> Session:
-    """Another session of this one's role on the same server, with our settings: by the role's a
-    moment may be unreadable, or the watch end before the index is made. Raises psycopg.Error."""
+    """A second session of the same role on the same server, with listener's settings: with the
+    role's own a moment may be unreadable, or the watch end before the index is made. Raises
+    psycopg.Error."""
     info = conn.info
     known: dict[str, Any] = info.get_parameters() | {
         "host": info.host,

@@ -21,7 +21,7 @@ def bell(schema: str) -> int:
 def change_function(schema: str, one: Watched, event: str) -> str:
     """Name of the function, and of the triggers, of one watch and event.
 
-    Our schema is part of it: two pipelines may watch one table. Row triggers have names of their
+    The schema is part of it: two pipelines may watch one table. Row triggers have names of their
     own: a partition cannot have a statement trigger with the name of a clone.
     """
     watch = one.watch
@@ -40,12 +40,12 @@ def stamp_trigger(schema: str, watch: Watch) -> str:
 
 
 def index_prefix(schema: str) -> str:
-    """How the names of the indexes begin that one pipeline made."""
+    """How the names of one pipeline's indexes begin."""
     return f"listener_at_{digest(schema)}_"
 
 
 def index(schema: str, member: Member) -> str:
-    """Name of our index on the stamp column of a table."""
+    """Name of listener's index on the stamp column of a table."""
     return index_on(schema, member.schema, member.name)
 
 

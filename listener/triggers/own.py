@@ -34,7 +34,7 @@ _LOST: Final = "lost"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Which pipeline the schema is for. `take_over`: though it bears the name of another one."""
+    """Which pipeline the schema is for. `take_over`: also where it belongs to another one."""
 
     pipeline: str
     take_over: bool = False
@@ -42,14 +42,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class OtherPipeline:
-    """The schema belongs to another one: what is wrong, and what mends it."""
+    """The schema belongs to another pipeline: what is wrong, and what mends it."""
 
     what: str
     mend: str
 
 
 def other_pipeline(conn: Connection, schema: str, pipeline: str) -> OtherPipeline | None:
-    """Whose the schema is, where it is not this pipeline's. None too where that cannot be read: the
+    """Which other pipeline the schema belongs to. None: no other one, or that cannot be read; the
     look at the schema itself says why. Raises psycopg.Error."""
     statement = sql.SQL(files.load("triggers/version")).format(schema=sql.Identifier(schema))
     with (
@@ -129,7 +129,7 @@ def own_schema(
 
 
 def _refuse_foreign(present: Present, schema: str) -> None:
-    """Raises TriggerError where the schema is not one that we could bring to its wanted state."""
+    """Raises TriggerError where the schema cannot be brought to its wanted state."""
     relations = present.relations or {}
     if relations and "meta" not in relations:
         raise TriggerError(
@@ -162,7 +162,7 @@ def _allowed(conn: Connection, schema: str, role: str) -> bool:
 
 
 def _index(schema: str, oid: int) -> Step:
-    """The primary key where we make the table; in its place any index does for the polls."""
+    """The index for the polls of a journal that lost its own, which is the primary key."""
     unfinished = text("DROP INDEX CONCURRENTLY IF EXISTS {}.{}", *_names(schema, _JOURNAL_INDEX))
     own, name = _names(schema, _JOURNAL_INDEX)
     create = text("CREATE INDEX CONCURRENTLY {} ON {}.journal (updated_at, id)", name, own)
@@ -180,8 +180,8 @@ def _names(*names: str) -> tuple[sql.Identifier, ...]:
 
 
 def _migrated(own: sql.Identifier, present: Present, schema: str) -> Step:
-    """From version 1. In a step of its own, since it locks what every writer writes into: and only
-    what is there, for what is lacking is made anew as it should be."""
+    """From version 1. It is a step of its own, since it locks the table that every writer writes
+    into. It alters only what is there: what is lacking is made anew by the next step."""
     lines = files.load("schema/from_1").splitlines()
     template = "\n".join(line for line in lines if not line.startswith("--"))
     statements = [
@@ -220,6 +220,7 @@ def _tables(
 
 
 def pruned(own: sql.Identifier) -> str:
+    """The statement after which a watermark of before must compare everything."""
     return text("UPDATE {}.meta SET pruned_below = pg_catalog.clock_timestamp()", own)
 
 

@@ -32,7 +32,7 @@ def plan(
 ) -> tuple[Step, ...]:
     """What is to be done so that all that listener needs is as it should be; nothing: it is.
 
-    `role`: the daemon's, where it is not the one that installs. `claim`: whose schema it is to be.
+    `role`: the daemon's, where another one installs. `claim`: the pipeline that the schema is for.
     Raises TriggerError.
     """
     return plan_for(conn, resolve(conn, watches, schema, config), schema, role, claim)

@@ -39,7 +39,7 @@ class PresentTrigger:
 
 @dataclass(frozen=True, slots=True)
 class PresentFunction:
-    """A function in our schema. `volatile`: it is of PL/pgSQL and may write."""
+    """A function in listener's schema. `volatile`: it is of PL/pgSQL and may write."""
 
     name: str
     body: str
@@ -74,8 +74,8 @@ class PresentIndex:
 class Present:
     """All that is there. `relations`: name -> (persistence, columns), None without the schema.
 
-    `pipeline`: whose schema it is, None: no pipeline's yet. `oids`: of the relations.
-    `hidden`: those of whose rows policies may hide some from this role.
+    `pipeline`: the one that the schema is for, None: none yet. `oids`: of the relations. `hidden`:
+    the relations of which policies may hide rows from this role.
     """
 
     relations: dict[str, tuple[str, str]] | None

@@ -27,7 +27,7 @@ _ROW_SECURITY: Final = (
     "from it; or install as another role (`listener triggers install --dsn`)"
 )
 _REFUSES_ROWS: Final = "ExecWithCheckOptions"
-"""Where PostgreSQL says that of a row; its SQLSTATE is that of a right."""
+"""The function of PostgreSQL that refuses a row. The SQLSTATE is that of a missing right."""
 
 
 def way_out(

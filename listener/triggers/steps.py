@@ -20,8 +20,8 @@ _WEAK: Final = ("CREATE TRIGGER ", "LOCK TABLE ", "CREATE INDEX ")
 class Step:
     """Statements that belong together: one transaction, or (CONCURRENTLY) each by itself.
 
-    `reasons`: what is not as it should be, one sentence each. `tables`: those that are locked, all
-    at once and first: their OIDs, and their quoted names. `optional`: for speed alone. `undo`: what
+    `reasons`: what is not as it should be, one sentence each. `tables`: which are locked, all at
+    once and first: OID and quoted name of each. `optional`: for speed alone. `undo`: what
     takes back a step that was cut short. `mend`: which role can do it where this one may not; None:
     the owner of the tables.
     """

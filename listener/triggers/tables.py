@@ -69,8 +69,8 @@ def table_steps(
             reasons.append(reason)
             statements.extend(todo)
     if replaced:
-        # A statement runs its row trigger first, then its other one: both of one version. And those
-        # that still run another body must end before `pruned_below` is drawn.
+        # A statement runs its row trigger first and its statement trigger later: both must be of
+        # one version. And statements with the former body must end before `pruned_below` is drawn.
         lock = text("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", name_of(root))
         statements.insert(0, lock)
     if forged:
@@ -139,8 +139,8 @@ def _in_pieces(root: Member, parts: Sequence[_Part], compare: str) -> Iterator[S
 def _altered(here: PresentFunction, want: Function) -> bool:
     """Whether it was changed by hand, or changes may have passed it by.
 
-    Another version's is trusted, but for those that noted with set_config that a key moved: where
-    the writer may not call that, they noted nothing.
+    The body of another version is trusted, unless it noted by set_config that a key moved: for a
+    writer that may not call set_config it noted nothing.
     """
     if not authentic(here.body) or here.body == want.body:
         return True
@@ -160,11 +160,11 @@ def _create_function(function: Function, schema: str) -> Iterator[str]:
 
 
 def in_the_way(goal: Wanted, present: Present) -> tuple[PresentTrigger, ...]:
-    """What must be dropped first, lest PostgreSQL refuses to make a trigger, or to drop it.
+    """What must be dropped first: else PostgreSQL refuses to make a trigger, or to drop it.
 
-    A table that had triggers of its own and became a part of a tree: where its trigger is, no clone
-    of the same name can be made. And the reverse, a part that bears the name of its tree now: its
-    clone goes only with the trigger of the tree, whatever that is called.
+    A table with triggers of its own became a part of a tree: beside its trigger no clone of the
+    same name can be made. Or the reverse, a part bears the name of its tree now: its clone goes
+    only with the tree's trigger, whatever the name of that trigger.
     """
     found: dict[int, PresentTrigger] = {}
     for one in goal.triggers:
@@ -179,7 +179,7 @@ def in_the_way(goal: Wanted, present: Present) -> tuple[PresentTrigger, ...]:
 def _make_way(
     away: Sequence[PresentTrigger], root: Member, statements: list[str], reasons: list[str]
 ) -> None:
-    """In the transaction that makes the others: no row is written between."""
+    """Drop them in the transaction that makes the others: no row is written in between."""
     statements.extend(drop_trigger(one) for one in away)
     reasons.extend(
         f"{one.schema}.{one.relation}: trigger {one.name} is in the way of that of {root.label}"
@@ -190,7 +190,7 @@ def _make_way(
 def _pairs(
     goal: Wanted, present: Present, away: Sequence[PresentTrigger]
 ) -> Iterator[tuple[Trigger, PresentTrigger | None, bool]]:
-    """Each trigger with the one that is there, and whether it must be made anew.
+    """Each wanted trigger with the present one, and whether it must be made anew.
 
     A clone cannot be made by itself: where one is not as it should be, its parent is made anew.
     `away`: what is dropped before, with its clones.

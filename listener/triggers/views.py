@@ -1,7 +1,8 @@
-"""Views WITH CHECK OPTION that show rows by a column that we stamp.
+"""Views WITH CHECK OPTION that show rows by a stamped column.
 
-Told from their queries as PostgreSQL keeps them: to print one it locks each table in it, and an
-audit would wait behind a migration. Such a view shows rows of one table or view.
+Their queries are read in the form in which PostgreSQL keeps them. To print one as SQL it locks each
+table in it, and an audit would wait behind a migration. Such a view shows rows of one table or
+view.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ _NODE: Final = re.compile(
     r"\\.|\}|:relid (\d+)|\{(\w+)(?: :varno \d+ :varattno (-?\d+) [^{}]*?:varlevelsup (\d+))?",
     re.DOTALL,
 )
-"""A letter that stands for itself; the end of a node; a table; the beginning of a node, and where
-that is a column: its number, and how many queries further out its table stands."""
+"""An escaped letter; the end of a node; a table; or the beginning of a node. Where the node is a
+column: its number, and how many queries further out its table stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """`reads`: the table or view whose rows it shows. `by`: the columns of that one which decide
-    about them. `made_of`: for each column of its own, what it is made of. `tables` and `inner`:
-    what subqueries that decide read, and columns of these."""
+    """`reads`: the table or view whose rows it shows, `by`: its columns that decide which rows.
+    `made_of`: for each column of the view, the columns that it is made of. `tables`: what
+    subqueries that decide read, `inner`: the columns of these tables."""
 
     name: str
     option: str | None
@@ -39,8 +40,8 @@ class _View:
 
 @dataclass(frozen=True, slots=True)
 class _Stamped:
-    """Of a table or view: the columns that a stamp changes; whether they decide what its query
-    shows, and what that one and all below it show."""
+    """Of a table or view: the columns that a stamp changes. `here`: whether they decide which rows
+    its query shows; `below`: the same of its query and all queries below it."""
 
     columns: frozenset[int] = frozenset()
     here: bool = False

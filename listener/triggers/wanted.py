@@ -13,7 +13,7 @@ from listener.triggers.keys import Event
 
 ROW: Final = 1
 BEFORE: Final = 2
-"""Bits of pg_trigger.tgtype, as are those of the events."""
+"""Bits of pg_trigger.tgtype; each event has one, too."""
 
 _EVENTS: Final[dict[Event, int]] = {"insert": 4, "delete": 8, "update": 16, "truncate": 32}
 

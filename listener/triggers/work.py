@@ -138,7 +138,7 @@ class Work:
         """Build an index CONCURRENTLY: it waits for every older transaction, one after the other.
 
         Raises _NotFree where it is not begun: while it would wait for the lock of the table, it
-        would be in the way of another index's build, and PostgreSQL would end that one.
+        would be in the way of another index's build, and PostgreSQL would end that build.
         """
         try:
             with self._conn.transaction(force_rollback=True):
@@ -147,7 +147,7 @@ class Work:
         except psycopg.errors.LockNotAvailable as error:
             raise _NotFree(describe(error)) from error
         except psycopg.errors.InsufficientPrivilege:
-            pass  # an owner may have revoked his own rights: then without
+            pass  # an owner may have revoked its own rights: then without
         self._observe(MakingIndex(step.title))
         self._set("lock_timeout", f"{self._limit:g}s")
         way = locks.Way()
@@ -177,7 +177,7 @@ class Work:
                 self._wait_for_locks()
 
     def _wait_for_locks(self) -> None:
-        """No limit any more. A cancel that was for what has just ended may meet this instead."""
+        """No limit any more. A cancel of the statement before may hit this one instead."""
         try:
             self._set("lock_timeout", "0")
         except psycopg.errors.QueryCanceled:
@@ -194,7 +194,7 @@ class Work:
                 self._conn.execute(sql.SQL(step.undo))
 
     def _older(self) -> str:
-        """Whose transactions an index waits for, as far as this role may see."""
+        """The transactions that an index waits for, as far as this role may see."""
         found = [
             f"process {pid}, {who or 'another role'}, since {since:%H:%M:%S}"
             for pid, who, since in rows(self._conn, "older")
@@ -204,8 +204,8 @@ class Work:
     def _lock(self, step: Step, short: int) -> None:
         """All tables of a step at once, and as strongly as any of its statements needs it.
 
-        Taken one by one, or weakly first, the locks could be in the way of a transaction that is in
-        the way of the next one. The limit is one for all of them together.
+        Taken one by one, or weakly first, a lock could hold a transaction up that holds the next
+        lock. One limit is for all of them together.
         """
         mode = step.lock_mode
         if mode is None:
@@ -219,10 +219,10 @@ class Work:
                 self._conn.execute(sql.SQL(statement))
                 self._conn.execute("SET LOCAL statement_timeout = 0")
         except psycopg.errors.InsufficientPrivilege:
-            return  # an owner may have revoked his own rights: then without
+            return  # an owner may have revoked its own rights: then without
 
     def _holders(self, step: Step) -> str:
-        """Who may be in the way, as far as this role may see."""
+        """The sessions that may be in the way, as far as this role may see."""
         found = [
             f"process {pid}, {who or 'another role'}, {state or 'state unknown'}"
             + (f", since {since:%H:%M:%S}" if since is not None else "")
@@ -243,7 +243,8 @@ class Work:
             raise Stopped
 
     def deadline(self, most: float) -> float:
-        """When patience ends, if it begins now; `most` seconds from now."""
+        """When patience ends that begins now, after `most` seconds at the latest; of the monotonic
+        clock."""
         return time.monotonic() + min(self._patience, most)
 
 
