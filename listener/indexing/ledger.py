@@ -427,10 +427,11 @@ class Ledger:
         """The query could not make a document: it is parked. False where so many fail that it
         cannot be their fault; then it will be read again."""
         with self._lock:
-            if self._parking.refused(one, unread=True):
-                return True
-            self._works[one.kind].give_back(one.key, one.jobs)
-            return False
+            if self._parking.braked(one, unread=True):
+                self._works[one.kind].give_back(one.key, one.jobs)
+                return False
+            self._parking.put_aside(one)
+            return True
 
     def nothing_to_write(self, batch: Batch, key: Key, doc_id: str) -> None:
         """No index can have this id, and the database has it no longer: it is done."""

@@ -40,24 +40,6 @@ class ToPark:
     reason: str
 
 
-class _Streak:
-    """Refusals for one reason, one after another."""
-
-    def __init__(self) -> None:
-        self._reason = ""
-        self._count = 0
-
-    def count(self, reason: str) -> int:
-        """One more; how many there are in this streak."""
-        self._count = self._count + 1 if reason == self._reason else 1
-        self._reason = reason
-        return self._count
-
-    def end(self) -> None:
-        """A good one came between: the next refusal is the first of a new streak."""
-        self._count = 0
-
-
 class Parking:
     """Of the pipeline's threads, under their lock. Documents are (number, id) here."""
 
@@ -70,8 +52,9 @@ class Parking:
         """Of these, which were refused when there was no other document to prove it by."""
         self.to_park: list[ToPark] = []
         self.to_clear: set[tuple[int, str]] = set()
-        self._streaks = {True: _Streak(), False: _Streak()}
-        """Of the document query, and of Elasticsearch."""
+        self._streaks: dict[bool, tuple[str, int]] = {}
+        """Refusals one after another for one reason, which stands with their number. True: by the
+        document query, False: by Elasticsearch."""
 
     @property
     def noted(self) -> bool:
@@ -98,23 +81,19 @@ class Parking:
         self.unproven.difference_update(places)
         self.to_clear.difference_update(places)
 
-    def refused(self, one: ToPark, *, unread: bool = False) -> bool:
-        """Put a document aside; False where so many are refused that it cannot be their fault.
+    def braked(self, one: ToPark, *, unread: bool = False, suspects: int = 0) -> bool:
+        """Count one more refusal; whether there are so many that it cannot be their fault.
 
         One that is aside already tells nothing new: a thousand of them may be tried again.
         `unread`: the query did not make it; else Elasticsearch did not take it.
         """
-        if self.braked(one, unread=unread):
-            return False
-        self.put_aside(one)
-        return True
-
-    def braked(self, one: ToPark, *, unread: bool = False, suspects: int = 0) -> bool:
-        """Count one more refusal; whether there are so many that it cannot be their fault."""
         if (one.kind, one.id) in self.known:
             return False
-        in_a_row = self._streaks[unread].count(one.reason.partition(":")[0])
-        return in_a_row >= SAME_REASON or self.full(suspects)
+        reason = one.reason.partition(":")[0]
+        before, count = self._streaks.get(unread, (reason, 0))
+        count = count + 1 if before == reason else 1
+        self._streaks[unread] = reason, count
+        return count >= SAME_REASON or self.full(suspects)
 
     def full(self, suspects: int = 0) -> bool:
         """Whether no more may be parked."""
@@ -127,11 +106,11 @@ class Parking:
 
     def readable(self) -> None:
         """The query made a document: resets the streak of query failures."""
-        self._streaks[True].end()
+        self._streaks.pop(True, None)
 
     def all_accepted(self, kind: int, ids: Iterable[str], *, everywhere: bool) -> None:
         """As `accepted`, for many."""
-        self._streaks[False].end()
+        self._streaks.pop(False, None)
         if everywhere and self.known:
             self.to_clear |= self.known & {(kind, one) for one in ids}
 
@@ -141,6 +120,6 @@ class Parking:
         `everywhere`: while an index is being loaded it may have gone to that one alone, or the
         index in use may have refused it once more; the swap has it tried again.
         """
-        self._streaks[False].end()
+        self._streaks.pop(False, None)
         if everywhere and (kind, doc_id) in self.known:
             self.to_clear.add((kind, doc_id))

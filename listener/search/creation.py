@@ -42,16 +42,14 @@ def create(client: Client, owner: Owner, name: str, config: IndexConfig, digest:
         wait_for_active_shards="0",  # bulks wait for them, and say what they wait for
     )
     try:
-        _verify(client, name, config)
-    except IndexError_:
-        _unmake(client, name)
-        raise
+        added = _added(client.indices.get(index=name, flat_settings=True).body[name], config)
     except Forbidden as error:
         if not is_blocked(error):
             raise
+        added = f"a block: {describe(error).partition(' Mend: ')[0]}"
+    if added is not None:
         _unmake(client, name)
-        what, _, _ = describe(error).partition(" Mend: ")
-        raise IndexError_(_mixed_in(client, name, f"a block: {what}")) from error
+        raise IndexError_(_mixed_in(client, name, added))
     existing = get(client, name)
     if existing is None:
         raise IndexError_(f"the index {name} vanished while it was made")
@@ -93,13 +91,6 @@ def healthy(client: Client, name: str, seconds: int) -> bool:
         index=name, wait_for_active_shards=wanted, timeout=f"{seconds}s"
     )
     return not answer["timed_out"] and answer["status"] != "red"
-
-
-def _verify(client: Client, name: str, config: IndexConfig) -> None:
-    found = client.indices.get(index=name, flat_settings=True).body[name]
-    added = _added(found, config)
-    if added is not None:
-        raise IndexError_(_mixed_in(client, name, added))
 
 
 def _mixed_in(client: Client, name: str, added: str) -> str:

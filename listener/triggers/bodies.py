@@ -56,6 +56,7 @@ _TYPES: Final = re.compile(r"^-- types: .*\n\Z", re.MULTILINE)
 @dataclass(frozen=True, slots=True)
 class Function:
     """A trigger function: `body` is what pg_proc.prosrc must hold, `settings` proconfig.
+    It runs with the rights of its owner.
 
     `mild`: where the function that is there differs in nothing but the types in its last line,
     nothing is missed. Sessions that were open before stamp more rows than they need to.
@@ -63,7 +64,6 @@ class Function:
 
     name: str
     body: str
-    definer: bool
     settings: tuple[str, ...] = ()
     mild: bool = False
 
@@ -103,7 +103,7 @@ def stamp(group: Sequence[Watched], schema: str) -> Function:
         parts["new"] = keys.fields("NEW", tuple(compared))
         mild = True
         body = _sealed(_fill("stamp_columns", **parts) + _read(group, tuple(compared)))
-    return Function(names.stamp_function(schema, watch), body, definer=True, mild=mild)
+    return Function(names.stamp_function(schema, watch), body, mild=mild)
 
 
 def _read(group: Sequence[Watched], columns: Sequence[str]) -> str:
@@ -154,7 +154,7 @@ def ringing(one: Watched, event: keys.Event, schema: str) -> Function:
         ring=_ring(one.watch, schema),
         tell_one=_part("tell_one", channel=sql.Literal(schema)),
     )
-    return Function(names.change_function(schema, one, event), _sealed(body), definer=True)
+    return Function(names.change_function(schema, one, event), _sealed(body))
 
 
 def change(one: Watched, event: keys.Event, schema: str) -> Function:
@@ -183,7 +183,7 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
     parts["tell"] = _part("tell", **parts) if watch.sends_keys else parts["tell_one"]
     name = names.change_function(schema, one, event)
     if event == "truncate":
-        return Function(name, _sealed(_fill("truncate", **parts)), definer=True, settings=_PATH)
+        return Function(name, _sealed(_fill("truncate", **parts)), settings=_PATH)
     # asked for where keys are sent: all else is polled at every tick
     parts["unheard"] = sql.SQL(
         "pg_notification_queue_usage() >= 0.5" if watch.sends_keys else "false"
@@ -210,7 +210,7 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
     compares = event == "update" and watch.columns is not None
     if one.row_level:
         body += _read([one], keys.compared(one) if compares else watch.key)
-    return Function(name, _sealed(body), definer=True, settings=_EXACT if compares else _PATH)
+    return Function(name, _sealed(body), settings=_EXACT if compares else _PATH)
 
 
 def authentic(body: str) -> bool:

@@ -49,11 +49,8 @@ class PresentFunction:
 
     def is_as(self, want: Function) -> bool:
         """Whether it is the wanted one."""
-        return self.volatile and (self.body, self.definer, self.settings) == (
-            want.body,
-            want.definer,
-            want.settings,
-        )
+        found = self.volatile and self.definer
+        return found and (self.body, self.settings) == (want.body, want.settings)
 
 
 @dataclass(frozen=True, slots=True)

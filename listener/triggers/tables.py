@@ -152,10 +152,9 @@ def _create_function(function: Function, schema: str) -> Iterator[str]:
     tag = "$listener$"
     while tag in function.body:
         tag = f"{tag[:-1]}_$"
-    rights = "SECURITY DEFINER " if function.definer else ""
     settings = "".join(f"SET {one.replace('=', ' = ', 1)} " for one in function.settings)
     head = text("CREATE OR REPLACE FUNCTION {}() RETURNS trigger", name)
-    yield f"{head}\nLANGUAGE plpgsql {rights}{settings}AS {tag}{function.body}{tag}"
+    yield f"{head}\nLANGUAGE plpgsql SECURITY DEFINER {settings}AS {tag}{function.body}{tag}"
     yield text("REVOKE ALL ON FUNCTION {}() FROM PUBLIC", name)
 
 

@@ -13,41 +13,49 @@ def refusal(number: int, reason: str = "mapper_parsing_exception: no") -> ToPark
     return ToPark(0, (str(number),), str(number), (), reason)
 
 
+def refused(parking: Parking, one: ToPark, *, unread: bool = False) -> bool:
+    """Whether it is put aside; False: the brake holds everything."""
+    if parking.braked(one, unread=unread):
+        return False
+    parking.put_aside(one)
+    return True
+
+
 def test_a_row_of_refusals_for_one_reason_is_no_documents_fault() -> None:
     """A good one between them, or another reason, begins a new row."""
     parking = Parking(10_000)
     for number in range(SAME_REASON - 1):
-        assert parking.refused(refusal(number))
-    assert not parking.refused(refusal(1000))
-    assert not parking.refused(refusal(1000))  # still
-    assert parking.refused(refusal(1001, "illegal_argument_exception: no"))
+        assert refused(parking, refusal(number))
+    assert not refused(parking, refusal(1000))
+    assert not refused(parking, refusal(1000))  # still
+    assert refused(parking, refusal(1001, "illegal_argument_exception: no"))
     parking.accepted(0, "1002", everywhere=True)
-    assert parking.refused(refusal(1000))
+    assert refused(parking, refusal(1000))
 
 
 def test_rows_of_the_query_and_of_the_index_are_apart() -> None:
     """What could be read says nothing of what Elasticsearch takes, nor the other way."""
     parking = Parking(10_000)
     for number in range(3 * SAME_REASON):
-        assert parking.refused(refusal(number, "division by zero"), unread=True)
+        assert refused(parking, refusal(number, "division by zero"), unread=True)
         parking.readable()
     for number in range(SAME_REASON - 1):
         parking.readable()
-        assert parking.refused(refusal(1000 + number))
-    assert not parking.refused(refusal(2000))
+        assert refused(parking, refusal(1000 + number))
+    assert not refused(parking, refusal(2000))
 
 
 def test_more_than_the_limit_is_held() -> None:
     """Those that wait to be written down count; a known one that is refused again does not."""
     parking = Parking(3)
     for number in range(3):
-        assert parking.refused(refusal(number))
+        assert refused(parking, refusal(number))
         parking.accepted(0, "good", everywhere=True)
-    assert not parking.refused(refusal(3))
+    assert not refused(parking, refusal(3))
     parking.known = {(0, one.id) for one in parking.to_park}
     parking.to_park.clear()
-    assert not parking.refused(refusal(3))
-    assert parking.refused(refusal(1))
+    assert not refused(parking, refusal(3))
+    assert refused(parking, refusal(1))
 
 
 def test_known_ones_are_tried_again_without_the_brake() -> None:
@@ -55,7 +63,7 @@ def test_known_ones_are_tried_again_without_the_brake() -> None:
     parking = Parking(10_000)
     parking.known = {(0, str(number)) for number in range(5 * SAME_REASON)}
     for number in range(5 * SAME_REASON):
-        assert parking.refused(refusal(number))
+        assert refused(parking, refusal(number))
 
 
 def test_the_later_verdict_counts() -> None:
@@ -65,7 +73,7 @@ def test_the_later_verdict_counts() -> None:
     parking.accepted(0, "1", everywhere=True)
     assert not parking.noted
     assert parking.to_clear == {(0, "1")}
-    parking.refused(refusal(1))
+    refused(parking, refusal(1))
     assert parking.to_clear == set()
     assert [one.id for one in parking.to_park] == ["1"]
 
