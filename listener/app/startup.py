@@ -192,11 +192,7 @@ class Startup:
             if auto and not standby:
                 triggers.install(
                     connection,
-                    topology.watches_of(config),
-                    config.postgres.db_schema,
-                    config.triggers,
-                    config.postgres.user,
-                    claim=triggers.Claim(config.pipeline),
+                    topology.installation_of(config),
                     observe=self._observe,
                     stop=self._stop,
                     hurry=True,

@@ -15,7 +15,7 @@ from listener.checks import (
     sample,
 )
 from listener.config import Config
-from listener.documents.topology import Assembly, watches_of
+from listener.documents.topology import Assembly, installation_of
 from listener.postgres import Connection
 
 INSTALL = (
@@ -37,13 +37,10 @@ def look_at_triggers(
 
     Raises TriggerError with what no installing mends, psycopg.Error and ValueError.
     """
-    watches, schema = watches_of(config), config.postgres.db_schema
-    settings, role = config.triggers, config.postgres.user
-    other = triggers.other_pipeline(connection, schema, config.pipeline)
+    other = triggers.other_pipeline(connection, config.postgres.db_schema, config.pipeline)
     if other is not None:
         return [Finding("error", other.what, other.mend)]
-    claim = triggers.Claim(config.pipeline)
-    found = triggers.differences(connection, watches, schema, settings, role, claim=claim)
+    found = triggers.differences(connection, installation_of(config))
     if found.wrong:
         if standby:
             return [Finding("warning", one, LATER) for one in found.wrong]

@@ -10,7 +10,7 @@ import psycopg
 from listener import postgres, triggers
 from listener.capture.lock import lock_holder
 from listener.config import Config
-from listener.documents.topology import watches_of
+from listener.documents.topology import installation_of
 from listener.failures import failure_of
 from listener.observations.events import Observe
 from listener.runtime.lifecycle import Stop, Stopped
@@ -62,13 +62,12 @@ def _act(
     stop: Stop,
     given: argparse.Namespace,
 ) -> int:
-    watches, schema, role = watches_of(config), config.postgres.db_schema, config.postgres.user
-    settings, claim = config.triggers, triggers.Claim(config.pipeline, given.take_over)
+    schema = config.postgres.db_schema
+    wanted = installation_of(config, take_over=given.take_over)
     if not given.take_over:
         triggers.refuse_other_pipeline(connection, schema, config.pipeline)
     if given.action == "print":
-        steps = triggers.plan(connection, watches, schema, settings, role, claim=claim)
-        print(triggers.script(steps), end="")
+        print(triggers.script(triggers.plan(connection, wanted)), end="")
         return 0
     if (given.action == "remove" or given.take_over) and _active(connection, schema):
         return 4
@@ -77,9 +76,7 @@ def _act(
             print(line)
         print("removed")
         return 0
-    count = triggers.install(
-        connection, watches, schema, settings, role, claim=claim, observe=observe, stop=stop
-    )
+    count = triggers.install(connection, wanted, observe=observe, stop=stop)
     print(f"installed: {count} statements" if count else "nothing to do")
     return 0
 

@@ -67,6 +67,17 @@ def watches_of(config: Config) -> tuple[Watch, ...]:
     return merge_watches(watch_of(one) for document in config.documents for one in document.watch)
 
 
+def installation_of(config: Config, *, take_over: bool = False) -> triggers.Installation:
+    """What a configuration wants of the database. `take_over`: as of Claim. Raises ValueError."""
+    return triggers.Installation(
+        watches_of(config),
+        config.postgres.db_schema,
+        config.triggers,
+        config.postgres.user,
+        triggers.Claim(config.pipeline, take_over),
+    )
+
+
 def assemble(config: Config, connection: Connection) -> Assembly:
     """Read the SQL files and ask the catalog for the types of the keys.
 
@@ -121,7 +132,7 @@ class TriggerUpkeep:
     """Keeps the triggers of one pipeline as they should be."""
 
     def __init__(self, config: Config, parts: Assembly, observe: Observe, stop: Stop) -> None:
-        self._config = config
+        self._installation = installation_of(config)
         self._parts = parts
         self._observe = observe
         self._stop = stop
@@ -129,41 +140,26 @@ class TriggerUpkeep:
     def wrong(self, connection: Connection) -> tuple[str, ...]:
         """What is not as it should be, one sentence each."""
         try:
-            return self._differences(connection).wrong
+            return triggers.differences(connection, self._installation).wrong
         except triggers.TriggerError as error:
             return error.problems
-
-    def _differences(self, connection: Connection) -> triggers.Differences:
-        config = self._config
-        return triggers.differences(
-            connection,
-            self._parts.watches,
-            config.postgres.db_schema,
-            config.triggers,
-            config.postgres.user,
-            claim=triggers.Claim(config.pipeline),
-        )
 
     def ensure(self, connection: Connection) -> None:
         """Mend them where we may; see that the tables are still those of `parts`.
 
         Raises TriggersWrong with what a person must do, Reassemble, Stopped, psycopg.Error.
         """
-        config, parts = self._config, self._parts
+        parts = self._parts
         try:
-            if config.triggers.install == "auto":
+            if self._installation.config.install == "auto":
                 triggers.install(
                     connection,
-                    parts.watches,
-                    config.postgres.db_schema,
-                    config.triggers,
-                    config.postgres.user,
-                    claim=triggers.Claim(config.pipeline),
+                    self._installation,
                     observe=self._observe,
                     stop=self._stop,
                     hurry=True,
                 )
-            found = self._differences(connection)
+            found = triggers.differences(connection, self._installation)
         except triggers.TriggerError as error:
             raise TriggersWrong(str(error)) from error
         if found.wrong:

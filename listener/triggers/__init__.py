@@ -4,13 +4,14 @@ from listener.triggers.audit import Differences, differences, fingerprint
 from listener.triggers.catalog import TriggerError
 from listener.triggers.install import install, remove
 from listener.triggers.own import Claim, other_pipeline, refuse_other_pipeline
-from listener.triggers.plan import plan
+from listener.triggers.plan import Installation, plan
 from listener.triggers.resolve import resolve
 from listener.triggers.steps import Step, script
 
 __all__ = [
     "Claim",
     "Differences",
+    "Installation",
     "Step",
     "TriggerError",
     "differences",

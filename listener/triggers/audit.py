@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from listener.changes import Watch
-from listener.config import TriggersConfig
 from listener.postgres import Connection
 from listener.triggers import names
 from listener.triggers.called import CALLED
 from listener.triggers.catalog import Catalog, rows
-from listener.triggers.own import Claim
-from listener.triggers.plan import plan_for
-from listener.triggers.resolve import resolve
+from listener.triggers.plan import Installation, plan_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +26,12 @@ class Differences:
     slow: tuple[str, ...]
 
 
-def differences(
-    conn: Connection,
-    watches: Sequence[Watch],
-    schema: str,
-    config: TriggersConfig,
-    role: str | None = None,
-    *,
-    claim: Claim | None = None,
-) -> Differences:
+def differences(conn: Connection, wanted: Installation) -> Differences:
     """Compare what is there with what should be there. Raises TriggerError with what no installing
     mends.
     """
-    catalog = resolve(conn, watches, schema, config)
-    steps = plan_for(conn, catalog, schema, role, claim)
+    catalog = wanted.resolve(conn)
+    steps = plan_for(conn, wanted, catalog)
     wrong = [reason for step in steps if not step.optional for reason in step.reasons]
     for one in catalog.watched:
         if one.stamp is not None:
@@ -53,7 +42,7 @@ def differences(
                     conn,
                     "later",
                     oids=[member.oid for member in one.members],
-                    name=names.stamp_trigger(schema, one.watch),
+                    name=names.stamp_trigger(wanted.schema, one.watch),
                 )
             )
     slow = tuple(reason for step in steps if step.optional for reason in step.reasons)

@@ -7,16 +7,13 @@ from typing import Final
 
 from psycopg import sql
 
-from listener.changes import Watch
-from listener.config import TriggersConfig
 from listener.observations.events import CheckWarning, Observe, TriggersInstalled
 from listener.postgres import Connection
 from listener.runtime.lifecycle import Stop
 from listener.triggers import indexes
 from listener.triggers.catalog import TriggerError, rows
 from listener.triggers.drops import drop_triggers
-from listener.triggers.own import Claim
-from listener.triggers.plan import plan
+from listener.triggers.plan import Installation, plan
 from listener.triggers.present import Present, PresentTrigger, look
 from listener.triggers.steps import Step, text
 from listener.triggers.work import Work
@@ -30,12 +27,8 @@ _ROUNDS: Final = 3
 
 def install(
     conn: Connection,
-    watches: Sequence[Watch],
-    schema: str,
-    config: TriggersConfig,
-    role: str | None = None,
+    wanted: Installation,
     *,
-    claim: Claim | None = None,
     observe: Observe,
     stop: Stop,
     patience: float = PATIENCE,
@@ -44,21 +37,17 @@ def install(
     """Bring the database to the wanted state; the number of statements that it took.
 
     Raises TriggerError (what is wrong, or who held a lock for longer than `patience` seconds) and
-    Stopped. Steps that were carried out stay: the next call goes on from there. `claim`: the
-    pipeline that the schema is for. `hurry`: an index, which is for speed alone, is left out and
-    told of where another transaction is in its way.
+    Stopped. Steps that were carried out stay: the next call goes on from there. `hurry`: an index,
+    which is for speed alone, is left out and told of where another transaction is in its way.
     """
     work = Work(conn, observe, stop, patience, hurry=hurry)
     postponed: list[str] = []
-    with work.alone(schema):
+    with work.alone(wanted.schema):
         for _ in range(_ROUNDS):
-            if not _carry_out(
-                work, plan(conn, watches, schema, config, role, claim=claim), postponed
-            ):
+            if not _carry_out(work, plan(conn, wanted), postponed):
                 break
         else:
-            steps = plan(conn, watches, schema, config, role, claim=claim)
-            lacking = [step for step in steps if not (step.optional and postponed)]
+            lacking = [step for step in plan(conn, wanted) if not (step.optional and postponed)]
             if lacking:
                 raise TriggerError(*(reason for step in lacking for reason in step.reasons))
     if work.statements:

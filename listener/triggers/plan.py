@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from psycopg import sql
 
@@ -21,35 +22,40 @@ from listener.triggers.tables import compiled_anew, in_the_way, table_steps
 from listener.triggers.wanted import Wanted, wanted
 
 
-def plan(
-    conn: Connection,
-    watches: Sequence[Watch],
-    schema: str,
-    config: TriggersConfig,
-    role: str | None = None,
-    *,
-    claim: Claim | None = None,
-) -> tuple[Step, ...]:
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What one pipeline wants of the database.
+
+    `role`: the daemon's, where another one installs. `claim`: the pipeline that the schema is for;
+    None: it may be any pipeline's.
+    """
+
+    watches: Sequence[Watch]
+    schema: str
+    config: TriggersConfig
+    role: str | None = None
+    claim: Claim | None = None
+
+    def resolve(self, conn: Connection) -> Catalog:
+        """Look the watched tables up. Raises TriggerError with everything that is wrong at once."""
+        return resolve(conn, self.watches, self.schema, self.config)
+
+
+def plan(conn: Connection, installation: Installation) -> tuple[Step, ...]:
     """What is to be done so that all that listener needs is as it should be; nothing: it is.
 
-    `role`: the daemon's, where another one installs. `claim`: the pipeline that the schema is for.
     Raises TriggerError.
     """
-    return plan_for(conn, resolve(conn, watches, schema, config), schema, role, claim)
+    return plan_for(conn, installation, installation.resolve(conn))
 
 
-def plan_for(
-    conn: Connection,
-    catalog: Catalog,
-    schema: str,
-    role: str | None = None,
-    claim: Claim | None = None,
-) -> tuple[Step, ...]:
+def plan_for(conn: Connection, installation: Installation, catalog: Catalog) -> tuple[Step, ...]:
     """The plan for watches that are resolved already."""
+    schema = installation.schema
     present = look(conn, schema)
     _refuse_hidden(present, schema)
     goals = {place: wanted(group, schema) for place, group in catalog.tables().items()}
-    steps = list(own_schema(conn, present, schema, role, claim))
+    steps = list(own_schema(conn, present, schema, installation.role, installation.claim))
     steps.extend(_owners(conn, catalog, schema))
     for place, group in catalog.tables().items():
         steps.extend(compiled_anew(group, goals[place], present, schema))

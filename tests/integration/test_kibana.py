@@ -231,18 +231,21 @@ def test_a_view_of_that_name_made_by_hand_is_left(stub: StubKibana, tmp_path: Pa
 
 
 @pytest.mark.parametrize("from_file", [False, True])
-@pytest.mark.parametrize("kind", ["basic", "api_key"])
-def test_log_in(stub: StubKibana, tmp_path: Path, kind: str, from_file: bool) -> None:
-    """As the elasticsearch section says."""
-    (tmp_path / "secret").write_text("pä:ss\n" if kind == "basic" else "a2V5\n")
-    value = {"password" if kind == "basic" else "api_key": "pä:ss" if kind == "basic" else "a2V5"}
+@pytest.mark.parametrize(
+    ("kind", "secret"),
+    [("password", "pä:ss"), ("api_key", "aWQ6a2V5"), ("api_key", "id:key")],
+)
+def test_log_in(stub: StubKibana, tmp_path: Path, kind: str, secret: str, from_file: bool) -> None:
+    """As the elasticsearch section says, for which an API key may be encoded or not."""
+    (tmp_path / "secret").write_text(f"{secret}\n")
+    value = {kind: secret}
     if from_file:
         value = {f"{name}_file": str(tmp_path / "secret") for name in value}
-    if kind == "basic":
+    if kind == "password":
         value["user"] = "elastic"
         stub.authorization = "Basic " + base64.b64encode("elastic:pä:ss".encode()).decode()
     else:
-        stub.authorization = "ApiKey a2V5"
+        stub.authorization = "ApiKey aWQ6a2V5"
     assert ensure(config(tmp_path, stub.url, value), Stop()) == 0
     assert len(stub.views) == 2
 

@@ -696,9 +696,10 @@ def test_two_pipelines_beside_each_other(tables: Bench) -> None:
     """Each has its own schema, channel, triggers and functions on the same tables."""
     tables.install()
     observe, stop = tables.seen.append, Stop()
-    triggers.install(tables.admin, EVERYTHING, "second", tables.config, observe=observe, stop=stop)
+    second = tables.wanted(EVERYTHING, "second")
+    triggers.install(tables.admin, second, observe=observe, stop=stop)
     assert tables.status() == ()
-    assert triggers.differences(tables.admin, EVERYTHING, "second", tables.config).wrong == ()
+    assert triggers.differences(tables.admin, second).wrong == ()
     ear = tables.connect()
     ear.execute("LISTEN second")
     tables.run("INSERT INTO film VALUES (1)")
@@ -713,7 +714,8 @@ def test_a_column_that_another_pipeline_stamps(tables: Bench, part: str) -> None
     observe, stop = tables.seen.append, Stop()
     tables.install()
     watches = (FILM, Watch("public", part, ("id",), "changed", None, "off"))
-    triggers.install(tables.admin, watches, "second", tables.config, observe=observe, stop=stop)
+    second = tables.wanted(watches, "second")
+    triggers.install(tables.admin, second, observe=observe, stop=stop)
     if part != "part":
         left = triggers.remove(tables.admin, "second", observe=observe, stop=stop)
         assert left[1] == (

@@ -290,7 +290,7 @@ def test_two_pipelines(bench: Bench, name: str) -> None:
     watches = (watch("stamped alone", "film"),)
     bench.install(*watches)
     observe, stop = bench.seen.append, Stop()
-    second = (bench.admin, watches, "second", bench.config)
+    second = (bench.admin, bench.wanted(watches, "second"))
     triggers.install(*second, observe=observe, stop=stop)
     attached(bench, move)
     bench.install()

@@ -174,7 +174,7 @@ def test_a_publication_of_all_tables(source: Bench, target: Bench) -> None:
 
 def source_plan(bench: Bench) -> tuple[triggers.Step, ...]:
     """For the watch that is refused without the promise."""
-    return triggers.plan(bench.admin, [JOURNALED], SCHEMA, bench.config)
+    return triggers.plan(bench.admin, bench.wanted([JOURNALED]))
 
 
 def test_an_upgrade_below_a_publication_of_all_tables(source: Bench) -> None:

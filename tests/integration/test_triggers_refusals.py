@@ -141,9 +141,7 @@ def test_a_foreign_table_becomes_a_part(
     bench.run('DROP FOREIGN TABLE "F"')
     bench.run(attach)
     if leave_out:
-        triggers.install(
-            bench.admin, [], SCHEMA, bench.config, observe=bench.seen.append, stop=Stop()
-        )
+        triggers.install(bench.admin, bench.wanted([]), observe=bench.seen.append, stop=Stop())
     else:
         bench.remove()
     for statement in failed:

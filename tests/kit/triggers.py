@@ -113,14 +113,20 @@ class Bench:
         if watches:
             self.watches = watches
         arguments = {"observe": self.seen.append, "stop": Stop(), **options}
-        return triggers.install(
-            arguments.pop("conn", self.admin),
-            self.watches,
-            SCHEMA,
-            self.config,
-            self.role,
-            **arguments,
-        )
+        conn, claim = arguments.pop("conn", self.admin), arguments.pop("claim", None)
+        return triggers.install(conn, self.wanted(claim=claim), **arguments)
+
+    def wanted(
+        self,
+        watches: Sequence[Watch] | None = None,
+        schema: str = SCHEMA,
+        *,
+        claim: triggers.Claim | None = None,
+    ) -> triggers.Installation:
+        """What is to be installed for these watches (None: for the former ones)."""
+        chosen = self.watches if watches is None else watches
+        role = self.role if schema == SCHEMA else None
+        return triggers.Installation(chosen, schema, self.config, role, claim)
 
     def remove(self) -> tuple[str, ...]:
         """Remove everything that `install` made."""
@@ -133,17 +139,17 @@ class Bench:
     def status_of(self, conn: Connection) -> tuple[str, ...]:
         """The same, as the role of this connection sees it."""
         try:
-            return triggers.differences(conn, self.watches, SCHEMA, self.config, self.role).wrong
+            return triggers.differences(conn, self.wanted()).wrong
         except triggers.TriggerError as error:
             return error.problems
 
     def slow(self) -> tuple[str, ...]:
         """What is missing for speed alone."""
-        return triggers.differences(self.admin, self.watches, SCHEMA, self.config, self.role).slow
+        return triggers.differences(self.admin, self.wanted()).slow
 
     def plan(self) -> tuple[triggers.Step, ...]:
         """What is to be done."""
-        return triggers.plan(self.admin, self.watches, SCHEMA, self.config, self.role)
+        return triggers.plan(self.admin, self.wanted())
 
     def fingerprint(self) -> dict[str, str]:
         """What the audit compares."""

@@ -132,9 +132,14 @@ def test_a_pipeline_that_was_renamed(two: Scene) -> None:
 
 def test_two_installs_at_once(scene: Scene) -> None:
     """One of them gets the schema; the other is refused, and has changed nothing."""
-    watches = {
-        "one": (Watch("content", "genre", ("id",)),),
-        "two": (Watch("content", "person", ("id",)),),
+    wanted = {
+        name: triggers.Installation(
+            [Watch("content", table, ("id",))],
+            "listener",
+            TriggersConfig(),
+            claim=triggers.Claim(name),
+        )
+        for name, table in (("one", "genre"), ("two", "person"))
     }
     barrier = threading.Barrier(2)
     outcome: dict[str, str] = {}
@@ -145,10 +150,7 @@ def test_two_installs_at_once(scene: Scene) -> None:
         try:
             triggers.install(
                 conn,
-                watches[name],
-                "listener",
-                TriggersConfig(),
-                claim=triggers.Claim(name),
+                wanted[name],
                 observe=lambda _: None,
                 stop=Stop(),
             )
@@ -156,7 +158,7 @@ def test_two_installs_at_once(scene: Scene) -> None:
         except triggers.TriggerError as error:
             outcome[name] = str(error)
 
-    threads = [threading.Thread(target=install, args=(name,)) for name in watches]
+    threads = [threading.Thread(target=install, args=(name,)) for name in wanted]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -166,7 +168,7 @@ def test_two_installs_at_once(scene: Scene) -> None:
     assert outcome[winner] == ""
     assert f"belongs to the pipeline {winner}, and this one is called {loser}" in outcome[loser]
     conn = scene.connect(OWNER)
-    status = triggers.differences(conn, watches[winner], "listener", TriggersConfig()).wrong
+    status = triggers.differences(conn, wanted[winner]).wrong
     assert status == ()
 
 
