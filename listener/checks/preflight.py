@@ -64,18 +64,13 @@ def look_at_database(config: Config, connection: Connection, parts: Assembly) ->
 
 
 def _statements(parts: Assembly, number: int) -> Iterator[Statement]:
-    source = parts.kinds[number].source
-    config = source.config
-    yield Statement(
-        "query", config.query_file, source.rendered_query, sample("ids", source.types, array=True)
-    )
+    source = parts.kinds[number].source.statements
+    config, types = source.config, source.types
+    given = sample("ids", types, array=True)
+    yield Statement("query", config.query_file, source.rendered_query, given)
     for watch, rendered in source.rendered_mappings.items():
-        yield Statement(
-            "mapping",
-            source.mapping_paths[watch],
-            rendered,
-            sample("keys", parts.types[watch], array=True),
-        )
+        given = sample("keys", parts.types[watch], array=True)
+        yield Statement("mapping", source.mapping_paths[watch], rendered, given)
     if source.rendered_ids is not None and config.ids_file is not None:
-        parameters = {**sample("after", source.types, array=False), "limit": 1}
-        yield Statement("ids", config.ids_file, source.rendered_ids, parameters)
+        given = {**sample("after", types, array=False), "limit": 1}
+        yield Statement("ids", config.ids_file, source.rendered_ids, given)

@@ -5,14 +5,12 @@ A missing id is a delete. A row that makes the query fail is found and told apar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Final
 
 import psycopg
 
-from listener.changes import Key, KeyType
-from listener.config import DocumentConfig
+from listener.changes import Key
 from listener.documents import paging
 from listener.documents.isolating import PIECE, WITNESSES, Isolating
 from listener.documents.reading import Faulty, Unflushed, read_documents, read_ids
@@ -28,26 +26,11 @@ _CAREFUL_FOR: Final = 20
 class DocumentSource:
     """Reads the documents of one `documents` entry."""
 
-    def __init__(
-        self,
-        config: DocumentConfig,
-        types: Sequence[KeyType],
-        watch_types: Mapping[str, Sequence[KeyType]],
-        mappings: Mapping[str, Path],
-    ) -> None:
-        """`watch_types` gives the key types of each watch id that has a mapping file.
-
-        Raises OSError, and QueryFileError where an SQL file breaks its contract.
-        """
-        self._statements = Statements(config, types, watch_types, mappings)
-        self.config = config
-        self.name = config.index
-        self.types = self._statements.types
-        self.rendered_query = self._statements.rendered_query
-        self.rendered_mappings = self._statements.rendered_mappings
-        self.rendered_ids = self._statements.rendered_ids
-        self.mapping_paths = dict(mappings)
-        self._isolating = Isolating(self._statements)
+    def __init__(self, statements: Statements) -> None:
+        self.statements = statements
+        self.name = statements.config.index
+        self.types = statements.types
+        self._isolating = Isolating(self.statements)
         self._good_mapped: dict[str, Key] = {}
         """By watch, a key that its mapping took."""
         self._careful = 0
@@ -56,11 +39,11 @@ class DocumentSource:
     @property
     def texts(self) -> tuple[str, ...]:
         """All SQL of this kind, with casts: what it depends on stands there by name."""
-        return self._statements.texts
+        return self.statements.texts
 
     def id_of(self, key: Key) -> str:
         """The `_id` of a key."""
-        return self._statements.id_of(key)
+        return self.statements.id_of(key)
 
     # -- documents -------------------------------------------------------------------------------
 
@@ -84,10 +67,10 @@ class DocumentSource:
         """
 
         def run(connection: Connection, part: Sequence[Key]) -> list[Document | Faulty | Unflushed]:
-            return read_documents(self._statements, connection, part)
+            return read_documents(self.statements, connection, part)
 
         def alone(key: Key, reason: str) -> Document | Faulty | Unflushed:
-            if self._statements.is_possible(key):
+            if self.statements.is_possible(key):
                 return Faulty(key, reason)
             return Document(key, self.id_of(key), None)
 
@@ -114,10 +97,10 @@ class DocumentSource:
         ids = {self.id_of(key): key for key in keys}
 
         def run(connection: Connection, part: Sequence[Key]) -> list[Key | None]:
-            return [ids.get(one) for one in read_ids(self._statements, connection, part)]
+            return [ids.get(one) for one in read_ids(self.statements, connection, part)]
 
         def alone(key: Key, _reason: str) -> Key | None:
-            return key if self._statements.is_possible(key) else None
+            return key if self.statements.is_possible(key) else None
 
         found = self._isolating.run(connection, keys, run, alone)
         return {key for key in found if key is not None}
@@ -129,11 +112,11 @@ class DocumentSource:
 
         Raises psycopg.Error, here and below, and QueryFileError where an id is none.
         """
-        return paging.id_page(self._statements, connection, after, limit)
+        return paging.id_page(self.statements, connection, after, limit)
 
     def estimate(self, connection: Connection) -> int:
         """About how many documents there are (the planner's figure), for progress."""
-        return paging.estimate(self._statements, connection)
+        return paging.estimate(self.statements, connection)
 
     def mapped_page(
         self,
@@ -149,7 +132,7 @@ class DocumentSource:
         psycopg.Error; where `mapping_fault` tells a reason, one of the keys is to blame.
         """
         page = paging.mapped_page(
-            self._statements, connection, watch, keys, after=after, limit=limit
+            self.statements, connection, watch, keys, after=after, limit=limit
         )
         if page[0]:
             self._good_mapped[watch] = keys[-1]

@@ -55,6 +55,7 @@ class Statements:
         self.config = config
         self.types = tuple(types)
         self.watch_types = watch_types
+        self.mapping_paths = mappings
         path = config.query_file
         text = path.read_text("utf-8")
         self.rendered_query = render(text, "ids", types, array=True, path=path)

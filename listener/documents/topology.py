@@ -12,6 +12,7 @@ from listener.changes import KeyType, Route, Watch, merge_watches
 from listener.config import Config, DocumentConfig, WatchConfig, split_name
 from listener.documents.kinds import Kind
 from listener.documents.source import DocumentSource
+from listener.documents.statements import Statements
 from listener.observations.events import Observe
 from listener.observations.surprises import Unfit
 from listener.postgres import Connection
@@ -116,7 +117,7 @@ def assemble(config: Config, connection: Connection) -> Assembly:
                     f"{', '.join(types[watch_of(one).id])}, the document's key "
                     f"{', '.join(found)}: give a mapping_file"
                 )
-        source = DocumentSource(document, found, types, mappings)
+        source = DocumentSource(Statements(document, found, types, mappings))
         index_config = read_config(document.index_config_file)
         kinds.append(Kind(number, source, index_config, _hash(document, index_config)))
     return Assembly(

@@ -247,7 +247,7 @@ class Ledger:
                 return False  # its index is not there yet
             if lane.trial:
                 return work.suspect_ready
-            if self._has_tasks(lane):
+            if self.has_tasks(lane):
                 return True
             if lane.load_only:
                 return False
@@ -273,7 +273,7 @@ class Ledger:
     def has_tasks(self, lane: Lane) -> bool:
         """Whether pages wait for this lane."""
         with self._lock:
-            return self._has_tasks(lane)
+            return any(self._belongs(task, lane) for task in self._tasks)
 
     def take(self, kind: int, items: dict[Key, Jobs], most: int) -> None:
         """Add ids that wait to a batch, up to so many in all; they are in flight from here on."""
@@ -332,9 +332,6 @@ class Ledger:
             for key, jobs in items.items():
                 self._works[kind].give_back(key, jobs)
             self._lock.notify_all()
-
-    def _has_tasks(self, lane: Lane) -> bool:
-        return any(self._belongs(task, lane) for task in self._tasks)
 
     def _belongs(self, task: Task, lane: Lane) -> bool:
         if lane.trial:

@@ -75,15 +75,10 @@ def stamp(group: Sequence[Watched], schema: str) -> Function:
     """
     watch, kind = group[0].watch, group[0].stamp
     assert watch.updated_at is not None
-    parts: dict[str, sql.Composable] = {
-        "table": _comment(group[0].label),
+    parts = _common(group[0].label, schema) | {
         "table_text": sql.Literal(group[0].label),
-        "schema": sql.Identifier(schema),
         "column": sql.Identifier(watch.updated_at),
         "watches": sql.Literal([one.watch.id for one in group]),
-        "count": _count(schema),
-        "moment": _MOMENT,
-        "now": _NOW,
     }
     parts["failed"] = _part("stamp_failed", **parts)
     sole = [one for one in group if keys.stamped_only(one)]
@@ -141,8 +136,15 @@ def _ring(watch: Watch, schema: str) -> sql.Composable:
     )
 
 
-def _count(schema: str) -> sql.Composable:
-    return sql.Literal(sql.Identifier(schema, "lost").as_string(None))
+def _common(table: str, schema: str) -> dict[str, sql.Composable]:
+    """What the bodies of stamps and of changes have in common. `table`: for people."""
+    return {
+        "table": _comment(table),
+        "schema": sql.Identifier(schema),
+        "count": sql.Literal(sql.Identifier(schema, "lost").as_string(None)),
+        "moment": _MOMENT,
+        "now": _NOW,
+    }
 
 
 def ringing(one: Watched, event: keys.Event, schema: str) -> Function:
@@ -162,10 +164,8 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
     watch = one.watch
     head = _json(watch)[:-1] + ',"k":'
     room = PAYLOAD_BYTES - len(head.encode()) - len("}")
-    parts: dict[str, sql.Composable] = {
+    parts = _common(watch.id, schema) | {
         "event": _comment(event.upper()),
-        "table": _comment(watch.id),
-        "schema": sql.Identifier(schema),
         "watch": sql.Literal(watch.id),
         "silent": sql.Literal(not watch.notifies),
         "rows": sql.Literal(watch.sends_keys),
@@ -173,9 +173,6 @@ def change(one: Watched, event: keys.Event, schema: str) -> Function:
         "sweep": sql.Literal(_json(watch, sweep=True)),
         "ring": _ring(watch, schema) if watch.rings else sql.SQL("\nNULL;"),
         "reconcile": sql.Literal(_json(watch, reconcile=True)),
-        "now": _NOW,
-        "count": _count(schema),
-        "moment": _MOMENT,
         "allowed": _ALLOWED,
     }
     parts["lost"] = _part("lost", **parts)

@@ -103,8 +103,9 @@ def steps(conn: Connection, one: Watched, schema: str, renames: Renamed) -> Iter
         if not partitioned and member.oid in usable:
             continue
         if index is not None:
-            reason = f"{member.label}: an unfinished index"
-            yield _drop(member.schema, index.name, reason, (place_of(member),))
+            tables = (place_of(member),)
+            half = PresentIndex(member.schema, index.name, "i", member.label, tables)
+            yield drop(half, "an unfinished index")
         yield Step(
             f"index on {member.label}, without blocking writers (not in a transaction)",
             (
@@ -184,26 +185,18 @@ def stale(catalog: Catalog, present: Present, schema: str, renames: Renamed) -> 
             yield drop(replace(index, name=name))
 
 
-def drop(index: PresentIndex) -> Step:
-    """Drop an index. One of a partitioned table takes the indexes of its partitions along."""
-    if index.kind == "i":
-        reason = f"{index.table}: an index no longer wanted"
-        return _drop(index.schema, index.name, reason, index.tables)
+def drop(index: PresentIndex, why: str = "an index no longer wanted") -> Step:
+    """Drop an index. One of a partitioned table takes the indexes of its partitions along, and
+    cannot be dropped CONCURRENTLY."""
+    whole = index.kind != "i"
+    name = sql.Identifier(index.schema, index.name)
     return Step(
-        f"index on {index.table}",
-        (text("DROP INDEX {}", sql.Identifier(index.schema, index.name)),),
-        (f"{index.table}: an index no longer wanted",),
+        f"index on {index.table}"
+        if whole
+        else f"index {index.schema}.{index.name}, without blocking writers (not in a transaction)",
+        (text("DROP INDEX {}" if whole else "DROP INDEX CONCURRENTLY {}", name),),
+        (f"{index.table}: {why}",),
+        transaction=whole,
         tables=index.tables,
-        optional=True,
-    )
-
-
-def _drop(schema: str, name: str, reason: str, tables: tuple[tuple[int, str], ...]) -> Step:
-    return Step(
-        f"index {schema}.{name}, without blocking writers (not in a transaction)",
-        (text("DROP INDEX CONCURRENTLY {}", sql.Identifier(schema, name)),),
-        (reason,),
-        transaction=False,
-        tables=tables,
         optional=True,
     )

@@ -11,6 +11,7 @@ import pytest
 from listener.changes import Key
 from listener.config import DocumentConfig
 from listener.documents.source import DocumentSource
+from listener.documents.statements import Statements
 from listener.indexing.id_sources import MappedTask
 from listener.indexing.queue import Job
 from listener.postgres import Connection
@@ -66,7 +67,8 @@ def source(tmp_path: Path) -> Source:
             "watch": [{"table": "t", "key": "id"}],
         }
     )
-    return Source(config, ("integer",), {"w": ("text",)}, {"w": tmp_path / "mapping.sql"})
+    mappings = {"w": tmp_path / "mapping.sql"}
+    return Source(Statements(config, ("integer",), {"w": ("text",)}, mappings))
 
 
 def run(source: Source, connection: Connection, *keys: str) -> tuple[list[Key], MappedTask]:
@@ -149,6 +151,8 @@ def test_stranger_s_keys_hold_nobody(
 def test_what_is_no_key_s_fault_passes_through(source: Source, connection: Connection) -> None:
     """A lock that is not granted in time is not to be found in a key."""
     connection.execute("SET statement_timeout = '1ms'")
-    source.rendered_mappings["w"] = "SELECT 1 AS id FROM unnest(%(keys)s::text[]) AS k, pg_sleep(1)"
+    source.statements.rendered_mappings["w"] = (
+        "SELECT 1 AS id FROM unnest(%(keys)s::text[]) AS k, pg_sleep(1)"
+    )
     with pytest.raises(psycopg.errors.QueryCanceled):
         run(source, connection, "1", "2")

@@ -11,6 +11,7 @@ import pytest
 from listener.changes import Key, KeyType
 from listener.config import DocumentConfig
 from listener.documents.source import DocumentSource
+from listener.documents.statements import Statements
 from listener.postgres import Connection
 from listener.search.bulk import Document
 
@@ -51,7 +52,7 @@ def test_other_spellings_are_no_rows(connection: Connection, tmp_path: Path, kin
             "watch": [{"table": f"of_{kind}", "key": "id"}],
         }
     )
-    source = DocumentSource(config, (kind,), {}, {})
+    source = DocumentSource(Statements(config, (kind,), {}, {}))
     right, others = SPELLINGS[kind]
     odd: list[Key] = [(other,) for other in others]
     gone = {Document(key, key[0], None) for key in odd}

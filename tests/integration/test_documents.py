@@ -16,6 +16,7 @@ from listener.config import DocumentConfig
 from listener.documents.queries import QueryFileError, arrays
 from listener.documents.reading import Faulty
 from listener.documents.source import DocumentSource
+from listener.documents.statements import Statements
 from listener.indexing.id_sources import MappedTask
 from listener.indexing.queue import Job
 from listener.postgres import Connection
@@ -73,7 +74,7 @@ def make(tmp_path: Path) -> Make:
                 "watch": [{"table": table, "key": list(key)}],
             }
         )
-        return DocumentSource(config, types, {"w": ("integer",)}, mappings)
+        return DocumentSource(Statements(config, types, {"w": ("integer",)}, mappings))
 
     return make
 

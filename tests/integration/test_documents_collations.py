@@ -13,6 +13,7 @@ from listener.changes import Key
 from listener.checks import Statement, check_statements, sample
 from listener.config import DocumentConfig
 from listener.documents.source import DocumentSource
+from listener.documents.statements import Statements
 from listener.postgres import Connection
 from playground.postgres import PostgresServer
 
@@ -78,7 +79,9 @@ def the_source(folder: Path, mapping: str) -> DocumentSource:
             "watch": [{"table": "link", "key": "owner", "mapping_file": folder / "mapping.sql"}],
         }
     )
-    return DocumentSource(config, ("text",), {"w": ("integer",)}, {"w": folder / "mapping.sql"})
+    return DocumentSource(
+        Statements(config, ("text",), {"w": ("integer",)}, {"w": folder / "mapping.sql"})
+    )
 
 
 @pytest.mark.parametrize("size", [1, 3, 100])
@@ -134,10 +137,10 @@ def test_a_mapping_that_may_lose_ids_itself_is_told(
     statement = Statement(
         "mapping",
         tmp_path / "mapping.sql",
-        source.rendered_mappings["w"],
+        source.statements.rendered_mappings["w"],
         sample("keys", ("integer",), array=True),
     )
-    found = check_statements(connection, source.config, [statement])
+    found = check_statements(connection, source.statements.config, [statement])
     warned = [one for one in found if "nondeterministic" in one.what]
     assert bool(warned) is told, found
     assert all(one.severity == "warning" and 'COLLATE "C"' in one.mend for one in warned)
