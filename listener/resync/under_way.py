@@ -94,7 +94,8 @@ class UnderWay:
         self._observe = observe
         self._lock = threading.Lock()
         self._over = True
-        """Whether the thread has ended, or is about to: nothing may be left to it."""
+        """Nothing may be left to the thread: it has done all, or was ended. False, too, while a
+        thread that can do no more waits for the next session, as LoaderThread says."""
         self._floor: datetime | None = None
         """The earliest start of what was completed in this session: sweeps must reach back to it
         until a watermark is proven."""
