@@ -91,9 +91,10 @@ class Watch:
 
 
 class Route(NamedTuple):
-    """Where the keys of a watch lead: a document kind, by its ids or through a mapping file."""
+    """Where the keys of a watch lead: to the document kind of this number, as its ids or through a
+    mapping file."""
 
-    document: int
+    kind: int
     mapped: bool
 
 

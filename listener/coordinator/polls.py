@@ -226,7 +226,7 @@ class Polls:
         """The journal says that changes of this watch may be lost. For a TRUNCATE, and where a
         person allowed it, the comparison may empty the index; for any other cause it may not.
         """
-        for number in self._parts.documents_of[watch]:
+        for number in self._parts.kinds_of[watch]:
             latest, unguarded = at, journal.may_empty(reason)
             asked = journal.is_asked(reason)
             before = lost.get(number)

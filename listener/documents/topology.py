@@ -43,10 +43,10 @@ class Assembly:
     kinds: tuple[Kind, ...]
 
     @property
-    def documents_of(self) -> dict[str, tuple[int, ...]]:
-        """The documents that each watch leads to."""
+    def kinds_of(self) -> dict[str, tuple[int, ...]]:
+        """Numbers of the document kinds that each watch leads to."""
         return {
-            watch: tuple(dict.fromkeys(route.document for route in routes))
+            watch: tuple(dict.fromkeys(route.kind for route in routes))
             for watch, routes in self.routes.items()
         }
 
@@ -54,7 +54,7 @@ class Assembly:
         """The id of a watch that leads to this kind: rows of the journal name a watch, also where
         they ask for something to be done with a kind's documents.
         """
-        return next(watch for watch, kinds in self.documents_of.items() if number in kinds)
+        return next(watch for watch, kinds in self.kinds_of.items() if number in kinds)
 
 
 def watch_of(config: WatchConfig) -> Watch:

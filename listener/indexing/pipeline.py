@@ -101,9 +101,9 @@ class Pipeline:
     def submit(self, watch: str, keys: Sequence[Key]) -> list[Job]:
         """A page of a sweep: goes around the pending set. Bound it by waiting for the jobs."""
         return [
-            self._submit_mapped(route.document, watch, keys)
+            self._submit_mapped(route.kind, watch, keys)
             if route.mapped
-            else self.submit_ids(route.document, keys, load_only=False)
+            else self.submit_ids(route.kind, keys, load_only=False)
             for route in self._routes[watch]
         ]
 

@@ -148,13 +148,13 @@ class Pending:
         keys = tuple(keys)
         for route in routes:
             if route.mapped:
-                waiting = self.mapped.setdefault((route.document, watch), {})
+                waiting = self.mapped.setdefault((route.kind, watch), {})
                 for key in keys:
                     if key not in waiting:
                         waiting[key] = epoch
                         epoch.add()
             else:
-                ids = self.ids[route.document]
+                ids = self.ids[route.kind]
                 jobs = (epoch,)  # one for all: they may be many
                 for key in keys:
                     # an older epoch is the stricter one: one is enough
