@@ -9,7 +9,7 @@ from typing import Final
 
 from listener.checks.finding import Finding
 from listener.config import Config
-from listener.search import Client, Refused
+from listener.search import Client, Refused, is_passing
 
 _SUPPORTED: Final = {"elasticsearch": ((7, 17), (9, 99)), "opensearch": ((2, 0), (3, 99))}
 INDEX_PRIVILEGES: Final = ["read", "write", "manage"]
@@ -56,7 +56,7 @@ def rights(client: Client, config: Config) -> Iterator[Finding]:
             body={"cluster": CLUSTER_PRIVILEGES, "index": wanted},
         ).body
     except Refused as error:
-        if error.status_code in (429, 502, 503, 504):
+        if is_passing(error):
             raise
         return
     if not isinstance(answer, Mapping) or answer.get("has_all_requested", True):
