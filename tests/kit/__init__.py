@@ -8,8 +8,8 @@
 - `proxies`: the way to a server, which refuses, loses, holds or delays
 - `chaos`: faults by name, for runs of many
 - `convergence`, `recovery`: index = query, and how long that took
-- `comparing`, `indexing`, `reading`, `resync`, `session`, `sending`, `threads`: parts of unit
-  tests, as are `index_configs` and `users`
+- `comparing`, `coordinator`, `indexing`, `reading`, `resync`, `session`, `sending`, `threads`:
+  parts of unit tests, as are `index_configs` and `users`
 
 Nothing here imports a test, and no test imports another one (tests/unit/test_kit.py).
 """
