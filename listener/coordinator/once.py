@@ -46,7 +46,7 @@ class Once:
     def _catch_up(self) -> None:
         session = self._sessions.next()
         connection = session.connection
-        # where every table notifies, a late commit is heard through LISTEN
+        # where every table sends its keys, a late commit is heard through LISTEN
         based = self._jobs.here(connection, session) or self._polls.all_rows
         drawn = self._progress.draw(session)
         proven = watermark.passed(connection, drawn)

@@ -27,7 +27,7 @@ _MARGIN: Final = timedelta(seconds=0.1)
 """How far the clocks of a server's processors may differ; ticks reach back further."""
 _OPEN_PAGES: Final = 4
 _SWEEP_APART: Final = 0.05
-"""Seconds after a sweep of everything: while one is waited for, each tick makes one."""
+"""Seconds of pause after a sweep of everything: while one is asked for, ticks follow at once."""
 _NEVER_COVERED: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -105,8 +105,9 @@ class Polls:
         return self._pipeline.overflows == self._overflows
 
     def at_tick(self, *, proven: bool, unheard: bool) -> bool:
-        """Poll what does not notify, and everything where that is asked for, was dropped, or was
-        not notified (`unheard`). Returns whether everything was read from the watermark on.
+        """Poll the tables that do not send their keys; and everything where that is asked for,
+        where changes were dropped, or where NOTIFY was left out (`unheard`). Returns whether
+        everything was read from the watermark on.
 
         What the watermark stands on is read from the watermark on; before it is `proven`, what is
         new is enough. If a sweep fails another one is asked for.

@@ -1,8 +1,8 @@
 """A tick: proof, barrier, sweeps, and the watermark if all of it holds.
 
 It draws a moment and a transaction id, looks whether all older transactions have ended, sends a
-barrier through LISTEN/NOTIFY, polls what does not notify, and advances the watermark when all that
-came before is in Elasticsearch.
+barrier through LISTEN/NOTIFY, polls the tables that do not send their keys, and advances the
+watermark when all that came before is in Elasticsearch.
 """
 
 from __future__ import annotations

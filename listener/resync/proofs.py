@@ -48,8 +48,9 @@ class Proofs:
     def wait(self, connection: Connection, cancellation: Cancellation) -> Start:
         """A start whose proof is waited for. Raises Stopped.
 
-        Where every table notifies, a change that is committed later is heard of anyway: after a
-        short wait the start is returned unproven. Else the wait goes on. What holds it up is told.
+        Where every table sends its keys, a change that is committed later is heard of anyway: after
+        a short wait the start is returned unproven. Else the wait goes on. What holds it up is
+        told.
         """
         drawn = watermark.draw(connection)
         began = time.monotonic()
