@@ -32,7 +32,7 @@ class Outage:
 
     @property
     def lasts(self) -> float | None:
-        """Seconds since the first failure of this row; None: all is well."""
+        """Seconds since the first failure of this streak; None: all is well."""
         since = self._since
         return None if since is None else time.monotonic() - since
 

@@ -80,7 +80,7 @@ def _noted(jobs: Jobs) -> bool:
 
 
 class Ids:
-    """Ids of one document that wait: id -> the jobs it is a part of."""
+    """Ids of one document kind that wait: id -> the jobs it is a part of."""
 
     def __init__(self) -> None:
         self.waiting: dict[Key, Jobs] = {}
@@ -128,9 +128,10 @@ _TIDY: Final = 1000
 
 
 class Pending:
-    """All that waits to be read. `limit` bounds what notifications may add."""
+    """All that waits to be read. Document kinds go by their numbers."""
 
     def __init__(self, documents: int, limit: int) -> None:
+        """`documents`: how many kinds there are. `limit` bounds what notifications may add."""
         self.ids = [Ids() for _ in range(documents)]
         self.mapped: dict[tuple[int, str], dict[Key, Job]] = {}
         self._limit = limit
@@ -171,7 +172,7 @@ class Pending:
         return sum(map(len, self.mapped.values()))
 
     def mapped_waits(self, document: int) -> bool:
-        """Whether keys of mapped watches wait to be looked up for this document."""
+        """Whether keys of mapped watches wait to be looked up for this document kind."""
         return any(keys for (number, _), keys in self.mapped.items() if number == document)
 
     def _drop(self) -> None:

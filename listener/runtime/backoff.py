@@ -32,7 +32,8 @@ class OnWait(Protocol):
 
 
 class Backoff:
-    """The waits of one row of failures: `start`, then `factor` times as long each, up to `limit`.
+    """The waits of failures one after another: `start`, then `factor` times as long each, up to
+    `limit`.
 
     Each wait is drawn from the upper half of that (equal jitter): daemons that lost the same
     server do not come back in step, and none comes back at once. All arguments are in seconds.

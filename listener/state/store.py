@@ -35,7 +35,7 @@ _CONTROL_EVERY: Final = 10.0
 
 @dataclass(slots=True)
 class _Index:
-    """What holds for the index of one document, by its alias.
+    """What holds for the index of one document kind, which its alias names.
 
     `frozen`: for its load or comparison the saved watermark stands still. `owed`: its comparison is
     still due when the load under way is complete; so it stays in the next session, which may go on
