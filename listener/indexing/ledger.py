@@ -1,8 +1,9 @@
 """The ledger: which ids wait, which are in flight, and who waits for them.
 
 All threads of indexing share it. Each method takes the lock itself, and nothing outside of this
-module names it; the threads wait on it, too. Ids go from a batch to Elasticsearch and come back
-here: done, to be read again, or parked.
+module names it; the threads wait on it, too. Properties that give one number or flag do without:
+the value may be older by a moment, but for `look` of `wait_for_turn`, which runs with the lock
+held. Ids go from a batch to Elasticsearch and come back here: done, to be read again, or parked.
 
 It is longer than other modules for that one lock: what is decided under it without waiting stands
 in `queue`, `work`, `parking` and `settlement`, which know of no lock.
@@ -33,7 +34,7 @@ from listener.search.verdicts import Outcome
 T = TypeVar("T")
 
 _PLENTY: Final = 500
-"""So many waiting ids make a bulk that is worth to be read ahead of its turn."""
+"""So many waiting ids make a bulk that is worth reading ahead of its turn."""
 _MAPPED_KEYS: Final = 1000
 """Keys of a mapped watch that are looked up at once."""
 _KNOWN_AT_ONCE: Final = 50
@@ -72,7 +73,7 @@ class Candidates:
 
 
 class Ledger:
-    """Thread-safe. Starts paused. What a batch is made of is for the pipeline's worker alone."""
+    """Thread-safe. Starts paused. Only the pipeline's worker may call what makes a batch."""
 
     def __init__(
         self, sources: Sequence[DocumentSource], gate: Gate, size: BatchSize, limits: Limits
@@ -231,7 +232,8 @@ class Ledger:
 
     @property
     def plenty(self) -> bool:
-        """Whether enough waits for a bulk that is worth to be read ahead of its turn."""
+        """Whether enough waits for a bulk that is worth reading ahead of its turn. It counts what
+        waits, so only `resting` and `look` of `wait_for_turn` ask, with the lock held."""
         return bool(self._tasks) or len(self._pending) >= _PLENTY
 
     @property
