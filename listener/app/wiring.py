@@ -106,7 +106,7 @@ class Run:
 
 
 class _Ground:
-    """What stands below indexing."""
+    """What stands below indexing; and the mailbox, in which it leaves what it must tell upwards."""
 
     def __init__(self, run: Run) -> None:
         config = run.config

@@ -43,7 +43,7 @@ class Guard:
     def run(self, work: Callable[[], None]) -> bool:
         """Run one round. False where it failed, and the wait before the next try is over.
 
-        What is neither a server's fault, nor its data's, nor a person's to mend passes through.
+        What ends the session or the run, and defects, pass through; so does QueryFileError.
         """
         try:
             work()

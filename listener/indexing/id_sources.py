@@ -1,4 +1,4 @@
-"""Tasks: sources of id pages that are larger than one batch. They page; the pipeline writes."""
+"""Tasks: ids that may be more than one batch can hold, given page by page."""
 
 from __future__ import annotations
 
@@ -49,8 +49,9 @@ class KeysTask:
 class MappedTask:
     """Document ids behind keys of a mapped watch, fetched by keyset, never all at once.
 
-    A key on which the mapping file fails is left out, and stands in `failed` with the reason:
-    anybody can send one, and it must not hold the others. Whoever gave the keys sees to it.
+    A key on which the mapping file fails is left out, and stands in `failed` with the reason: any
+    role of the database can send such a key, and it must not hold the others up. The batcher
+    decides what becomes of it.
     """
 
     FETCH = 5_000  # ids held at once: each further page runs the mapping query again

@@ -1,4 +1,7 @@
-"""Stopping and waiting: one `Stop` a process; every wait of the process goes through it."""
+"""Stopping: the flag that ends waits, the threads of a run, and what signals do.
+
+Two settings of memory stand here, too; they are made once, when a process starts.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ class Stop:
         return self._requested
 
     def request(self) -> None:
-        """Ask everybody to stop: from any thread, in a signal handler, any number of times."""
+        """End all waits on this flag: from any thread, in a signal handler, any number of times."""
         if not self._requested:
             # Two threads may both get here; a second byte does no harm.
             self._requested = True

@@ -44,7 +44,7 @@ def put(client: Client, alias: str, owner: Mapping[str, Any], *, create: bool) -
     pass through.
 
     OpenSearch refuses `allow_auto_create`. There the bulk's require_alias covers all but a stray
-    delete, which makes an empty index that the audit removes.
+    delete, which makes an empty index that the next session removes.
     """
     body: dict[str, Any] = {
         "index_patterns": [alias, f"{alias}.w*", f"{alias}.l*"],

@@ -19,8 +19,9 @@ from listener.state.model import Moment, Record
 class Heartbeat(Record):
     """A sign of life. `at` is this machine's clock, in seconds since 1970.
 
-    `state` is a word or two for people (serving, loading, waiting for PostgreSQL), `reason` why
-    it is not serving. What a newer release adds to it is no matter here.
+    `state` is a word or two (serving, loading, waiting for PostgreSQL). With `guarded`, `braked`
+    and `held` a person must act, and `listener health` fails. `reason` says why it is not serving.
+    Fields that a newer release adds are ignored.
     """
 
     model_config = ConfigDict(extra="ignore")

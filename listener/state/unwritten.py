@@ -1,4 +1,4 @@
-"""What cannot be written: told at first, for another reason, once a minute."""
+"""What cannot be written, and when that is told: at once, for each new reason, each minute."""
 
 from __future__ import annotations
 
