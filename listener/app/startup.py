@@ -51,7 +51,7 @@ class Startup:
         self._found: Sequence[Finding] = ()
         """What the start has found of the user's SQL files, and told."""
         self._told: Sequence[Finding] = ()
-        """The same of the last session, while it holds for that."""
+        """What the last look for a session found and told, while that session is held for it."""
 
     def prepare(self, client: search.Client, *, served: bool) -> Assembly:
         """Triggers and checks; waits for servers that are not up yet.
@@ -68,7 +68,7 @@ class Startup:
     def _patient(
         self, server: str, exceptions: tuple[type[Exception], ...], look: Callable[[], T]
     ) -> T:
-        """Do it, with patience for a server that is not up yet; --once gives up some time."""
+        """Look, and wait for a server that is not up yet; --once gives up after `give_up_after`."""
 
         met: list[Exception] = []
 

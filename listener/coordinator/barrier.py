@@ -29,8 +29,8 @@ class Barrier:
         self._signs = signs
 
     def send(self, session: Session) -> int:
-        """Send one, and wait until it is back. All that was queued before it is then received:
-        the pipeline's mark of that.
+        """Send one, and wait until it is back. All that was queued before it is received by then;
+        returns the pipeline's mark of it.
 
         Raises SessionLost where it does not come back, and as of Session.check.
         """

@@ -66,8 +66,8 @@ class Takeover:
         return mailbox.session
 
     def heed_refusals(self) -> None:
-        """Where writes were refused, tell which generation is in force. The refusals count no more
-        then, or no wait of the next session would last."""
+        """Where writes were refused, tell which generation is in force, and forget the refusals.
+        Otherwise each wait of the next session would end at once."""
         if self._mailbox.is_fenced:
             self._tell_fence()
             self._mailbox.unfence()

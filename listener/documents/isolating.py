@@ -109,9 +109,9 @@ class Isolating:
             return [alone(key, reason)]
 
     def _others_succeed(self, connection: Connection, keys: Sequence[Key]) -> bool:
-        """Whether a document can be made now: another one than that of a single key.
+        """Whether the query makes any document now; for a single key, any other document.
 
-        Where there is no other one in the whole table, the statement itself must run.
+        Where the whole table has no other row, it is enough that the statement itself runs.
         """
         alone = keys[0] if len(keys) == 1 else None
         near = [self.good, *(() if alone else _spread(keys, WITNESSES))]

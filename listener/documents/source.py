@@ -143,8 +143,9 @@ class DocumentSource:
     ) -> str | None:
         """Why a mapping failed, where it is for the content of one of these keys; else None.
 
-        A doubtful fault is one where another key is taken at that moment, or, where none is known,
-        where the statement runs for no key at all; and where these fail once more after that.
+        A doubtful error counts as a key's fault only where another key succeeds at that moment, and
+        these keys fail once more after it. Where no other key is known, it is enough that the
+        statement runs without any key.
         """
         reason = may_be_a_rows(error)
         if reason is None or row_fault(error) is not None:

@@ -2,7 +2,8 @@
 
 All that waits for a kind goes into one batch, as far as there is room: ids that changed, ids
 behind changed keys of mapped watches, pages of sweeps and of loads. So an id that changes without
-a pause serves everybody who waits for it, and many small changes make few requests.
+a pause still brings each job that waits for it to its end, and many small changes make few
+requests.
 """
 
 from __future__ import annotations

@@ -176,8 +176,9 @@ class Fence:
         return max(found)
 
     def _clear_away(self) -> None:
-        """What is left of indexes that were deleted behind our back or made unheard, and of loads
-        that were given up: with the write alias goes what tells their index from a former one."""
+        """Remove leftovers: indexes of loads that were given up, and empty ones that bear the name
+        of a write alias or that no alias leads to. Called before `point`, since only its write
+        alias tells the index of a load from one that was in use before."""
         for feed in self._feeds:
             alias = feed.alias
             below = self._gate.generation

@@ -113,8 +113,8 @@ class Senders:
         """Whether Elasticsearch does what it should."""
         worst, fenced = settled.worst, settled.fenced
         if worst is None:
-            # suspects say nothing; and a brake is over when others than theirs are taken, or
-            # when there are no others
+            # a request that wrote nothing and made suspects proves nothing; and a trial ends the
+            # brake of too many refusals only where nothing else waits or is in flight
             braked = self._outage.braked and self._outage.reason.startswith(TOO_MANY)
             if (settled.last or batch.trial is None or not braked) and (
                 settled.written or not settled.doubted

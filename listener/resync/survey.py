@@ -185,13 +185,13 @@ class Surveyor:
 
 
 def of_these_kinds(saved: State, kinds: Sequence[Kind]) -> State:
-    """What was saved, but for document kinds that this session does not have, or that the last one
-    had not or had otherwise.
+    """What was saved, but for document kinds that this session does not have, and those that the
+    last session did not feed with the same mapping, query and watched tables.
 
     While a kind is not in the configuration, or has another query, the watermark moves on without
     it. What its index has missed is not known: when the kind returns it is loaded. So a session
-    that begins without it forgets it. Where an older release did not, the first session does that
-    finds it.
+    that begins without it forgets it. An older release did not forget; then the first session that
+    finds the kind again does.
     """
     mine = {kind.index for kind in kinds}
     same = {kind.index for kind in kinds if kind.hash in saved.identity.fed}
