@@ -90,11 +90,6 @@ class Run:
     life: Life
 
     @property
-    def all_rows(self) -> bool:
-        """Whether every watched table sends its keys by NOTIFY."""
-        return all(watch.sends_keys for watch in self.parts.watches)
-
-    @property
     def aliases(self) -> list[str]:
         """Those that people search, one for each document kind."""
         return [kind.index for kind in self.parts.kinds]
@@ -215,7 +210,7 @@ class _Resync:
         )
         under_way = UnderWay(kinds, fence=indexing.fence, keeper=keeper, observe=observe)
         reconciler = Reconciler(indexing.pipeline, Comparisons(run.client, ground.parked), observe)
-        proofs = Proofs(all_rows=run.all_rows, observe=observe)
+        proofs = Proofs(all_rows=run.parts.all_rows, observe=observe)
         loads = LoadRun(
             under_way=under_way,
             loader=loader,
@@ -339,7 +334,7 @@ class Stages:
             observe=observe,
         )
         progress = Progress(
-            config=config, all_rows=polls.all_rows, jobs=jobs, keeper=keeper, observe=observe
+            config=config, all_rows=run.parts.all_rows, jobs=jobs, keeper=keeper, observe=observe
         )
         ticker = Ticker(
             fetch_delay=config.fetch_delay,

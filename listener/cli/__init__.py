@@ -17,7 +17,8 @@ from listener.config.settings import ConfigError, check_files, config_path
 from listener.config.settings import load as load_config
 from listener.observations.events import Observe
 from listener.observations.log import Log
-from listener.runtime.lifecycle import Stop, one_heap, rare_collections, stop_on_signals
+from listener.runtime.lifecycle import Stop, stop_on_signals
+from listener.runtime.memory import one_heap, rare_collections
 
 _SIGPIPE: Final = 128 + 13
 DESCRIPTION = "Keeps Elasticsearch documents in step with a PostgreSQL database."

@@ -54,7 +54,7 @@ class Polls:
         self._jobs = jobs
         self._keeper = keeper
         self._observe = observe
-        self.all_rows = all(watch.sends_keys for watch in parts.watches)
+        self.all_rows = parts.all_rows
         """Whether every watched table sends its keys by NOTIFY."""
         self._overflows = 0
         """How often the pending set had been dropped when the last sweep of all tables began."""

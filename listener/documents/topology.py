@@ -43,6 +43,11 @@ class Assembly:
     kinds: tuple[Kind, ...]
 
     @property
+    def all_rows(self) -> bool:
+        """Whether every watched table sends its keys by NOTIFY."""
+        return all(watch.sends_keys for watch in self.watches)
+
+    @property
     def kinds_of(self) -> dict[str, tuple[int, ...]]:
         """Numbers of the document kinds that each watch leads to."""
         return {

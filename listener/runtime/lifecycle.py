@@ -1,12 +1,7 @@
-"""Stopping: the flag that ends waits, the threads of a run, and what signals do.
-
-Two settings of memory stand here, too; they are made once, when a process starts.
-"""
+"""Stopping: the flag that ends waits, the threads of a run, and what signals do."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import select
 import signal
@@ -22,10 +17,6 @@ from listener import ListenerError
 
 _LONGEST_POLL: Final = 3600.0
 """poll() counts milliseconds in a C int: longer waits are made of several."""
-_COLLECT_AFTER: Final = 50_000
-"""Objects made and not freed, since the last look at the youngest ones; Python's own is 700."""
-_M_ARENA_MAX: Final = -8
-"""Of glibc's malloc.h."""
 
 
 class Stopped(ListenerError):
@@ -184,19 +175,3 @@ def stop_on_signals(
 
 def _noted_elsewhere(_number: int, _frame: FrameType | None) -> None:
     """A handler that Python knows of; without one no signal would be written to the pipe."""
-
-
-def one_heap() -> None:
-    """All threads share one heap: glibc's heaps of their own keep memory that others could use
-    (measured: 20 MB of a daemon that had caught up with a million changes)."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 1)
-
-
-def rare_collections() -> None:
-    """Collect cycles seldom, and never look at what the start has made: a load makes hundreds of
-    thousands of tuples, none of them in a cycle. What makes large cycles collects them (`sink`).
-    """
-    gc.freeze()  # without a collection before it: that takes longer than `health` should
-    gc.set_threshold(_COLLECT_AFTER, 20, 10)

@@ -1,6 +1,6 @@
 """Triggers: install, audit, remove. What they are and why stands in docs/triggers.md."""
 
-from listener.triggers.audit import Differences, differences, fingerprint
+from listener.triggers.audit import differences, fingerprint
 from listener.triggers.catalog import TriggerError
 from listener.triggers.install import install, remove
 from listener.triggers.own import Claim, other_pipeline, refuse_other_pipeline
@@ -10,7 +10,6 @@ from listener.triggers.steps import Step, script
 
 __all__ = [
     "Claim",
-    "Differences",
     "Installation",
     "Step",
     "TriggerError",
