@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -148,12 +149,15 @@ class Startup:
         def looked() -> T:
             try:
                 return look()
-            except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
-                # our schema is removed at this moment: the next look sees that it is gone. One that
-                # only begins with its name would be waited for without end
-                schema = self._config.postgres.db_schema
-                if f'"{schema}"' in str(error) or f'"{schema}.' in str(error):
-                    raise NotYet(failure_of(error).reason) from error
+            except (
+                errors.UndefinedTable,
+                errors.InvalidSchemaName,
+                triggers.TriggerError,
+            ) as error:
+                if _removed(error, self._config.postgres.db_schema):
+                    told_by_installer = isinstance(error, triggers.TriggerError)
+                    reason = str(error) if told_by_installer else failure_of(error).reason
+                    raise NotYet(reason) from error
                 raise
 
         return self._patient("PostgreSQL", (psycopg.OperationalError, NotYet), looked)
@@ -271,3 +275,14 @@ def _installed(connection: postgres.Connection, schema: str) -> bool:
     """Whether our own tables are there."""
     found = connection.execute(files.load("watermark/installed"), {"schema": schema})
     return found.fetchone() is not None
+
+
+def _removed(error: BaseException, schema: str) -> bool:
+    """Whether listener's schema, or a part of it, is removed at this moment, perhaps while triggers
+    are installed: the next look sees that it is gone. A schema whose name only begins like that
+    one would be waited for without end.
+    """
+    cause = error.__cause__ if isinstance(error, triggers.TriggerError) else error
+    gone = (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedFunction)
+    named = rf'"{re.escape(schema)}[".]|(?<![\w".]){re.escape(schema)}\.'
+    return isinstance(cause, gone) and re.search(named, str(cause)) is not None

@@ -11,6 +11,14 @@ from psycopg import errors
 from listener.app.startup import Startup
 from listener.observations.events import Observation, Waiting
 from listener.runtime.lifecycle import Stop
+from listener.triggers import TriggerError
+
+
+def while_installing(cause: Exception) -> TriggerError:
+    """What an installer says of this error of PostgreSQL."""
+    error = TriggerError(f"triggers of content.film_work: {cause}")
+    error.__cause__ = cause
+    return error
 
 
 class Looking:
@@ -43,6 +51,9 @@ class Looking:
     [
         errors.UndefinedTable('relation "listener.meta" does not exist'),
         errors.InvalidSchemaName('schema "listener" does not exist'),
+        while_installing(errors.InvalidSchemaName('schema "listener" does not exist')),
+        while_installing(errors.UndefinedTable('relation "listener.journal" does not exist')),
+        while_installing(errors.UndefinedFunction("function listener.film_stamp() does not exist")),
     ],
 )
 def test_what_is_removed_of_ours_is_looked_at_again(tmp_path: Any, error: Exception) -> None:
@@ -58,6 +69,11 @@ def test_what_is_removed_of_ours_is_looked_at_again(tmp_path: Any, error: Except
         errors.UndefinedTable('relation "listeners" does not exist'),
         errors.UndefinedTable('relation "listener_films.film" does not exist'),
         errors.InvalidSchemaName('schema "listener_films" does not exist'),
+        while_installing(errors.UndefinedTable('relation "listeners" does not exist')),
+        while_installing(errors.UndefinedFunction("function listeners.f() does not exist")),
+        while_installing(errors.UndefinedFunction("function my.listener.f() does not exist")),
+        while_installing(errors.DuplicateObject('"listener.x" is there already')),
+        TriggerError("no such table: content.film"),
     ],
 )
 def test_what_is_not_ours_ends_the_start(tmp_path: Any, error: Exception) -> None:
