@@ -114,6 +114,7 @@ class Fence:
             self._feeds[kind].loading = None
             return
         with self.changing():
+            self.refuse_astray()
             self._feeds[kind].loading = index
             self.point()
 
