@@ -34,13 +34,13 @@ class Probes:
             f"FROM generate_series(1, {count}) AS n, (VALUES ('update'), ('delete')) AS v (kind)"
         )
 
-    def edit(self) -> Probe:
-        """The next three, in one transaction."""
+    def edit(self, *, flushed: bool = True) -> Probe:
+        """The next three, in one transaction. Not `flushed`: it is visible before it is on disk."""
         self._next += 1
         assert self._next <= self._count, "too few probes"
         number = self._next
         self._scene.sql(
-            "BEGIN; "
+            f"BEGIN; SET LOCAL synchronous_commit = {'on' if flushed else 'off'}; "
             "UPDATE content.film_work SET title = 'Probed' "
             f"WHERE id = md5('probe update{number}')::uuid; "
             f"DELETE FROM content.film_work WHERE id = md5('probe delete{number}')::uuid; "
@@ -53,3 +53,9 @@ class Probes:
             f"(md5('probe update{number}')::uuid, md5('probe insert{number}')::uuid)"
         )
         return Probe(number, stamp)
+
+    def is_indexed(self, probe: Probe) -> bool:
+        """Whether the film that it inserts is in the index."""
+        [(doc_id,)] = self._scene.sql(f"SELECT md5('probe insert{probe.number}')::uuid::text")
+        status, _ = self._scene.search.request("GET", f"/{self._scene.index}/_doc/{doc_id}")
+        return status == 200
