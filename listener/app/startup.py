@@ -146,18 +146,18 @@ class Startup:
                 raise Stopped("stop was requested")
 
     def _of_postgres(self, look: Callable[[], T]) -> T:
+        schema = self._config.postgres.db_schema
+
         def looked() -> T:
             try:
                 return look()
-            except (
-                errors.UndefinedTable,
-                errors.InvalidSchemaName,
-                triggers.TriggerError,
-            ) as error:
-                if _removed(error, self._config.postgres.db_schema):
-                    told_by_installer = isinstance(error, triggers.TriggerError)
-                    reason = str(error) if told_by_installer else failure_of(error).reason
-                    raise NotYet(reason) from error
+            except triggers.TriggerError as error:
+                if error.__cause__ is not None and _removed(error.__cause__, schema):
+                    raise NotYet(str(error)) from error
+                raise
+            except psycopg.Error as error:
+                if _removed(error, schema):
+                    raise NotYet(failure_of(error).reason) from error
                 raise
 
         return self._patient("PostgreSQL", (psycopg.OperationalError, NotYet), looked)
@@ -282,7 +282,6 @@ def _removed(error: BaseException, schema: str) -> bool:
     are installed: the next look sees that it is gone. A schema whose name only begins like that
     one would be waited for without end.
     """
-    cause = error.__cause__ if isinstance(error, triggers.TriggerError) else error
     gone = (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedFunction)
     named = rf'"{re.escape(schema)}[".]|(?<![\w".]){re.escape(schema)}\.'
-    return isinstance(cause, gone) and re.search(named, str(cause)) is not None
+    return isinstance(error, gone) and re.search(named, str(error)) is not None
