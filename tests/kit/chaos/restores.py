@@ -190,6 +190,9 @@ def search_went_back(world: World, choice: Random) -> None:
         with daemons_away(world, way):
             names = [name for name in names if name in behind(world, *which)]
             restored = [*names, index] if control else names
+            if not restored:  # an empty list would restore all that the snapshot holds
+                world.tell("search_went_back: a load has replaced the index meanwhile")
+                return
             for name in restored:
                 if replaced:
                     must(world, "DELETE", f"/{name}")
