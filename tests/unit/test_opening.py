@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from types import SimpleNamespace
-from typing import Any
 
 import elastic_transport
 import pytest
@@ -13,8 +11,10 @@ from listener.coordinator.session import SessionLost
 from listener.documents.topology import Reassemble, TriggersWrong
 from listener.indexing.fence import FencedOut
 from listener.observations import events
-from tests.kit.coordinator import FILM, START, Asked, Floor, page
-from tests.kit.session import WATERMARK, Failed, unfinished
+from listener.resync.needs import Need
+from listener.state.model import Load
+from tests.kit.coordinator import FILM, OVERLAP, START, Asked, Floor, page
+from tests.kit.session import WATERMARK, Failed, film_kind, unfinished
 
 STEPS = [
     "loads ended",
@@ -50,9 +50,9 @@ def begin(floor: Floor) -> None:
     floor.opening.begin(floor.new_session())
 
 
-def plan(resume: Any = None) -> Any:
+def plan(resume: Load | None = None) -> Need:
     """A load that is due."""
-    return SimpleNamespace(started_at=WATERMARK - timedelta(hours=1), resume=resume)
+    return Need(film_kind(), "a new mapping", resume)
 
 
 def test_the_steps(floor: Floor) -> None:
@@ -107,9 +107,10 @@ def test_refusals_of_the_generation_before(floor: Floor) -> None:
 
 def test_the_sweep_starts_where_a_load_began(floor: Floor) -> None:
     """Loads begin before it: what they cannot see must be swept."""
-    floor.plans = [plan()]
+    began = WATERMARK - timedelta(hours=1)
+    floor.plans = [plan(unfinished(started_at=began))]
     begin(floor)
-    assert floor.asked == [Asked(START - timedelta(hours=1), ahead=True)]
+    assert floor.asked == [Asked(began - OVERLAP, ahead=True)]
 
 
 def test_loads_that_go_on(floor: Floor) -> None:

@@ -1,0 +1,43 @@
+"""A fence before no index."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from typing_extensions import override
+
+from listener.indexing.fence import Current, Fence
+from listener.search.aliases import Astray
+from tests.kit.coordinator.world import World
+
+
+class FakeFence(Fence):
+    """The generation and its aliases."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.resumed: Collection[str] = ()
+        self.loads: dict[int, str] = {}
+        self.found: tuple[int, Astray] | None = None
+
+    @override
+    def begin(self, current: Sequence[Current | None], resumed: Collection[str]) -> None:
+        """Raise the generation."""
+        self._world.step("generation raised")
+        self.resumed = resumed
+
+    @override
+    def confirm(self) -> None:
+        """Look whether it is in force."""
+        self._world.step("generation looked at")
+
+    @override
+    def loading(self, kind: int) -> str | None:
+        """The index that is loaded."""
+        return self.loads.get(kind)
+
+    @override
+    def astray(self) -> tuple[int, Astray] | None:
+        """What leads writes elsewhere."""
+        self._world.step("aliases looked at")
+        return self.found
