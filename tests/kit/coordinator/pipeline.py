@@ -17,6 +17,7 @@ from tests.kit.coordinator.world import World
 class FakePipeline(Pipeline):
     """Says of itself what a test has set, and notes what it is given."""
 
+    # of the class: they stand for properties, which an instance cannot set
     overflows: int = 0
     trouble: Trouble | None = None
     crashed: str | None = None

@@ -19,7 +19,7 @@ from listener.state.store import Keeper
 from tests.kit.coordinator.world import World
 from tests.kit.session import saved_state
 
-_NONE: Final[list[str]] = []
+_NOBODY: Final[list[str]] = []
 
 
 class FakePlanner(Planner):
@@ -41,8 +41,9 @@ class FakePlanner(Planner):
 class FakeJobs(Jobs):
     """Loads and comparisons."""
 
+    # of the class: they stand for properties, which an instance cannot set
     running: bool = False
-    guarded: list[str] = _NONE
+    guarded: list[str] = _NOBODY
     held: str | None = None
 
     def __init__(self, world: World) -> None:
