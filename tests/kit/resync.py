@@ -7,7 +7,7 @@ the states of what is under way are the real ones.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,22 +15,29 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from typing_extensions import override
 
 from listener.capture.watermark import Draw
 from listener.changes import Key
+from listener.documents.connections import Connections
 from listener.documents.kinds import Kind
 from listener.indexing.fence import Fence
+from listener.indexing.pipeline import Pipeline
 from listener.indexing.queue import Job
 from listener.observations.events import Observation
 from listener.postgres import Connection
 from listener.resync.cancellation import Check
-from listener.resync.reconcile import Report
+from listener.resync.lookout import Lookout
+from listener.resync.reconcile import Reconciler, Report
 from listener.resync.under_way import KindState, UnderWay
 from listener.runtime.lifecycle import Stop, Stopped
+from listener.search.existing import Existing
+from listener.search.index_config import IndexConfig
+from listener.search.indexes import Indexes
 from listener.search.versions import Versions
 from listener.state.model import Load, State
 from listener.state.store import Keeper
-from tests.kit.session import NOW, saved_state, unfinished
+from tests.kit.session import NOW, film_index, saved_state, unfinished
 from tests.kit.threads import Failures
 
 STARTED = NOW - timedelta(minutes=3)
@@ -64,7 +71,7 @@ class Resync:
         self.proofs: deque[bool] = deque()
         """What the next looks at a draw say; then each of them is proven."""
         self.kinds = [self._kind(number, name) for number, name in enumerate(kinds)]
-        self.fence = cast(Fence, FakeFence(self))
+        self.fence = FakeFence(self)
         self.keeper = NotedKeeper(self)
         self.lookout = FakeLookout(self)
         self.under_way = UnderWay(
@@ -203,16 +210,18 @@ class NotedKeeper(Keeper):
         return super().save_control(now=now)
 
 
-class FakeFence:
+class FakeFence(Fence):
     """Which indexes are written, and that nothing is in flight while that changes."""
 
     def __init__(self, room: Resync) -> None:
         self._room = room
 
+    @override
     def current(self, kind: int) -> str | None:
         """The index in use."""
         return self._room.current[kind]
 
+    @override
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Nothing is in flight inside."""
@@ -220,18 +229,23 @@ class FakeFence:
         yield
         self._room.steps.append("quiet no more")
 
+    @override
     def refuse_astray(self) -> None:
         """Raises FencedOut where writes may have gone elsewhere."""
         self._room.step("aliases looked at")
 
-    def point(self) -> None:
+    @override
+    def point(self, swap: tuple[str, str] | None = None) -> None:
         """Point the write aliases."""
+        assert swap is None
         self._room.step("aliases pointed")
 
-    def load(self, _kind: int, index: str | None) -> None:
+    @override
+    def load(self, kind: int, index: str | None) -> None:
         """Live changes go to this index, too."""
         self._room.step(f"fed: {index}")
 
+    @override
     def swap(self, kind: int, index: str) -> list[str]:
         """People search this index from now on."""
         self._room.step(f"swapped to {index}")
@@ -239,35 +253,40 @@ class FakeFence:
         return [former] if former else []
 
 
-class FakeLookout:
+class FakeLookout(Lookout):
     """Whether indexes are what they were. `lost`: why the next one is not."""
 
     def __init__(self, room: Resync) -> None:
         self._room = room
         self.lost: str | None = None
 
-    def begin(self, name: str, _mapping: str) -> None:
+    @override
+    def begin(self, name: str, mapping: str) -> None:
         """Note a new index."""
         self._room.step(f"{name} noted")
 
-    def settle(self, name: str, settled: datetime | None, _load: Load | None = None) -> str | None:
+    @override
+    def settle(self, name: str, settled: datetime | None, load: Load | None = None) -> str | None:
         """Note it with all that was sent."""
         self._room.step(f"{name} settled{'' if settled else ', not proven'}")
         return self.lost
 
 
-class FakePipeline:
+class FakePipeline(Pipeline):
     """Takes pages of ids. Each job is finished when it is waited for, unless that is held up."""
+
+    crashed: str | None = None  # of the class: it stands for a property, which cannot be set
 
     def __init__(self, room: Resync) -> None:
         self._room = room
         self.jobs: list[Job] = []
-        self.parked: list[Key] = []
-        self.crashed: str | None = None
+        self.aside: list[Key] = []
+        """The keys of what is parked."""
         self.waits: list[Callable[[Job], bool]] = []
         """What is done at the next waits instead; whether the job is finished."""
 
-    def submit_ids(self, _kind: int, keys: Sequence[Key], *, load_only: bool) -> Job:
+    @override
+    def submit_ids(self, kind: int, keys: Sequence[Key], *, load_only: bool) -> Job:
         """A page of ids."""
         self._room.step(f"asked for {keys[0][0]}-{keys[-1][0]}{'' if load_only else ', live'}")
         job = Job()
@@ -276,7 +295,8 @@ class FakePipeline:
         self.jobs.append(job)
         return job
 
-    def wait(self, job: Job, _seconds: float) -> bool:
+    @override
+    def wait(self, job: Job, seconds: float | None = None) -> bool:
         """Whether it is finished."""
         if self.waits:
             return self.waits.pop(0)(job)
@@ -288,16 +308,18 @@ class FakePipeline:
         self._room.step(f"page {self.jobs.index(job) + 1} answered")
         job.done(job.open)
 
-    def parked_keys(self, _kind: int) -> list[Key]:
+    @override
+    def parked_keys(self, kind: int) -> list[Key]:
         """What is parked."""
-        return self.parked
+        return self.aside
 
+    @override
     def refresh_soon(self) -> None:
         """Make it searchable."""
         self._room.step("refresh asked for")
 
 
-class FakeIndexes:
+class FakeIndexes(Indexes):
     """The indexes of a pipeline."""
 
     def __init__(self, room: Resync) -> None:
@@ -309,56 +331,68 @@ class FakeIndexes:
         """What `drop_loads` must leave alone."""
         self.others: Mapping[str, str] = {}
 
-    def drop_loads(self, alias: str) -> list[str]:
+    @override
+    def drop_loads(
+        self, alias: str, *, below: int | None = None, spare: Collection[str] = ()
+    ) -> list[str]:
         """Remove what was begun."""
         self._room.step(f"unfinished loads of {alias} removed")
         return self.kept
 
-    def create(self, name: str, _config: object, _digest: str) -> Any:
+    @override
+    def create(self, name: str, config: IndexConfig, digest: str) -> Existing:
         """Make a new index."""
         self._room.step("index made")
         assert name.startswith("films-hash1-2026")
-        return SimpleNamespace(mapping="mapping-2")
+        return film_index(name, mapping="mapping-2")
 
-    def started(self, _name: str) -> None:
+    @override
+    def started(self, name: str) -> None:
         """Wait until its shards are at work."""
         self._room.step("index started")
 
-    def finish(self, name: str, _config: object) -> None:
+    @override
+    def finish(self, name: str, config: IndexConfig) -> None:
         """Refresh it, and bring the replicas back."""
         self._room.step(f"{name} finished")
 
-    def healthy(self, _name: str, *, seconds: float) -> bool:
+    @override
+    def healthy(self, name: str, seconds: int) -> bool:
         """Whether it has its replicas."""
         self._room.step("health asked")
         assert seconds <= 5
         self.unhealthy -= 1
         return self.unhealthy < 0
 
-    def is_concrete(self, _alias: str) -> bool:
+    @override
+    def is_concrete(self, name: str) -> bool:
         """Whether an index has the alias's name."""
         self._room.step("name looked at")
         return self.concrete
 
-    def refuse_foreign(self, alias: str, *, take: bool) -> None:
+    @override
+    def refuse_foreign(self, alias: str, *, take: bool = False) -> None:
         """Raises IndexError_ where the alias is of others."""
         self._room.step(f"owner of {alias} looked at{', taken' if take else ''}")
 
-    def get(self, name: str) -> Any:
+    @override
+    def get(self, name: str) -> Existing | None:
         """An index by its own name."""
-        return SimpleNamespace(uuid=f"uuid of {name}")
+        return film_index(name, f"uuid of {name}")
 
-    def old(self, _alias: str) -> list[str]:
+    @override
+    def old(self, alias: str) -> list[str]:
         """Those that are kept."""
         self._room.step("old indexes looked at")
         return ["films-1"]
 
-    def old_of_others(self, _alias: str) -> list[Any]:
+    @override
+    def old_of_others(self, alias: str) -> list[Existing]:
         """Those of other databases."""
         return []
 
 
-class FakeReconciler:
+class FakeReconciler(Reconciler):
     """Comparisons whose reports the test gives."""
 
     def __init__(self, room: Resync) -> None:
@@ -367,9 +401,10 @@ class FakeReconciler:
         """Whether a comparison may not delete what it would."""
         self.refuses_loads = False
 
+    @override
     def run(
         self,
-        _connection: object,
+        connection: Connection,
         kind: Kind,
         index: str,
         check: Check,
@@ -381,24 +416,29 @@ class FakeReconciler:
         check.check()
         return Report(kind.index, guarded=self.guarded)
 
-    def guards(self, _connection: object, _kind: Kind, index: str, check: Check) -> bool:
+    @override
+    def guards(self, connection: Connection, kind: Kind, index: str, check: Check) -> bool:
         """Whether a load would lose too many."""
         self._room.step(f"{index} guarded")
         check.check()
         return self.refuses_loads
 
 
-class FakeConnections:
+class FakeConnections(Connections):
     """Connections of the loader's thread."""
 
     def __init__(self, room: Resync) -> None:
         self._room = room
 
-    @contextmanager
-    def open(self, name: str) -> Iterator[Any]:
+    @override
+    def open(self, name: str, *, timed: bool = False) -> Connection:
         """One more."""
-        assert name == "listener: load"
+        assert (name, timed) == ("listener: load", False)
         self._room.step("connected")
+        return cast(Connection, self._opened())
+
+    @contextmanager
+    def _opened(self) -> Iterator[Connection]:
         try:
             yield self._room.connection
         finally:

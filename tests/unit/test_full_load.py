@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -30,15 +29,12 @@ class Loading:
         self.room = room = Resync(monkeypatch)
         room.rows = [(str(number),) for number in range(1, 9)]
         self.pipeline, self.indexes = FakePipeline(room), FakeIndexes(room)
-        pipeline: Any = self.pipeline
-        indexes: Any = self.indexes
-        lookout: Any = room.lookout
         self.loader = Loader(
-            pipeline=pipeline,
+            pipeline=self.pipeline,
             fence=room.fence,
-            indexes=indexes,
+            indexes=self.indexes,
             keeper=room.keeper,
-            lookout=lookout,
+            lookout=room.lookout,
             page_size=8,
             take=take,
             observe=room.told.append,
@@ -317,7 +313,7 @@ def test_replicas_are_waited_for(loading: Loading) -> None:
 def test_parked_documents_are_tried_again(loading: Loading) -> None:
     """The new index may take what the former one did not; the load is complete with them."""
     loading.begin(DONE)
-    loading.pipeline.parked = [("7",)]
+    loading.pipeline.aside = [("7",)]
     loading.swap(DONE)
     steps = loading.room.since("load complete")
     assert steps[2:4] == ["asked for 7-7, live", "page 1 answered"]

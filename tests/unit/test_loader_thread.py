@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
 
 import psycopg
 import pytest
+from typing_extensions import override
 
 from listener.observations.events import Held, Observation, Waiting
+from listener.postgres import Connection
 from listener.resync.cancellation import Cancellation
 from listener.resync.loader_thread import LoaderThread
+from listener.resync.runner import Runner
 from listener.resync.under_way import Wanted
 from listener.runtime.backoff import Backoff
 from listener.state.model import Load
@@ -23,7 +25,7 @@ GONE = psycopg.OperationalError("gone")
 MISSING = psycopg.errors.UndefinedTable("missing")
 
 
-class Turns:
+class Turns(Runner):
     """A runner whose turns a test gives: what each raises; None: it was made. After the last one
     nothing is left to do."""
 
@@ -33,7 +35,8 @@ class Turns:
         self.held: list[str | None] = []
         """What was held at the begin of each turn."""
 
-    def turn(self, _connection: object, _cancellation: Cancellation) -> None:
+    @override
+    def turn(self, connection: Connection, cancellation: Cancellation) -> None:
         """One turn."""
         setting = self._setting
         self.held.append(setting.thread.held)
@@ -58,12 +61,10 @@ class Setting:
     def new(self, turns: list[Exception | None]) -> LoaderThread:
         """One that has not started."""
         self.runner = Turns(self, turns)
-        runner: Any = self.runner
-        connections: Any = FakeConnections(self.room)
         self.thread = LoaderThread(
             under_way=self.room.under_way,
-            runner=runner,
-            connections=connections,
+            runner=self.runner,
+            connections=FakeConnections(self.room),
             waits=Backoff(1, 10, 10_000),
             supervisor=self.supervisor,
             observe=self.room.told.append,

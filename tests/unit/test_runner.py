@@ -74,14 +74,12 @@ class Running:
     def runner(self) -> Runner:
         """As it is now."""
         loader: Any = FakeLoader(self.room)
-        reconciler: Any = self.reconciler
-        lookout: Any = self.room.lookout
-        pipeline: Any = FakePipeline(self.room)
+        pipeline = FakePipeline(self.room)
         proofs = Proofs(all_rows=self.all_rows, observe=self.room.told.append)
         loads = LoadRun(
             under_way=self.room.under_way,
             loader=loader,
-            reconciler=reconciler,
+            reconciler=self.reconciler,
             pipeline=pipeline,
             fence=self.room.fence,
             keeper=self.room.keeper,
@@ -90,11 +88,11 @@ class Running:
         )
         comparisons = ComparisonRun(
             under_way=self.room.under_way,
-            reconciler=reconciler,
+            reconciler=self.reconciler,
             pipeline=pipeline,
             fence=self.room.fence,
             keeper=self.room.keeper,
-            lookout=lookout,
+            lookout=self.room.lookout,
             proofs=proofs,
             observe=self.room.told.append,
         )
