@@ -6,13 +6,14 @@ write to it is one entry of `steps`, and any of them can be told to fail.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from typing_extensions import override
 
 from listener.changes import Watch
 from listener.config import PostgresConfig
@@ -30,10 +31,11 @@ from listener.resync.went_back import SearchPast
 from listener.search.aliases import Astray
 from listener.search.existing import Existing
 from listener.search.index_config import IndexError_
+from listener.search.indexes import Indexes
 from listener.search.owners import Database, Owner
 from listener.search.shards import Shard
 from listener.search.versions import Versions
-from listener.state.control import Control
+from listener.state.control import Control, ControlDocument
 from listener.state.file import StateError
 from listener.state.identity import Facts
 from listener.state.model import Identity, Load, Mark, State
@@ -212,28 +214,32 @@ class World:
         self.disks.append(value)
 
 
-class FakeControl:
+class FakeControl(ControlDocument):
     """The control document."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.newest: int | None = None
 
+    @override
     def prepare(self) -> None:
         """Make its index."""
         self._world.step("control prepared")
 
+    @override
     def read(self) -> Control:
         """As the world has it."""
         self._world.step("control read")
         return self._world.remote
 
+    @override
     def accept(self, seen: Control) -> None:
         """Go on from it."""
         self._world.step("control accepted")
         self.newest = seen.seq_no
 
-    def save(self, _generation: int, content: Mapping[str, Any]) -> bool:
+    @override
+    def save(self, generation: int, content: Mapping[str, Any]) -> bool:
         """Write it, where the generation is ours."""
         self._world.step("control saved" if self._world.generation_is_ours else "control refused")
         if self._world.generation_is_ours:
@@ -241,17 +247,19 @@ class FakeControl:
         return self._world.generation_is_ours
 
 
-class FakeIndexes:
+class FakeIndexes(Indexes):
     """The indexes and aliases of the pipeline."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.owner = Owner("movies")
 
-    def protect(self, alias: str, *, take: bool) -> None:
+    @override
+    def protect(self, alias: str, *, take: bool = False) -> None:
         """Take the alias's name."""
         self._world.step(f"{alias} protected" + (", taken" if take else ""))
 
+    @override
     def behind(self, alias: str) -> Existing | None:
         """The index behind an alias."""
         self._world.step(f"{alias} looked behind")
@@ -259,25 +267,30 @@ class FakeIndexes:
             raise IndexError_(self._world.behind)
         return self._world.behind
 
-    def left_astray(self, alias: str, _generation: int, _current: str | None) -> Astray | None:
+    @override
+    def left_astray(self, alias: str, generation: int, current: str | None) -> Astray | None:
         """Whether the write aliases are as they were left."""
         self._world.step(f"{alias} write aliases read")
         return self._world.astray
 
+    @override
     def is_ours(self, found: Existing) -> bool:
         """Whether the index says that it is ours."""
         return found.name not in self._world.foreign
 
+    @override
     def get(self, name: str) -> Existing | None:
         """An index by its own name."""
         self._world.step(f"{name} read")
         return self._world.others.get(name)
 
+    @override
     def adopt(self, found: Existing) -> None:
         """Say in an index that it is ours."""
         self._world.step(f"{found.name} adopted")
 
-    def shards(self, names: Sequence[str]) -> dict[str, dict[str, Shard]]:
+    @override
+    def shards(self, names: Collection[str]) -> dict[str, dict[str, Shard]]:
         """The primaries of these indexes."""
         self._world.step("shards read")
         found = self._world.shards
@@ -314,9 +327,8 @@ class Process:
             kinds or (film_kind(),),
             timedelta(seconds=2),
         )
-        control: Any = FakeControl(world)
-        self.indexes = FakeIndexes(world)
-        indexes: Any = self.indexes
+        control = FakeControl(world)
+        self.indexes = indexes = FakeIndexes(world)
         versions = Versions()
         versions.begin(3)
         self.keeper = Keeper(Path("state.yaml"), control, versions, world.told.append)
