@@ -100,7 +100,7 @@ class Batcher:
         until = time.monotonic() + _PATIENCE
         most = self._size.most(kind)
         if not lane.load_only:
-            ledger.begin_mappings(kind)
+            ledger.begin_mappings(kind, self._sources[kind])
             ledger.take(kind, items, max(1, most // 2) if ledger.has_tasks(lane) else most)
         while len(items) < most:
             task = ledger.next_task(lane)

@@ -25,9 +25,9 @@ from listener.indexing.batch_size import BatchSize
 from listener.indexing.gate import Gate
 from listener.indexing.id_sources import MappedTask, Task
 from listener.indexing.parking import Parking, ToPark
-from listener.indexing.queue import Job, Jobs, Pending, joined
+from listener.indexing.queue import Job, Jobs, Pending
 from listener.indexing.settlement import Settlement
-from listener.indexing.work import Work
+from listener.indexing.work import Candidates, Work
 from listener.search.sink import Sent
 from listener.search.verdicts import Outcome
 
@@ -35,10 +35,6 @@ T = TypeVar("T")
 
 _PLENTY: Final = 500
 """So many waiting ids make a bulk that is worth reading ahead of its turn."""
-_MAPPED_KEYS: Final = 1000
-"""Keys of a mapped watch that are looked up at once."""
-_KNOWN_AT_ONCE: Final = 50
-"""Suspects of one trial that are parked already: they were proven alone before."""
 
 
 class Lane(NamedTuple):
@@ -59,19 +55,6 @@ class Wait:
     seconds: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """Which of the ids of one page may be witnesses.
-
-    `awaited`: those that may be, once they are answered. `others`: whether some are left out that
-    are documents nevertheless: suspects, parked ones, or such as were tried in vain.
-    """
-
-    keys: Sequence[Key]
-    awaited: Collection[Key]
-    others: bool
-
-
 class Ledger:
     """Thread-safe. Starts paused. Only the pipeline's worker may call what makes a batch."""
 
@@ -79,15 +62,18 @@ class Ledger:
         self, sources: Sequence[DocumentSource], gate: Gate, size: BatchSize, limits: Limits
     ) -> None:
         """`sources`: one for each document kind, in the order of `gate.targets`."""
-        self._sources = sources
         self.limits = limits
         self._gate = gate
         self._size = size
         self._lock = threading.Condition()
         self._pending = Pending(len(sources), limits.pending)
-        self._works = [Work(ids) for ids in self._pending.ids]
         self._tasks: deque[Task] = deque()
         self._parking = Parking(limits.parked)
+        parts = zip(sources, self._pending.ids, gate.targets, strict=True)
+        self._works = [
+            Work(kind, source.types, ids, targets, self._parking)
+            for kind, (source, ids, targets) in enumerate(parts)
+        ]
         self._settlement = Settlement(self._works, self._parking, gate)
         self._requests = 0
         self._reading = False
@@ -245,32 +231,22 @@ class Ledger:
         """Whether there is something to read for this lane, or a suspect to try."""
         with self._lock:
             work = self._works[lane.kind]
-            if not self._gate.targets[lane.kind].all():
+            if not work.targets.all():
                 return False  # its index is not there yet
             if lane.trial:
                 return work.suspect_ready
-            if self.has_tasks(lane):
-                return True
-            if lane.load_only:
-                return False
-            return self._pending.mapped_waits(lane.kind) or work.some_ready
+            return self.has_tasks(lane) or (not lane.load_only and work.some_ready)
 
     # -- a batch: ids, in the order in which they are taken ---------------------------------------
 
-    def begin_mappings(self, kind: int) -> None:
-        """Changed keys of mapped watches become tasks, one a watch at a time."""
+    def begin_mappings(self, kind: int, source: DocumentSource) -> None:
+        """Changed keys of mapped watches become tasks, one a watch at a time. `source`: of this
+        document kind."""
         with self._lock:
-            work = self._works[kind]
-            for (number, watch), keys in self._pending.mapped.items():
-                if number == kind and keys and watch not in work.mapping:
-                    taken = self._pending.take_mapped(kind, watch, _MAPPED_KEYS)
-                    work.mapping.add(watch)
-                    job = Job([(epoch, 1) for epoch in taken.values()])
-                    self._tasks.appendleft(  # news: before the pages of sweeps and loads
-                        MappedTask(
-                            kind, self._sources[kind], watch, tuple(taken), job=job, live=True
-                        )
-                    )
+            for watch, taken in self._works[kind].begin_mappings():
+                job = Job([(epoch, 1) for epoch in taken.values()])
+                task = MappedTask(kind, source, watch, tuple(taken), job=job, live=True)
+                self._tasks.appendleft(task)  # news: before the pages of sweeps and loads
 
     def has_tasks(self, lane: Lane) -> bool:
         """Whether pages wait for this lane."""
@@ -308,14 +284,7 @@ class Ledger:
             work = self._works[task.kind]
             if isinstance(task, MappedTask):
                 task.job.add(len(page))
-            for key in page:
-                if key in items:
-                    items[key] = joined(items[key], (task.job,))
-                elif key in work.flying:  # it waits until its request is answered
-                    work.ids.add(key, (task.job,))
-                else:
-                    items[key] = (task.job,)
-                    work.flying.add(key)
+            work.add_page(page, task.job, items)
             if not more:
                 self._tasks.remove(task)
                 task.job.seal()
@@ -338,7 +307,7 @@ class Ledger:
     def _belongs(self, task: Task, lane: Lane) -> bool:
         if lane.trial:
             return False
-        apart = task.load_only and self._gate.targets[lane.kind].current is not None
+        apart = task.load_only and self._works[lane.kind].targets.current is not None
         return task.kind == lane.kind and apart == lane.load_only
 
     # -- a trial: suspects and a witness ----------------------------------------------------------
@@ -346,33 +315,23 @@ class Ledger:
     def take_suspects(self, kind: int, items: dict[Key, Jobs]) -> None:
         """One suspect; or many that are parked already, each of which was proven alone before."""
         with self._lock:
-            work = self._works[kind]
-            for key in list(work.suspects):
-                if key in work.flying:
-                    continue
-                if key not in work.ids.waiting:  # dropped: a sweep will bring it
-                    del work.suspects[key]
-                    continue
-                aside = (kind, self._id(kind, key)) in self._parking.known
-                if not items or aside:
-                    items[key] = work.take_one(key)
-                if not aside or len(items) >= _KNOWN_AT_ONCE:
-                    break
+            self._works[kind].take_suspects(items)
 
     def take_witness(
         self, kind: int, items: dict[Key, Jobs], *, parked: bool = False
     ) -> Key | None:
         """Add the last document that was good. `parked`: also one that was parked before that."""
         with self._lock:
-            key = self._witness(kind, parked=parked)
+            work = self._works[kind]
+            key = work.witness(parked=parked)
             if key is not None:
-                items[key] = self._works[kind].take_one(key)
+                items[key] = work.take_one(key)
         return key
 
     def has_witness(self, kind: int) -> bool:
         """Whether `take_witness` would find one now."""
         with self._lock:
-            return self._witness(kind) is not None
+            return self._works[kind].witness() is not None
 
     def all_fly(self, kind: int, keys: Collection[Key]) -> bool:
         """Whether all of these are in flight."""
@@ -382,14 +341,7 @@ class Ledger:
     def candidates(self, kind: int, keys: Sequence[Key]) -> Candidates:
         """Which of these ids, that the database has, may be witnesses."""
         with self._lock:
-            work = self._works[kind]
-            suspects, useless, flying = work.suspects, work.useless, work.flying
-            others = len(suspects) > 1 or bool(useless)
-            awaited = {key for key in keys if key in flying and key not in suspects}
-            aside = {key for key in keys if self._is_parked(kind, key)}
-            others = others or not aside <= suspects.keys()
-            apart = suspects.keys() | flying | useless | aside
-            return Candidates([key for key in keys if key not in apart], awaited, others)
+            return self._works[kind].candidates(keys)
 
     def is_good(self, kind: int, key: Key) -> None:
         """This document may be a witness."""
@@ -400,20 +352,6 @@ class Ledger:
         """Every possible witness was tried in vain: they may be tried anew, the next time."""
         with self._lock:
             self._works[kind].useless.clear()
-
-    def _witness(self, kind: int, *, parked: bool = False) -> Key | None:
-        for key in self._works[kind].witnesses():
-            if parked or not self._is_parked(kind, key):
-                return key
-        return None
-
-    def _is_parked(self, kind: int, key: Key) -> bool:
-        """Whether it is, and was not taken since."""
-        one = (kind, self._id(kind, key))
-        return one in self._parking.known and one not in self._parking.to_clear
-
-    def _id(self, kind: int, key: Key) -> str:
-        return self._sources[kind].id_of(key)
 
     # -- requests ----------------------------------------------------------------------------------
 

@@ -80,23 +80,55 @@ def _noted(jobs: Jobs) -> bool:
 
 
 class Ids:
-    """Ids of one document kind that wait: id -> the jobs it is a part of."""
+    """What waits of one document kind: ids, and keys that its mapping files turn into ids."""
 
     def __init__(self) -> None:
         self.waiting: dict[Key, Jobs] = {}
-        self.noted = 0
-        """How many of them notifications asked for."""
+        """By id, the jobs it is a part of."""
+        self.mapped: dict[str, dict[Key, Job]] = {}
+        """By watch, the keys that are to be looked up, each with its epoch."""
+        self._noted = 0
+        """How many of the ids notifications asked for."""
+
+    def __len__(self) -> int:
+        return len(self.waiting) + self._keys
+
+    @property
+    def _keys(self) -> int:
+        return sum(map(len, self.mapped.values()))
+
+    @property
+    def noted(self) -> int:
+        """How many ids and keys are there because notifications asked for them."""
+        return self._noted + self._keys
+
+    def note(self, keys: Iterable[Key], epoch: Job) -> None:
+        """Notifications name these ids."""
+        jobs = (epoch,)  # one for all: they may be many
+        for key in keys:
+            # an older epoch is the stricter one: one is enough
+            if not _noted(self.waiting.get(key, ())):
+                self.add(key, jobs)
+                epoch.add()
+
+    def note_mapped(self, watch: str, keys: Iterable[Key], epoch: Job) -> None:
+        """Notifications name these keys of a mapped watch."""
+        waiting = self.mapped.setdefault(watch, {})
+        for key in keys:
+            if key not in waiting:
+                waiting[key] = epoch
+                epoch.add()
 
     def add(self, key: Key, jobs: Jobs) -> None:
         """Add an id; jobs it is already a part of are not counted twice."""
         seen = self.waiting.get(key, ())
         self.waiting[key] = now = joined(seen, jobs)
-        self.noted += _noted(now) - _noted(seen)
+        self._noted += _noted(now) - _noted(seen)
 
     def pop(self, key: Key) -> Jobs:
         """Take one id out; the jobs that wait for it, none where it is not there."""
         jobs = self.waiting.pop(key, ())
-        self.noted -= _noted(jobs)
+        self._noted -= _noted(jobs)
         return jobs
 
     def take(self, most: int, flying: set[Key]) -> dict[Key, Jobs]:
@@ -109,8 +141,13 @@ class Ids:
                 chosen.append(key)
         return {key: self.pop(key) for key in chosen}
 
+    def take_mapped(self, watch: str, most: int) -> dict[Key, Job]:
+        """Take up to `most` keys of a mapped watch, oldest first."""
+        waiting = self.mapped[watch]
+        return {key: waiting.pop(key) for key in list(waiting)[:most]}
+
     def drop_noted(self) -> None:
-        """Forget what only notifications asked for."""
+        """Forget what only notifications asked for; what a sweep or a load waits for stays."""
         kept: dict[Key, Jobs] = {}
         for key, jobs in self.waiting.items():
             others = tuple(job for job in jobs if not job.epoch)
@@ -120,7 +157,11 @@ class Ids:
             if others:
                 kept[key] = others
         self.waiting = kept
-        self.noted = 0
+        self._noted = 0
+        for waiting in self.mapped.values():
+            for epoch in waiting.values():
+                epoch.done()
+            waiting.clear()
 
 
 _TIDY: Final = 1000
@@ -130,10 +171,9 @@ _TIDY: Final = 1000
 class Pending:
     """All that waits to be read. Document kinds go by their numbers."""
 
-    def __init__(self, documents: int, limit: int) -> None:
-        """`documents`: how many kinds there are. `limit` bounds what notifications may add."""
-        self.ids = [Ids() for _ in range(documents)]
-        self.mapped: dict[tuple[int, str], dict[Key, Job]] = {}
+    def __init__(self, kinds: int, limit: int) -> None:
+        """`kinds`: how many document kinds there are. `limit` bounds what notifications may add."""
+        self.ids = [Ids() for _ in range(kinds)]
         self._limit = limit
         self._epochs: deque[tuple[int, Job]] = deque([(0, Job(epoch=True))])
         """What was added between two marks, by number, the oldest first."""
@@ -141,7 +181,7 @@ class Pending:
         self.overflows = 0
 
     def __len__(self) -> int:
-        return sum(len(one.waiting) for one in self.ids) + self._keys
+        return sum(map(len, self.ids))
 
     def add(self, watch: str, keys: Iterable[Key], routes: Iterable[Route]) -> bool:
         """Add changed keys. False where the limit was passed: all of it was dropped, sweep."""
@@ -149,49 +189,15 @@ class Pending:
         keys = tuple(keys)
         for route in routes:
             if route.mapped:
-                waiting = self.mapped.setdefault((route.kind, watch), {})
-                for key in keys:
-                    if key not in waiting:
-                        waiting[key] = epoch
-                        epoch.add()
+                self.ids[route.kind].note_mapped(watch, keys, epoch)
             else:
-                ids = self.ids[route.kind]
-                jobs = (epoch,)  # one for all: they may be many
-                for key in keys:
-                    # an older epoch is the stricter one: one is enough
-                    if not _noted(ids.waiting.get(key, ())):
-                        ids.add(key, jobs)
-                        epoch.add()
-        if sum(one.noted for one in self.ids) + self._keys <= self._limit:
+                self.ids[route.kind].note(keys, epoch)
+        if sum(one.noted for one in self.ids) <= self._limit:
             return True
-        self._drop()
-        return False
-
-    @property
-    def _keys(self) -> int:
-        return sum(map(len, self.mapped.values()))
-
-    def mapped_waits(self, document: int) -> bool:
-        """Whether keys of mapped watches wait to be looked up for this document kind."""
-        return any(keys for (number, _), keys in self.mapped.items() if number == document)
-
-    def _drop(self) -> None:
-        """Forget what only notifications asked for; what a sweep or a load waits for stays."""
-        for ids in self.ids:
-            ids.drop_noted()
-        for waiting in self.mapped.values():
-            for epoch in waiting.values():
-                epoch.done()
-            waiting.clear()
+        for one in self.ids:
+            one.drop_noted()
         self.overflows += 1
-
-    def take_mapped(self, document: int, watch: str, most: int) -> dict[Key, Job]:
-        """Take up to `most` keys of a mapped watch, oldest first."""
-        waiting = self.mapped[document, watch]
-        taken = {}
-        for key in list(waiting)[:most]:
-            taken[key] = waiting.pop(key)
-        return taken
+        return False
 
     def mark(self) -> int:
         """A number for all that has been added so far; ask `settled` about it.

@@ -21,7 +21,7 @@ _SMALL: Final = 100_000
 
 
 class Settlement:
-    """Settles requests. `works` and `gate.targets`: one for each document kind, in one order."""
+    """Settles requests. `works`: one for each document kind."""
 
     def __init__(self, works: Sequence[Work], parking: Parking, gate: Gate) -> None:
         self._works = works
@@ -32,7 +32,7 @@ class Settlement:
         """Every document of the batch was taken."""
         work = self._works[batch.kind]
         ids = [one.id for one in batch.documents]
-        self._parking.all_accepted(batch.kind, ids, everywhere=self._everywhere(batch))
+        self._parking.all_accepted(batch.kind, ids, everywhere=work.everywhere)
         work.finish_all(batch.items)
         self._remember_good(batch)
         work.useless.clear()
@@ -66,10 +66,6 @@ class Settlement:
                 settled.worst = Verdict(outcome, verdict.reason, proven=verdict.proven)
         return settled
 
-    def _everywhere(self, batch: Batch) -> bool:
-        """Whether what is taken is in every index of its kind: none is being loaded."""
-        return self._gate.targets[batch.kind].loading is None
-
     def _remember_good(self, batch: Batch) -> None:
         """One of a batch that was taken. A small one: it may be sent beside many suspects."""
         for one in batch.documents[-20:]:
@@ -90,10 +86,9 @@ class Settlement:
         elif outcome is Outcome.SUSPECT:
             work.suspects[one.key] = None
         if outcome is Outcome.DONE:
-            if (
-                trial is None or one.key != trial.witness
-            ):  # which says nothing of a streak of faults
-                self._parking.accepted(batch.kind, one.id, everywhere=self._everywhere(batch))
+            # a witness says nothing of a streak of faults
+            if trial is None or one.key != trial.witness:
+                self._parking.accepted(batch.kind, one.id, everywhere=work.everywhere)
             work.finish(one.key, jobs)
             if one.body is not None:
                 work.is_good(one.key)

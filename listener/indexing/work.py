@@ -1,4 +1,5 @@
-"""The work of one document kind: which ids wait, which are in flight, and which are suspects.
+"""The work of one document kind: which ids wait, which are in flight, which are suspects, and
+which may be their witnesses.
 
 No I/O and no locks: the ledger calls it under its own.
 """
@@ -6,21 +7,47 @@ No I/O and no locks: the ledger calls it under its own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from listener.changes import Key
-from listener.indexing.queue import Ids, Jobs, joined
+from listener.changes import Key, KeyType, document_id
+from listener.indexing.gate import Targets
+from listener.indexing.parking import Parking
+from listener.indexing.queue import Ids, Job, Jobs, joined
 
 _WITNESSES: Final = 8
 """Good ids that are remembered: the last ones may be in flight or suspects by themselves."""
+_MAPPED_KEYS: Final = 1000
+"""Keys of a mapped watch that are looked up at once."""
+_KNOWN_AT_ONCE: Final = 50
+"""Suspects of one trial that are parked already: they were proven alone before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Which of the ids of one page may be witnesses.
+
+    `awaited`: those that may be, once they are answered. `others`: whether some are left out that
+    are documents nevertheless: suspects, parked ones, or such as were tried in vain.
+    """
+
+    keys: Sequence[Key]
+    awaited: Collection[Key]
+    others: bool
 
 
 class Work:
     """An id is in at most one unanswered request: it waits while it is in `flying`."""
 
-    def __init__(self, ids: Ids) -> None:
-        """`ids`: those that wait."""
+    def __init__(
+        self, kind: int, types: Sequence[KeyType], ids: Ids, targets: Targets, parking: Parking
+    ) -> None:
+        """`kind`: its number. `types`: of its keys. `ids`: what waits. `parking`: of all kinds."""
+        self._kind = kind
+        self._types = types
+        self._parking = parking
+        self.targets = targets
         self.ids = ids
         self.flying: set[Key] = set()
         self.suspects: dict[Key, None] = {}
@@ -33,14 +60,28 @@ class Work:
         """Watches whose keys are being looked up: the next ones wait until that is over."""
 
     @property
+    def everywhere(self) -> bool:
+        """Whether what is taken is in every index of this kind: none is being loaded."""
+        return self.targets.loading is None
+
+    @property
     def some_ready(self) -> bool:
-        """Whether an id waits that may be taken into an ordinary batch."""
-        return any(key not in self.flying and key not in self.suspects for key in self.ids.waiting)
+        """Whether an id waits that may be taken into an ordinary batch, or keys lead to some."""
+        return any(self.ids.mapped.values()) or any(
+            key not in self.flying and key not in self.suspects for key in self.ids.waiting
+        )
 
     @property
     def suspect_ready(self) -> bool:
         """Whether a suspect waits that is not in flight."""
         return any(key in self.ids.waiting and key not in self.flying for key in self.suspects)
+
+    def begin_mappings(self) -> Iterator[tuple[str, dict[Key, Job]]]:
+        """By watch, the changed keys that are looked up next: those of one look-up at a time."""
+        for watch, keys in self.ids.mapped.items():
+            if keys and watch not in self.mapping:
+                self.mapping.add(watch)
+                yield watch, self.ids.take_mapped(watch, _MAPPED_KEYS)
 
     def take(self, most: int) -> dict[Key, Jobs]:
         """Take up to so many ids that may go into an ordinary batch, the oldest first."""
@@ -53,6 +94,17 @@ class Work:
         """Take this id, whether it waits or not."""
         self.flying.add(key)
         return self.ids.pop(key)
+
+    def add_page(self, page: Sequence[Key], job: Job, items: dict[Key, Jobs]) -> None:
+        """Add ids that `job` waits for to a batch; those in flight wait for their answer."""
+        for key in page:
+            if key in items:
+                items[key] = joined(items[key], (job,))
+            elif key in self.flying:
+                self.ids.add(key, (job,))
+            else:
+                items[key] = (job,)
+                self.flying.add(key)
 
     def join(self, items: dict[Key, Jobs]) -> None:
         """All jobs that wait for the ids of a batch are served by it: its read comes later."""
@@ -90,8 +142,45 @@ class Work:
         if len(self.good) > _WITNESSES:
             del self.good[next(iter(self.good))]
 
-    def witnesses(self) -> Iterator[Key]:
-        """Good ids that are neither in flight nor suspects, the last one first."""
+    def witness(self, *, parked: bool = False) -> Key | None:
+        """The last good id that is neither in flight nor a suspect. `parked`: also one that was
+        parked before it was good."""
         for key in reversed(self.good):
-            if key not in self.flying and key not in self.suspects:
-                yield key
+            if key in self.flying or key in self.suspects:
+                continue
+            if parked or not self._is_parked(key):
+                return key
+        return None
+
+    def candidates(self, keys: Sequence[Key]) -> Candidates:
+        """Which of these ids, that the database has, may be witnesses."""
+        suspects, useless, flying = self.suspects, self.useless, self.flying
+        others = len(suspects) > 1 or bool(useless)
+        awaited = {key for key in keys if key in flying and key not in suspects}
+        aside = {key for key in keys if self._is_parked(key)}
+        others = others or not aside <= suspects.keys()
+        apart = suspects.keys() | flying | useless | aside
+        return Candidates([key for key in keys if key not in apart], awaited, others)
+
+    def take_suspects(self, items: dict[Key, Jobs]) -> None:
+        """Add one suspect to a batch; or many that are parked already, each of which was proven
+        alone before."""
+        for key in list(self.suspects):
+            if key in self.flying:
+                continue
+            if key not in self.ids.waiting:  # dropped: a sweep will bring it
+                del self.suspects[key]
+                continue
+            aside = self._place(key) in self._parking.known
+            if not items or aside:
+                items[key] = self.take_one(key)
+            if not aside or len(items) >= _KNOWN_AT_ONCE:
+                break
+
+    def _is_parked(self, key: Key) -> bool:
+        """Whether it is, and was not taken since."""
+        one = self._place(key)
+        return one in self._parking.known and one not in self._parking.to_clear
+
+    def _place(self, key: Key) -> tuple[int, str]:
+        return self._kind, document_id(key, self._types)

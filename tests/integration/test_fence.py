@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -52,7 +53,7 @@ def fence(client: search.Client, indexes: Indexes, prefix: str) -> Fence:
     observed: list[Observation] = []
     gate = Gate(1, Versions())
     limits = Limits(documents=10, bytes=1_000_000, pending=100, parked=10)
-    sources = cast(Any, [None])
+    sources = cast(Any, [SimpleNamespace(types=())])
     return Fence(
         control=control,
         indexes=indexes,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import psycopg
+
 from listener.changes import Key, Route
 from listener.indexing.batch import Batch, Limits, Trial
 from listener.indexing.batcher import Batcher
-from listener.indexing.id_sources import KeysTask
+from listener.indexing.id_sources import KeysTask, MappedTask
 from listener.indexing.ledger import Lane
 from listener.indexing.queue import Job
 from listener.search.bulk import Document
@@ -250,6 +252,29 @@ def test_what_a_failed_query_had_taken_is_given_back() -> None:
     assert setting.names() == ["a"]
 
 
+def test_what_becomes_of_keys_that_a_mapping_fails_on() -> None:
+    """Those of notifications may be forged: they count as dropped, and a sweep brings the true
+    ones. Those of a sweep are rows, and only a comparison finds their documents."""
+    setting = Setting()
+
+    def mapped_page(*_: object) -> None:
+        raise psycopg.errors.DivisionByZero("division by zero")
+
+    setting.source.mapped_page = mapped_page
+    setting.source.mapping_fault = lambda *_: "division by zero"
+    setting.ledger.add("m", [("genre",)], (Route(0, mapped=True),))
+    mark = setting.ledger.mark()
+    assert setting.gather() is None
+    assert setting.ledger.wait_settled(mark, 0)
+    assert (setting.ledger.overflows, setting.supervisor.told) == (1, [])
+    job = Job()
+    setting.ledger.put(MappedTask(0, setting.sources[0], "m", [("genre",)], job=job))
+    assert setting.gather() is None
+    assert job.finished
+    assert setting.ledger.overflows == 1
+    assert setting.supervisor.told == [(0, "m", "division by zero")]
+
+
 def test_a_request_is_lost_while_a_batch_gathers() -> None:
     """Its id goes back, and would be taken into the batch that is being made: under the same
     generation it must not be sent again, or the lost request might win later."""
@@ -454,3 +479,13 @@ def test_parked_ones_are_tried_many_at_a_time() -> None:
     batch = setting.gather(TRIAL)
     assert batch is not None
     assert len(batch.items) == 51
+
+
+def test_one_that_is_parked_is_tried_beside_no_new_suspect() -> None:
+    """The new one's fault is not proven, and would hold the other up."""
+    setting = Suspecting("parked", "new")
+    setting.parking.known = {(0, "parked")}
+    setting.ledger.is_good(0, ("good",))
+    batch = setting.gather(TRIAL)
+    assert batch is not None
+    assert list(batch.items) == [("good",), ("parked",)]

@@ -185,7 +185,7 @@ class Setting:
 
     def __init__(self) -> None:
         limits = Limits(4, 10_000_000, 100, 10)
-        sources: Any = [SimpleNamespace(name=name) for name in ("films", "people")]
+        sources: Any = [SimpleNamespace(name=one, types=()) for one in ("films", "people")]
         self.server = Server()
         self.seen: list[Observation] = []
         self.gate = Gate(2, Versions())

@@ -161,10 +161,11 @@ def test_a_mapped_key_is_done_with_all_ids_behind_it() -> None:
     """Those of the last page, too; keys that come meanwhile wait for a look-up of their own."""
     setting = Setting()
     setting.ledger.add("m", [("genre",)], MAPPED)
+    assert setting.ledger.ready(LANE)
     mark = setting.ledger.mark()
-    setting.ledger.begin_mappings(0)
+    setting.ledger.begin_mappings(0, setting.sources[0])
     setting.ledger.add("m", [("other",)], MAPPED)
-    setting.ledger.begin_mappings(0)
+    setting.ledger.begin_mappings(0, setting.sources[0])
     [task] = setting.tasks
     first: dict[Key, Jobs] = {}
     setting.ledger.add_page(task, [A], first, more=True)
@@ -175,7 +176,7 @@ def test_a_mapped_key_is_done_with_all_ids_behind_it() -> None:
     assert not setting.settled(mark)
     setting.answer(setting.send(second))
     assert setting.settled(mark)
-    setting.ledger.begin_mappings(0)
+    setting.ledger.begin_mappings(0, setting.sources[0])
     [following] = setting.tasks
     assert isinstance(following, MappedTask)
     assert following is not task
@@ -414,12 +415,12 @@ def test_each_method_waits_for_the_others() -> None:
     setting.note("a")
     batch = setting.send(setting.take())
     task, aside = KeysTask(0, [B], Job()), ToPark(0, B, "b", (), "no")
-    ledger = setting.ledger
+    ledger, [source] = setting.ledger, setting.sources
     calls: list[Callable[[], object]] = [
         *(lambda: ledger.add("w", [B], DIRECT), lambda: ledger.put(task), ledger.mark),
         *(lambda: ledger.wait(Job(), 0), lambda: ledger.wait_settled(0, 0), ledger.end_turn),
         *(lambda: ledger.wait_noted(0), lambda: ledger.busy, ledger.pause, ledger.resume),
-        *(lambda: ledger.ready(LANE), lambda: ledger.begin_mappings(0), ledger.dropped),
+        *(lambda: ledger.ready(LANE), lambda: ledger.begin_mappings(0, source), ledger.dropped),
         *(lambda: ledger.has_tasks(LANE), lambda: ledger.take(0, {}, 1), ledger.readable),
         *(lambda: ledger.join(0, {}), lambda: ledger.next_task(LANE), ledger.sent),
         *(lambda: ledger.give_back(0, {}), lambda: ledger.unreadable(aside), ledger.wake),

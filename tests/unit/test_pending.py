@@ -52,6 +52,19 @@ def test_a_repeated_key_keeps_its_older_epoch() -> None:
     assert pending.settled(second)
 
 
+def test_a_mapped_key_that_waits_is_not_counted_twice() -> None:
+    """It is looked up once for all who named it."""
+    pending = Pending(1, 100)
+    pending.add("m", [("genre",)], MAPPED)
+    first = pending.mark()
+    pending.add("m", [("genre",)], MAPPED)
+    second = pending.mark()
+    [epoch] = pending.ids[0].take_mapped("m", 5).values()
+    assert not pending.settled(first)
+    epoch.done()
+    assert pending.settled(second)
+
+
 def test_a_change_of_an_id_that_a_load_waits_for_is_counted() -> None:
     """The id is in the set already, but for somebody else: the mark must wait for it too."""
     pending = Pending(1, 100)
@@ -111,6 +124,7 @@ def test_overflow_drops_what_notifications_brought_and_says_so() -> None:
     assert list(pending.ids[0].waiting) == [("kept",)]
     assert len(pending) == 1
     assert pending.settled(mark)  # hence: compare `overflows`
+    assert pending.settled(pending.mark())
     assert page.open == 1
 
 
