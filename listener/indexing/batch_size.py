@@ -22,6 +22,28 @@ _MEAN: Final = 2000.0
 """Bytes of a document, as long as none of its kind was read."""
 _OVERHEAD: Final = 100
 """Bytes that a document takes beside its body, in a bulk request."""
+_LEAST: Final = 100.0
+"""Bytes of a document, for the mean: ids that are no documents any more have none."""
+
+
+class MeanSize:
+    """The mean size of the documents of one kind, as far as they were read; and so how many are
+    read at once, for a bulk or for a page of a comparison."""
+
+    def __init__(self) -> None:
+        self._mean = _MEAN
+
+    def fitting(self, room: int) -> int:
+        """How many documents fit into so many bytes; at least 1."""
+        return max(1, int(room / self._mean))
+
+    def read(self, documents: int, size: int) -> None:
+        """So many documents, 1 or more, had so many bytes in all.
+
+        The mean rises at once and falls slowly: a page of large ones must not follow a large one.
+        """
+        mean = size / documents
+        self._mean = max(mean, 0.9 * self._mean + 0.1 * mean, _LEAST)
 
 
 class BatchSize:
@@ -30,7 +52,7 @@ class BatchSize:
     def __init__(self, kinds: int, limits: Limits) -> None:
         """`kinds`: how many document kinds there are."""
         self._limits = limits
-        self._means = [_MEAN] * kinds
+        self._means = [MeanSize() for _ in range(kinds)]
         self._step = _SLOW_START
         self._lock = threading.Lock()
         self._room = limits.bytes
@@ -42,8 +64,7 @@ class BatchSize:
 
     def most(self, kind: int) -> int:
         """How many documents of this kind make the next batch, at most; at least 1."""
-        fitting = int(self._room / self._means[kind])
-        return max(1, min(self._limits.documents, fitting, self._step))
+        return min(self._limits.documents, self._step, self._means[kind].fitting(self._room))
 
     def rested(self) -> None:
         """Nothing waits and nothing is in flight: the next batch is a first one again."""
@@ -72,7 +93,7 @@ class BatchSize:
         """Documents of this kind that were just read, in requests that fit; learns from them."""
         sizes = [_OVERHEAD + (len(one.body) if one.body else 0) for one in documents]
         total = sum(sizes)
-        self._measured(kind, total / len(sizes))
+        self._means[kind].read(len(sizes), total)
         room = self._room
         if total <= room:
             yield documents
@@ -85,7 +106,3 @@ class BatchSize:
             part.append(one)
             room -= size
         yield part
-
-    def _measured(self, kind: int, mean: float) -> None:
-        # rises at once, falls slowly: a page of large documents must not follow a large one
-        self._means[kind] = max(mean, 0.9 * self._means[kind] + 0.1 * mean)

@@ -30,6 +30,55 @@ _SAMPLES: Final = 5
 """Pages of ids, and how many of them, among which a witness is looked for."""
 
 
+class _Rows:
+    """The rows of one document kind, among which a witness is looked for."""
+
+    def __init__(self, kind: int, source: DocumentSource, ledger: Ledger) -> None:
+        self._kind = kind
+        self.source = source
+        self._ledger = ledger
+        self.awaited: set[Key] = set()
+        """Ids that were in flight when no other witness was found."""
+        self._looked: tuple[Key | None, bool] = None, False
+        """Up to which id a witness was looked for, and whether there may be one."""
+
+    @property
+    def may_help(self) -> bool:
+        """While all that might be a witness is in flight, to look again finds nothing else."""
+        return (
+            not self.awaited
+            or not self._ledger.all_fly(self._kind, self.awaited)
+            or self._ledger.has_witness(self._kind)
+        )
+
+    def look(self, connection: Connection) -> Literal["some", "none", "in flight"]:
+        """Look for a witness: whether there is one, or might have been (suspects, parked ones, what
+        was tried in vain or not looked at), or may be soon."""
+        ledger, kind = self._ledger, self._kind
+        (after, others), self._looked = self._looked, (None, False)
+        awaited: set[Key] = set()
+        for _ in range(_SAMPLES):
+            keys = self.source.id_page(connection, after, _SAMPLE)
+            if not keys:
+                break
+            after = keys[-1]
+            candidates = ledger.candidates(kind, keys)
+            awaited.update(candidates.awaited)
+            others = others or candidates.others
+            found = self.source.existing(connection, candidates.keys) if candidates.keys else set()
+            if found:
+                ledger.is_good(kind, next(key for key in candidates.keys if key in found))
+                return "some"
+        else:
+            self._looked = after, others  # the next look goes on from here
+            others = True
+        self.awaited = awaited
+        if awaited:
+            return "in flight"
+        ledger.all_were_tried(kind)
+        return "some" if others else "none"
+
+
 class Batcher:
     """Makes batches for the pipeline's worker, which is the only thread that calls it."""
 
@@ -46,7 +95,7 @@ class Batcher:
         self._ledger = ledger
         self._gate = gate
         self._size = size
-        self._sources = sources
+        self._rows = [_Rows(kind, source, ledger) for kind, source in enumerate(sources)]
         self._supervisor = supervisor
         self._lanes = [
             lane
@@ -54,29 +103,18 @@ class Batcher:
             for lane in (Lane(kind, False), Lane(kind, True), Lane(kind, False, True))
         ]
         self._turn = 0
-        self._awaited: list[set[Key]] = [set() for _ in sources]
-        """Ids that were in flight when no other witness was found."""
-        self._looked: dict[int, tuple[Key | None, bool]] = {}
-        """By kind, up to which id a witness was looked for, and whether there may be one."""
 
     def choose(self) -> Lane | None:
         """Whose turn it is; None where nothing can be done now."""
         for step in range(1, len(self._lanes) + 1):
             turn = (self._turn + step) % len(self._lanes)
             lane = self._lanes[turn]
-            if self._ledger.ready(lane) and (not lane.trial or self._may_try(lane.kind)):
+            if self._ledger.ready(lane) and (not lane.trial or self._rows[lane.kind].may_help):
                 self._turn = turn
                 return lane
         if not self._ledger.requests:
             self._size.rested()
         return None
-
-    def _may_try(self, kind: int) -> bool:
-        """While all that might be a witness is in flight, to look again finds nothing else."""
-        awaited = self._awaited[kind]
-        return (
-            not awaited or not self._ledger.all_fly(kind, awaited) or self._ledger.has_witness(kind)
-        )
 
     def gather(self, connection: Connection, lane: Lane) -> Batch | None:
         """Take ids, then draw the version; None where all are in flight.
@@ -100,7 +138,7 @@ class Batcher:
         until = time.monotonic() + _PATIENCE
         most = self._size.most(kind)
         if not lane.load_only:
-            ledger.begin_mappings(kind, self._sources[kind])
+            ledger.begin_mappings(kind, self._rows[kind].source)
             ledger.take(kind, items, max(1, most // 2) if ledger.has_tasks(lane) else most)
         while len(items) < most:
             task = ledger.next_task(lane)
@@ -155,15 +193,15 @@ class Batcher:
         self, connection: Connection, lane: Lane, items: dict[Key, Jobs]
     ) -> Batch | None:
         """One suspect and a witness. A change of the suspect that came meanwhile is served, too."""
-        ledger, kind = self._ledger, lane.kind
-        self._awaited[kind] = set()
+        ledger, kind, rows = self._ledger, lane.kind, self._rows[lane.kind]
+        rows.awaited = set()
         ledger.take_suspects(kind, items)
         if not items:
             return None
         witness = ledger.take_witness(kind, items)
         others = "some"
         if witness is None:
-            others = self._sample(connection, kind)
+            others = rows.look(connection)
             witness = ledger.take_witness(kind, items)
         if witness is None and others == "some":
             # a load may be all that has taken it since: better than none
@@ -175,30 +213,3 @@ class Batcher:
             # written first: what ends while both are written must not look like the suspect's own
             items = {witness: items[witness], **items}
         return self._begin(lane, items, Trial(witness, sole=witness is None and others == "none"))
-
-    def _sample(self, connection: Connection, kind: int) -> Literal["some", "none", "in flight"]:
-        """Look for a witness among the rows of the database: whether there is one, or might have
-        been (suspects, parked ones, what was tried in vain or not looked at), or may be soon."""
-        source = self._sources[kind]
-        after, others = self._looked.pop(kind, (None, False))
-        awaited: set[Key] = set()
-        for _ in range(_SAMPLES):
-            keys = source.id_page(connection, after, _SAMPLE)
-            if not keys:
-                break
-            after = keys[-1]
-            candidates = self._ledger.candidates(kind, keys)
-            awaited.update(candidates.awaited)
-            others = others or candidates.others
-            found = source.existing(connection, candidates.keys) if candidates.keys else set()
-            if found:
-                self._ledger.is_good(kind, next(key for key in candidates.keys if key in found))
-                return "some"
-        else:
-            self._looked[kind] = after, others  # the next look goes on from here
-            others = True
-        self._awaited[kind] = awaited
-        if awaited:
-            return "in flight"
-        self._ledger.all_were_tried(kind)
-        return "some" if others else "none"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from listener import ListenerError, search
-from listener.indexing.gate import Gate
+from listener.indexing.gate import Gate, Targets
 from listener.indexing.ledger import Ledger
 from listener.observations import events
 from listener.observations.events import Observe
@@ -41,9 +41,11 @@ class Current:
 
 @dataclass(slots=True)
 class _Feed:
-    """The indexes that one document kind is written to. `alias`: the one that people search."""
+    """The indexes that one document kind is written to. `alias`: the one that people search.
+    `targets`: the write aliases that lead to them now."""
 
     alias: str
+    targets: Targets
     current: Current | None = None
     loading: str | None = None
 
@@ -53,6 +55,20 @@ class _Feed:
             write_alias(self.alias, generation): self.current.name if self.current else None,
             write_alias(self.alias, generation, loading=True): self.loading,
         }
+
+    def aim(self, generation: int) -> None:
+        """The write aliases of this generation lead there now."""
+        current, loading = self.current, self.loading
+        self.targets.current = (
+            Target(write_alias(self.alias, generation), current.lenient, current.name)
+            if current is not None
+            else None
+        )
+        self.targets.loading = (
+            Target(write_alias(self.alias, generation, loading=True), index=loading)
+            if loading is not None
+            else None
+        )
 
 
 class Fence:
@@ -77,7 +93,7 @@ class Fence:
         self._ledger = ledger
         self._observe = observe
         self._lock = threading.RLock()
-        self._feeds = [_Feed(alias) for alias in aliases]
+        self._feeds = [_Feed(*one) for one in zip(aliases, gate.targets, strict=True)]
         self._resumed: Collection[str] = ()
         """Indexes of loads that this session goes on with; those of others are given up."""
 
@@ -216,18 +232,8 @@ class Fence:
                     raise
         # a call of ours that was delayed until after another's swap must not go unnoticed
         self.confirm()
-        for feed, targets in zip(self._feeds, self._gate.targets, strict=True):
-            current, loading = feed.current, feed.loading
-            targets.current = (
-                Target(write_alias(feed.alias, generation), current.lenient, current.name)
-                if current is not None
-                else None
-            )
-            targets.loading = (
-                Target(write_alias(feed.alias, generation, loading=True), index=loading)
-                if loading is not None
-                else None
-            )
+        for feed in self._feeds:
+            feed.aim(generation)
 
     def astray(self) -> tuple[int, Astray] | None:
         """What leads our writes elsewhere, and of which document kind. They may have been

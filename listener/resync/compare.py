@@ -14,6 +14,7 @@ from listener import ListenerError, search
 from listener.changes import Key, PayloadError, key_of_id, sendable
 from listener.documents.kinds import Kind
 from listener.documents.source import DocumentSource
+from listener.indexing.batch_size import MeanSize
 from listener.indexing.parked_table import ParkedTable
 from listener.postgres import Connection
 from listener.search import exact_json
@@ -80,7 +81,7 @@ class Comparison:
         self._client = client
         self._index = index
         self._parked = frozenset(parked)
-        self._mean = 2000.0
+        self._mean = MeanSize()
 
     def look(self, connection: Connection, keys: Sequence[Key]) -> list[Mismatch]:
         """Compare these documents now, in real time. Returns which differ."""
@@ -110,7 +111,7 @@ class Comparison:
             if difference is not None:
                 found.append(Mismatch(one.key, doc_id, difference))
         if keys:
-            self._mean = max(size / len(keys), 0.9 * self._mean, 100.0)
+            self._mean.read(len(keys), size)
         return found
 
     def _stored(self, ids: Sequence[str]) -> dict[str, Any]:
@@ -150,7 +151,7 @@ class Comparison:
     def database(self, connection: Connection, after: Key | None = None) -> Iterator[Page]:
         """Every document that the database has, page by page. `after`: from the next key on."""
         while True:
-            size = max(1, min(_MOST, int(_PAGE_BYTES / self._mean)))
+            size = min(_MOST, self._mean.fitting(_PAGE_BYTES))
             keys = self._source.id_page(connection, after, size)
             if not keys:
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from listener.indexing.batch import Limits
-from listener.indexing.batch_size import BatchSize
+from listener.indexing.batch_size import BatchSize, MeanSize
 from listener.search.bulk import Document
 
 OVERHEAD = 100
@@ -41,6 +41,14 @@ def test_large_documents_make_small_batches() -> None:
     assert one.most(0) == int(1_000_000 / (0.9 * 50_000 + 0.1 * 1_000))
     list(one.cut(0, read(1, 2_000_000)))
     assert one.most(0) == 1  # one that fits no bulk is sent all the same
+
+
+def test_ids_that_are_no_documents_count_a_little() -> None:
+    """However many there are: a comparison may find nothing else, page after page."""
+    mean = MeanSize()
+    for _ in range(10_000):
+        mean.read(2000, 0)
+    assert mean.fitting(4_000_000) == 40_000
 
 
 def test_a_refused_request_halves_the_next_ones() -> None:
