@@ -30,6 +30,7 @@ from listener.coordinator.takeover import Takeover
 from listener.coordinator.ticks import Ticker
 from listener.documents.connections import Connections
 from listener.documents.topology import Assembly, TriggerUpkeep
+from listener.indexing.answers import Answers
 from listener.indexing.batch import Limits
 from listener.indexing.batch_size import BatchSize
 from listener.indexing.batcher import Batcher
@@ -144,14 +145,13 @@ class _Indexing:
         refresher = Refresher(
             ledger=ledger, gate=gate, client=run.client, observe=observe, life=life
         )
+        answers = Answers(gate, self.fence, outages.elasticsearch, ground.mailbox)
         senders = Senders(
             ledger=ledger,
-            gate=gate,
             refresher=refresher,
             sources=sources,
             client=run.client,
-            outage=outages.elasticsearch,
-            supervisor=ground.mailbox,
+            answers=answers,
             observe=observe,
             life=life,
         )
@@ -171,12 +171,11 @@ class _Indexing:
         worker = Worker(
             ledger=ledger,
             gate=gate,
-            fence=self.fence,
             batcher=batcher,
             reader=reader,
             senders=senders,
             outages=outages,
-            supervisor=ground.mailbox,
+            answers=answers,
             life=life,
         )
         self.pipeline = Pipeline(

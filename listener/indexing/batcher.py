@@ -44,12 +44,8 @@ class _Rows:
 
     @property
     def may_help(self) -> bool:
-        """While all that might be a witness is in flight, to look again finds nothing else."""
-        return (
-            not self.awaited
-            or not self._ledger.all_fly(self._kind, self.awaited)
-            or self._ledger.has_witness(self._kind)
-        )
+        """Whether a look may find a witness, or none is needed."""
+        return self._ledger.may_find_witness(self._kind, self.awaited)
 
     def look(self, connection: Connection) -> Literal["some", "none", "in flight"]:
         """Look for a witness: whether there is one, or might have been (suspects, parked ones, what

@@ -328,15 +328,12 @@ class Ledger:
                 items[key] = work.take_one(key)
         return key
 
-    def has_witness(self, kind: int) -> bool:
-        """Whether `take_witness` would find one now."""
+    def may_find_witness(self, kind: int, awaited: Collection[Key]) -> bool:
+        """Whether to look for a witness again may find one. `awaited`: all that might be one when
+        none was found. While it is in flight, there is nothing else to find."""
         with self._lock:
-            return self._works[kind].witness() is not None
-
-    def all_fly(self, kind: int, keys: Collection[Key]) -> bool:
-        """Whether all of these are in flight."""
-        with self._lock:
-            return self._works[kind].flying.issuperset(keys)
+            work = self._works[kind]
+            return not (awaited and work.flying.issuperset(awaited)) or work.witness() is not None
 
     def candidates(self, kind: int, keys: Sequence[Key]) -> Candidates:
         """Which of these ids, that the database has, may be witnesses."""

@@ -1,4 +1,4 @@
-"""The senders: wait for Elasticsearch's answer, and tell whether it does what it should."""
+"""The senders: a few threads that send requests and wait for Elasticsearch's answers."""
 
 from __future__ import annotations
 
@@ -8,20 +8,16 @@ from typing import Final
 
 from listener import search
 from listener.documents.source import DocumentSource
-from listener.indexing.batch import Batch, Settled
-from listener.indexing.gate import Gate
+from listener.indexing.answers import Answers
+from listener.indexing.batch import Batch
 from listener.indexing.ledger import Ledger, Wait
-from listener.indexing.outage import Outage
-from listener.indexing.parking import ALL_REFUSED, TOO_MANY
 from listener.indexing.refresher import Refresher
-from listener.indexing.supervisor import Supervisor
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.runtime.lifecycle import Life
 from listener.runtime.pool import ServicePool
 from listener.search.sink import Sent, send
 from listener.search.verdicts import Outcome, Verdict
-from listener.search.versions import generation_of
 
 IN_FLIGHT: Final = 2
 """Requests that may be in flight at a time."""
@@ -37,23 +33,19 @@ class Senders:
         self,
         *,
         ledger: Ledger,
-        gate: Gate,
         refresher: Refresher,
         sources: Sequence[DocumentSource],
         client: search.Client,
-        outage: Outage,
-        supervisor: Supervisor,
+        answers: Answers,
         observe: Observe,
         life: Life,
     ) -> None:
-        """`sources`: one for each document kind. `outage`: of Elasticsearch."""
+        """`sources`: one for each document kind."""
         self._ledger = ledger
-        self._gate = gate
         self._refresher = refresher
         self._sources = sources
         self._client = client
-        self._outage = outage
-        self._supervisor = supervisor
+        self._answers = answers
         self._observe = observe
         self._threads = ServicePool("sender", IN_FLIGHT, life)
 
@@ -107,25 +99,4 @@ class Senders:
                 refreshed=batch.refresh,
             )
         )
-        self._tell(batch, settled)
-
-    def _tell(self, batch: Batch, settled: Settled) -> None:
-        """Whether Elasticsearch does what it should."""
-        worst, fenced = settled.worst, settled.fenced
-        if worst is None:
-            # a request that wrote nothing and made suspects proves nothing; and a trial ends the
-            # brake of too many refusals only where nothing else waits or is in flight
-            braked = self._outage.braked and self._outage.reason.startswith(TOO_MANY)
-            if (settled.last or batch.trial is None or not braked) and (
-                settled.written or not settled.doubted
-            ):
-                self._outage.works()
-        elif not fenced or generation_of(batch.version) >= self._gate.generation:
-            if fenced:
-                self._supervisor.fenced()
-            reason = worst.reason
-            if settled.braked and not reason.startswith(ALL_REFUSED):
-                reason = f"{TOO_MANY}: {reason}"
-            held = worst.outcome is Outcome.HOLD
-            self._outage.failed(reason, held=held, braked=settled.braked)
-        # else: an earlier generation of our own; it is read again under the one in force
+        self._answers.settled(batch, settled)

@@ -1,5 +1,4 @@
-"""The work of one document kind: which ids wait, which are in flight, which are suspects, and
-which may be their witnesses.
+"""The work of one document kind: which ids wait, are in flight, are suspects, or may be witnesses.
 
 No I/O and no locks: the ledger calls it under its own.
 """

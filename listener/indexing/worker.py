@@ -1,7 +1,7 @@
 """The worker: one thread that reads documents, one batch at a time, and hands them to the senders.
 
-It also writes down which documents are parked, and takes the next generation after a request had
-no answer.
+It also has written down which documents are parked, and the next generation taken after a request
+had no answer.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from typing import Final
 
 import psycopg
 
-from listener import search
 from listener.failures import failure_of
+from listener.indexing.answers import Answers
 from listener.indexing.batch import Batch
 from listener.indexing.batcher import Batcher
-from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.gate import Gate
 from listener.indexing.ledger import Lane, Ledger, Wait
 from listener.indexing.outage import Outages
 from listener.indexing.reader import Reader
 from listener.indexing.senders import IN_FLIGHT, Senders
-from listener.indexing.supervisor import Supervisor
 from listener.observations.surprises import Surprise, reading
 from listener.runtime.lifecycle import Life, ServiceThread
 
@@ -38,22 +36,20 @@ class Worker:
         *,
         ledger: Ledger,
         gate: Gate,
-        fence: Fence,
         batcher: Batcher,
         reader: Reader,
         senders: Senders,
         outages: Outages,
-        supervisor: Supervisor,
+        answers: Answers,
         life: Life,
     ) -> None:
         self._ledger = ledger
         self._gate = gate
-        self._fence = fence
         self._batcher = batcher
         self._reader = reader
         self._senders = senders
         self._outages = outages
-        self._supervisor = supervisor
+        self._answers = answers
         self._held: Lane | None = None
         """The lane whose failure is to be mended by a person: only its own success is one."""
         self._thread = ServiceThread("pipeline", self._run, life)
@@ -92,7 +88,7 @@ class Worker:
             return False
         if lane is _FENCE:
             self._ledger.end_turn()  # the fence waits until nothing is read
-            self._shut_out_late_requests()
+            self._answers.shut_out_late_requests()
             return True
         try:
             self._serve(lane)
@@ -151,21 +147,3 @@ class Worker:
             self._ledger.give_back(batch.kind, batch.items)
         self._held = None if failure.passes else lane
         self._outages.postgres.failed(failure.reason, held=not failure.passes)
-
-    def _shut_out_late_requests(self) -> None:
-        """A request had no answer. It may arrive when the tombstone of a later delete is forgotten:
-        under the next generation its alias is gone.
-        """
-        outage = self._outages.elasticsearch
-        try:
-            self._fence.renew()
-        except FencedOut as error:
-            self._supervisor.fenced()
-            outage.failed(str(error), held=False)  # a new session mends it
-        except search.NotFound as error:
-            # an index that is gone takes no alias: a new session finds out, and loads it
-            self._supervisor.fenced()
-            outage.failed(failure_of(error).reason, held=False)
-        except search.Error as error:
-            failure = failure_of(error)
-            outage.failed(failure.reason, held=not failure.passes)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 import time
+from typing import Any, cast
 
 from listener import search
 from listener.config import ElasticsearchConfig
+from listener.indexing.answers import Answers
 from listener.indexing.batch import Batch, Limits
 from listener.indexing.outage import Outage
 from listener.indexing.queue import Job
@@ -34,7 +36,6 @@ class Sending(OneKind):
         self.supervisor = Noted()
         self.senders = Senders(
             ledger=self.ledger,
-            gate=self.gate,
             refresher=Refresher(
                 ledger=self.ledger,
                 gate=self.gate,
@@ -44,8 +45,7 @@ class Sending(OneKind):
             ),
             sources=self.sources,
             client=self.client,
-            outage=self.outage,
-            supervisor=self.supervisor,
+            answers=Answers(self.gate, cast(Any, None), self.outage, self.supervisor),
             observe=self.seen.append,
             life=FailingLife(),
         )

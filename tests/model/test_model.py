@@ -38,7 +38,7 @@ IN_COMMENTS = (
     "search.sink:send",
     "search.verdicts:settle_conflict",
     "indexing.worker:Worker._failed",
-    "indexing.worker:Worker._shut_out_late_requests",
+    "indexing.answers:Answers.shut_out_late_requests",
     "indexing.ledger:Ledger.quiet",
     "indexing.gate:Gate.open",
     "coordinator.polls:Polls.scan",

@@ -489,3 +489,30 @@ def test_one_that_is_parked_is_tried_beside_no_new_suspect() -> None:
     batch = setting.gather(TRIAL)
     assert batch is not None
     assert list(batch.items) == [("good",), ("parked",)]
+
+
+def test_those_of_no_use_are_tried_anew_when_all_were() -> None:
+    """What refused them may have passed since."""
+    setting = Suspecting("bad", rows=("bad", "row"))
+    setting.work.useless = {("row",)}
+    witnesses = []
+    for _ in range(2):
+        batch = setting.gather(TRIAL)
+        assert batch is not None
+        assert batch.trial is not None
+        witnesses.append(batch.trial.witness)
+        setting.ledger.give_back(0, batch.items)
+    assert witnesses == [None, ("row",)]
+
+
+def test_a_trial_ends_the_wait_for_a_witness() -> None:
+    """The next suspect is looked for anew, though what was awaited is in flight still."""
+    setting = Suspecting("bad", "worse", rows=("bad", "worse", "row"))
+    setting.work.flying.add(("row",))
+    assert setting.gather(TRIAL) is None
+    assert setting.batcher.choose() is None
+    setting.ledger.is_good(0, ("other",))
+    batch = setting.gather(TRIAL)
+    assert batch is not None
+    assert list(batch.items) == [("other",), ("bad",)]
+    assert setting.batcher.choose() == TRIAL

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
-from listener.indexing.batch import Limits
+from listener.indexing.answers import Answers
 from listener.indexing.fence import Fence, FencedOut
-from listener.indexing.outage import Outage, Outages
-from listener.indexing.worker import Worker
+from listener.indexing.gate import Gate
+from listener.indexing.outage import Outage
 from listener.observations.events import Observation, Waiting
 from listener.runtime.backoff import Backoff
-from tests.kit.indexing import FailingLife, Noted, OneKind
+from listener.search.versions import Versions
+from tests.kit.indexing import Noted
 
 REASON = "the alias movies.w1 leads to two indexes"
 
@@ -26,22 +27,9 @@ class Failing:
 def test_the_reason_is_told_as_it_is() -> None:
     """And a new session is asked for: it alone may raise the generation above others."""
     told: list[Observation] = []
-    one, supervisor = OneKind(Limits(2000, 5_000_000, 30_000, 1000)), Noted()
-    worker = Worker(
-        ledger=one.ledger,
-        gate=one.gate,
-        fence=cast(Fence, Failing()),
-        batcher=cast(Any, None),
-        reader=cast(Any, None),
-        senders=cast(Any, None),
-        outages=Outages(
-            Outage("PostgreSQL", Backoff(1, 2, 30), told.append),
-            Outage("Elasticsearch", Backoff(1, 2, 30), told.append),
-        ),
-        supervisor=supervisor,
-        life=FailingLife(),
-    )
-    worker._shut_out_late_requests()
+    supervisor, outage = Noted(), Outage("Elasticsearch", Backoff(1, 2, 30), told.append)
+    answers = Answers(Gate(1, Versions()), cast(Fence, Failing()), outage, supervisor)
+    answers.shut_out_late_requests()
     [waiting] = [one for one in told if isinstance(one, Waiting)]
     assert waiting.reason == REASON
     assert supervisor.fences == 1

@@ -19,6 +19,7 @@ def test_a_batch_has_an_age_limit(age: float) -> None:
     assert sending.waiting == {("1",)}
     assert not sending.work.flying
     assert not job.finished
+    assert sending.outage.lasts is not None
     [indexed] = [one for one in sending.seen if isinstance(one, Indexed)]
     assert (indexed.written, indexed.retried) == (0, 1)
 

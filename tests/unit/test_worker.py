@@ -15,6 +15,7 @@ import pytest
 from listener import search
 from listener.changes import Key
 from listener.documents.reading import Unflushed
+from listener.indexing.answers import Answers
 from listener.indexing.batch import Batch
 from listener.indexing.batcher import Batcher
 from listener.indexing.fence import FencedOut
@@ -52,7 +53,6 @@ class Setting(Reading):
         self.worker = Worker(
             ledger=self.ledger,
             gate=self.gate,
-            fence=fence,
             batcher=Batcher(
                 ledger=self.ledger,
                 gate=self.gate,
@@ -63,7 +63,7 @@ class Setting(Reading):
             reader=self.reader,
             senders=self.senders,
             outages=self.outages,
-            supervisor=self.supervisor,
+            answers=Answers(self.gate, fence, self.outages.elasticsearch, self.supervisor),
             life=self.life,
         )
         self.ledger.resume()

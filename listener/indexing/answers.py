@@ -1,0 +1,63 @@
+"""What Elasticsearch's answers say of the server and of the generation in force."""
+
+from __future__ import annotations
+
+from listener import search
+from listener.failures import failure_of
+from listener.indexing.batch import Batch, Settled
+from listener.indexing.fence import Fence, FencedOut
+from listener.indexing.gate import Gate
+from listener.indexing.outage import Outage
+from listener.indexing.parking import ALL_REFUSED, TOO_MANY
+from listener.indexing.supervisor import Supervisor
+from listener.search.verdicts import Outcome
+from listener.search.versions import generation_of
+
+
+class Answers:
+    """Thread-safe. Tells the outage, and asks for a new session where only that can go on."""
+
+    def __init__(self, gate: Gate, fence: Fence, outage: Outage, supervisor: Supervisor) -> None:
+        """`outage`: of Elasticsearch."""
+        self._gate = gate
+        self._fence = fence
+        self._outage = outage
+        self._supervisor = supervisor
+
+    def settled(self, batch: Batch, settled: Settled) -> None:
+        """A request was settled: whether Elasticsearch does what it should."""
+        worst, fenced = settled.worst, settled.fenced
+        if worst is None:
+            # a request that wrote nothing and made suspects proves nothing; and a trial ends the
+            # brake of too many refusals only where nothing else waits or is in flight
+            braked = self._outage.braked and self._outage.reason.startswith(TOO_MANY)
+            if (settled.last or batch.trial is None or not braked) and (
+                settled.written or not settled.doubted
+            ):
+                self._outage.works()
+        elif not fenced or generation_of(batch.version) >= self._gate.generation:
+            if fenced:
+                self._supervisor.fenced()
+            reason = worst.reason
+            if settled.braked and not reason.startswith(ALL_REFUSED):
+                reason = f"{TOO_MANY}: {reason}"
+            held = worst.outcome is Outcome.HOLD
+            self._outage.failed(reason, held=held, braked=settled.braked)
+        # else: an earlier generation of our own; it is read again under the one in force
+
+    def shut_out_late_requests(self) -> None:
+        """A request had no answer. It may arrive when the tombstone of a later delete is forgotten:
+        under the next generation its alias is gone.
+        """
+        try:
+            self._fence.renew()
+        except FencedOut as error:
+            self._supervisor.fenced()
+            self._outage.failed(str(error), held=False)  # a new session mends it
+        except search.NotFound as error:
+            # an index that is gone takes no alias: a new session finds out, and loads it
+            self._supervisor.fenced()
+            self._outage.failed(failure_of(error).reason, held=False)
+        except search.Error as error:
+            failure = failure_of(error)
+            self._outage.failed(failure.reason, held=not failure.passes)

@@ -1,0 +1,103 @@
+"""What a settled request says of Elasticsearch and of the generation. A request without an answer
+is in test_worker."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from listener.indexing.answers import Answers
+from listener.indexing.batch import Batch, Limits, Settled, Trial
+from listener.indexing.outage import Outage
+from listener.indexing.parking import ALL_REFUSED, TOO_MANY
+from listener.observations.events import Held, Observation, Recovered, Waiting
+from listener.runtime.backoff import Backoff
+from listener.search.verdicts import Outcome, Verdict
+from tests.kit.indexing import Noted, OneKind
+
+FENCED = Settled(retried=1, worst=Verdict(Outcome.FENCED, "the alias is gone"), fenced=True)
+REFUSED = Settled(retried=1, worst=Verdict(Outcome.HOLD, "no such field"), braked=True)
+
+
+class Setting(OneKind):
+    """Answers to requests of one document kind, whose generation is the first."""
+
+    def __init__(self) -> None:
+        super().__init__(Limits(documents=10, bytes=1_000_000, pending=100, parked=10))
+        self.seen: list[Observation] = []
+        self.outage = Outage("Elasticsearch", Backoff(0.001, 1, 0.001), self.seen.append)
+        self.supervisor = Noted()
+        fence = cast(Any, None)
+        self.answers = Answers(self.gate, fence, self.outage, self.supervisor)
+
+    def batch(self, trial: Trial | None = None) -> Batch:
+        """A request under the generation in force."""
+        return Batch(0, {}, (), self.gate.draw(), live=True, trial=trial)
+
+    @property
+    def told(self) -> list[type]:
+        """What was told of the server."""
+        return [type(one) for one in self.seen]
+
+
+def test_writes_of_the_generation_in_force_are_refused() -> None:
+    """Another process has raised it: a new session is asked for, and nothing is sent meanwhile."""
+    setting = Setting()
+    setting.answers.settled(setting.batch(), FENCED)
+    assert setting.supervisor.fences == 1
+    assert setting.told == [Waiting]
+    assert setting.outage.reason == "the alias is gone"
+
+
+def test_writes_of_an_earlier_generation_of_our_own_are_refused() -> None:
+    """As they should: the one in force has removed their alias. They are read again, with no new
+    session and no wait."""
+    setting = Setting()
+    batch = setting.batch()
+    setting.gate.begin(2)
+    setting.answers.settled(batch, FENCED)
+    assert setting.supervisor.fences == 0
+    assert setting.told == []
+
+
+def test_a_failure_of_an_earlier_generation_counts() -> None:
+    """The server is the same."""
+    setting = Setting()
+    batch = setting.batch()
+    setting.gate.begin(2)
+    away = Settled(retried=1, worst=Verdict(Outcome.RETRY, "no answer"))
+    setting.answers.settled(batch, away)
+    assert setting.told == [Waiting]
+    assert setting.supervisor.fences == 0
+
+
+@pytest.mark.parametrize("prefix", ["", f"{ALL_REFUSED}: "])
+def test_the_brake_is_told_with_its_reason(prefix: str) -> None:
+    """Where a witness was refused, that is the reason."""
+    setting = Setting()
+    worst = Verdict(Outcome.HOLD, f"{prefix}no such field")
+    setting.answers.settled(setting.batch(), Settled(retried=1, worst=worst, braked=True))
+    assert setting.told == [Held]
+    assert setting.outage.braked
+    assert setting.outage.reason == f"{prefix or TOO_MANY + ': '}no such field"
+
+
+@pytest.mark.parametrize(
+    ("settled", "tried", "recovers"),
+    [
+        (Settled(written=1), False, True),
+        (Settled(deleted=1), False, True),
+        (Settled(retried=1, doubted=True), False, False),
+        (Settled(written=1, retried=1, doubted=True), False, True),
+        (Settled(written=1), True, False),
+        (Settled(written=1, last=True), True, True),
+    ],
+)
+def test_what_ends_the_brake(settled: Settled, tried: bool, recovers: bool) -> None:
+    """Not suspects alone, which prove nothing; nor a trial, while anything else waits."""
+    setting = Setting()
+    setting.answers.settled(setting.batch(), REFUSED)
+    trial = Trial(("good",)) if tried else None
+    setting.answers.settled(setting.batch(trial), settled)
+    assert setting.told == [Held, *([Recovered] if recovers else [])]
