@@ -13,6 +13,7 @@ import psycopg
 
 from listener import postgres, search
 from listener.observations import events
+from listener.observations.events import ServerName
 from listener.observations.surprises import SURPRISES, told
 
 SERVER_ERRORS: Final[tuple[type[Exception], ...]] = (psycopg.Error, *search.Error)
@@ -25,25 +26,30 @@ FAILURES: Final[tuple[type[Exception], ...]] = (*SERVER_ERRORS, *SURPRISES)
 class Failure:
     """`server`: the one that failed; None: what was read is not what it should be."""
 
-    server: str | None
+    server: ServerName | None
     reason: str
     passes: bool
 
     def __str__(self) -> str:
         return self.reason if self.server is None else f"{self.server}: {self.reason}"
 
+    @property
+    def waits_for(self) -> ServerName | None:
+        """The server that is waited for; None: a person must mend something."""
+        return self.server if self.passes else None
+
     def wait(self, attempt: int, seconds: float) -> events.Waiting | events.Held:
         """What is told before the next try, which is the `attempt`-th and follows in `seconds`."""
-        if self.passes and self.server is not None:
-            return events.Waiting(self.server, attempt, seconds, self.reason)
+        if self.waits_for is not None:
+            return events.Waiting(self.waits_for, attempt, seconds, self.reason)
         return events.Held(self.reason, seconds)
 
 
 def failure_of(error: BaseException) -> Failure:
     """What this error means. It must be one of FAILURES, or an OSError of a connection."""
     if isinstance(error, search.Error):
-        return Failure("Elasticsearch", search.describe(error), search.is_passing(error))
+        return Failure(ServerName.ELASTICSEARCH, search.describe(error), search.is_passing(error))
     if isinstance(error, psycopg.Error | OSError):
         passes = isinstance(error, OSError) or postgres.is_passing(error)
-        return Failure("PostgreSQL", postgres.describe(error), passes)
+        return Failure(ServerName.POSTGRES, postgres.describe(error), passes)
     return Failure(None, told(error), passes=False)

@@ -20,7 +20,7 @@ from listener.documents import topology
 from listener.documents.topology import Assembly, QueriesWrong
 from listener.failures import SERVER_ERRORS, Failure, failure_of
 from listener.observations import events
-from listener.observations.events import Observe
+from listener.observations.events import Observe, ServerName
 from listener.observations.surprises import SURPRISES, told
 from listener.resync.ownership import refuse_foreign
 from listener.runtime.backoff import Backoff, backoff
@@ -29,7 +29,7 @@ from listener.search.owners import Database
 from listener.sql import files
 from listener.state import file, identity
 from listener.state.control import ControlDocument
-from listener.state.heartbeat import beat
+from listener.state.heartbeat import DaemonState, beat, waiting_for
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class Startup:
         return self._parts
 
     def _patient(
-        self, server: str, exceptions: tuple[type[Exception], ...], look: Callable[[], T]
+        self, server: ServerName, exceptions: tuple[type[Exception], ...], look: Callable[[], T]
     ) -> T:
         """Look, and wait for a server that is not up yet; --once gives up after `give_up_after`."""
 
@@ -93,7 +93,7 @@ class Startup:
             beat(
                 self._config.state_file_name,
                 fetch_delay=self._config.fetch_delay,
-                what=f"waiting for {server}" if passing else "held",
+                state=waiting_for(failure.waits_for),
                 reason=told,
             )
 
@@ -139,7 +139,7 @@ class Startup:
             beat(
                 self._config.state_file_name,
                 fetch_delay=self._config.fetch_delay,
-                what="held",
+                state=DaemonState.HELD,
                 reason=reason,
             )
             if self._stop.wait(seconds):
@@ -160,7 +160,7 @@ class Startup:
                     raise NotYet(failure_of(error).reason) from error
                 raise
 
-        return self._patient("PostgreSQL", (psycopg.OperationalError, NotYet), looked)
+        return self._patient(ServerName.POSTGRES, (psycopg.OperationalError, NotYet), looked)
 
     def _of_elasticsearch(self, look: Callable[[], None]) -> None:
         def looked() -> None:
@@ -172,7 +172,7 @@ class Startup:
                     raise NotYet(failure.reason) from error
                 raise
 
-        self._patient("Elasticsearch", (search.Away, NotYet), looked)
+        self._patient(ServerName.ELASTICSEARCH, (search.Away, NotYet), looked)
 
     def _first(self) -> tuple[str, int, str] | None:
         """What tells a database that has no tables of ours yet; None where it has."""

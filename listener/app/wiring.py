@@ -44,7 +44,7 @@ from listener.indexing.reader import Reader
 from listener.indexing.refresher import Refresher
 from listener.indexing.senders import Senders
 from listener.indexing.worker import Worker
-from listener.observations.events import Observe
+from listener.observations.events import Observe, ServerName
 from listener.postgres.watchdog import Watchdog
 from listener.resync.audit import Auditor
 from listener.resync.compare import Comparisons
@@ -138,8 +138,8 @@ class _Indexing:
             observe=observe,
         )
         outages = Outages(
-            Outage("PostgreSQL", run.waits(), observe),
-            Outage("Elasticsearch", run.waits(), observe),
+            Outage(ServerName.POSTGRES, run.waits(), observe),
+            Outage(ServerName.ELASTICSEARCH, run.waits(), observe),
         )
         refresher = Refresher(
             ledger=ledger, gate=gate, client=run.client, observe=observe, life=life

@@ -18,7 +18,7 @@ from listener.capture import lock
 from listener.changes import PAYLOAD_VERSION, Barrier, Change, PayloadError, decode_payload
 from listener.config import PostgresConfig
 from listener.observations import events
-from listener.observations.events import Observe
+from listener.observations.events import Observe, ServerName
 from listener.observations.surprises import SURPRISES, told
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Life, ServiceThread
@@ -133,7 +133,7 @@ class Notifications:
                     passes = _passes(error)
                     self._receiver.on_refused(None if passes else reason)
                     self._observe(
-                        events.Waiting("PostgreSQL", self._backoff.attempt, seconds, reason)
+                        events.Waiting(ServerName.POSTGRES, self._backoff.attempt, seconds, reason)
                         if passes
                         else events.Held(reason, seconds)
                     )

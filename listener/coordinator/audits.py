@@ -10,7 +10,7 @@ from listener.config import Config
 from listener.indexing.fence import Fence
 from listener.indexing.pipeline import Pipeline
 from listener.observations import events
-from listener.observations.events import Observe
+from listener.observations.events import Observe, ServerName
 from listener.resync.audit import Auditor
 from listener.resync.jobs import Jobs
 
@@ -91,7 +91,7 @@ class Audits:
         self._doubted = self._doubted or suffering
         if not suffering:  # else the pipeline has told it
             reason = f"audit: {search.describe(error)}"
-            self._observe(events.Waiting("Elasticsearch", 1, self._audit_every, reason))
+            self._observe(events.Waiting(ServerName.ELASTICSEARCH, 1, self._audit_every, reason))
 
     def _astray(self) -> str | None:
         """What may have led writes to other indexes; None: nothing has."""

@@ -8,11 +8,10 @@ from typing import Final
 
 from listener import search
 from listener.documents.source import DocumentSource
-from listener.indexing.batch import Batch, Settled
+from listener.indexing.batch import Batch, Brake, Settled
 from listener.indexing.gate import Gate
 from listener.indexing.ledger import Ledger, Wait
 from listener.indexing.outage import Outage
-from listener.indexing.parking import ALL_REFUSED, TOO_MANY
 from listener.indexing.refresher import Refresher
 from listener.indexing.supervisor import Supervisor
 from listener.observations import events
@@ -115,7 +114,7 @@ class Senders:
         if worst is None:
             # a request that wrote nothing and made suspects proves nothing; and a trial ends the
             # brake of too many refusals only where nothing else waits or is in flight
-            braked = self._outage.braked and self._outage.reason.startswith(TOO_MANY)
+            braked = self._outage.brake is Brake.TOO_MANY
             if (settled.last or batch.trial is None or not braked) and (
                 settled.written or not settled.doubted
             ):
@@ -123,9 +122,6 @@ class Senders:
         elif not fenced or generation_of(batch.version) >= self._gate.generation:
             if fenced:
                 self._supervisor.fenced()
-            reason = worst.reason
-            if settled.braked and not reason.startswith(ALL_REFUSED):
-                reason = f"{TOO_MANY}: {reason}"
             held = worst.outcome is Outcome.HOLD
-            self._outage.failed(reason, held=held, braked=settled.braked)
+            self._outage.failed(worst.reason, held=held, brake=settled.brake)
         # else: an earlier generation of our own; it is read again under the one in force

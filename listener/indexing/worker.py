@@ -12,7 +12,7 @@ import psycopg
 
 from listener import search
 from listener.failures import failure_of
-from listener.indexing.batch import Batch
+from listener.indexing.batch import Batch, Brake
 from listener.indexing.batcher import Batcher
 from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.gate import Gate
@@ -137,7 +137,7 @@ class Worker:
             self._failed(lane, batch, error)
             return
         if braked is not None:
-            self._outages.postgres.failed(braked, held=True, braked=True)
+            self._outages.postgres.failed(braked, held=True, brake=Brake.TOO_MANY)
         elif self._held in (None, lane):
             # what another document is read for says nothing of the one that holds
             self._held = None

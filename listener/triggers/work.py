@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from listener import ListenerError
-from listener.observations.events import CheckWarning, MakingIndex, Observe, Waiting
+from listener.observations.events import CheckWarning, MakingIndex, Observe, ServerName, Waiting
 from listener.postgres import Connection, describe
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop, Stopped
@@ -238,7 +238,7 @@ class Work:
         """Wait, and tell of it at the first try, the second, the fourth and so on. Raises
         Stopped."""
         if attempt & (attempt - 1) == 0:
-            self._observe(Waiting("PostgreSQL", attempt, seconds, reason))
+            self._observe(Waiting(ServerName.POSTGRES, attempt, seconds, reason))
         if self._stop.wait(seconds):
             raise Stopped
 

@@ -325,8 +325,8 @@ class Floor:
 
     # -- what is faked here ----------------------------------------------------------------------
 
-    def _beat(self, _path: Path, *, what: str, reason: str | None = None, **_: object) -> None:
-        self.shown.append((what, reason))
+    def _beat(self, _path: Path, *, state: str, reason: str | None = None, **_: object) -> None:
+        self.shown.append((state, reason))
 
     def _connect(self, _name: str) -> FakeConnection:
         self.step("connected")

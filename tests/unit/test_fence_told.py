@@ -8,7 +8,7 @@ from listener.indexing.batch import Limits
 from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.outage import Outage, Outages
 from listener.indexing.worker import Worker
-from listener.observations.events import Observation, Waiting
+from listener.observations.events import Observation, ServerName, Waiting
 from listener.runtime.backoff import Backoff
 from tests.kit.indexing import FailingLife, Noted, OneKind
 
@@ -35,8 +35,8 @@ def test_the_reason_is_told_as_it_is() -> None:
         reader=cast(Any, None),
         senders=cast(Any, None),
         outages=Outages(
-            Outage("PostgreSQL", Backoff(1, 2, 30), told.append),
-            Outage("Elasticsearch", Backoff(1, 2, 30), told.append),
+            Outage(ServerName.POSTGRES, Backoff(1, 2, 30), told.append),
+            Outage(ServerName.ELASTICSEARCH, Backoff(1, 2, 30), told.append),
         ),
         supervisor=supervisor,
         life=FailingLife(),

@@ -15,17 +15,17 @@ import pytest
 from listener import search
 from listener.changes import Key
 from listener.documents.reading import Unflushed
-from listener.indexing.batch import Batch
+from listener.indexing.batch import Batch, Brake
 from listener.indexing.batcher import Batcher
 from listener.indexing.fence import FencedOut
 from listener.indexing.id_sources import KeysTask
 from listener.indexing.ledger import Lane, Wait
 from listener.indexing.outage import Outage, Outages
-from listener.indexing.parking import TOO_MANY, ToPark
+from listener.indexing.parking import ToPark
 from listener.indexing.queue import Job
 from listener.indexing.senders import IN_FLIGHT
 from listener.indexing.worker import Worker
-from listener.observations.events import Held, Recovered, Waiting
+from listener.observations.events import Held, Recovered, ServerName, Waiting
 from listener.runtime.backoff import Backoff
 from listener.search.verdicts import Outcome, Verdict
 from listener.search.versions import generation_of
@@ -45,8 +45,8 @@ class Setting(Reading):
         super().__init__(parked=parked)
         self.supervisor, self.life = Noted(), Failures()
         self.outages = Outages(
-            Outage("PostgreSQL", Backoff(0.001, 1, 0.001), self.seen.append),
-            Outage("Elasticsearch", Backoff(0.001, 1, 0.001), self.seen.append),
+            Outage(ServerName.POSTGRES, Backoff(0.001, 1, 0.001), self.seen.append),
+            Outage(ServerName.ELASTICSEARCH, Backoff(0.001, 1, 0.001), self.seen.append),
         )
         fence: Any = SimpleNamespace(renew=self._renew)
         self.worker = Worker(
@@ -226,11 +226,11 @@ def test_a_failed_mapping_gives_everything_back(error: Exception) -> None:
 
 def test_the_next_try_is_waited_for() -> None:
     """For either server."""
-    for server in ("postgres", "elasticsearch"):
+    for name, server in zip(("postgres", "elasticsearch"), ServerName, strict=True):
         setting = Setting()
         setting.note("a")
         outage = Outage(server, Backoff(100, 1, 100), setting.seen.append)
-        setattr(setting.outages, server, outage)
+        setattr(setting.outages, name, outage)
         outage.failed("gone", held=False)
         found = setting.look()
         assert isinstance(found, Wait)
@@ -263,7 +263,7 @@ def test_very_many_that_cannot_be_read() -> None:
     setting.faults = dict.fromkeys("ab", "division by zero")
     setting.note("a", "b")
     setting.take_step()
-    assert setting.outages.braked == f"{TOO_MANY}: division by zero"
+    assert setting.outages.braked == f"{Brake.TOO_MANY}: division by zero"
     assert setting.waiting == {B}
 
 
