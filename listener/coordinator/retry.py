@@ -72,7 +72,6 @@ class Guard:
         self._failing_since = self._failing_since or time.monotonic()
         told = str(failure) if failure.passes else failure.reason
         self.patience(told, self._failing_since)
-        seconds = self._backoff.next_wait()
-        self._observe(failure.wait(self._backoff.attempt, seconds))
+        seconds = failure.next_wait(self._backoff, self._observe)
         self._signs.tell(waiting_for(failure.waits_for), failure.reason)
         self._stop.wait(seconds)

@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from listener.failures import Failure
 from listener.indexing.batch import Brake
 from listener.observations import events
 from listener.observations.events import Observe, ServerName
@@ -42,26 +43,22 @@ class Outage:
         """Seconds until the next try is due; 0 or less: now."""
         return self._until - time.monotonic()
 
-    def failed(self, reason: str, *, held: bool, brake: Brake | None = None) -> None:
-        """One more failure. `held`: not the server's state but something that must be mended.
-        `brake`: it is for documents that are refused, and told before the reason."""
-        reason = f"{brake}: {reason}" if brake else reason
+    def failed(self, failure: Failure, brake: Brake | None = None) -> None:
+        """One more failure. `brake`: why it is not the fault of documents that are refused."""
+        if brake is not None:
+            failure = failure.during(brake)
         with self._lock:
             now = time.monotonic()
             if self._until > now:  # the other request of the same failure
                 return
             self._since = now if self._since is None else self._since
-            self.reason = reason
-            self.held = held
+            self.reason = failure.reason
+            self.held = not failure.passes
             self.brake = brake
             seconds = self._backoff.next_wait()
             attempt = self._backoff.attempt
             self._until = now + seconds
-        self._observe(
-            events.Held(reason, seconds)
-            if held
-            else events.Waiting(self.server, attempt, seconds, reason)
-        )
+        self._observe(failure.wait(attempt, seconds))
 
     def works(self) -> None:
         """A success: the next failure is the first one again."""

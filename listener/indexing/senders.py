@@ -8,6 +8,7 @@ from typing import Final
 
 from listener import search
 from listener.documents.source import DocumentSource
+from listener.failures import Failure
 from listener.indexing.batch import Batch, Brake, Settled
 from listener.indexing.gate import Gate
 from listener.indexing.ledger import Ledger, Wait
@@ -15,7 +16,7 @@ from listener.indexing.outage import Outage
 from listener.indexing.refresher import Refresher
 from listener.indexing.supervisor import Supervisor
 from listener.observations import events
-from listener.observations.events import Observe
+from listener.observations.events import Observe, ServerName
 from listener.runtime.lifecycle import Life
 from listener.runtime.pool import ServicePool
 from listener.search.sink import Sent, send
@@ -122,6 +123,7 @@ class Senders:
         elif not fenced or generation_of(batch.version) >= self._gate.generation:
             if fenced:
                 self._supervisor.fenced()
-            held = worst.outcome is Outcome.HOLD
-            self._outage.failed(worst.reason, held=held, brake=settled.brake)
+            passes = worst.outcome is not Outcome.HOLD
+            failure = Failure(ServerName.ELASTICSEARCH, worst.reason, passes)
+            self._outage.failed(failure, settled.brake)
         # else: an earlier generation of our own; it is read again under the one in force

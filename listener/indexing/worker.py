@@ -6,12 +6,13 @@ no answer.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import psycopg
 
 from listener import search
-from listener.failures import failure_of
+from listener.failures import Failure, failure_of
 from listener.indexing.batch import Batch, Brake
 from listener.indexing.batcher import Batcher
 from listener.indexing.fence import Fence, FencedOut
@@ -21,6 +22,7 @@ from listener.indexing.outage import Outages
 from listener.indexing.reader import Reader
 from listener.indexing.senders import IN_FLIGHT, Senders
 from listener.indexing.supervisor import Supervisor
+from listener.observations.events import ServerName
 from listener.observations.surprises import Surprise, reading
 from listener.runtime.lifecycle import Life, ServiceThread
 
@@ -137,7 +139,8 @@ class Worker:
             self._failed(lane, batch, error)
             return
         if braked is not None:
-            self._outages.postgres.failed(braked, held=True, brake=Brake.TOO_MANY)
+            failure = Failure(ServerName.POSTGRES, braked, passes=False)
+            self._outages.postgres.failed(failure, Brake.TOO_MANY)
         elif self._held in (None, lane):
             # what another document is read for says nothing of the one that holds
             self._held = None
@@ -150,7 +153,7 @@ class Worker:
         if batch is not None:
             self._ledger.give_back(batch.kind, batch.items)
         self._held = None if failure.passes else lane
-        self._outages.postgres.failed(failure.reason, held=not failure.passes)
+        self._outages.postgres.failed(failure)
 
     def _shut_out_late_requests(self) -> None:
         """A request had no answer. It may arrive when the tombstone of a later delete is forgotten:
@@ -161,11 +164,11 @@ class Worker:
             self._fence.renew()
         except FencedOut as error:
             self._supervisor.fenced()
-            outage.failed(str(error), held=False)  # a new session mends it
+            # a new session mends it
+            outage.failed(Failure(ServerName.ELASTICSEARCH, str(error), passes=True))
         except search.NotFound as error:
             # an index that is gone takes no alias: a new session finds out, and loads it
             self._supervisor.fenced()
-            outage.failed(failure_of(error).reason, held=False)
+            outage.failed(replace(failure_of(error), passes=True))
         except search.Error as error:
-            failure = failure_of(error)
-            outage.failed(failure.reason, held=not failure.passes)
+            outage.failed(failure_of(error))

@@ -15,6 +15,7 @@ import pytest
 from listener import search
 from listener.changes import Key
 from listener.documents.reading import Unflushed
+from listener.failures import Failure
 from listener.indexing.batch import Batch, Brake
 from listener.indexing.batcher import Batcher
 from listener.indexing.fence import FencedOut
@@ -231,7 +232,7 @@ def test_the_next_try_is_waited_for() -> None:
         setting.note("a")
         outage = Outage(server, Backoff(100, 1, 100), setting.seen.append)
         setattr(setting.outages, name, outage)
-        outage.failed("gone", held=False)
+        outage.failed(Failure(server, "gone", passes=True))
         found = setting.look()
         assert isinstance(found, Wait)
         assert found.seconds is not None
@@ -301,7 +302,7 @@ def test_one_request_finds_out_whether_the_server_is_back() -> None:
     """More would be given up with it, and cost a generation each."""
     setting = Setting()
     setting.note("a")
-    setting.outages.elasticsearch.failed("gone", held=False)
+    setting.outages.elasticsearch.failed(Failure(ServerName.ELASTICSEARCH, "gone", passes=True))
     setting.ledger.sent()
     assert setting.look() == Wait(None)
 
