@@ -114,7 +114,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Barrier:
+class BarrierPayload:
     """A notification of our own that came back: everything queued before it has been received."""
 
     nonce: str
@@ -139,7 +139,7 @@ _STRICT: Final = json.JSONDecoder(object_pairs_hook=_once_each)
 """Python by itself takes the last of two equal names."""
 
 
-def decode_payload(payload: str) -> Change | Barrier:
+def decode_payload(payload: str) -> Change | BarrierPayload:
     """Read the payload of one notification.
 
     A payload is untrusted: anyone who may connect can NOTIFY. What comes out is only ever used to
@@ -156,7 +156,7 @@ def decode_payload(payload: str) -> Change | Barrier:
         raise PayloadError("another version of the format")
     match value:
         case {"v": _, "barrier": str(nonce), **rest} if not rest and len(nonce) <= 64:
-            return Barrier(nonce)
+            return BarrierPayload(nonce)
         case {"v": _, "w": str(watch), "sweep": True, **rest} if not rest:
             return Change(watch, "sweep")
         case {"v": _, "w": str(watch), "reconcile": True, **rest} if not rest:

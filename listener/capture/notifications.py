@@ -14,7 +14,7 @@ from psycopg import sql
 
 from listener import ListenerError, postgres
 from listener.capture import lock
-from listener.changes import PAYLOAD_VERSION, Barrier, Change, PayloadError, decode_payload
+from listener.changes import PAYLOAD_VERSION, BarrierPayload, Change, PayloadError, decode_payload
 from listener.config import PostgresConfig
 from listener.failures import FAILURES, failure_of
 from listener.observations import events
@@ -163,7 +163,7 @@ class Notifications:
     def _receive(self, payload: str) -> None:
         try:
             value = decode_payload(payload)
-            if isinstance(value, Barrier):
+            if isinstance(value, BarrierPayload):
                 self._receiver.on_barrier(value.nonce)
             else:
                 self._receiver.on_change(value)

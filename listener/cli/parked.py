@@ -29,7 +29,7 @@ from listener.resync.active import ActiveDaemon
 from listener.runtime.lifecycle import Stop
 
 SOME: Final = 1
-PATIENCE: Final = 30.0
+VERDICT_PATIENCE: Final = 30.0
 """Seconds of waiting for the active daemon's verdicts."""
 _LOOK: Final = 0.2
 
@@ -111,8 +111,8 @@ def _tell(found: Sequence[ParkedDocument], config: Config, *, as_json: bool) -> 
                         "id": one.id,
                         "reason": one.reason,
                         "explanation": explain(one.reason),
-                        "first_at": _moment(one.first_at),
-                        "last_at": _moment(one.last_at),
+                        "first_at": _in_utc(one.first_at),
+                        "last_at": _in_utc(one.last_at),
                         "count": one.count,
                     },
                     ensure_ascii=False,
@@ -136,11 +136,11 @@ def _tell(found: Sequence[ParkedDocument], config: Config, *, as_json: bool) -> 
 
 def _times(one: ParkedDocument) -> str:
     if one.count == 1:
-        return f"once, {_moment(one.first_at)}"
-    return f"{one.count} times, first {_moment(one.first_at)}, last {_moment(one.last_at)}"
+        return f"once, {_in_utc(one.first_at)}"
+    return f"{one.count} times, first {_in_utc(one.first_at)}, last {_in_utc(one.last_at)}"
 
 
-def _moment(at: datetime) -> str:
+def _in_utc(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -192,7 +192,7 @@ class _Retry:
             print(f"{index}: {len(ids)} forgotten: no document of the configuration has this index")
 
     def _wait(self, before: dict[Place, ParkedDocument]) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + VERDICT_PATIENCE
         while self._untried(before) and time.monotonic() < deadline:
             if self._stop.wait(_LOOK):
                 return
@@ -218,8 +218,9 @@ class _Retry:
             print(f"  {one.index} {shown(one.id)}: {shown(one.reason)}")
         if untried:
             print(
-                f"{len(untried)} not tried yet: the daemon has not come to them in {PATIENCE:g} s. "
-                "Its log says what it waits for, `listener health` too; it will try them then.",
+                f"{len(untried)} not tried yet: the daemon has not come to them in "
+                f"{VERDICT_PATIENCE:g} s. Its log says what it waits for, `listener health` too; "
+                "it will try them then.",
                 file=sys.stderr,
             )
             return int(Status.GAVE_UP)

@@ -21,7 +21,7 @@ from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
 from listener.resync.reconcile import deletes_allowed
-from listener.resync.verify import PATIENCE, Verification, Verified
+from listener.resync.verify import WATERMARK_PATIENCE, Verification, Verified
 from listener.runtime.lifecycle import Stop
 from listener.state.control import ControlDocument
 
@@ -101,7 +101,7 @@ class _Verify:
             self._ask(wrong, allow_deletes)
             print("asked the active daemon to mend it; comparing again")
             # its comparison takes about as long as this one did, or twice that if one was under way
-            self._verification.wait_for_daemon(mended=True, patience=PATIENCE + 3 * took)
+            self._verification.wait_for_daemon(mended=True, patience=WATERMARK_PATIENCE + 3 * took)
         else:
             daemon = Daemon(
                 self._config,

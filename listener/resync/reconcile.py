@@ -89,7 +89,7 @@ def deletes_allowed(documents: int) -> int:
     return max(DELETES, int(documents * DELETES_SHARE))
 
 
-class Progress:
+class ComparisonProgress:
     """Tells how far a comparison is, every few seconds."""
 
     def __init__(self, index: str, total: int, observe: Observe) -> None:
@@ -144,8 +144,8 @@ class Reconciler:
         """
         comparison = self._comparisons.of(connection, kind, index)
         report = Report(kind.index)
-        progress = Progress(kind.index, kind.source.estimate(connection), self._observe)
-        work = _Work(self._pipeline, kind.number, check)
+        progress = ComparisonProgress(kind.index, kind.source.estimate(connection), self._observe)
+        mending = _Mending(self._pipeline, kind.number, check)
         orphans: list[Key] = []
         for page in comparison.database(connection):
             progress.add(page)
@@ -154,10 +154,10 @@ class Reconciler:
                 if mismatch.difference != "orphaned":  # the pages of the index bring orphans, once
                     report.add(mismatch)
                     # a parked one is tried again: its fault may be mended elsewhere
-                    work.add(mismatch.key)
-            work.flush()
+                    mending.add(mismatch.key)
+            mending.flush()
         # a parked document may be gone on both sides
-        work.take(self._pipeline.parked_keys(kind.number))
+        mending.take(self._pipeline.parked_keys(kind.number))
         lost = 0
         for page in comparison.index(connection):
             progress.add(page)
@@ -169,19 +169,19 @@ class Reconciler:
                     orphans.append(mismatch.key)
             if unguarded:
                 _refuse_misplaced(report)
-                work.take(orphans)
-            work.check()
+                mending.take(orphans)
+            mending.check()
         allowed = deletes_allowed(report.indexed)
         report.guarded = not unguarded and lost > allowed
         if not report.guarded:  # a new index may lose no more than a comparison may delete
             _refuse_misplaced(report)
         if not report.guarded:
             taken = len(orphans)
-            work.take(orphans)
-            work.finish()
+            mending.take(orphans)
+            mending.finish()
             if not unguarded and report.counts["orphaned"] > taken:
-                report.guarded = not self._more(connection, comparison, work, allowed - taken)
-        work.finish()
+                report.guarded = not self._more(connection, comparison, mending, allowed - taken)
+        mending.finish()
         self._observe(
             events.Reconciled(
                 kind.index,
@@ -213,7 +213,7 @@ class Reconciler:
         return lost > allowed
 
     def _more(
-        self, connection: Connection, comparison: Comparison, work: _Work, allowed: int
+        self, connection: Connection, comparison: Comparison, mending: _Mending, allowed: int
     ) -> bool:
         """Delete the orphans that were only counted, a page at a time. `allowed`: how many. False
         where there are more by now.
@@ -222,7 +222,7 @@ class Reconciler:
             allowed -= len(page.mismatches)
             if allowed < 0:
                 return False
-            work.take([mismatch.key for mismatch in page.mismatches])
+            mending.take([mismatch.key for mismatch in page.mismatches])
         return True
 
 
@@ -235,7 +235,7 @@ def _refuse_misplaced(report: Report) -> None:
         )
 
 
-class _Work:
+class _Mending:
     """Ids that differ, on their way through the pipeline, a few pages at a time."""
 
     def __init__(self, pipeline: Pipeline, kind: int, check: Check) -> None:

@@ -21,7 +21,7 @@ from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
 from listener.resync.compare import Comparison, Mismatch, Page
-from listener.resync.reconcile import Progress, Report
+from listener.resync.reconcile import ComparisonProgress, Report
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.aliases import aliases_of
 from listener.state.control import ControlDocument
@@ -31,7 +31,7 @@ REMEMBERED: Final = 100_000
 """How many documents that differ are looked at again. The others are only counted."""
 LOOKS: Final = 3
 """How often a document is looked at again beside a daemon: it may be changed between two looks."""
-PATIENCE: Final = 15.0
+WATERMARK_PATIENCE: Final = 15.0
 """Seconds of waiting for the daemon's watermark."""
 
 
@@ -71,7 +71,9 @@ class Verification:
         aside = self._parked.ids(self._connection, kind.index)
         comparison = self._comparison(kind, aside)
         report = Report(kind.index)
-        progress = Progress(kind.index, kind.source.estimate(self._connection), self._observe)
+        progress = ComparisonProgress(
+            kind.index, kind.source.estimate(self._connection), self._observe
+        )
         mismatches: dict[Key, Mismatch] = {}
         for page in self._pages(comparison, report):
             progress.add(page)
@@ -125,7 +127,9 @@ class Verification:
                 break  # the watermark stands, and would stand at the next look
         return found
 
-    def wait_for_daemon(self, *, mended: bool = False, patience: float = PATIENCE) -> bool:
+    def wait_for_daemon(
+        self, *, mended: bool = False, patience: float = WATERMARK_PATIENCE
+    ) -> bool:
         """Wait until the daemon's watermark has passed the moment of this call. It stands in the
         control document.
 

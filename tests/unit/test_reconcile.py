@@ -18,7 +18,7 @@ from listener.observations.events import Observation
 from listener.postgres import Connection
 from listener.resync import reconcile
 from listener.resync.compare import Comparisons, Mismatch, Page
-from listener.resync.reconcile import Progress, Reconciler, Report, deletes_allowed
+from listener.resync.reconcile import ComparisonProgress, Reconciler, Report, deletes_allowed
 from listener.runtime.lifecycle import Stopped
 
 
@@ -27,7 +27,7 @@ def test_progress_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     told: list[Observation] = []
-    progress = Progress("films", 5000, told.append)
+    progress = ComparisonProgress("films", 5000, told.append)
     for _ in range(12):
         now += 1
         progress.add(Page(1000, ()))

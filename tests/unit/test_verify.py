@@ -11,7 +11,7 @@ import pytest
 from listener.observations.events import CompareProgress, VerifyImpatient
 from listener.resync import compare
 from listener.resync import verify as module
-from listener.resync.verify import LOOKS, PATIENCE, Verification, Verified
+from listener.resync.verify import LOOKS, WATERMARK_PATIENCE, Verification, Verified
 from listener.runtime.lifecycle import Stopped
 from tests.kit.comparing import Sides
 from tests.kit.session import NOW, saved_state
@@ -295,9 +295,9 @@ def test_a_watermark_that_stands(sides: Sides) -> None:
     sides.daemon.active = True
     sides.index()["2"] = OTHER
     assert wrong(verify(sides)) == ["2"]
-    assert sides.told == [VerifyImpatient(PATIENCE)]
+    assert sides.told == [VerifyImpatient(WATERMARK_PATIENCE)]
     assert sides.steps.count("read 2") == 1
-    assert sides.clock == 100 + PATIENCE
+    assert sides.clock == 100 + WATERMARK_PATIENCE
 
 
 def test_a_daemon_that_ends_meanwhile(sides: Sides) -> None:
