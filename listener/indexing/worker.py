@@ -33,7 +33,8 @@ _FENCE: Final = Lane(-2, load_only=False)
 
 
 class Worker:
-    """Its methods, but for `_run` and what that calls, are for any thread."""
+    """Its methods, but for `_run` and what that calls, are for any thread. It is the Chooser of the
+    ledger."""
 
     def __init__(
         self,
@@ -89,7 +90,7 @@ class Worker:
 
     def _step(self) -> bool:
         """Wait for one piece of work and do it. False when stopping and nothing is in flight."""
-        lane = self._ledger.wait_for_turn(self._look)
+        lane = self._ledger.wait_for_turn(self)
         if lane is None:
             return False
         if lane is _FENCE:
@@ -102,8 +103,8 @@ class Worker:
             self._ledger.end_turn()
         return True
 
-    def _look(self) -> Lane | Wait:
-        """What is to be done now, or how long to wait. The ledger is locked."""
+    def look(self) -> Lane | Wait:
+        """As of Chooser."""
         if not self._may_read():
             return Wait(None)
         wait = self._outages.wait

@@ -82,7 +82,7 @@ class Setting(Reading):
 
     def look(self) -> object:
         """What the worker finds to do."""
-        return self.worker._look()
+        return self.worker.look()
 
     @property
     def told(self) -> list[type]:
