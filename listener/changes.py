@@ -120,10 +120,6 @@ class BarrierPayload:
     nonce: str
 
 
-class Contradiction(ListenerError, ValueError):
-    """Two places of the configuration want two things of one table."""
-
-
 class PayloadError(ListenerError, ValueError):
     """A payload that is not ours, or not of this version."""
 
@@ -263,18 +259,11 @@ def sendable(doc_id: str) -> bool:
 def merge_watches(watches: Iterable[Watch]) -> tuple[Watch, ...]:
     """One watch for each table and key, whatever number of documents name it.
 
-    `columns` are united (no list on one side means any column). Raises Contradiction where `notify`
-    or `updated_at` of one table differ.
+    `columns` are united (no list on one side means any column). `notify` and `updated_at` of one
+    table are the same everywhere: the configuration was refused otherwise.
     """
     merged: dict[str, Watch] = {}
-    stamps: dict[tuple[str, str], tuple[str | None, str]] = {}
     for watch in watches:
-        place = (watch.schema, watch.table)
-        settings = (watch.updated_at, watch.notify)
-        if stamps.setdefault(place, settings) != settings:
-            raise Contradiction(
-                f"{watch.schema}.{watch.table} is watched twice with different updated_at or notify"
-            )
         seen = merged.get(watch.id)
         if seen is None:
             merged[watch.id] = watch

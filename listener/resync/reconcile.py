@@ -69,6 +69,16 @@ class Report:
         return sum(self.counts[kind] for kind in DIFFERENCES if kind != "parked")
 
     @property
+    def needs_word(self) -> bool:
+        """Whether so many documents are orphans that only a person's word lets them be deleted."""
+        return self.counts["orphaned"] > self.deletes_allowed
+
+    @property
+    def deletes_allowed(self) -> int:
+        """How many documents of this index a comparison deletes by itself."""
+        return deletes_allowed(self.indexed)
+
+    @property
     def parked(self) -> int:
         """How many documents are parked, or make the query fail."""
         return self.counts["parked"]
@@ -171,7 +181,7 @@ class Reconciler:
                 _refuse_misplaced(report)
                 mending.take(orphans)
             mending.check()
-        allowed = deletes_allowed(report.indexed)
+        allowed = report.deletes_allowed
         report.guarded = not unguarded and lost > allowed
         if not report.guarded:  # a new index may lose no more than a comparison may delete
             _refuse_misplaced(report)

@@ -43,6 +43,12 @@ class Verified:
     report: Report
     wrong: tuple[Key, ...]
 
+    @property
+    def to_repair(self) -> bool:
+        """Whether a repair has anything to do. Parked documents are not wrong, but a repair is how
+        a person has them tried again."""
+        return self.report.wrong > 0 or self.report.parked > 0
+
 
 class Verification:
     """Compares all documents of a pipeline; writes nothing."""
@@ -126,6 +132,13 @@ class Verification:
             if not waited:
                 break  # the watermark stands, and would stand at the next look
         return found
+
+    def wait_for_repair(self, took: float) -> None:
+        """Wait until the daemon has compared, and mended, what it was asked to. `took`: seconds of
+        the comparison here. The daemon's takes about as long, or twice that if one was under way.
+        Raises as `wait_for_daemon`.
+        """
+        self.wait_for_daemon(mended=True, patience=WATERMARK_PATIENCE + 3 * took)
 
     def wait_for_daemon(
         self, *, mended: bool = False, patience: float = WATERMARK_PATIENCE

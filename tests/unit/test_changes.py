@@ -164,13 +164,6 @@ def test_watches_of_one_table_and_key_become_one() -> None:
     assert merge_watches([watch(), other]) == (watch(), other)
 
 
-@pytest.mark.parametrize("more", [{"notify": "off"}, {"updated_at": "u"}])
-def test_one_table_cannot_be_watched_in_two_ways(more: dict[str, Any]) -> None:
-    """notify and updated_at belong to the table, not to the key."""
-    with pytest.raises(ValueError, match=r"s\.t is watched twice"):
-        merge_watches([watch(), Watch("s", "t", ("other",), **more)])
-
-
 @pytest.mark.parametrize(
     ("notify", "sends_keys", "rings", "notifies"),
     [("rows", True, False, True), ("doorbell", False, True, True), ("off", False, False, False)],

@@ -45,6 +45,11 @@ def test_progress_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_guard(documents: int, allowed: int) -> None:
     """A thousand, or five in a hundred where that is more."""
     assert deletes_allowed(documents) == allowed
+    report = Report("films", indexed=documents)
+    report.counts["orphaned"] = allowed
+    assert not report.needs_word
+    report.counts["orphaned"] += 1
+    assert report.needs_word
 
 
 def test_report_holds_a_few_ids_of_many() -> None:

@@ -114,6 +114,7 @@ def test_what_is_parked_is_named_and_not_wrong(sides: Sides, arrange: Any) -> No
     arrange(sides)
     found = verify(sides)
     assert (found.report.wrong, found.report.parked, found.wrong) == (0, 1, ())
+    assert found.to_repair, "a person may have it tried again"
     assert "rung" not in sides.steps
 
 
@@ -345,6 +346,12 @@ def test_a_comparison_is_due_there(sides: Sides, lsn: str, mended: bool, enough:
     sides.daemon.state = saved_state({"wal_lsn": lsn}, reconcile={"films": False})
     assert verification(sides).wait_for_daemon(mended=mended) is enough
     assert bool(sides.told) is not enough
+
+
+def test_a_repair_is_waited_for_as_long_as_it_may_take(sides: Sides) -> None:
+    """It is a comparison as this one was, perhaps behind one that was under way."""
+    verification(sides).wait_for_repair(took=100)
+    assert sides.told == [VerifyImpatient(WATERMARK_PATIENCE + 300)]
 
 
 def test_a_later_tick_is_not_enough_where_nothing_is_due(sides: Sides) -> None:
