@@ -24,7 +24,8 @@ from listener.coordinator.polls import Polls
 from listener.coordinator.progress import Progress
 from listener.coordinator.receiver import Receiver
 from listener.coordinator.retry import Guard
-from listener.coordinator.sessions import Coordinator, Sessions
+from listener.coordinator.rounds import Coordinator
+from listener.coordinator.sessions import Sessions
 from listener.coordinator.signs import Signs
 from listener.coordinator.takeover import Takeover
 from listener.coordinator.ticks import Ticker

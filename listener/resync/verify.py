@@ -21,7 +21,7 @@ from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
 from listener.resync.compare import Comparison, Mismatch, Page
-from listener.resync.reconcile import ComparisonProgress, Report
+from listener.resync.report import ComparisonProgress, Report
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.aliases import aliases_of
 from listener.state.control import ControlDocument

@@ -32,8 +32,9 @@ from listener.coordinator.polls import Polls
 from listener.coordinator.progress import Progress
 from listener.coordinator.receiver import Receiver
 from listener.coordinator.retry import Guard
+from listener.coordinator.rounds import Coordinator
 from listener.coordinator.session import Session
-from listener.coordinator.sessions import Coordinator, Sessions
+from listener.coordinator.sessions import Sessions
 from listener.coordinator.signs import Signs
 from listener.coordinator.takeover import Takeover
 from listener.coordinator.ticks import Ticker
@@ -81,8 +82,8 @@ _CLOCKS: Final = (
     "polls",
     "progress",
     "retry",
+    "rounds",
     "session",
-    "sessions",
     "takeover",
 )
 """Modules that ask for the time."""

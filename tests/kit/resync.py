@@ -24,7 +24,7 @@ from listener.indexing.queue import Job
 from listener.observations.events import Observation
 from listener.postgres import Connection
 from listener.resync.cancellation import Check
-from listener.resync.reconcile import Report
+from listener.resync.report import Report
 from listener.resync.under_way import KindState, UnderWay
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.versions import Versions

@@ -18,7 +18,8 @@ from listener.observations.events import Observation
 from listener.postgres import Connection
 from listener.resync import reconcile
 from listener.resync.compare import Comparisons, Mismatch, Page
-from listener.resync.reconcile import ComparisonProgress, Reconciler, Report, deletes_allowed
+from listener.resync.reconcile import Reconciler
+from listener.resync.report import ComparisonProgress, Report, deletes_allowed
 from listener.runtime.lifecycle import Stopped
 
 
