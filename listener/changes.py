@@ -114,14 +114,10 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Barrier:
+class BarrierPayload:
     """A notification of our own that came back: everything queued before it has been received."""
 
     nonce: str
-
-
-class Contradiction(ListenerError, ValueError):
-    """Two places of the configuration want two things of one table."""
 
 
 class PayloadError(ListenerError, ValueError):
@@ -139,7 +135,7 @@ _STRICT: Final = json.JSONDecoder(object_pairs_hook=_once_each)
 """Python by itself takes the last of two equal names."""
 
 
-def decode_payload(payload: str) -> Change | Barrier:
+def decode_payload(payload: str) -> Change | BarrierPayload:
     """Read the payload of one notification.
 
     A payload is untrusted: anyone who may connect can NOTIFY. What comes out is only ever used to
@@ -156,7 +152,7 @@ def decode_payload(payload: str) -> Change | Barrier:
         raise PayloadError("another version of the format")
     match value:
         case {"v": _, "barrier": str(nonce), **rest} if not rest and len(nonce) <= 64:
-            return Barrier(nonce)
+            return BarrierPayload(nonce)
         case {"v": _, "w": str(watch), "sweep": True, **rest} if not rest:
             return Change(watch, "sweep")
         case {"v": _, "w": str(watch), "reconcile": True, **rest} if not rest:
@@ -263,18 +259,11 @@ def sendable(doc_id: str) -> bool:
 def merge_watches(watches: Iterable[Watch]) -> tuple[Watch, ...]:
     """One watch for each table and key, whatever number of documents name it.
 
-    `columns` are united (no list on one side means any column). Raises Contradiction where `notify`
-    or `updated_at` of one table differ.
+    `columns` are united (no list on one side means any column). `notify` and `updated_at` of one
+    table are the same everywhere: the configuration was refused otherwise.
     """
     merged: dict[str, Watch] = {}
-    stamps: dict[tuple[str, str], tuple[str | None, str]] = {}
     for watch in watches:
-        place = (watch.schema, watch.table)
-        settings = (watch.updated_at, watch.notify)
-        if stamps.setdefault(place, settings) != settings:
-            raise Contradiction(
-                f"{watch.schema}.{watch.table} is watched twice with different updated_at or notify"
-            )
         seen = merged.get(watch.id)
         if seen is None:
             merged[watch.id] = watch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,16 +21,16 @@ from listener.documents import topology
 from listener.documents.topology import Assembly, QueriesWrong
 from listener.failures import SERVER_ERRORS, Failure, failure_of
 from listener.observations import events
-from listener.observations.events import Observe
+from listener.observations.events import Observe, ServerName
 from listener.observations.surprises import SURPRISES, told
 from listener.resync.ownership import refuse_foreign
-from listener.runtime.backoff import Backoff, backoff
+from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.owners import Database
 from listener.sql import files
 from listener.state import file, identity
 from listener.state.control import ControlDocument
-from listener.state.heartbeat import beat
+from listener.state.heartbeat import beat, waiting_for
 
 T = TypeVar("T")
 
@@ -67,47 +68,38 @@ class Startup:
         return self._parts
 
     def _patient(
-        self, server: str, exceptions: tuple[type[Exception], ...], look: Callable[[], T]
+        self, server: ServerName, exceptions: tuple[type[Exception], ...], look: Callable[[], T]
     ) -> T:
         """Look, and wait for a server that is not up yet; --once gives up after `give_up_after`."""
-
-        met: list[Exception] = []
-
-        def looked() -> T:
-            met.clear()
+        began, waits = time.monotonic(), self._waits()
+        while True:
             try:
                 return look()
             except exceptions as error:
-                met.append(error)
-                raise
+                lasts = time.monotonic() - began
+                if self._once and lasts >= self._config.backoff.give_up_after:
+                    raise
+                failure = Failure(server, " ".join(str(error).split()), passes=True)
+                if isinstance(error, SERVER_ERRORS):
+                    failure = failure_of(error)
+            self._wait(failure, waits)
 
-        def on_wait(attempt: int, seconds: float, told: str) -> None:
-            error = met[0] if met else None
-            failure = Failure(server, told, passes=True)
-            if isinstance(error, SERVER_ERRORS):
-                failure = failure_of(error)
-            passing, told = failure.passes, failure.reason
-            if not passing:
-                failure = replace(failure, reason=str(failure))
-            self._observe(failure.wait(attempt, seconds))
-            beat(
-                self._config.state_file_name,
-                fetch_delay=self._config.fetch_delay,
-                what=f"waiting for {server}" if passing else "held",
-                reason=told,
-            )
+    def _waits(self) -> Backoff:
+        limits = self._config.backoff
+        return Backoff(limits.start, limits.factor, limits.limit)
 
-        waits = self._config.backoff
-        decorate = backoff(
-            start=waits.start,
-            factor=waits.factor,
-            limit=waits.limit,
-            exceptions=exceptions,
-            stop=self._stop,
-            on_wait=on_wait,
-            give_up_after=waits.give_up_after if self._once else None,
+    def _wait(self, failure: Failure, waits: Backoff) -> None:
+        """Tell of a failure, and wait before the next look. Raises Stopped."""
+        told = failure if failure.passes else replace(failure, reason=str(failure))
+        seconds = told.next_wait(waits, self._observe)
+        beat(
+            self._config.state_file_name,
+            fetch_delay=self._config.fetch_delay,
+            state=waiting_for(failure.waits_for),
+            reason=failure.reason,
         )
-        return decorate(looked)()
+        if self._stop.wait(seconds):
+            raise Stopped("stop was requested")
 
     def _prepare(self, client: search.Client) -> Assembly:
         """Triggers and checks. Raises Refused where anything is wrong that a person must mend."""
@@ -127,23 +119,13 @@ class Startup:
     def _prepare_again(self, client: search.Client) -> Assembly:
         """The same for a daemon that has served before: a migration that does not fit the
         configuration is no reason to end; hold until a person mends the one or the other."""
-        limits = self._config.backoff
-        waits = Backoff(limits.start, limits.factor, limits.limit)
+        waits = self._waits()
         while True:
             try:
                 return self._prepare(client)
             except TO_MEND as error:
-                reason = describe(error)
-            seconds = waits.next_wait()
-            self._observe(events.Held(reason, seconds))
-            beat(
-                self._config.state_file_name,
-                fetch_delay=self._config.fetch_delay,
-                what="held",
-                reason=reason,
-            )
-            if self._stop.wait(seconds):
-                raise Stopped("stop was requested")
+                failure = Failure(None, describe(error), passes=False)
+            self._wait(failure, waits)
 
     def _of_postgres(self, look: Callable[[], T]) -> T:
         schema = self._config.postgres.db_schema
@@ -160,7 +142,7 @@ class Startup:
                     raise NotYet(failure_of(error).reason) from error
                 raise
 
-        return self._patient("PostgreSQL", (psycopg.OperationalError, NotYet), looked)
+        return self._patient(ServerName.POSTGRES, (psycopg.OperationalError, NotYet), looked)
 
     def _of_elasticsearch(self, look: Callable[[], None]) -> None:
         def looked() -> None:
@@ -172,7 +154,7 @@ class Startup:
                     raise NotYet(failure.reason) from error
                 raise
 
-        self._patient("Elasticsearch", (search.Away, NotYet), looked)
+        self._patient(ServerName.ELASTICSEARCH, (search.Away, NotYet), looked)
 
     def _first(self) -> tuple[str, int, str] | None:
         """What tells a database that has no tables of ours yet; None where it has."""

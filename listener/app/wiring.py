@@ -24,7 +24,8 @@ from listener.coordinator.polls import Polls
 from listener.coordinator.progress import Progress
 from listener.coordinator.receiver import Receiver
 from listener.coordinator.retry import Guard
-from listener.coordinator.sessions import Coordinator, Sessions
+from listener.coordinator.rounds import Coordinator
+from listener.coordinator.sessions import Sessions
 from listener.coordinator.signs import Signs
 from listener.coordinator.takeover import Takeover
 from listener.coordinator.ticks import Ticker
@@ -45,7 +46,7 @@ from listener.indexing.reader import Reader
 from listener.indexing.refresher import Refresher
 from listener.indexing.senders import Senders
 from listener.indexing.worker import Worker
-from listener.observations.events import Observe
+from listener.observations.events import Observe, ServerName
 from listener.postgres.watchdog import Watchdog
 from listener.resync.audit import Auditor
 from listener.resync.compare import Comparisons
@@ -139,8 +140,8 @@ class _Indexing:
             observe=observe,
         )
         outages = Outages(
-            Outage("PostgreSQL", run.waits(), observe),
-            Outage("Elasticsearch", run.waits(), observe),
+            Outage(ServerName.POSTGRES, run.waits(), observe),
+            Outage(ServerName.ELASTICSEARCH, run.waits(), observe),
         )
         refresher = Refresher(
             ledger=ledger, gate=gate, client=run.client, observe=observe, life=life

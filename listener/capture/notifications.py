@@ -10,16 +10,15 @@ import json
 import time
 from typing import Final, Protocol
 
-import psycopg
 from psycopg import sql
 
 from listener import ListenerError, postgres
 from listener.capture import lock
-from listener.changes import PAYLOAD_VERSION, Barrier, Change, PayloadError, decode_payload
+from listener.changes import PAYLOAD_VERSION, BarrierPayload, Change, PayloadError, decode_payload
 from listener.config import PostgresConfig
+from listener.failures import FAILURES, failure_of
 from listener.observations import events
 from listener.observations.events import Observe
-from listener.observations.surprises import SURPRISES, told
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Life, ServiceThread
 from listener.runtime.throttle import Tally
@@ -33,7 +32,7 @@ _GRACE: Final = 2.0
 """Seconds in which the server may notice that a daemon which was killed is gone."""
 _UNREAD_FOR: Final = "30s"
 """The server itself gives up a session that reads nothing for so long: none may stand by."""
-_FAILURES: Final[tuple[type[Exception], ...]] = (psycopg.Error, OSError, *SURPRISES)
+_FAILURES: Final[tuple[type[Exception], ...]] = (*FAILURES, OSError)
 
 
 class AlreadyActive(ListenerError):
@@ -66,14 +65,6 @@ def ring(connection: postgres.Connection, schema: str, watch: str) -> None:
     """Ask the active daemon to look now. `watch`: any table of its pipeline."""
     payload = json.dumps({"v": PAYLOAD_VERSION, "w": watch, "sweep": True})
     connection.execute(files.load("watermark/notify"), {"channel": schema, "payload": payload})
-
-
-def _reason(error: Exception) -> str:
-    return told(error) if isinstance(error, SURPRISES) else postgres.describe(error)
-
-
-def _passes(error: Exception) -> bool:
-    return not isinstance(error, SURPRISES) and postgres.is_passing(error)
 
 
 class Notifications:
@@ -125,19 +116,12 @@ class Notifications:
                 try:
                     self._serve()
                 except _FAILURES as error:
-                    reason = _reason(error)
+                    failure = failure_of(error)
                     if self._listening is not None:
-                        self._observe(events.ConnectionLost("listening", reason))
+                        self._observe(events.ConnectionLost("listening", failure.reason))
                     self._forget()
-                    seconds = self._backoff.next_wait()
-                    passes = _passes(error)
-                    self._receiver.on_refused(None if passes else reason)
-                    self._observe(
-                        events.Waiting("PostgreSQL", self._backoff.attempt, seconds, reason)
-                        if passes
-                        else events.Held(reason, seconds)
-                    )
-                    self._stop.wait(seconds)
+                    self._receiver.on_refused(None if failure.passes else failure.reason)
+                    self._stop.wait(failure.next_wait(self._backoff, self._observe))
         finally:
             self._forget()
 
@@ -179,7 +163,7 @@ class Notifications:
     def _receive(self, payload: str) -> None:
         try:
             value = decode_payload(payload)
-            if isinstance(value, Barrier):
+            if isinstance(value, BarrierPayload):
                 self._receiver.on_barrier(value.nonce)
             else:
                 self._receiver.on_change(value)

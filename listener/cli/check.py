@@ -12,7 +12,7 @@ from listener.config import Config
 from listener.config.settings import config_path, misspelt
 from listener.documents.topology import assemble
 from listener.failures import SERVER_ERRORS, failure_of
-from listener.observations.events import Observe
+from listener.observations.events import Observe, ServerName
 from listener.observations.surprises import SURPRISES, told
 from listener.runtime.lifecycle import Stop
 from listener.search.owners import Database
@@ -33,8 +33,8 @@ def run(config: Config, _observe: Observe, _stop: Stop, given: argparse.Namespac
         for name, meant in misspelt(config_path(given.config)).items()
     ]
     ours: list[Database] = []
-    away = _try("PostgreSQL", lambda: _postgres(config, findings, ours), findings)
-    away |= _try("Elasticsearch", lambda: _elasticsearch(config, findings, ours), findings)
+    away = _try(ServerName.POSTGRES, lambda: _postgres(config, findings, ours), findings)
+    away |= _try(ServerName.ELASTICSEARCH, lambda: _elasticsearch(config, findings, ours), findings)
     for one in sorted(dict.fromkeys(findings), key=lambda one: one.severity):
         print(f"{one.severity}: {one.what}")
         for line in one.mend.splitlines():
@@ -46,7 +46,7 @@ def run(config: Config, _observe: Observe, _stop: Stop, given: argparse.Namespac
     return 2 if errors else 0
 
 
-def _try(server: str, look: Callable[[], None], findings: list[Finding]) -> bool:
+def _try(server: ServerName, look: Callable[[], None], findings: list[Finding]) -> bool:
     """Whether the server could not be reached."""
     try:
         look()

@@ -10,7 +10,12 @@ from typing import Final
 from listener.config import Config
 from listener.observations.events import Observe
 from listener.runtime.lifecycle import Stop
-from listener.state.heartbeat import Heartbeat, heartbeat_path, read_heartbeat
+from listener.state.heartbeat import (
+    NEED_A_PERSON,
+    Heartbeat,
+    heartbeat_path,
+    read_heartbeat,
+)
 
 TICKS: Final = 3
 AT_LEAST: Final = 10.0
@@ -55,7 +60,7 @@ def judge(heartbeat: Heartbeat, now: float) -> tuple[bool, str]:
         # From the future: the clock was set back, and the daemon has not written since.
         when = f"{age:.0f} s ago" if age > 0 else f"{-age:.0f} s ahead of the clock"
         return False, f"the last heartbeat was {when} (limit {limit:g} s): {told}"
-    if heartbeat.state in ("guarded", "braked", "held"):
+    if heartbeat.state in NEED_A_PERSON:
         return False, told  # a person must decide, and a green light is not looked at
     if heartbeat.last_processed is None:
         return True, f"{told}; no watermark yet"

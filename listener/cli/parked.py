@@ -26,15 +26,13 @@ from listener.observations.printable import shown
 from listener.observations.surprises import Unfit
 from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
+from listener.resync.retried import retried
 from listener.runtime.lifecycle import Stop
 
 SOME: Final = 1
-PATIENCE: Final = 30.0
+VERDICT_PATIENCE: Final = 30.0
 """Seconds of waiting for the active daemon's verdicts."""
 _LOOK: Final = 0.2
-
-Place = tuple[str, str]
-"""Index and id."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,8 +109,8 @@ def _tell(found: Sequence[ParkedDocument], config: Config, *, as_json: bool) -> 
                         "id": one.id,
                         "reason": one.reason,
                         "explanation": explain(one.reason),
-                        "first_at": _moment(one.first_at),
-                        "last_at": _moment(one.last_at),
+                        "first_at": _in_utc(one.first_at),
+                        "last_at": _in_utc(one.last_at),
                         "count": one.count,
                     },
                     ensure_ascii=False,
@@ -136,11 +134,11 @@ def _tell(found: Sequence[ParkedDocument], config: Config, *, as_json: bool) -> 
 
 def _times(one: ParkedDocument) -> str:
     if one.count == 1:
-        return f"once, {_moment(one.first_at)}"
-    return f"{one.count} times, first {_moment(one.first_at)}, last {_moment(one.last_at)}"
+        return f"once, {_in_utc(one.first_at)}"
+    return f"{one.count} times, first {_in_utc(one.first_at)}, last {_in_utc(one.last_at)}"
 
 
-def _moment(at: datetime) -> str:
+def _in_utc(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -167,11 +165,11 @@ class _Retry:
         parts = topology.assemble(self._config, self._connection)
         daemon = ActiveDaemon(self._connection, self._schema, parts.watches[0].id)
         watch_of = {kind.index: parts.speaker(kind.number) for kind in parts.kinds}
-        before = {(one.index, one.id): one for one in found if one.index in watch_of}
+        before = [one for one in found if one.index in watch_of]
         self._forget([one for one in found if one.index not in watch_of])
         with self._connection.transaction():
-            for index, group in groupby(before, key=lambda place: place[0]):
-                ids = [doc_id for _, doc_id in group]
+            for index, group in groupby(before, key=lambda one: one.index):
+                ids = [one.id for one in group]
                 journal.ask_retry(self._connection, self._schema, watch_of[index], index, ids)
             daemon.ring()
         if not before:
@@ -191,35 +189,23 @@ class _Retry:
             self._chosen.table.clear(self._connection, index, ids)
             print(f"{index}: {len(ids)} forgotten: no document of the configuration has this index")
 
-    def _wait(self, before: dict[Place, ParkedDocument]) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while self._untried(before) and time.monotonic() < deadline:
+    def _wait(self, before: Sequence[ParkedDocument]) -> None:
+        deadline = time.monotonic() + VERDICT_PATIENCE
+        while retried(before, self._chosen.read()).untried and time.monotonic() < deadline:
             if self._stop.wait(_LOOK):
                 return
 
-    def _now(self) -> dict[Place, ParkedDocument]:
-        return {(one.index, one.id): one for one in self._chosen.read()}
-
-    def _untried(self, before: dict[Place, ParkedDocument]) -> list[Place]:
-        """Those that are parked as they were."""
-        now = self._now()
-        return [
-            place for place, one in before.items() if place in now and now[place].count == one.count
-        ]
-
-    def _result(self, before: dict[Place, ParkedDocument]) -> int:
-        untried = set(self._untried(before))
-        now = self._now()
-        still = [now[place] for place in before if place in now and place not in untried]
-        cleared = len(before) - len(still) - len(untried)
-        tried = len(before) - len(untried)
-        print(f"{tried} tried again: {cleared} parked no longer, {len(still)} still refused")
-        for one in still:
+    def _result(self, before: Sequence[ParkedDocument]) -> int:
+        found = retried(before, self._chosen.read())
+        tried, still = len(before) - found.untried, len(found.still)
+        print(f"{tried} tried again: {found.cleared} parked no longer, {still} still refused")
+        for one in found.still:
             print(f"  {one.index} {shown(one.id)}: {shown(one.reason)}")
-        if untried:
+        if found.untried:
             print(
-                f"{len(untried)} not tried yet: the daemon has not come to them in {PATIENCE:g} s. "
-                "Its log says what it waits for, `listener health` too; it will try them then.",
+                f"{found.untried} not tried yet: the daemon has not come to them in "
+                f"{VERDICT_PATIENCE:g} s. Its log says what it waits for, `listener health` too; "
+                "it will try them then.",
                 file=sys.stderr,
             )
             return int(Status.GAVE_UP)

@@ -20,8 +20,7 @@ from listener.indexing.parked_table import ParkedTable
 from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
-from listener.resync.reconcile import deletes_allowed
-from listener.resync.verify import PATIENCE, Verification, Verified
+from listener.resync.verify import Verification, Verified
 from listener.runtime.lifecycle import Stop
 from listener.state.control import ControlDocument
 
@@ -80,28 +79,28 @@ class _Verify:
         began = time.monotonic()
         verdicts = self._compare()
         took = time.monotonic() - began
-        # parked documents are not wrong, but `--repair` is how a person has them tried again
-        wrong = [one for one in verdicts if one.report.wrong or (repair and one.report.parked)]
-        if not wrong:
-            return int(Status.OK)
         if not repair:
+            if not any(one.report.wrong for one in verdicts):
+                return int(Status.OK)
             print("`listener verify --repair` mends it")
             return DIFFERENT
-        for one in wrong:
-            orphans, allowed = one.report.counts["orphaned"], deletes_allowed(one.report.indexed)
-            if orphans > allowed and not allow_deletes:
+        to_repair = [one for one in verdicts if one.to_repair]
+        if not to_repair:
+            return int(Status.OK)
+        for one in to_repair:
+            if one.report.needs_word and not allow_deletes:
                 print(
-                    f"{one.kind.index}: {orphans} documents are not in the database, more than "
-                    f"the {allowed} that are deleted without asking. Is this the right database, "
-                    "whole? If so, add --allow-deletes. Nothing was mended.",
+                    f"{one.kind.index}: {one.report.counts['orphaned']} documents are not in the "
+                    f"database, more than the {one.report.deletes_allowed} that are deleted "
+                    "without asking. Is this the right database, whole? If so, add "
+                    "--allow-deletes. Nothing was mended.",
                     file=sys.stderr,
                 )
                 return DIFFERENT
         if self._daemon.at_work():
-            self._ask(wrong, allow_deletes)
+            self._ask(to_repair, allow_deletes)
             print("asked the active daemon to mend it; comparing again")
-            # its comparison takes about as long as this one did, or twice that if one was under way
-            self._verification.wait_for_daemon(mended=True, patience=PATIENCE + 3 * took)
+            self._verification.wait_for_repair(took)
         else:
             daemon = Daemon(
                 self._config,

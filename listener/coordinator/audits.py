@@ -7,6 +7,7 @@ import time
 
 from listener import postgres, search
 from listener.config import Config
+from listener.failures import failure_of
 from listener.indexing.fence import Fence
 from listener.indexing.pipeline import Pipeline
 from listener.observations import events
@@ -86,12 +87,12 @@ class Audits:
         """Elasticsearch is away, and a new session would end the loads that wait for it. Raises the
         error where no load waits, or where it does not pass by itself."""
         suffering = self._pipeline.trouble is not None
-        if not search.is_passing(error) or not (suffering or self._jobs.running):
+        failure = failure_of(error)
+        if not failure.passes or not (suffering or self._jobs.running):
             raise error
         self._doubted = self._doubted or suffering
         if not suffering:  # else the pipeline has told it
-            reason = f"audit: {search.describe(error)}"
-            self._observe(events.Waiting("Elasticsearch", 1, self._audit_every, reason))
+            self._observe(failure.during("audit").wait(1, self._audit_every))
 
     def _astray(self) -> str | None:
         """What may have led writes to other indexes; None: nothing has."""

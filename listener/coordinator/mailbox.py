@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from listener.changes import PayloadError
 from listener.observations import events
 from listener.observations.events import Observe
+from listener.resync.cancellation import Check
 from listener.runtime.lifecycle import Stop
 from listener.state.store import Keeper
 
@@ -175,17 +176,16 @@ class Mailbox:
             self._ticks += 1
             self._changed.notify_all()
 
-    def wait_for_tick(self, cancelled: Callable[[], bool]) -> bool:
-        """Ask for sweeps until a tick that began after now is complete; False when given up."""
+    def wait_for_tick(self, check: Check) -> None:
+        """Ask for sweeps until a tick that began after now is complete. Raises what the Check
+        raises."""
         with self._changed:
             ticks = self._ticks + 2  # the one that runs may have begun before
             while self._ticks < ticks:
                 self._sweep_wanted = True
                 self._changed.notify_all()
                 self._changed.wait(0.02)
-                if cancelled():
-                    return False
-        return True
+                check.check()
 
     # -- waiting -----------------------------------------------------------------------------------
 

@@ -11,10 +11,11 @@ from listener.documents.queries import QueryFileError
 from listener.documents.topology import QueriesWrong, TriggersWrong
 from listener.failures import FAILURES, Failure, failure_of
 from listener.indexing.fence import FencedOut
-from listener.observations.events import Observe
+from listener.observations.events import Observe, ServerName
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop
 from listener.search.index_config import IndexError_
+from listener.state.heartbeat import waiting_for
 
 
 class GaveUp(ListenerError):
@@ -48,7 +49,7 @@ class Guard:
         try:
             work()
         except FencedOut as error:
-            self._wait(Failure("Elasticsearch", str(error), passes=True))
+            self._wait(Failure(ServerName.ELASTICSEARCH, str(error), passes=True))
         except (IndexError_, QueriesWrong, TriggersWrong) as error:
             self._wait(Failure(None, str(error), passes=False))
         except QueryFileError:
@@ -71,8 +72,6 @@ class Guard:
         self._failing_since = self._failing_since or time.monotonic()
         told = str(failure) if failure.passes else failure.reason
         self.patience(told, self._failing_since)
-        seconds = self._backoff.next_wait()
-        self._observe(failure.wait(self._backoff.attempt, seconds))
-        state = f"waiting for {failure.server}" if failure.passes else "held"
-        self._signs.tell(state, failure.reason)
+        seconds = failure.next_wait(self._backoff, self._observe)
+        self._signs.tell(waiting_for(failure.waits_for), failure.reason)
         self._stop.wait(seconds)

@@ -10,7 +10,9 @@ from listener.coordinator.mailbox import Mailbox
 from listener.coordinator.retry import Guard
 from listener.coordinator.signs import Signs
 from listener.indexing.pipeline import Pipeline
+from listener.observations.events import ServerName
 from listener.runtime.lifecycle import Stop, Stopped
+from listener.state.heartbeat import DaemonState
 
 
 class SessionLost(ListenerError):
@@ -60,7 +62,7 @@ class Session:
             return
         reason = f"{trouble.server}: {trouble.reason}"
         self._guard.patience(reason, time.monotonic() - trouble.seconds)
-        if trouble.server == "PostgreSQL":
+        if trouble.server is ServerName.POSTGRES:
             if self._audits.look_meanwhile(self.connection):
                 raise BeginAnew
         else:
@@ -69,7 +71,7 @@ class Session:
     def wait_on(self) -> None:
         """As `check`, with a sign of life: a sweep waits for Elasticsearch."""
         self.check()
-        self._signs.tell("serving")
+        self._signs.tell(DaemonState.SERVING)
 
     def pause(self, seconds: float) -> None:
         """Wait; a stop cuts it short."""

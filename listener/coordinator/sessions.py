@@ -1,4 +1,4 @@
-"""The coordinator: leads one pipeline from session to session, in one thread.
+"""Sessions: the one in force, and when the next one begins.
 
 On each LISTEN connection a session begins: it takes a generation, catches up from the watermark,
 and then serves, tick by tick.
@@ -6,21 +6,17 @@ and then serves, tick by tick.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from listener.coordinator.audits import Audits
-from listener.coordinator.doorbell import Doorbell
 from listener.coordinator.mailbox import Mailbox
 from listener.coordinator.opening import Opening
-from listener.coordinator.polls import Polls
 from listener.coordinator.retry import Guard
 from listener.coordinator.session import BeginAnew, Session, SessionLost
 from listener.coordinator.signs import Signs
 from listener.coordinator.takeover import Takeover
-from listener.coordinator.ticks import Ticker
 from listener.indexing.pipeline import Pipeline
-from listener.runtime.lifecycle import Life, ServiceThread, Stopped
+from listener.runtime.lifecycle import Life, Stopped
 
 
 class Sessions:
@@ -111,61 +107,3 @@ class Sessions:
         if not done:
             self.forget()  # whatever it was: begin as on a new connection
         return done
-
-
-class Coordinator:
-    """The thread of the daemon: sessions, ticks, and the polls that a doorbell asks for."""
-
-    def __init__(
-        self,
-        *,
-        fetch_delay: float,
-        sessions: Sessions,
-        ticker: Ticker,
-        polls: Polls,
-        doorbell: Doorbell,
-        mailbox: Mailbox,
-        life: Life,
-    ) -> None:
-        """`fetch_delay`: seconds between ticks."""
-        self._fetch_delay = fetch_delay
-        self._sessions = sessions
-        self._ticker = ticker
-        self._polls = polls
-        self._doorbell = doorbell
-        self._mailbox = mailbox
-        self._stop = life.stop
-        self._thread = ServiceThread("coordinator", self._run, life)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def join(self) -> None:
-        """Wait until the thread has ended; a stop must have been requested, and the pipeline
-        stopped. Safe before the start, and twice."""
-        self._mailbox.wake()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.requested:
-            self._sessions.guarded(self._round)
-
-    def _round(self) -> None:
-        session = self._sessions.get()
-        if self._ticker.tick(session):
-            self._rest(session)
-        else:  # begin as on a new connection: mend, then compare
-            self._sessions.forget()
-
-    def _rest(self, session: Session) -> None:
-        """Until the next tick is due, or something asks for one; the doorbell is answered."""
-        until = time.monotonic() + self._fetch_delay
-        while (left := until - time.monotonic()) > 0:
-            due = self._doorbell.due()
-            if due == 0:
-                self._polls.answer()
-            elif self._mailbox.wait_for_work(
-                session.number, left if due is None else min(left, due), rings=due is None
-            ):
-                return

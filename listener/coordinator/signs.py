@@ -6,6 +6,7 @@ from listener.config import Config
 from listener.indexing.pipeline import Pipeline
 from listener.resync.jobs import Jobs
 from listener.state import heartbeat
+from listener.state.heartbeat import DaemonState, waiting_for
 from listener.state.store import Keeper
 
 
@@ -24,29 +25,31 @@ class Signs:
         """All is well, unless a person must decide over deletes."""
         if self._jobs.guarded:
             names = ", ".join(sorted(self._jobs.guarded))
-            self.tell("guarded", f"{names}: deleting so many documents needs a person's word")
+            self.tell(
+                DaemonState.GUARDED, f"{names}: deleting so many documents needs a person's word"
+            )
         else:
-            self.tell("loading" if self._jobs.running else "serving")
+            self.tell(DaemonState.LOADING if self._jobs.running else DaemonState.SERVING)
 
-    def tell(self, state: str, reason: str | None = None) -> None:
-        """`state`: a word or two for people. `reason`: why it is not serving. What holds the
-        pipeline, or a server in trouble, is told instead of both."""
+    def tell(self, state: DaemonState, reason: str | None = None) -> None:
+        """`reason`: why it is not serving. What holds the pipeline, or a server in trouble, is
+        told instead of both."""
         trouble, braked = self._pipeline.trouble, self._pipeline.braked
         held = self._pipeline.held or self._jobs.held
         if not self.active:
             pass
         elif braked is not None:
-            state, reason = "braked", braked
+            state, reason = DaemonState.BRAKED, braked
         elif held is not None and reason is None:
-            state, reason = "held", held
+            state, reason = DaemonState.HELD, held
         elif trouble is not None and reason is None:
-            state, reason = f"waiting for {trouble.server}", trouble.reason
+            state, reason = waiting_for(trouble.server), trouble.reason
         if reason is None and self._keeper.trouble is not None:
             reason = self._keeper.trouble
         heartbeat.beat(
             self._config.state_file_name,
             fetch_delay=self._config.fetch_delay,
-            what=state,
+            state=state,
             last_processed=self._keeper.last_processed,
             reason=reason,
         )

@@ -15,6 +15,7 @@ from listener.postgres import Connection
 from listener.resync.jobs import Jobs
 from listener.resync.plan import Findings
 from listener.runtime.lifecycle import Stop, Stopped
+from listener.state.heartbeat import DaemonState
 
 
 class Takeover:
@@ -53,15 +54,15 @@ class Takeover:
             if self._stop.requested:
                 raise Stopped("stop was requested")
             if mailbox.standing_by:
-                self._signs.tell("standing by")
+                self._signs.tell(DaemonState.STANDING_BY)
                 self._step_down()
             else:
                 self._guard.patience("PostgreSQL is not to be reached", began)
                 refused = mailbox.refused
                 if refused is not None:
-                    self._signs.tell("held", refused)
+                    self._signs.tell(DaemonState.HELD, refused)
                 else:
-                    self._signs.tell("waiting for PostgreSQL", "no LISTEN connection")
+                    self._signs.tell(DaemonState.WAITING_FOR_POSTGRES, "no LISTEN connection")
             mailbox.wait_for_session(self._look_every)
         return mailbox.session
 

@@ -69,12 +69,12 @@ def watch_of(config: WatchConfig) -> Watch:
 
 
 def watches_of(config: Config) -> tuple[Watch, ...]:
-    """All watches of a configuration, merged. Raises ValueError where two contradict."""
+    """All watches of a configuration, merged."""
     return merge_watches(watch_of(one) for document in config.documents for one in document.watch)
 
 
 def installation_of(config: Config, *, take_over: bool = False) -> triggers.Installation:
-    """What a configuration wants of the database. `take_over`: as of Claim. Raises ValueError."""
+    """What a configuration wants of the database. `take_over`: as of Claim."""
     return triggers.Installation(
         watches_of(config),
         config.postgres.db_schema,

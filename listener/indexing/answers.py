@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from listener import search
-from listener.failures import failure_of
-from listener.indexing.batch import Batch, Settled
+from listener.failures import Failure, failure_of
+from listener.indexing.batch import Batch, Brake, Settled
 from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.gate import Gate
 from listener.indexing.outage import Outage
-from listener.indexing.parking import ALL_REFUSED, TOO_MANY
 from listener.indexing.supervisor import Supervisor
+from listener.observations.events import ServerName
 from listener.search.verdicts import Outcome
 from listener.search.versions import generation_of
 
@@ -30,7 +32,7 @@ class Answers:
         if worst is None:
             # a request that wrote nothing and made suspects proves nothing; and a trial ends the
             # brake of too many refusals only where nothing else waits or is in flight
-            braked = self._outage.braked and self._outage.reason.startswith(TOO_MANY)
+            braked = self._outage.brake is Brake.TOO_MANY
             if (settled.last or batch.trial is None or not braked) and (
                 settled.written or not settled.doubted
             ):
@@ -38,26 +40,25 @@ class Answers:
         elif not fenced or generation_of(batch.version) >= self._gate.generation:
             if fenced:
                 self._supervisor.fenced()
-            reason = worst.reason
-            if settled.braked and not reason.startswith(ALL_REFUSED):
-                reason = f"{TOO_MANY}: {reason}"
-            held = worst.outcome is Outcome.HOLD
-            self._outage.failed(reason, held=held, braked=settled.braked)
+            passes = worst.outcome is not Outcome.HOLD
+            failure = Failure(ServerName.ELASTICSEARCH, worst.reason, passes)
+            self._outage.failed(failure, settled.brake)
         # else: an earlier generation of our own; it is read again under the one in force
 
     def shut_out_late_requests(self) -> None:
         """A request had no answer. It may arrive when the tombstone of a later delete is forgotten:
         under the next generation its alias is gone.
         """
+        outage = self._outage
         try:
             self._fence.renew()
         except FencedOut as error:
             self._supervisor.fenced()
-            self._outage.failed(str(error), held=False)  # a new session mends it
+            # a new session mends it
+            outage.failed(Failure(ServerName.ELASTICSEARCH, str(error), passes=True))
         except search.NotFound as error:
             # an index that is gone takes no alias: a new session finds out, and loads it
             self._supervisor.fenced()
-            self._outage.failed(failure_of(error).reason, held=False)
+            outage.failed(replace(failure_of(error), passes=True))
         except search.Error as error:
-            failure = failure_of(error)
-            self._outage.failed(failure.reason, held=not failure.passes)
+            outage.failed(failure_of(error))

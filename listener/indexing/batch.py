@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from listener.changes import Key
 from listener.indexing.queue import Jobs
@@ -57,12 +58,21 @@ class Batch:
     trial: Trial | None = None
 
 
+class Brake(StrEnum):
+    """Why refusals of documents are not the documents' fault. It is told before the last one's
+    reason."""
+
+    TOO_MANY = "too many documents are refused"
+    ALL_REFUSED = "documents are refused that the index should take"
+    """A witness was refused, too."""
+
+
 @dataclass(slots=True)
 class Settled:
     """What became of one request.
 
-    `worst`: the verdict that speaks for the server; None: nothing is wrong with it. `braked`: so
-    many documents are refused that it cannot be their fault. `doubted`: some of them are suspects
+    `worst`: the verdict that speaks for the server; None: nothing is wrong with it. `brake`: why
+    everything is held for what is refused; None: it is not. `doubted`: some documents are suspects
     now. `last`: nothing else waits or is in flight.
     """
 
@@ -71,6 +81,6 @@ class Settled:
     retried: int = 0
     worst: Verdict | None = None
     fenced: bool = False
-    braked: bool = False
+    brake: Brake | None = None
     doubted: bool = False
     last: bool = False

@@ -2,7 +2,7 @@
 
 All threads of indexing share it. Each method takes the lock itself, and nothing outside of this
 module names it; the threads wait on it, too. Properties that give one number or flag do without:
-the value may be older by a moment, but for `look` of `wait_for_turn`, which runs with the lock
+the value may be older by a moment, but for `look` of a Chooser, which runs with the lock
 held. Ids go from a batch to Elasticsearch and come back here: done, to be read again, or parked.
 
 It is longer than other modules for that one lock: what is decided under it without waiting stands
@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Protocol
 
 from listener.changes import Key, Route
 from listener.documents.source import DocumentSource
@@ -30,8 +30,6 @@ from listener.indexing.settlement import Settlement
 from listener.indexing.work import Candidates, Work
 from listener.search.sink import Sent
 from listener.search.verdicts import Outcome
-
-T = TypeVar("T")
 
 _PLENTY: Final = 500
 """So many waiting ids make a bulk that is worth reading ahead of its turn."""
@@ -53,6 +51,13 @@ class Wait:
     """Nothing can be done now: look again after so many seconds, or when something changes."""
 
     seconds: float | None
+
+
+class Chooser(Protocol):
+    """Decides what is read next."""
+
+    def look(self) -> Lane | Wait:
+        """The lane that is to be read now, or how long to wait. The ledger is locked meanwhile."""
 
 
 class Ledger:
@@ -188,16 +193,16 @@ class Ledger:
 
     # -- the worker's turns ----------------------------------------------------------------------
 
-    def wait_for_turn(self, look: Callable[[], T | Wait]) -> T | None:
-        """Wait until `look` finds something to read, and count it as being read until `end_turn`.
+    def wait_for_turn(self, chooser: Chooser) -> Lane | None:
+        """Wait until a lane is to be read, and count it as being read until `end_turn`.
 
-        `look` runs with the ledger locked. None: the ledger is stopped, and nothing is in flight.
+        None: the ledger is stopped, and nothing is in flight.
         """
         with self._lock:
             while not (self._stopping and self._idle):
                 seconds = None
                 if not (self._stopping or self._paused):
-                    found = look()
+                    found = chooser.look()
                     if not isinstance(found, Wait):
                         self._reading = True
                         return found
@@ -219,7 +224,7 @@ class Ledger:
     @property
     def plenty(self) -> bool:
         """Whether enough waits for a bulk that is worth reading ahead of its turn. It counts what
-        waits, so only `resting` and `look` of `wait_for_turn` ask, with the lock held."""
+        waits, so only `resting` and `look` of a Chooser ask, with the lock held."""
         return bool(self._tasks) or len(self._pending) >= _PLENTY
 
     @property

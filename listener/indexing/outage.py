@@ -6,8 +6,10 @@ import threading
 import time
 from dataclasses import dataclass
 
+from listener.failures import Failure
+from listener.indexing.batch import Brake
 from listener.observations import events
-from listener.observations.events import Observe
+from listener.observations.events import Observe, ServerName
 from listener.runtime.backoff import Backoff
 
 
@@ -17,7 +19,7 @@ class Outage:
     The lock is a leaf: nothing else is locked while it is held.
     """
 
-    def __init__(self, server: str, backoff: Backoff, observe: Observe) -> None:
+    def __init__(self, server: ServerName, backoff: Backoff, observe: Observe) -> None:
         self.server = server
         self._backoff = backoff
         self._observe = observe
@@ -27,8 +29,8 @@ class Outage:
         self.reason = ""
         self.held = False
         """Whether it lasts until a person mends something."""
-        self.braked = False
-        """Whether so many documents are refused that a person must look."""
+        self.brake: Brake | None = None
+        """Why refusals of documents are not the documents' fault: a person must look."""
 
     @property
     def lasts(self) -> float | None:
@@ -41,24 +43,22 @@ class Outage:
         """Seconds until the next try is due; 0 or less: now."""
         return self._until - time.monotonic()
 
-    def failed(self, reason: str, *, held: bool, braked: bool = False) -> None:
-        """One more failure. `held`: not the server's state but something that must be mended."""
+    def failed(self, failure: Failure, brake: Brake | None = None) -> None:
+        """One more failure. `brake`: why it is not the fault of documents that are refused."""
+        if brake is not None:
+            failure = failure.during(brake)
         with self._lock:
             now = time.monotonic()
             if self._until > now:  # the other request of the same failure
                 return
             self._since = now if self._since is None else self._since
-            self.reason = reason
-            self.held = held
-            self.braked = braked
+            self.reason = failure.reason
+            self.held = not failure.passes
+            self.brake = brake
             seconds = self._backoff.next_wait()
             attempt = self._backoff.attempt
             self._until = now + seconds
-        self._observe(
-            events.Held(reason, seconds)
-            if held
-            else events.Waiting(self.server, attempt, seconds, reason)
-        )
+        self._observe(failure.wait(attempt, seconds))
 
     def works(self) -> None:
         """A success: the next failure is the first one again."""
@@ -66,7 +66,8 @@ class Outage:
             return
         with self._lock:
             since, self._since = self._since, None
-            self.held = self.braked = False
+            self.held = False
+            self.brake = None
             self._until = 0.0
             self._backoff.reset()
         if since is not None:
@@ -77,7 +78,7 @@ class Outage:
 class Trouble:
     """Which server does not do what it should, for how many seconds, and why."""
 
-    server: str
+    server: ServerName
     seconds: float
     reason: str
 
@@ -111,4 +112,4 @@ class Outages:
     @property
     def braked(self) -> str | None:
         """The last reason, where so many documents are refused that a person must look."""
-        return next((one.reason for one in (self.postgres, self.elasticsearch) if one.braked), None)
+        return next((one.reason for one in (self.postgres, self.elasticsearch) if one.brake), None)

@@ -20,10 +20,6 @@ from listener.indexing.queue import Jobs
 
 SAME_REASON: Final = 100
 """So many documents in a row parked for one reason are not the documents' fault: hold."""
-TOO_MANY: Final = "too many documents are refused"
-"""What the brake says, before the last one's reason."""
-ALL_REFUSED: Final = "documents are refused that the index should take"
-"""What is said, before the reason, where a witness is refused."""
 UNPROVEN: Final = "nothing is there to prove it by, so it is tried again at each audit: "
 """How the reason of a document begins that is the only one of its kind: what refuses it may be an
 index, an alias or a setting, which nothing else could show."""

@@ -13,7 +13,7 @@ from listener.indexing.batch import Batch
 from listener.indexing.batch_size import BatchSize
 from listener.indexing.ledger import Ledger
 from listener.indexing.parked_sync import ParkedSync
-from listener.indexing.parking import TOO_MANY, ToPark
+from listener.indexing.parking import ToPark
 from listener.indexing.senders import Senders
 from listener.observations import events
 from listener.observations.events import Observe
@@ -83,8 +83,7 @@ class Reader:
     def read(self, connection: Connection, batch: Batch) -> str | None:
         """Read the documents, make sure that what was read is durable, hand them to the senders.
 
-        Returns why everything is held, where the query fails for so many documents that it cannot
-        be their fault.
+        Returns the last reason, where the query fails for too many documents: everything is held.
         """
         source = self._sources[batch.kind]
         batch.read_at = time.monotonic()
@@ -126,10 +125,10 @@ class Reader:
         return good, braked
 
     def _put_aside(self, batch: Batch, one: Faulty) -> str | None:
-        """Park it; why everything is held instead, where too many are refused."""
+        """Park it; where too many are refused, its reason: everything is held instead."""
         doc_id = self._sources[batch.kind].id_of(one.key)
         aside = ToPark(batch.kind, one.key, doc_id, batch.items[one.key], one.reason)
-        return None if self._ledger.unreadable(aside) else f"{TOO_MANY}: {one.reason}"
+        return None if self._ledger.unreadable(aside) else one.reason
 
     def _hand_over(self, batch: Batch, documents: Sequence[Document]) -> None:
         """Cut what was read into requests of bounded size."""

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from listener.indexing.batch import Batch, Settled, Trial
+from listener.indexing.batch import Batch, Brake, Settled, Trial
 from listener.indexing.gate import Gate
-from listener.indexing.parking import ALL_REFUSED, UNPROVEN, Parking, ToPark
+from listener.indexing.parking import UNPROVEN, Parking, ToPark
 from listener.indexing.work import Work
 from listener.search.verdicts import Outcome, Verdict
 from listener.search.versions import generation_of
@@ -57,7 +57,10 @@ class Settlement:
             if outcome is Outcome.SUSPECT:
                 settled.doubted = True
                 continue
-            settled.braked = settled.braked or verdict.outcome is Outcome.PARK or verdict.proven
+            if verdict.outcome is Outcome.PARK:
+                settled.brake = Brake.TOO_MANY
+            elif verdict.proven:  # by a witness that was refused
+                settled.brake = Brake.ALL_REFUSED
             if outcome is Outcome.FENCED:
                 settled.fenced = True
                 if verdict.stored_version is not None:
@@ -143,8 +146,7 @@ class Settlement:
         if trial.witness is None or (witness is not None and witness.outcome is Outcome.PARK):
             # it is not theirs alone: they are suspects no more
             work.suspects.clear()
-            reason = f"{ALL_REFUSED}: {refused[0].reason}"
-            instead = Verdict(Outcome.HOLD, reason, proven=True)
+            instead = Verdict(Outcome.HOLD, refused[0].reason, proven=True)
         elif witness is not None and present:  # no room, or no answer: it says nothing
             instead = Verdict(witness.outcome, witness.reason, witness.stored_version)
         else:  # its row is gone, or cannot be read: another one, then

@@ -10,15 +10,16 @@ from typing import Final
 
 import psycopg
 
-from listener.failures import failure_of
+from listener.failures import Failure, failure_of
 from listener.indexing.answers import Answers
-from listener.indexing.batch import Batch
+from listener.indexing.batch import Batch, Brake
 from listener.indexing.batcher import Batcher
 from listener.indexing.gate import Gate
 from listener.indexing.ledger import Lane, Ledger, Wait
 from listener.indexing.outage import Outages
 from listener.indexing.reader import Reader
 from listener.indexing.senders import IN_FLIGHT, Senders
+from listener.observations.events import ServerName
 from listener.observations.surprises import Surprise, reading
 from listener.runtime.lifecycle import Life, ServiceThread
 
@@ -29,7 +30,8 @@ _FENCE: Final = Lane(-2, load_only=False)
 
 
 class Worker:
-    """Its methods, but for `_run` and what that calls, are for any thread."""
+    """Its methods, but for `_run` and what that calls, are for any thread. It is the Chooser of the
+    ledger."""
 
     def __init__(
         self,
@@ -83,7 +85,7 @@ class Worker:
 
     def _step(self) -> bool:
         """Wait for one piece of work and do it. False when stopping and nothing is in flight."""
-        lane = self._ledger.wait_for_turn(self._look)
+        lane = self._ledger.wait_for_turn(self)
         if lane is None:
             return False
         if lane is _FENCE:
@@ -96,8 +98,8 @@ class Worker:
             self._ledger.end_turn()
         return True
 
-    def _look(self) -> Lane | Wait:
-        """What is to be done now, or how long to wait. The ledger is locked."""
+    def look(self) -> Lane | Wait:
+        """As of Chooser."""
         if not self._may_read():
             return Wait(None)
         wait = self._outages.wait
@@ -133,7 +135,8 @@ class Worker:
             self._failed(lane, batch, error)
             return
         if braked is not None:
-            self._outages.postgres.failed(braked, held=True, braked=True)
+            failure = Failure(ServerName.POSTGRES, braked, passes=False)
+            self._outages.postgres.failed(failure, Brake.TOO_MANY)
         elif self._held in (None, lane):
             # what another document is read for says nothing of the one that holds
             self._held = None
@@ -146,4 +149,4 @@ class Worker:
         if batch is not None:
             self._ledger.give_back(batch.kind, batch.items)
         self._held = None if failure.passes else lane
-        self._outages.postgres.failed(failure.reason, held=not failure.passes)
+        self._outages.postgres.failed(failure)

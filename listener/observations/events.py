@@ -13,9 +13,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar, Literal, Protocol
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+
+
+class ServerName(StrEnum):
+    """The two servers, as people read their names."""
+
+    POSTGRES = "PostgreSQL"
+    ELASTICSEARCH = "Elasticsearch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,7 @@ class ConnectionDead(Observation):
 class Waiting(Observation):
     """A server did not answer as it should; the next try follows after a wait."""
 
-    server: str
+    server: ServerName
     attempt: int
     seconds: float
     reason: str
@@ -115,7 +123,7 @@ class Held(Observation):
 class Recovered(Observation):
     """After waits, the server took a request again."""
 
-    server: str
+    server: ServerName
     seconds: float
     TEXT: ClassVar[str] = "{server}: going on after {seconds:.1f} s"
 

@@ -20,7 +20,7 @@ from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.pipeline import Pipeline
 from listener.indexing.queue import Job
 from listener.observations import events
-from listener.observations.events import Observe
+from listener.observations.events import Observe, ServerName
 from listener.resync.cancellation import Check
 from listener.resync.lookout import Lookout
 from listener.runtime.lifecycle import Stopped
@@ -179,7 +179,9 @@ class Loader:
         self._indexes.finish(load.physical, kind.config)
         while not self._indexes.healthy(load.physical, seconds=5):
             self._observe(
-                events.Waiting("Elasticsearch", 1, 0, f"{load.physical} waits for its replicas")
+                events.Waiting(
+                    ServerName.ELASTICSEARCH, 1, 0, f"{load.physical} waits for its replicas"
+                )
             )
             check.check()
         lost = self._lookout.settle(load.physical, load.started_at if proven else None, load)

@@ -5,7 +5,6 @@ What decides about a load stands here. How documents come into its index stands 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from listener.indexing.fence import Fence
@@ -16,7 +15,6 @@ from listener.resync.full_load import Loader
 from listener.resync.proofs import Proofs
 from listener.resync.reconcile import Reconciler
 from listener.resync.under_way import ENDED, KindState, UnderWay
-from listener.runtime.lifecycle import Stopped
 from listener.state.model import Load
 from listener.state.store import Keeper
 
@@ -24,8 +22,8 @@ from listener.state.store import Keeper
 class Ticks(Protocol):
     """The ticks of the coordinator."""
 
-    def wait_for_tick(self, cancelled: Callable[[], bool]) -> bool:
-        """Wait until a tick that began after the call is complete; False when given up."""
+    def wait_for_tick(self, check: Check) -> None:
+        """Wait until a tick that began after the call is complete. Raises what the Check raises."""
 
 
 class LoadRun:
@@ -72,10 +70,8 @@ class LoadRun:
             return
         load = self._pages(connection, state, load, cancellation, proven=proven)
         # changes that were found before that tick are in the new index when people search it
-        if self._fence.current(state.kind.number) is not None and not self._ticks.wait_for_tick(
-            cancellation.requested
-        ):
-            raise Stopped("the load was stopped")
+        if self._fence.current(state.kind.number) is not None:
+            self._ticks.wait_for_tick(cancellation)
         self.finish(state, load, cancellation)
         if state.open is not None:
             self._under_way.compare_after_load(state.kind.number, load.started_at, ENDED)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from listener.documents.connections import Connections
 from listener.failures import FAILURES, Failure, failure_of
 from listener.indexing.fence import FencedOut
@@ -89,11 +87,8 @@ class LoaderThread:
         except (IndexError_, TriggerError):
             raise
         except FAILURES as error:  # of data, too: the audit sees what was altered, and begins anew
-            self._wait(failure_of(error))
+            self._wait(failure_of(error).during("full load"))
 
     def _wait(self, failure: Failure) -> None:
-        failure = replace(failure, reason=f"full load: {failure.reason}")
-        seconds = self._waits.next_wait()
         self.held = None if failure.passes else failure.reason
-        self._observe(failure.wait(self._waits.attempt, seconds))
-        self._cancellation.wait(seconds)
+        self._cancellation.wait(failure.next_wait(self._waits, self._observe))

@@ -7,9 +7,7 @@ restored, or the wrong one, must not empty the index.
 
 from __future__ import annotations
 
-import time
-from collections import Counter, deque
-from dataclasses import dataclass, field
+from collections import deque
 from typing import Final
 
 from listener.changes import Key
@@ -21,101 +19,13 @@ from listener.observations.events import Observe
 from listener.observations.printable import shown
 from listener.postgres import Connection
 from listener.resync.cancellation import Check
-from listener.resync.compare import (
-    DIFFERENCES,
-    Comparison,
-    Comparisons,
-    Difference,
-    Mismatch,
-    Misplaced,
-    Page,
-)
+from listener.resync.compare import Comparison, Comparisons, Misplaced
+from listener.resync.report import ComparisonProgress, Report, deletes_allowed
 from listener.runtime.lifecycle import Stopped
 
-DELETES: Final = 1000
-DELETES_SHARE: Final = 0.05
-EXAMPLES: Final = 5
 KEPT: Final = 10_000
 """Orphans that are held until it is known how many there are. For more the index is read again."""
 _OPEN_JOBS: Final = 4
-_PROGRESS_EVERY: Final = 5.0
-
-
-@dataclass(slots=True)
-class Report:
-    """What a comparison found in one index: by difference, the count and the first few ids.
-
-    `index`: the alias. `documents`: how many the database has. `indexed`: how many the index has.
-    """
-
-    index: str
-    documents: int = 0
-    indexed: int = 0
-    counts: Counter[Difference] = field(default_factory=Counter)
-    examples: dict[Difference, list[str]] = field(default_factory=dict)
-    guarded: bool = False
-    """Whether deletes were left undone, because they were too many."""
-
-    def add(self, mismatch: Mismatch) -> None:
-        """Count this one."""
-        self.counts[mismatch.difference] += 1
-        examples = self.examples.setdefault(mismatch.difference, [])
-        if len(examples) < EXAMPLES:
-            examples.append(mismatch.id)
-
-    @property
-    def wrong(self) -> int:
-        """How many documents are not what the query returns. Parked ones do not count."""
-        return sum(self.counts[kind] for kind in DIFFERENCES if kind != "parked")
-
-    @property
-    def parked(self) -> int:
-        """How many documents are parked, or make the query fail."""
-        return self.counts["parked"]
-
-    def lines(self) -> list[str]:
-        """The report for people, line by line."""
-        told = [f"{self.index}: {self.documents} documents compared, {self.wrong} wrong"]
-        for kind in DIFFERENCES:
-            if self.counts[kind]:
-                ids = ", ".join(map(shown, self.examples[kind]))
-                more = ", …" if self.counts[kind] > len(self.examples[kind]) else ""
-                told.append(f"  {kind}: {self.counts[kind]} ({ids}{more})")
-        return told
-
-
-def deletes_allowed(documents: int) -> int:
-    """How many documents a reconcile deletes by itself in an index of this size."""
-    return max(DELETES, int(documents * DELETES_SHARE))
-
-
-class Progress:
-    """Tells how far a comparison is, every few seconds."""
-
-    def __init__(self, index: str, total: int, observe: Observe) -> None:
-        self._index = index
-        self._total = total
-        self._observe = observe
-        self._began = time.monotonic()
-        self._told = self._began
-        self._done = 0
-
-    def add(self, page: Page) -> None:
-        """A page was looked at."""
-        self._done += page.looked_at
-        now = time.monotonic()
-        if now - self._told >= _PROGRESS_EVERY:
-            self._told = now
-            self._observe(
-                events.CompareProgress(
-                    self._index, self._done, max(self._total, self._done), now - self._began
-                )
-            )
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since it began."""
-        return time.monotonic() - self._began
 
 
 class Reconciler:
@@ -144,8 +54,8 @@ class Reconciler:
         """
         comparison = self._comparisons.of(connection, kind, index)
         report = Report(kind.index)
-        progress = Progress(kind.index, kind.source.estimate(connection), self._observe)
-        work = _Work(self._pipeline, kind.number, check)
+        progress = ComparisonProgress(kind.index, kind.source.estimate(connection), self._observe)
+        mending = _Mending(self._pipeline, kind.number, check)
         orphans: list[Key] = []
         for page in comparison.database(connection):
             progress.add(page)
@@ -154,10 +64,10 @@ class Reconciler:
                 if mismatch.difference != "orphaned":  # the pages of the index bring orphans, once
                     report.add(mismatch)
                     # a parked one is tried again: its fault may be mended elsewhere
-                    work.add(mismatch.key)
-            work.flush()
+                    mending.add(mismatch.key)
+            mending.flush()
         # a parked document may be gone on both sides
-        work.take(self._pipeline.parked_keys(kind.number))
+        mending.take(self._pipeline.parked_keys(kind.number))
         lost = 0
         for page in comparison.index(connection):
             progress.add(page)
@@ -169,19 +79,19 @@ class Reconciler:
                     orphans.append(mismatch.key)
             if unguarded:
                 _refuse_misplaced(report)
-                work.take(orphans)
-            work.check()
-        allowed = deletes_allowed(report.indexed)
+                mending.take(orphans)
+            mending.check()
+        allowed = report.deletes_allowed
         report.guarded = not unguarded and lost > allowed
         if not report.guarded:  # a new index may lose no more than a comparison may delete
             _refuse_misplaced(report)
         if not report.guarded:
             taken = len(orphans)
-            work.take(orphans)
-            work.finish()
+            mending.take(orphans)
+            mending.finish()
             if not unguarded and report.counts["orphaned"] > taken:
-                report.guarded = not self._more(connection, comparison, work, allowed - taken)
-        work.finish()
+                report.guarded = not self._more(connection, comparison, mending, allowed - taken)
+        mending.finish()
         self._observe(
             events.Reconciled(
                 kind.index,
@@ -213,7 +123,7 @@ class Reconciler:
         return lost > allowed
 
     def _more(
-        self, connection: Connection, comparison: Comparison, work: _Work, allowed: int
+        self, connection: Connection, comparison: Comparison, mending: _Mending, allowed: int
     ) -> bool:
         """Delete the orphans that were only counted, a page at a time. `allowed`: how many. False
         where there are more by now.
@@ -222,7 +132,7 @@ class Reconciler:
             allowed -= len(page.mismatches)
             if allowed < 0:
                 return False
-            work.take([mismatch.key for mismatch in page.mismatches])
+            mending.take([mismatch.key for mismatch in page.mismatches])
         return True
 
 
@@ -235,7 +145,7 @@ def _refuse_misplaced(report: Report) -> None:
         )
 
 
-class _Work:
+class _Mending:
     """Ids that differ, on their way through the pipeline, a few pages at a time."""
 
     def __init__(self, pipeline: Pipeline, kind: int, check: Check) -> None:

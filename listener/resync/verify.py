@@ -21,7 +21,7 @@ from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
 from listener.resync.compare import Comparison, Mismatch, Page
-from listener.resync.reconcile import Progress, Report
+from listener.resync.report import ComparisonProgress, Report
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.aliases import aliases_of
 from listener.state.control import ControlDocument
@@ -31,7 +31,7 @@ REMEMBERED: Final = 100_000
 """How many documents that differ are looked at again. The others are only counted."""
 LOOKS: Final = 3
 """How often a document is looked at again beside a daemon: it may be changed between two looks."""
-PATIENCE: Final = 15.0
+WATERMARK_PATIENCE: Final = 15.0
 """Seconds of waiting for the daemon's watermark."""
 
 
@@ -42,6 +42,12 @@ class Verified:
     kind: Kind
     report: Report
     wrong: tuple[Key, ...]
+
+    @property
+    def to_repair(self) -> bool:
+        """Whether a repair has anything to do. Parked documents are not wrong, but a repair is how
+        a person has them tried again."""
+        return self.report.wrong > 0 or self.report.parked > 0
 
 
 class Verification:
@@ -71,7 +77,9 @@ class Verification:
         aside = self._parked.ids(self._connection, kind.index)
         comparison = self._comparison(kind, aside)
         report = Report(kind.index)
-        progress = Progress(kind.index, kind.source.estimate(self._connection), self._observe)
+        progress = ComparisonProgress(
+            kind.index, kind.source.estimate(self._connection), self._observe
+        )
         mismatches: dict[Key, Mismatch] = {}
         for page in self._pages(comparison, report):
             progress.add(page)
@@ -125,7 +133,16 @@ class Verification:
                 break  # the watermark stands, and would stand at the next look
         return found
 
-    def wait_for_daemon(self, *, mended: bool = False, patience: float = PATIENCE) -> bool:
+    def wait_for_repair(self, took: float) -> None:
+        """Wait until the daemon has compared, and mended, what it was asked to. `took`: seconds of
+        the comparison here. The daemon's takes about as long, or twice that if one was under way.
+        Raises as `wait_for_daemon`.
+        """
+        self.wait_for_daemon(mended=True, patience=WATERMARK_PATIENCE + 3 * took)
+
+    def wait_for_daemon(
+        self, *, mended: bool = False, patience: float = WATERMARK_PATIENCE
+    ) -> bool:
         """Wait until the daemon's watermark has passed the moment of this call. It stands in the
         control document.
 

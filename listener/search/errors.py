@@ -30,6 +30,8 @@ Away = elastic_transport.TransportError
 Error: Final[tuple[type[Exception], ...]] = (Refused, Away)
 """All that a request raises."""
 
+PASSING_STATUSES: Final = frozenset({429, 502, 503, 504})
+"""With these a server, or a proxy in front of it, says that it has no room or is not there yet."""
 _UNTRUSTED: Final = re.compile(
     r"certificate|fingerprint|match|wrong.version|http.request|errno|no such file|\bPEM\b|alert|"
     r"(?<!violation of )protocol",
@@ -83,7 +85,7 @@ class Unusable(Away):
 def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed later: no answer, or no room."""
     if isinstance(error, Refused):
-        return error.status_code in (429, 502, 503, 504)
+        return error.status_code in PASSING_STATUSES
     if isinstance(error, Unusable):
         return False
     if isinstance(error, elastic_transport.TlsError):

@@ -18,12 +18,11 @@ from urllib.parse import quote
 
 from listener import ListenerError
 from listener.config import Config, DocumentConfig, ElasticsearchConfig
+from listener.search.errors import PASSING_STATUSES
 from listener.search.index_config import IndexError_, read_body
 from listener.search.login import Login
 
 _PATH: Final = "/api/data_views/data_view"
-_LATER: Final = (429, 502, 503, 504)
-"""Kibana answers 503 until it has started; proxies in front of it answer the others."""
 _SECONDS: Final = 10.0
 
 
@@ -167,7 +166,7 @@ class Kibana:
         except ValueError:
             answer = None
         message = answer.get("message", "") if isinstance(answer, dict) else ""
-        if status in _LATER:
+        if status in PASSING_STATUSES:  # 503 until it has started
             raise KibanaAway(f"{status} {message or 'Kibana is not ready yet'}")
         if status in (401, 403):
             raise KibanaError(

@@ -8,20 +8,39 @@ from __future__ import annotations
 import contextlib
 import time
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from pydantic import ConfigDict
 
+from listener.observations.events import ServerName
 from listener.state.file import StateError, replace
 from listener.state.model import Moment, Record
+
+
+class DaemonState(StrEnum):
+    """What the daemon does, in a word or two for people."""
+
+    SERVING = "serving"
+    LOADING = "loading"
+    STANDING_BY = "standing by"
+    WAITING_FOR_POSTGRES = "waiting for PostgreSQL"
+    WAITING_FOR_ELASTICSEARCH = "waiting for Elasticsearch"
+    GUARDED = "guarded"
+    BRAKED = "braked"
+    HELD = "held"
+
+
+NEED_A_PERSON: Final = frozenset({DaemonState.GUARDED, DaemonState.BRAKED, DaemonState.HELD})
+"""States in which a person must act; `listener health` fails."""
 
 
 class Heartbeat(Record):
     """A sign of life. `at` is this machine's clock, in seconds since 1970.
 
-    `state` is a word or two (serving, loading, waiting for PostgreSQL). With `guarded`, `braked`
-    and `held` a person must act, and `listener health` fails. `reason` says why it is not serving.
-    Fields that a newer release adds are ignored.
+    `state` is a DaemonState, or one that only a newer release knows. `reason` says why it is not
+    serving. Fields that a newer release adds are ignored.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -31,6 +50,15 @@ class Heartbeat(Record):
     state: str
     last_processed: Moment | None = None
     reason: str | None = None
+
+
+def waiting_for(server: ServerName | None) -> DaemonState:
+    """The state until the next try. None: it is a person that must mend something."""
+    if server is None:
+        return DaemonState.HELD
+    if server is ServerName.POSTGRES:
+        return DaemonState.WAITING_FOR_POSTGRES
+    return DaemonState.WAITING_FOR_ELASTICSEARCH
 
 
 def heartbeat_path(path: Path) -> Path:
@@ -47,7 +75,7 @@ def beat(
     path: Path,
     *,
     fetch_delay: float,
-    what: str,
+    state: DaemonState,
     last_processed: datetime | None = None,
     reason: str | None = None,
 ) -> None:
@@ -58,7 +86,7 @@ def beat(
             Heartbeat(
                 at=time.time(),
                 fetch_delay=fetch_delay,
-                state=what,
+                state=state,
                 last_processed=last_processed,
                 reason=reason,
             ),

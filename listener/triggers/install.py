@@ -13,12 +13,12 @@ from listener.runtime.lifecycle import Stop
 from listener.triggers import indexes
 from listener.triggers.catalog import TriggerError, rows
 from listener.triggers.drops import drop_triggers
+from listener.triggers.execution import Execution
 from listener.triggers.plan import Installation, plan
 from listener.triggers.present import Present, PresentTrigger, look
 from listener.triggers.steps import Step, text
-from listener.triggers.work import Work
 
-PATIENCE: Final = 60.0
+LOCK_PATIENCE: Final = 60.0
 """Seconds of waiting for locks before installing is given up."""
 
 _ROUNDS: Final = 3
@@ -31,7 +31,7 @@ def install(
     *,
     observe: Observe,
     stop: Stop,
-    patience: float = PATIENCE,
+    patience: float = LOCK_PATIENCE,
     hurry: bool = False,
 ) -> int:
     """Bring the database to the wanted state; the number of statements that it took.
@@ -40,26 +40,26 @@ def install(
     Stopped. Steps that were carried out stay: the next call goes on from there. `hurry`: an index,
     which is for speed alone, is left out and told of where another transaction is in its way.
     """
-    work = Work(conn, observe, stop, patience, hurry=hurry)
+    execution = Execution(conn, observe, stop, patience, hurry=hurry)
     postponed: list[str] = []
-    with work.alone(wanted.schema):
+    with execution.alone(wanted.schema):
         for _ in range(_ROUNDS):
-            if not _carry_out(work, plan(conn, wanted), postponed):
+            if not _carry_out(execution, plan(conn, wanted), postponed):
                 break
         else:
             lacking = [step for step in plan(conn, wanted) if not (step.optional and postponed)]
             if lacking:
                 raise TriggerError(*(reason for step in lacking for reason in step.reasons))
-    if work.statements:
-        observe(TriggersInstalled(work.statements))
+    if execution.statements:
+        observe(TriggersInstalled(execution.statements))
     if postponed and not hurry:
         raise TriggerError(*postponed)
     for one in postponed:
         observe(CheckWarning(one, "polls are slow without it: `listener triggers install`"))
-    return work.statements
+    return execution.statements
 
 
-def _carry_out(work: Work, steps: Sequence[Step], postponed: list[str]) -> bool:
+def _carry_out(execution: Execution, steps: Sequence[Step], postponed: list[str]) -> bool:
     """Whether there was anything to do. An optional step that fails ends all optional ones."""
     found = False
     for step in steps:
@@ -67,7 +67,7 @@ def _carry_out(work: Work, steps: Sequence[Step], postponed: list[str]) -> bool:
             continue
         found = True
         try:
-            work.run(step)
+            execution.run(step)
         except TriggerError as error:
             if not step.optional:
                 raise
@@ -76,14 +76,14 @@ def _carry_out(work: Work, steps: Sequence[Step], postponed: list[str]) -> bool:
 
 
 def remove(
-    conn: Connection, schema: str, *, observe: Observe, stop: Stop, patience: float = PATIENCE
+    conn: Connection, schema: str, *, observe: Observe, stop: Stop, patience: float = LOCK_PATIENCE
 ) -> tuple[str, ...]:
     """Drop all that listener made: triggers, functions, indexes, the schema.
 
     Returns what was left and why. Raises TriggerError and Stopped.
     """
-    work = Work(conn, observe, stop, patience)
-    with work.alone(schema):
+    execution = Execution(conn, observe, stop, patience)
+    with execution.alone(schema):
         present = look(conn, schema)
         left = _left(conn, present, schema)
         by_table: dict[int, list[PresentTrigger]] = {}
@@ -91,11 +91,11 @@ def remove(
             if not one.clone:
                 by_table.setdefault(one.table, []).append(one)
         for step in drop_triggers(by_table, present):
-            work.run(step)
+            execution.run(step)
         for index in present.indexes:
-            work.run(indexes.drop(index))
+            execution.run(indexes.drop(index))
         if present.relations is not None:
-            work.run(_drop_schema(schema, present))
+            execution.run(_drop_schema(schema, present))
     return left
 
 

@@ -19,7 +19,7 @@ from listener.triggers.present import Present, PresentTrigger, look
 from listener.triggers.resolve import resolve
 from listener.triggers.steps import Step, text
 from listener.triggers.tables import compiled_anew, in_the_way, table_steps
-from listener.triggers.wanted import Wanted, wanted
+from listener.triggers.wanted import Goal, wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _owners(conn: Connection, catalog: Catalog, schema: str) -> Iterator[Step]:
         )
 
 
-def _stale(goals: Sequence[Wanted], present: Present, schema: str) -> Iterator[Step]:
+def _stale(goals: Sequence[Goal], present: Present, schema: str) -> Iterator[Step]:
     """What is no longer wanted on any table."""
     triggers = {(one.member.oid, one.name) for goal in goals for one in goal.triggers}
     functions = {one.name for goal in goals for one in goal.functions}

@@ -14,7 +14,7 @@ from listener.triggers.drops import drop_trigger, touched
 from listener.triggers.own import pruned
 from listener.triggers.present import Present, PresentFunction, PresentTrigger
 from listener.triggers.steps import Step, name_of, place_of, text
-from listener.triggers.wanted import BEFORE, ROW, Trigger, Wanted
+from listener.triggers.wanted import BEFORE, ROW, Goal, Trigger
 
 _AT_ONCE: Final = 20
 """Parts of a table whose triggers are made in one transaction: writers wait for its end. Row
@@ -31,7 +31,7 @@ class _Part:
 
 
 def table_steps(
-    group: Sequence[Watched], goal: Wanted, present: Present, schema: str
+    group: Sequence[Watched], goal: Goal, present: Present, schema: str
 ) -> Iterator[Step]:
     """What brings the triggers of one table and its parts to the goal; nothing: they are there."""
     statements: list[str] = []
@@ -109,7 +109,7 @@ def _is_mild(here: PresentFunction, want: Function) -> bool:
 
 
 def compiled_anew(
-    group: Sequence[Watched], goal: Wanted, present: Present, schema: str
+    group: Sequence[Watched], goal: Goal, present: Present, schema: str
 ) -> Iterator[Step]:
     """For speed alone: sessions that were open when a column was retyped compile it anew."""
     label = group[0].label
@@ -158,7 +158,7 @@ def _create_function(function: Function, schema: str) -> Iterator[str]:
     yield text("REVOKE ALL ON FUNCTION {}() FROM PUBLIC", name)
 
 
-def in_the_way(goal: Wanted, present: Present) -> tuple[PresentTrigger, ...]:
+def in_the_way(goal: Goal, present: Present) -> tuple[PresentTrigger, ...]:
     """What must be dropped first: else PostgreSQL refuses to make a trigger, or to drop it.
 
     A table with triggers of its own became a part of a tree: beside its trigger no clone of the
@@ -187,7 +187,7 @@ def _make_way(
 
 
 def _pairs(
-    goal: Wanted, present: Present, away: Sequence[PresentTrigger]
+    goal: Goal, present: Present, away: Sequence[PresentTrigger]
 ) -> Iterator[tuple[Trigger, PresentTrigger | None, bool]]:
     """Each wanted trigger with the present one, and whether it must be made anew.
 

@@ -38,14 +38,14 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Goal:
     """All that belongs to one table and its parts; a parent's trigger before its clones."""
 
     functions: tuple[Function, ...]
     triggers: tuple[Trigger, ...]
 
 
-def wanted(group: Sequence[Watched], schema: str) -> Wanted:
+def wanted(group: Sequence[Watched], schema: str) -> Goal:
     """What belongs to one table: `group` holds all watches of it."""
     functions: list[Function] = []
     triggers: list[Trigger] = []
@@ -70,7 +70,7 @@ def wanted(group: Sequence[Watched], schema: str) -> Wanted:
                 function = bodies.change(one, event, schema)
                 triggers.extend(_change_triggers(one, event, function))
             functions.append(function)
-    return Wanted(tuple(functions), tuple(triggers))
+    return Goal(tuple(functions), tuple(triggers))
 
 
 def _stamp_triggers(one: Watched, function: Function, schema: str) -> Iterator[Trigger]:

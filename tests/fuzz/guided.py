@@ -57,7 +57,7 @@ def fuzz(target: str, arguments: list[str]) -> None:
             value = changes.decode_payload(data.decode("utf-8", "surrogatepass"))
         except (changes.PayloadError, UnicodeDecodeError):
             return
-        assert isinstance(value, changes.Change | changes.Barrier)
+        assert isinstance(value, changes.Change | changes.BarrierPayload)
 
     def ident(data: bytes) -> None:
         try:

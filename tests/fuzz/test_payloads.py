@@ -9,7 +9,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from listener.changes import (
-    Barrier,
+    BarrierPayload,
     Change,
     Key,
     KeyType,
@@ -43,7 +43,7 @@ def check(payload: str) -> None:
     members = dict(pairs)
     version = members.pop("v")
     assert (version, type(version)) == (1, int)
-    if isinstance(value, Barrier):
+    if isinstance(value, BarrierPayload):
         assert members == {"barrier": value.nonce}
         assert len(value.nonce) <= 64
         return

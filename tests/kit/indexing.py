@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pytest
 
@@ -13,7 +14,7 @@ from listener.indexing.batch import Limits
 from listener.indexing.batch_size import BatchSize
 from listener.indexing.gate import Gate
 from listener.indexing.id_sources import Task
-from listener.indexing.ledger import Ledger
+from listener.indexing.ledger import Lane, Ledger, Wait
 from listener.indexing.parking import Parking
 from listener.indexing.queue import Pending
 from listener.indexing.work import Work
@@ -21,6 +22,16 @@ from listener.runtime.lifecycle import Stop
 from listener.search.sink import Sent
 from listener.search.verdicts import Outcome, Verdict
 from listener.search.versions import Versions
+
+LANE: Final = Lane(0, load_only=False)
+"""The only one of a ledger of one kind, where no index is loaded."""
+
+
+class Choosing:
+    """A Chooser; `look` is the test's."""
+
+    def __init__(self, look: Callable[[], Lane | Wait] = lambda: LANE) -> None:
+        self.look = look
 
 
 class FailingLife:

@@ -28,7 +28,8 @@ from listener.observations.events import Observation
 from listener.postgres import Connection
 from listener.resync.cancellation import Check
 from listener.resync.lookout import Lookout
-from listener.resync.reconcile import Reconciler, Report
+from listener.resync.reconcile import Reconciler
+from listener.resync.report import Report
 from listener.resync.under_way import KindState, UnderWay
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.existing import Existing

@@ -14,7 +14,7 @@ from listener.indexing.outage import Outage
 from listener.indexing.queue import Job
 from listener.indexing.refresher import Refresher
 from listener.indexing.senders import Senders
-from listener.observations.events import Observation
+from listener.observations.events import Observation, ServerName
 from listener.runtime.backoff import Backoff
 from listener.search.bulk import Document
 from listener.search.write_aliases import Target
@@ -32,7 +32,7 @@ class Sending(OneKind):
             ElasticsearchConfig.model_validate({"urls": [f"http://127.0.0.1:{port}"]})
         )
         self.seen: list[Observation] = []
-        self.outage = Outage("Elasticsearch", Backoff(1, 2, 10), self.seen.append)
+        self.outage = Outage(ServerName.ELASTICSEARCH, Backoff(1, 2, 10), self.seen.append)
         self.supervisor = Noted()
         self.senders = Senders(
             ledger=self.ledger,

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from listener.indexing.parking import ALL_REFUSED, UNPROVEN
+from listener.indexing.batch import Brake
+from listener.indexing.parking import UNPROVEN
 from playground.system import wait_until
 from tests.kit.scene import OWNER, Scene
 
@@ -123,7 +124,7 @@ def test_a_setting_that_refuses_every_document(scene: Scene) -> None:
         "WHERE id IN (SELECT id FROM content.film_work ORDER BY id LIMIT 5)"
     )
     held = daemon.wait_for("held", after=mark)
-    assert ALL_REFUSED in held["reason"]
+    assert Brake.ALL_REFUSED in held["reason"]
     scene.sql("UPDATE content.film_work SET title = title || '!'")
     daemon.wait_until(
         lambda records: next(

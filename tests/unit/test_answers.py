@@ -8,16 +8,15 @@ from typing import Any, cast
 import pytest
 
 from listener.indexing.answers import Answers
-from listener.indexing.batch import Batch, Limits, Settled, Trial
+from listener.indexing.batch import Batch, Brake, Limits, Settled, Trial
 from listener.indexing.outage import Outage
-from listener.indexing.parking import ALL_REFUSED, TOO_MANY
-from listener.observations.events import Held, Observation, Recovered, Waiting
+from listener.observations.events import Held, Observation, Recovered, ServerName, Waiting
 from listener.runtime.backoff import Backoff
 from listener.search.verdicts import Outcome, Verdict
 from tests.kit.indexing import Noted, OneKind
 
 FENCED = Settled(retried=1, worst=Verdict(Outcome.FENCED, "the alias is gone"), fenced=True)
-REFUSED = Settled(retried=1, worst=Verdict(Outcome.HOLD, "no such field"), braked=True)
+REFUSED = Settled(retried=1, worst=Verdict(Outcome.HOLD, "no such field"), brake=Brake.TOO_MANY)
 
 
 class Setting(OneKind):
@@ -26,7 +25,7 @@ class Setting(OneKind):
     def __init__(self) -> None:
         super().__init__(Limits(documents=10, bytes=1_000_000, pending=100, parked=10))
         self.seen: list[Observation] = []
-        self.outage = Outage("Elasticsearch", Backoff(0.001, 1, 0.001), self.seen.append)
+        self.outage = Outage(ServerName.ELASTICSEARCH, Backoff(0.001, 1, 0.001), self.seen.append)
         self.supervisor = Noted()
         fence = cast(Any, None)
         self.answers = Answers(self.gate, fence, self.outage, self.supervisor)
@@ -72,15 +71,15 @@ def test_a_failure_of_an_earlier_generation_counts() -> None:
     assert setting.supervisor.fences == 0
 
 
-@pytest.mark.parametrize("prefix", ["", f"{ALL_REFUSED}: "])
-def test_the_brake_is_told_with_its_reason(prefix: str) -> None:
-    """Where a witness was refused, that is the reason."""
+@pytest.mark.parametrize("brake", list(Brake))
+def test_the_brake_is_told_before_its_reason(brake: Brake) -> None:
+    """A person reads first why no document is taken to be at fault."""
     setting = Setting()
-    worst = Verdict(Outcome.HOLD, f"{prefix}no such field")
-    setting.answers.settled(setting.batch(), Settled(retried=1, worst=worst, braked=True))
+    worst = Verdict(Outcome.HOLD, "no such field")
+    setting.answers.settled(setting.batch(), Settled(retried=1, worst=worst, brake=brake))
     assert setting.told == [Held]
-    assert setting.outage.braked
-    assert setting.outage.reason == f"{prefix or TOO_MANY + ': '}no such field"
+    assert setting.outage.brake is brake
+    assert setting.outage.reason == f"{brake}: no such field"
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ import pytest
 
 from listener.indexing.outage import Trouble
 from listener.observations import events
+from listener.observations.events import ServerName
 from listener.search.aliases import Astray
 from listener.search.errors import Unusable
 from tests.kit.coordinator import Floor
 
 LOOK = ["audited", "aliases looked at"]
 AWAY = elastic_transport.ConnectionError("refused")
-TROUBLE = Trouble("Elasticsearch", 5, "503")
+TROUBLE = Trouble(ServerName.ELASTICSEARCH, 5, "503")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.changes import (
-    Barrier,
+    BarrierPayload,
     Change,
     KeyType,
     Notify,
@@ -44,7 +44,7 @@ def test_each_kind_of_payload() -> None:
     assert decode_payload('{"v":1,"w":"a.b(id)","reconcile":true}') == Change(
         "a.b(id)", "reconcile"
     )
-    assert decode_payload('{"v":1,"barrier":"n"}') == Barrier("n")
+    assert decode_payload('{"v":1,"barrier":"n"}') == BarrierPayload("n")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_no_payload_crashes_the_decoder(payload: str) -> None:
         value = decode_payload(payload)
     except PayloadError:
         return
-    assert isinstance(value, Change | Barrier)
+    assert isinstance(value, Change | BarrierPayload)
 
 
 @pytest.mark.parametrize(
@@ -162,13 +162,6 @@ def test_watches_of_one_table_and_key_become_one() -> None:
     assert merge_watches([watch(columns=("a",)), watch()]) == (watch(),)
     other = Watch("s", "t", ("other",))
     assert merge_watches([watch(), other]) == (watch(), other)
-
-
-@pytest.mark.parametrize("more", [{"notify": "off"}, {"updated_at": "u"}])
-def test_one_table_cannot_be_watched_in_two_ways(more: dict[str, Any]) -> None:
-    """notify and updated_at belong to the table, not to the key."""
-    with pytest.raises(ValueError, match=r"s\.t is watched twice"):
-        merge_watches([watch(), Watch("s", "t", ("other",), **more)])
 
 
 @pytest.mark.parametrize(

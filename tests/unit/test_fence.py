@@ -14,12 +14,13 @@ from listener.indexing.batch import Limits
 from listener.indexing.batch_size import BatchSize
 from listener.indexing.fence import Current, Fence, FencedOut
 from listener.indexing.gate import Gate
-from listener.indexing.ledger import Ledger
+from listener.indexing.ledger import Lane, Ledger
 from listener.observations.events import Fenced, GenerationRaised, Observation, OldIndexKept
 from listener.search.aliases import Astray
 from listener.search.versions import Versions
 from listener.search.write_aliases import Target, owned
 from listener.state.control import Control
+from tests.kit.indexing import LANE, Choosing
 from tests.kit.threads import Beside
 
 FILMS, PEOPLE = 0, 1
@@ -638,7 +639,7 @@ def test_a_change_waits_for_what_is_in_flight(
     """Nothing is asked or changed before: a batch leads where the gate said when it was taken."""
     begun.server.indexes.add("films-2")
     begun.ledger.resume()
-    assert begun.ledger.wait_for_turn(lambda: "a batch") == "a batch"
+    assert begun.ledger.wait_for_turn(Choosing()) == LANE
     beside = Beside(lambda: change(begun))
     assert beside.waits
     assert begun.server.steps == []
@@ -652,11 +653,11 @@ def test_nothing_is_taken_during_a_change(
     begun: Setting, change: Callable[[Setting], object]
 ) -> None:
     """Also not between its steps. Afterwards it is, also where the change has failed."""
-    turns: list[Beside[str | None]] = []
+    turns: list[Beside[Lane | None]] = []
     waited: list[bool] = []
 
     def take() -> None:
-        turns.append(Beside(lambda: begun.ledger.wait_for_turn(lambda: "a batch")))
+        turns.append(Beside(lambda: begun.ledger.wait_for_turn(Choosing())))
         waited.append(turns[0].waits)
 
     begun.server.indexes.add("films-2")
@@ -669,7 +670,7 @@ def test_nothing_is_taken_during_a_change(
     with pytest.raises(search.Away):
         change(begun)
     assert waited == [True, True]
-    assert turns[0].result() == "a batch"
+    assert turns[0].result() == LANE
 
 
 @pytest.mark.parametrize("change", [one for _, one in CHANGES], ids=[name for name, _ in CHANGES])

@@ -8,7 +8,7 @@ from listener.indexing.answers import Answers
 from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.gate import Gate
 from listener.indexing.outage import Outage
-from listener.observations.events import Observation, Waiting
+from listener.observations.events import Observation, ServerName, Waiting
 from listener.runtime.backoff import Backoff
 from listener.search.versions import Versions
 from tests.kit.indexing import Noted
@@ -27,7 +27,8 @@ class Failing:
 def test_the_reason_is_told_as_it_is() -> None:
     """And a new session is asked for: it alone may raise the generation above others."""
     told: list[Observation] = []
-    supervisor, outage = Noted(), Outage("Elasticsearch", Backoff(1, 2, 30), told.append)
+    supervisor = Noted()
+    outage = Outage(ServerName.ELASTICSEARCH, Backoff(1, 2, 30), told.append)
     answers = Answers(Gate(1, Versions()), cast(Fence, Failing()), outage, supervisor)
     answers.shut_out_late_requests()
     [waiting] = [one for one in told if isinstance(one, Waiting)]

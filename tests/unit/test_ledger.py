@@ -17,12 +17,12 @@ from listener.indexing.queue import Job, Jobs
 from listener.search.bulk import Document
 from listener.search.verdicts import Outcome, Verdict
 from listener.search.write_aliases import Target
-from tests.kit.indexing import DONE, OneKind, sent
+from tests.kit.indexing import DONE, LANE, Choosing, OneKind, sent
 from tests.kit.threads import MOMENT, Beside, happens
 
 DIRECT = (Route(0, mapped=False),)
 MAPPED = (Route(0, mapped=True),)
-LANE = Lane(0, load_only=False)
+LATER = Lane(0, load_only=True)
 NO_ROOM = Verdict(Outcome.RETRY, "429")
 A, B = ("a",), ("b",)
 
@@ -61,9 +61,9 @@ class Setting(OneKind):
         """Whether all before the mark is done."""
         return self.ledger.wait_settled(mark, 0)
 
-    def turn(self) -> str | None:
+    def turn(self) -> Lane | None:
         """A turn, where there is always something to read."""
-        return self.ledger.wait_for_turn(lambda: "turn")
+        return self.ledger.wait_for_turn(Choosing())
 
 
 # -- what waits is done when its answer says so --------------------------------------------------
@@ -241,7 +241,7 @@ def test_the_ledger_starts_paused() -> None:
     turn = Beside(setting.turn)
     assert turn.waits
     setting.ledger.resume()
-    assert turn.result() == "turn"
+    assert turn.result() == LANE
 
 
 def test_each_pause_is_undone_by_one_resume() -> None:
@@ -253,7 +253,7 @@ def test_each_pause_is_undone_by_one_resume() -> None:
     turn = Beside(setting.turn)
     assert turn.waits
     setting.ledger.resume()
-    assert turn.result() == "turn"
+    assert turn.result() == LANE
 
 
 class Quiet:
@@ -278,14 +278,14 @@ class Quiet:
             self._entered.set()
             turn = Beside(self._setting.turn)
             inside = turn.waits
-        assert turn.result() == "turn"
+        assert turn.result() == LANE
         return inside
 
 
 def test_quiet_waits_for_what_is_being_read() -> None:
     """It would be sent afterwards, under the version of before."""
     setting = Setting()
-    assert setting.turn() == "turn"
+    assert setting.turn() == LANE
     quiet = Quiet(setting)
     assert quiet.waits
     setting.ledger.end_turn()
@@ -310,7 +310,7 @@ def test_quiet_ends_with_an_error_inside() -> None:
     setting = Setting()
     with pytest.raises(OSError, match="gone"), setting.ledger.quiet():
         raise OSError("gone")
-    assert Beside(setting.turn).result() == "turn"
+    assert Beside(setting.turn).result() == LANE
 
 
 def test_a_turn_is_given_again_and_again() -> None:
@@ -318,17 +318,17 @@ def test_a_turn_is_given_again_and_again() -> None:
     setting = Setting()
     looked = threading.Event()
 
-    def look() -> str | Wait:
+    def look() -> Lane | Wait:
         looked.set()
-        return "turn" if setting.ledger.ready(LANE) else Wait(None)
+        return LANE if setting.ledger.ready(LANE) else Wait(None)
 
-    turn = Beside(lambda: setting.ledger.wait_for_turn(look))
+    turn = Beside(lambda: setting.ledger.wait_for_turn(Choosing(look)))
     happens(looked)
     assert turn.waits
     setting.note("a")
-    assert turn.result() == "turn"
-    looks = iter([Wait(0.001), Wait(0.001), "later"])
-    assert setting.ledger.wait_for_turn(lambda: next(looks)) == "later"
+    assert turn.result() == LANE
+    looks: list[Lane | Wait] = [LATER, Wait(0.001), Wait(0.001)]
+    assert setting.ledger.wait_for_turn(Choosing(looks.pop)) == LATER
 
 
 def test_no_turn_sees_the_ids_of_a_lost_request_before_its_loss() -> None:
@@ -339,15 +339,15 @@ def test_no_turn_sees_the_ids_of_a_lost_request_before_its_loss() -> None:
     looks: list[tuple[bool, bool]] = []
     looked = threading.Event()
 
-    def look() -> str | Wait:
+    def look() -> Lane | Wait:
         looks.append((setting.ledger.ready(LANE), setting.gate.lost))
         looked.set()
-        return "turn" if setting.ledger.ready(LANE) else Wait(0.0001)
+        return LANE if setting.ledger.ready(LANE) else Wait(0.0001)
 
-    turn = Beside(lambda: setting.ledger.wait_for_turn(look))
+    turn = Beside(lambda: setting.ledger.wait_for_turn(Choosing(look)))
     happens(looked)
     setting.answer(batch, NO_ROOM, lost=True)
-    assert turn.result() == "turn"
+    assert turn.result() == LANE
     assert looks[-1] == (True, True)
     assert (True, False) not in looks
 
@@ -457,10 +457,10 @@ def test_threads_that_race() -> None:
         return setting.ledger.mark()
 
     def work() -> None:
-        def look() -> bool | Wait:
-            return setting.ledger.ready(LANE) or Wait(None)
+        def look() -> Lane | Wait:
+            return LANE if setting.ledger.ready(LANE) else Wait(None)
 
-        while setting.ledger.wait_for_turn(look):
+        while setting.ledger.wait_for_turn(Choosing(look)):
             items = setting.take()
             with lock:
                 twice.extend(key for key in items if key in flying)

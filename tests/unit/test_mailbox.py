@@ -10,7 +10,8 @@ import pytest
 from listener.changes import PayloadError
 from listener.coordinator.mailbox import Mailbox
 from listener.observations import events
-from listener.runtime.lifecycle import Stop
+from listener.resync.cancellation import Cancellation
+from listener.runtime.lifecycle import Stop, Stopped
 
 
 class Due:
@@ -178,24 +179,27 @@ def test_a_tick_that_began_later_is_waited_for(mailbox: Mailbox) -> None:
     under way may have taken the request."""
     asked: list[bool] = []
 
-    def turn() -> bool:
-        asked.append(mailbox.take_sweep())
-        mailbox.ticked()
-        return False
+    class Turns:
+        def check(self) -> None:
+            asked.append(mailbox.take_sweep())
+            mailbox.ticked()
 
-    assert mailbox.wait_for_tick(turn)
+    mailbox.wait_for_tick(Turns())
     assert asked == [True, True]
 
 
 def test_a_tick_that_is_waited_for_in_vain(mailbox: Mailbox) -> None:
-    """It may be cancelled, also after the first tick: False then."""
-    turns = [lambda: True, mailbox.ticked]
+    """It may be cancelled, also after the first tick."""
+    cancellation = Cancellation(Stop())
 
-    def turn() -> bool:
-        return bool(turns.pop()())
+    class Turns:
+        def check(self) -> None:
+            cancellation.check()
+            mailbox.ticked()
+            cancellation.cancel()
 
-    assert not mailbox.wait_for_tick(turn)
-    assert turns == []
+    with pytest.raises(Stopped):
+        mailbox.wait_for_tick(Turns())
 
 
 # -- waiting ---------------------------------------------------------------------------------------

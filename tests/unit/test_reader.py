@@ -10,7 +10,6 @@ import pytest
 
 from listener.documents.reading import Unflushed
 from listener.indexing.batch import Trial
-from listener.indexing.parking import TOO_MANY
 from listener.observations.events import ConnectionLost
 from listener.observations.surprises import Surprise
 from tests.kit.reading import Reading
@@ -133,7 +132,7 @@ def test_very_many_that_fail() -> None:
     """Those beyond the limit wait, and everything is held; what can be sent is sent."""
     reading = Reading(parked=1)
     reading.faults = dict.fromkeys("bc", "division by zero")
-    assert read(reading, "a", "b", "c") == f"{TOO_MANY}: division by zero"
+    assert read(reading, "a", "b", "c") == "division by zero"
     assert sent_names(reading) == [["a"]]
     assert [one.id for one in reading.parking.to_park] == ["b"]
     assert reading.waiting == {("c",)}

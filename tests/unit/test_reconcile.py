@@ -18,7 +18,8 @@ from listener.observations.events import Observation
 from listener.postgres import Connection
 from listener.resync import reconcile
 from listener.resync.compare import Comparisons, Mismatch, Page
-from listener.resync.reconcile import Progress, Reconciler, Report, deletes_allowed
+from listener.resync.reconcile import Reconciler
+from listener.resync.report import ComparisonProgress, Report, deletes_allowed
 from listener.runtime.lifecycle import Stopped
 
 
@@ -27,7 +28,7 @@ def test_progress_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     told: list[Observation] = []
-    progress = Progress("films", 5000, told.append)
+    progress = ComparisonProgress("films", 5000, told.append)
     for _ in range(12):
         now += 1
         progress.add(Page(1000, ()))
@@ -45,6 +46,11 @@ def test_progress_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_guard(documents: int, allowed: int) -> None:
     """A thousand, or five in a hundred where that is more."""
     assert deletes_allowed(documents) == allowed
+    report = Report("films", indexed=documents)
+    report.counts["orphaned"] = allowed
+    assert not report.needs_word
+    report.counts["orphaned"] += 1
+    assert report.needs_word
 
 
 def test_report_holds_a_few_ids_of_many() -> None:

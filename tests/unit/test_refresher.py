@@ -11,12 +11,12 @@ import pytest
 
 from listener import search
 from listener.indexing.batch import Limits
-from listener.indexing.ledger import Wait
+from listener.indexing.ledger import Lane, Wait
 from listener.indexing.refresher import Refresher
 from listener.observations.events import Observation, Refreshed
 from listener.runtime import memory
 from listener.search.write_aliases import Target
-from tests.kit.indexing import OneKind
+from tests.kit.indexing import LANE, Choosing, OneKind
 from tests.kit.threads import Beside, Failures, happens
 
 
@@ -153,17 +153,17 @@ def test_the_worker_looks_again(way: str) -> None:
     looked = threading.Event()
     again = iter([False, True])
 
-    def look() -> str | Wait:
+    def look() -> Lane | Wait:
         looked.set()
-        return "again" if next(again) else Wait(None)
+        return LANE if next(again) else Wait(None)
 
-    turn = Beside(lambda: setting.ledger.wait_for_turn(look))
+    turn = Beside(lambda: setting.ledger.wait_for_turn(Choosing(look)))
     happens(looked)
     if way == "soon":
         setting.refresher.soon()
     else:
         setting.refresher.done(0.01, ok=True)
-    assert turn.result() == "again"
+    assert turn.result() == LANE
 
 
 def test_stop_waits_for_the_refresh_that_runs() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -98,10 +98,12 @@ class Running:
         )
         return Runner(self.room.under_way, loads, comparisons)
 
-    def wait_for_tick(self, cancelled: Callable[[], bool]) -> bool:
+    def wait_for_tick(self, check: Check) -> None:
         """A tick."""
         self.room.step("tick")
-        return self.ticks and not cancelled()
+        check.check()
+        if not self.ticks:
+            raise Stopped("no tick comes")
 
     def load(self, **other: Any) -> None:
         """A load is under way, as the coordinator begins it."""

@@ -11,12 +11,14 @@ from listener.coordinator.retry import GaveUp
 from listener.coordinator.session import BeginAnew, SessionLost
 from listener.indexing.outage import Trouble
 from listener.observations import events
+from listener.observations.events import ServerName
 from listener.runtime.lifecycle import Stopped
+from listener.state.heartbeat import DaemonState
 from tests.kit.coordinator import Floor
 
 LOST = psycopg.OperationalError("gone")
-ELASTICSEARCH = Trouble("Elasticsearch", 5, "503")
-POSTGRESQL = Trouble("PostgreSQL", 5, "refused")
+ELASTICSEARCH = Trouble(ServerName.ELASTICSEARCH, 5, "503")
+POSTGRESQL = Trouble(ServerName.POSTGRES, 5, "refused")
 
 
 @pytest.fixture
@@ -266,7 +268,7 @@ def test_nothing_holds_a_standby(floor: Floor) -> None:
     floor.session()
     floor.signs.active = False
     floor.pipeline.braked, floor.pipeline.trouble = "100 in a row", ELASTICSEARCH
-    floor.signs.tell("standing by")
+    floor.signs.tell(DaemonState.STANDING_BY)
     assert floor.shown == [("standing by", None)]
 
 

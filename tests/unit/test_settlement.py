@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from listener.changes import Key
-from listener.indexing.batch import Batch, Limits, Settled, Trial
+from listener.indexing.batch import Batch, Brake, Limits, Settled, Trial
 from listener.indexing.queue import Job, Jobs
 from listener.indexing.settlement import Settlement
 from listener.search.bulk import Document
@@ -115,7 +115,7 @@ def test_no_more_than_the_limit_is_parked() -> None:
     settled = setting.each(batch, DONE, BAD, BAD)
     assert setting.aside == [("a",)]
     assert setting.waiting == {("b",)}
-    assert settled.braked
+    assert settled.brake is Brake.TOO_MANY
     assert settled.worst is not None
     assert settled.worst.outcome is Outcome.HOLD
 

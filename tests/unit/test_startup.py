@@ -6,11 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from psycopg import errors
+from psycopg import OperationalError, errors
 
 from listener.app.startup import Startup
-from listener.observations.events import Observation, Waiting
-from listener.runtime.lifecycle import Stop
+from listener.observations.events import Held, Observation, Waiting
+from listener.runtime.lifecycle import Stop, Stopped
+from listener.state.heartbeat import read_heartbeat
 from listener.triggers import TriggerError
 
 
@@ -24,13 +25,15 @@ def while_installing(cause: Exception) -> TriggerError:
 class Looking:
     """A start whose first look at PostgreSQL fails, and whose second one does not."""
 
-    def __init__(self, folder: Any, error: Exception) -> None:
+    def __init__(self, folder: Any, error: Exception, give_up_after: float = 5) -> None:
         self.told: list[Observation] = []
         self.looks = 0
         self._error = error
         config: Any = SimpleNamespace(
             postgres=SimpleNamespace(db_schema="listener"),
-            backoff=SimpleNamespace(start=0.001, factor=1, limit=0.001, give_up_after=5),
+            backoff=SimpleNamespace(
+                start=0.001, factor=1, limit=0.001, give_up_after=give_up_after
+            ),
             state_file_name=folder / "state.yaml",
             fetch_delay=1.0,
         )
@@ -80,5 +83,41 @@ def test_what_is_not_ours_ends_the_start(tmp_path: Any, error: Exception) -> Non
     """It would be waited for without end: a person must mend it."""
     looking = Looking(tmp_path, error)
     with pytest.raises(type(error)):
+        looking.startup._of_postgres(looking.look)
+    assert looking.looks == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "state", "reason"),
+    [
+        (OperationalError("refused"), Waiting, "waiting for PostgreSQL", "refused"),
+        (errors.InvalidPassword("wrong"), Held, "held", "wrong"),
+    ],
+)
+def test_a_server_that_is_not_up_yet(
+    tmp_path: Any, error: Exception, told: type[Observation], state: str, reason: str
+) -> None:
+    """It is looked at again, and the heartbeat says why. What a person must mend may be mended."""
+    looking = Looking(tmp_path, error)
+    assert looking.startup._of_postgres(looking.look) == "seen"
+    assert [type(one) for one in looking.told] == [told]
+    beat = read_heartbeat(tmp_path / "state.yaml")
+    assert beat is not None
+    assert (beat.state, beat.reason) == (state, reason)
+
+
+def test_once_gives_up(tmp_path: Any) -> None:
+    """With the error that it met last."""
+    looking = Looking(tmp_path, OperationalError("refused"), give_up_after=0)
+    with pytest.raises(OperationalError):
+        looking.startup._of_postgres(looking.look)
+    assert (looking.looks, looking.told) == (1, [])
+
+
+def test_a_stop_ends_the_wait(tmp_path: Any) -> None:
+    """The first look is made in any case."""
+    looking = Looking(tmp_path, OperationalError("refused"))
+    looking.startup._stop.request()
+    with pytest.raises(Stopped):
         looking.startup._of_postgres(looking.look)
     assert looking.looks == 1

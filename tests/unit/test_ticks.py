@@ -15,6 +15,7 @@ import pytest
 from listener.coordinator.session import BeginAnew, SessionLost
 from listener.indexing.outage import Trouble
 from listener.observations import events
+from listener.observations.events import ServerName
 from listener.runtime.lifecycle import Stopped
 from tests.kit.coordinator import FILM, OVERLAP, START, Asked, Floor, page
 from tests.kit.session import NOW, WATERMARK
@@ -462,7 +463,7 @@ def test_what_comes_back_is_audited_at_once(floor: Floor) -> None:
     session = floor.session()
     floor.ticker.tick(session)
     floor.steps.clear()
-    floor.pipeline.trouble = Trouble("Elasticsearch", 1, "503")
+    floor.pipeline.trouble = Trouble(ServerName.ELASTICSEARCH, 1, "503")
     floor.ticker.tick(session)
     assert not floor.did("audited")
     floor.pipeline.trouble = None

@@ -11,7 +11,7 @@ import pytest
 from listener.observations.events import CompareProgress, VerifyImpatient
 from listener.resync import compare
 from listener.resync import verify as module
-from listener.resync.verify import LOOKS, PATIENCE, Verification, Verified
+from listener.resync.verify import LOOKS, WATERMARK_PATIENCE, Verification, Verified
 from listener.runtime.lifecycle import Stopped
 from tests.kit.comparing import Sides
 from tests.kit.session import NOW, saved_state
@@ -114,6 +114,7 @@ def test_what_is_parked_is_named_and_not_wrong(sides: Sides, arrange: Any) -> No
     arrange(sides)
     found = verify(sides)
     assert (found.report.wrong, found.report.parked, found.wrong) == (0, 1, ())
+    assert found.to_repair, "a person may have it tried again"
     assert "rung" not in sides.steps
 
 
@@ -295,9 +296,9 @@ def test_a_watermark_that_stands(sides: Sides) -> None:
     sides.daemon.active = True
     sides.index()["2"] = OTHER
     assert wrong(verify(sides)) == ["2"]
-    assert sides.told == [VerifyImpatient(PATIENCE)]
+    assert sides.told == [VerifyImpatient(WATERMARK_PATIENCE)]
     assert sides.steps.count("read 2") == 1
-    assert sides.clock == 100 + PATIENCE
+    assert sides.clock == 100 + WATERMARK_PATIENCE
 
 
 def test_a_daemon_that_ends_meanwhile(sides: Sides) -> None:
@@ -345,6 +346,12 @@ def test_a_comparison_is_due_there(sides: Sides, lsn: str, mended: bool, enough:
     sides.daemon.state = saved_state({"wal_lsn": lsn}, reconcile={"films": False})
     assert verification(sides).wait_for_daemon(mended=mended) is enough
     assert bool(sides.told) is not enough
+
+
+def test_a_repair_is_waited_for_as_long_as_it_may_take(sides: Sides) -> None:
+    """It is a comparison as this one was, perhaps behind one that was under way."""
+    verification(sides).wait_for_repair(took=100)
+    assert sides.told == [VerifyImpatient(WATERMARK_PATIENCE + 300)]
 
 
 def test_a_later_tick_is_not_enough_where_nothing_is_due(sides: Sides) -> None:

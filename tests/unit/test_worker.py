@@ -15,18 +15,19 @@ import pytest
 from listener import search
 from listener.changes import Key
 from listener.documents.reading import Unflushed
+from listener.failures import Failure
 from listener.indexing.answers import Answers
-from listener.indexing.batch import Batch
+from listener.indexing.batch import Batch, Brake
 from listener.indexing.batcher import Batcher
 from listener.indexing.fence import FencedOut
 from listener.indexing.id_sources import KeysTask
 from listener.indexing.ledger import Lane, Wait
 from listener.indexing.outage import Outage, Outages
-from listener.indexing.parking import TOO_MANY, ToPark
+from listener.indexing.parking import ToPark
 from listener.indexing.queue import Job
 from listener.indexing.senders import IN_FLIGHT
 from listener.indexing.worker import Worker
-from listener.observations.events import Held, Recovered, Waiting
+from listener.observations.events import Held, Recovered, ServerName, Waiting
 from listener.runtime.backoff import Backoff
 from listener.search.verdicts import Outcome, Verdict
 from listener.search.versions import generation_of
@@ -46,8 +47,8 @@ class Setting(Reading):
         super().__init__(parked=parked)
         self.supervisor, self.life = Noted(), Failures()
         self.outages = Outages(
-            Outage("PostgreSQL", Backoff(0.001, 1, 0.001), self.seen.append),
-            Outage("Elasticsearch", Backoff(0.001, 1, 0.001), self.seen.append),
+            Outage(ServerName.POSTGRES, Backoff(0.001, 1, 0.001), self.seen.append),
+            Outage(ServerName.ELASTICSEARCH, Backoff(0.001, 1, 0.001), self.seen.append),
         )
         fence: Any = SimpleNamespace(renew=self._renew)
         self.worker = Worker(
@@ -81,7 +82,7 @@ class Setting(Reading):
 
     def look(self) -> object:
         """What the worker finds to do."""
-        return self.worker._look()
+        return self.worker.look()
 
     @property
     def told(self) -> list[type]:
@@ -226,12 +227,12 @@ def test_a_failed_mapping_gives_everything_back(error: Exception) -> None:
 
 def test_the_next_try_is_waited_for() -> None:
     """For either server."""
-    for server in ("postgres", "elasticsearch"):
+    for name, server in zip(("postgres", "elasticsearch"), ServerName, strict=True):
         setting = Setting()
         setting.note("a")
         outage = Outage(server, Backoff(100, 1, 100), setting.seen.append)
-        setattr(setting.outages, server, outage)
-        outage.failed("gone", held=False)
+        setattr(setting.outages, name, outage)
+        outage.failed(Failure(server, "gone", passes=True))
         found = setting.look()
         assert isinstance(found, Wait)
         assert found.seconds is not None
@@ -263,7 +264,7 @@ def test_very_many_that_cannot_be_read() -> None:
     setting.faults = dict.fromkeys("ab", "division by zero")
     setting.note("a", "b")
     setting.take_step()
-    assert setting.outages.braked == f"{TOO_MANY}: division by zero"
+    assert setting.outages.braked == f"{Brake.TOO_MANY}: division by zero"
     assert setting.waiting == {B}
 
 
@@ -301,7 +302,7 @@ def test_one_request_finds_out_whether_the_server_is_back() -> None:
     """More would be given up with it, and cost a generation each."""
     setting = Setting()
     setting.note("a")
-    setting.outages.elasticsearch.failed("gone", held=False)
+    setting.outages.elasticsearch.failed(Failure(ServerName.ELASTICSEARCH, "gone", passes=True))
     setting.ledger.sent()
     assert setting.look() == Wait(None)
 

@@ -10,7 +10,7 @@ from psycopg import sql
 from typing_extensions import override
 
 from listener.capture.notifications import Notifications
-from listener.changes import Barrier, decode_payload
+from listener.changes import BarrierPayload, decode_payload
 from listener.documents.connections import Connections
 from listener.documents.topology import TriggerUpkeep
 from listener.postgres import Connection
@@ -77,7 +77,7 @@ class _Connection:
 
     def _notify(self, values: Mapping[str, str]) -> list[Any]:
         barrier = decode_payload(values["payload"])
-        assert isinstance(barrier, Barrier)
+        assert isinstance(barrier, BarrierPayload)
         if self._world.comes_back:
             self._world.receiver.on_barrier(barrier.nonce)
         return []

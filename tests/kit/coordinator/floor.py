@@ -23,8 +23,9 @@ from listener.coordinator.polls import Polls
 from listener.coordinator.progress import Progress
 from listener.coordinator.receiver import Receiver
 from listener.coordinator.retry import Guard
+from listener.coordinator.rounds import Coordinator
 from listener.coordinator.session import Session
-from listener.coordinator.sessions import Coordinator, Sessions
+from listener.coordinator.sessions import Sessions
 from listener.coordinator.signs import Signs
 from listener.coordinator.takeover import Takeover
 from listener.coordinator.ticks import Ticker
@@ -51,7 +52,7 @@ _CLOCKS: Final = (
     "progress",
     "retry",
     "session",
-    "sessions",
+    "rounds",
     "takeover",
 )
 """Modules that ask for the time."""
@@ -137,8 +138,8 @@ class Floor(World):
         monkeypatch.setattr("listener.state.heartbeat.beat", self._beat)
         monkeypatch.setattr("listener.coordinator.polls.Sweep", lambda *_: FakeSweep(self))
 
-    def _beat(self, _path: Path, *, what: str, reason: str | None = None, **_: object) -> None:
-        self.shown.append((what, reason))
+    def _beat(self, _path: Path, *, state: str, reason: str | None = None, **_: object) -> None:
+        self.shown.append((state, reason))
 
     def _wire(self, *, all_rows: bool, give_up_after: float | None) -> None:
         pipeline, jobs, fence, auditor = self.pipeline, self.jobs, self.fence, self.auditor

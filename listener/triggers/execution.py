@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from listener import ListenerError
-from listener.observations.events import CheckWarning, MakingIndex, Observe, Waiting
+from listener.observations.events import CheckWarning, MakingIndex, Observe, ServerName, Waiting
 from listener.postgres import Connection, describe
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop, Stopped
@@ -35,7 +35,7 @@ _HURRY: Final = 2.0
 """Seconds for an index in a hurry. It is made CONCURRENTLY: no writer waits behind it."""
 
 
-class Work:
+class Execution:
     """Runs steps on one connection, and waits for locks in short tries."""
 
     def __init__(
@@ -238,7 +238,7 @@ class Work:
         """Wait, and tell of it at the first try, the second, the fourth and so on. Raises
         Stopped."""
         if attempt & (attempt - 1) == 0:
-            self._observe(Waiting("PostgreSQL", attempt, seconds, reason))
+            self._observe(Waiting(ServerName.POSTGRES, attempt, seconds, reason))
         if self._stop.wait(seconds):
             raise Stopped
 
@@ -255,10 +255,10 @@ class _NotFree(ListenerError):
 class _Tries:
     """Growing waits for one thing."""
 
-    def __init__(self, work: Work, what: str, *, most: float = float("inf")) -> None:
-        self._work = work
+    def __init__(self, execution: Execution, what: str, *, most: float = float("inf")) -> None:
+        self._execution = execution
         self._what = what
-        self._deadline = work.deadline(most)
+        self._deadline = execution.deadline(most)
         self._backoff = Backoff(_FIRST_WAIT, 1.5, _LONGEST_WAIT)
 
     @property
@@ -274,4 +274,4 @@ class _Tries:
                 f"{self._what}: {reason}, after {self.attempt} tries: end what is in the way, "
                 "then try again"
             )
-        self._work.pause(seconds, self.attempt, f"{self._what}: {reason}")
+        self._execution.pause(seconds, self.attempt, f"{self._what}: {reason}")
