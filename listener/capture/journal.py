@@ -101,18 +101,16 @@ def pages(
     schema: str,
     since: datetime,
     until: datetime | None,
-    oldest: int | None = None,
+    ids: range | None = None,
 ) -> Iterator[list[Row]]:
     """The rows stamped from `since` to before `until`, by their stamps, page by page.
 
-    `until` None: without an end. `oldest`: only rows of this transaction and later ones (see
-    `xids`). Raises Unfit where rows that are stamped `infinity` fill a page: there is no next one.
+    `until` None: without an end. `ids`: only rows of these transactions (see `xids`). Raises Unfit
+    where rows that are stamped `infinity` fill a page: there is no next one.
     """
     statement = sql.SQL(files.load("journal/page")).format(
         journal=sql.Identifier(schema, "journal"),
-        young=sql.SQL("true")
-        if oldest is None
-        else xids.not_before(sql.Identifier("xmin"), oldest),
+        young=sql.SQL("true") if ids is None else xids.among(sql.Identifier("xmin"), ids),
     )
     after, after_id = since - timedelta(microseconds=1), 0
     while True:

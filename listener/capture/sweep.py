@@ -10,9 +10,13 @@ Triggers stamp by the server's clock, so a row that is written now is not one of
 sweep of a session reads them (`ahead`), once more those that a transaction of that time commits
 later are read, and each of them again when the clock has come to its stamp. Were they read by every
 sweep, they would be indexed at every tick until then. A clock that is ahead for a moment between
-two sweeps leaves such stamps, too: from time to time what is new among them is looked for. New is
-what a transaction wrote that had not ended at the last look; while an old one is open that may be
-much, so what of it was handed on is remembered.
+two sweeps leaves such stamps, too: from time to time what is new among them is looked for.
+
+A look ahead reads what can have become visible since the last one: rows of transactions that began
+to write after it, and where one has ended that was open then, all since that one began
+(`visibility.unseen`). So no number of rows is read again while transactions stay open, and one that
+commits late is found. When one ends, what was read since it began would come once more: marks keep
+it from that (`handed_on`). Rows beyond their limit come once more then, and not at each look.
 """
 
 from __future__ import annotations
@@ -25,12 +29,11 @@ from typing import Final
 
 from psycopg import sql
 
-from listener.capture import journal, watermark, xids
+from listener.capture import journal, visibility, xids
 from listener.capture.handed_on import HandedOn
-from listener.capture.visibility import Recent
+from listener.capture.visibility import Recent, Snapshot
 from listener.changes import Change, Key, KeyType, Watch, canonical_keys
 from listener.postgres import Connection
-from listener.sql import files
 
 PAGE: Final = 2000
 """Rows of a stamped table that are read at once."""
@@ -56,6 +59,22 @@ class SweptPage:
     retry: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a look ahead reads: rows of these transactions, by whether their table sends its keys.
+
+    `oldest`: the oldest transaction that runs; no later look reads rows of earlier ones.
+    """
+
+    ids: Mapping[bool, range]
+    oldest: int
+
+    @property
+    def all_ids(self) -> range:
+        """The ids of both kinds of tables: they end with the same one."""
+        return max(self.ids.values(), key=lambda one: one.stop - one.start)
+
+
 class Sweep:
     """Polls what one pipeline watches. One for each session: another server, another memory."""
 
@@ -74,9 +93,9 @@ class Sweep:
         self._memory = HandedOn()
         self._look = Recent()
         self._silent_look = Recent()
-        self._oldest = self._silent_oldest = 0
-        """The oldest transaction that ran when what is ahead was read last, of all tables and of
-        those that do not send their keys: 32 bits of its id."""
+        self._seen_ahead: dict[bool, Snapshot | None] = {False: None, True: None}
+        """Up to where what is ahead was handed on, of tables that do not send their keys and of
+        those that do."""
 
     def forget_before(self, since: datetime) -> None:
         """No later sweep reaches back before this moment."""
@@ -97,10 +116,11 @@ class Sweep:
         `silent`: only of tables that do not send their keys. `recent`: only what can be new since
         the last sweep of the same tables, and what was stamped so much earlier. `margin`: how far
         beyond now it reads, for what is written meanwhile. `ahead`: then also all that is stamped
-        later than that; it is not remembered, for no other sweep reads it before its time.
+        later than that.
         """
         if ahead:
-            self._oldest = self._silent_oldest = self._oldest_running(connection)
+            self._seen_ahead = {False: None, True: None}
+        now = visibility.snapshot(connection) if ahead else None
         looks = [self._silent_look] if silent else [self._silent_look, self._look]
         news = [look.look(connection) for look in looks]
         if recent is not None:
@@ -112,12 +132,11 @@ class Sweep:
         complete = False
         try:
             yield from self._between(connection, since, until, silent=silent)
-            if ahead:
-                yield from self._between(connection, until, None, silent=silent)
+            if now is not None:
+                yield from self._look_ahead(connection, until, now, silent=silent)
             complete = True
         finally:
             if not complete:  # what these looks spoke of was not handed on
-                self._memory.forget_ahead()
                 for look in looks:
                     look.forget()
 
@@ -127,19 +146,26 @@ class Sweep:
         """What is stamped in the future, or from `since` on, of transactions that had not ended
         when it was read the last time. `silent`: only of tables that do not send their keys.
         """
-        oldest = self._oldest_running(connection)
-        since = since or watermark.now(connection)[0]
-        last = self._silent_oldest if silent else self._oldest
+        now = visibility.snapshot(connection)
+        yield from self._look_ahead(connection, since or now.at, now, silent=silent)
+
+    def _look_ahead(
+        self, connection: Connection, since: datetime, now: Snapshot, *, silent: bool
+    ) -> Iterator[SweptPage]:
+        """What is stamped from `since` on, and can have become visible between the last look and
+        `now`, which was taken before."""
+        tables = (False,) if silent else (False, True)
+        news = {sends: visibility.unseen(self._seen_ahead[sends], now) for sends in tables}
         complete = False
         try:
-            yield from self._between(connection, since, None, silent=silent, oldest=last)
+            yield from self._between(
+                connection, since, None, silent=silent, news=_News(news, now.oldest)
+            )
             complete = True
         finally:
             if not complete:  # what was met was not handed on
                 self._memory.forget_ahead()
-        self._silent_oldest = oldest
-        if not silent:
-            self._oldest = oldest
+        self._seen_ahead.update(dict.fromkeys(tables, now))
 
     def _between(
         self,
@@ -148,19 +174,14 @@ class Sweep:
         until: datetime | None,
         *,
         silent: bool,
-        oldest: int | None = None,
+        news: _News | None = None,
     ) -> Iterator[SweptPage]:
-        """What is stamped from `since` to before `until`. None: whatever is stamped later, which is
-        not remembered. `oldest`: only of this transaction and younger ones."""
+        """What is stamped from `since` to before `until`. None: whatever is stamped later, of
+        which only `news` is read."""
         for watch in self._watches.values():
             if watch.updated_at is not None and not (silent and watch.sends_keys):
-                yield from self._table(connection, watch, since, until, oldest)
-        yield from self._read_journal(connection, since, until, oldest, silent=silent)
-
-    def _oldest_running(self, connection: Connection) -> int:
-        row = connection.execute(files.load("sweep/oldest")).fetchone()
-        assert row is not None
-        return int(row[0]) & xids.MASK
+                yield from self._table(connection, watch, since, until, news)
+        yield from self._read_journal(connection, since, until, news, silent=silent)
 
     def _table(
         self,
@@ -168,7 +189,7 @@ class Sweep:
         watch: Watch,
         since: datetime,
         until: datetime | None,
-        oldest: int | None,
+        news: _News | None,
     ) -> Iterator[SweptPage]:
         assert watch.updated_at is not None
         # qualified: a bare name in ORDER BY would be the output column, which is text
@@ -188,8 +209,10 @@ class Sweep:
             else sql.SQL(" AND {} < {}").format(stamp, self._edge(watch, until)),
             # by the server: many may be stamped ahead, all with one moment, and few of them new
             young=sql.SQL("")
-            if oldest is None
-            else sql.SQL(" AND {}").format(xids.not_before(sql.Identifier("t", "xmin"), oldest)),
+            if news is None
+            else sql.SQL(" AND {}").format(
+                xids.among(sql.Identifier("t", "xmin"), news.ids[watch.sends_keys])
+            ),
         )
         kinds = self._types[watch.id]
         bound: sql.Composable = sql.SQL("{} >= {}").format(stamp, self._edge(watch, since))
@@ -205,9 +228,9 @@ class Sweep:
             seconds: dict[str, int] = {}
             printed = canonical_keys([row[2:] for row in rows], kinds)
             for key, (at, xmin, *_) in zip(printed, rows, strict=True):
-                if until is None:
+                if news is not None:
                     row = (watch.id, key, at, xmin)
-                    if self._memory.is_first_ahead(row, xmin, self._oldest):
+                    if self._memory.is_first_ahead(row, xmin, news.oldest):
                         keys[key] = None
                     continue
                 whole = at.partition(".")[0]
@@ -243,12 +266,13 @@ class Sweep:
         connection: Connection,
         since: datetime,
         until: datetime | None,
-        oldest: int | None,
+        news: _News | None,
         *,
         silent: bool,
     ) -> Iterator[SweptPage]:
         started = time.monotonic()
-        for rows in journal.pages(connection, self._schema, since, until, oldest):
+        read = None if news is None else news.all_ids
+        for rows in journal.pages(connection, self._schema, since, until, read):
             keys_of: dict[str, dict[Key, None]] = {}  # small commits are small rows: few changes
             lost: list[tuple[str, datetime, str]] = []
             retry: list[tuple[str, tuple[str, ...]]] = []
@@ -258,8 +282,10 @@ class Sweep:
                 if one is None or (silent and one.sends_keys):
                     continue
                 mark = ("journal", row.at, row.id)
-                if until is None:
-                    new = self._memory.is_first_ahead(mark, row.xmin, self._oldest)
+                if news is not None:
+                    new = xids.is_among(
+                        row.xmin, news.ids[one.sends_keys]
+                    ) and self._memory.is_first_ahead(mark, row.xmin, news.oldest)
                 else:
                     new = self._memory.is_first(mark, _second(row.at))
                 if not new:

@@ -316,3 +316,32 @@ def test_rows_stamped_in_the_future_while_a_transaction_is_open(scene: Scene) ->
     assert len(daemon.found("reconcile_started", after=mark)) == 1, daemon.log
     daemon.stop()
     scene.assert_converged()
+
+
+def test_many_rows_stamped_in_the_future_while_a_transaction_is_open(scene: Scene) -> None:
+    """No number of them is read again at each look."""
+    notify(scene, "off")
+    scene.set(audit_every=0.1)
+    daemon = scene.serve()
+    with scene.superuser("postgres") as foreign, foreign.transaction():
+        foreign.execute("SELECT pg_current_xact_id()")
+        daemon.wait_for("watermark_held")
+        mark = daemon.mark()
+        scene.admin(
+            "INSERT INTO content.genre (name) SELECT 'many ' || n FROM generate_series(1, 12000) n"
+        )
+        inserted = daemon.wait_for("swept", after=mark, table="content.genre(id)")
+        ahead(scene, "content.genre", "name = name WHERE name LIKE 'many %'")
+        daemon.wait_for("swept", after=inserted, table="content.genre(id)", rows=12000)
+        mark = daemon.mark()
+        for number in range(5):  # some looks more
+            seen = daemon.mark()
+            scene.sql(f"UPDATE content.genre SET name = '{number}' WHERE id = md5('genre 3')::uuid")
+            daemon.wait_for("swept", after=seen, table="content.genre(id)")
+    moved = daemon.wait_for("watermark_moved", after=mark)
+    for _ in range(3):
+        moved = daemon.wait_for("watermark_moved", after=moved)
+    swept = daemon.found("swept", after=mark, table="content.genre(id)")
+    assert sum(one["rows"] for one in swept) == 5, daemon.log
+    daemon.stop()
+    scene.assert_converged()

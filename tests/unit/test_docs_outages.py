@@ -82,6 +82,8 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_polls.py::test_rows_stamped_in_the_future",
         "faults/test_postgres_clock.py::test_stamped_before_the_clock_was_set_back",
         "process/test_polls.py::test_rows_stamped_in_the_future_while_a_transaction_is_open",
+        "process/test_polls.py::test_many_rows_stamped_in_the_future_while_a_transaction_is_open",
+        "integration/test_sweep.py::test_many_rows_ahead_while_transactions_are_open",
     ),
     # -- Statements of the application -------------------------------------------------------------
     "triggers are installed, mended, upgraded or removed while transactions are open": (
