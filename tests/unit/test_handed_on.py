@@ -9,6 +9,8 @@ from listener.capture import xids
 from listener.capture.handed_on import HandedOn
 
 OLDEST = 100
+ROUND = 1 << 32
+"""So many ids there are of 32 bits."""
 
 
 @pytest.fixture
@@ -72,13 +74,20 @@ def test_rows_that_lie_ahead(memory: HandedOn) -> None:
 
 
 def test_a_limit_ahead(memory: HandedOn) -> None:
-    """All are forgotten where it is reached, so that there never are more; each may be handed on
-    once more, and none is left out."""
+    """Where all marks are of one age, what is beyond the limit is not remembered: it may be handed
+    on once more, and is not left out. Those that are known stay known."""
     assert ahead(memory, 1, 2, 3) == [1, 2, 3]
+    assert ahead(memory, 4, 4) == [4, 4]
     assert ahead(memory, 1, 2, 3) == []
-    assert ahead(memory, 4) == [4]
-    assert ahead(memory, 4) == []
-    assert ahead(memory, 1, 2, 3) == [1, 2, 3]
+
+
+def test_the_oldest_ahead_are_forgotten_for_younger_ones(memory: HandedOn) -> None:
+    """Those of the earliest transactions, which fewest of the later looks take for new."""
+    later = OLDEST + module._NEIGHBOURS
+    assert ahead(memory, 1, 2) == [1, 2]
+    assert ahead(memory, 3, 4, xmin=later) == [3, 4]
+    assert ahead(memory, 3, 4, xmin=later) == []
+    assert ahead(memory, 1, 2) == [1, 2]
 
 
 def test_rows_ahead_of_old_transactions_take_no_room(memory: HandedOn) -> None:
@@ -98,17 +107,16 @@ def test_what_lay_ahead_can_be_forgotten_alone(memory: HandedOn) -> None:
 
 
 @pytest.mark.parametrize(
-    ("xid", "oldest", "later"),
+    ("xid", "near", "whole"),
     [
-        ("100", 100, True),
-        ("99", 100, False),
-        ("101", 100, True),
-        ("3", xids.MASK - 3, True),  # they went round
-        (str(xids.MASK - 3), 3, False),
-        (str(100 + (1 << 31) - 1), 100, True),
-        (str(100 + (1 << 31)), 100, False),
+        (100, 100, 100),
+        (99, 100, 99),
+        (3, ROUND - 4, ROUND + 3),  # they went round
+        (ROUND - 4, ROUND + 3, ROUND - 4),
+        (100 + ROUND // 2 - 1, 100, 100 + ROUND // 2 - 1),
+        (100 + ROUND // 2, 100, 100 - ROUND // 2),
     ],
 )
-def test_transactions_go_round(xid: str, oldest: int, later: bool) -> None:
-    """Of 32 bits: the later one of two is less than half of them ahead."""
-    assert xids.is_not_before(xid, oldest) is later
+def test_transactions_go_round(xid: int, near: int, whole: int) -> None:
+    """Of 32 bits: the nearest one to any that is known whole is meant."""
+    assert xids.whole(str(xid), near) == whole
