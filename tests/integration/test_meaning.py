@@ -226,6 +226,18 @@ SEEN: Mapping[str, tuple[str, str]] = {
         "ALTER TABLE app.country ALTER name TYPE varchar(3) USING left(name, 3)",
         "table app.country",
     ),
+    "column of a static table that came and went": (
+        "ALTER TABLE app.country ADD note text DEFAULT 'x'; ALTER TABLE app.country DROP note",
+        "table app.country",
+    ),
+    "column of a foreign table that came and went": (
+        "ALTER FOREIGN TABLE app.distant ADD note text; ALTER FOREIGN TABLE app.distant DROP note",
+        "foreign table app.distant",
+    ),
+    "attribute that came and went": (
+        "ALTER TYPE app.pair ADD ATTRIBUTE c integer; ALTER TYPE app.pair DROP ATTRIBUTE c",
+        "composite type app.pair",
+    ),
     "another table in a schema that is searched earlier": (
         "CREATE TABLE early.film (id integer, title text)",
         "table early.film",

@@ -89,14 +89,15 @@ SELECT r.classid::bigint, r.objid::bigint,
            (SELECT y.xmin FROM pg_catalog.pg_type AS y WHERE y.oid = c.reltype AND c.relkind <> 'c'), CASE WHEN c.relkind IN ('v', 'm') THEN c.reloptions END,
            (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', w.oid, w.xmin), ',' ORDER BY w.oid)
             FROM pg_catalog.pg_rewrite AS w WHERE w.ev_class = c.oid AND w.ev_type = '1'),
-           -- the audit of the triggers knows the columns of watched tables
+           -- the audit of the triggers knows the columns of watched tables; of a dropped one the row
+           -- stays, which shows what came and went
            (SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', a.attnum, a.attname,
                        a.atttypid, a.atttypmod, a.attcollation, a.attfdwoptions, f.oid, f.xmin,
                        CASE WHEN c.relkind IN ('v', 'm', 'c') THEN a.xmin END), ',' ORDER BY a.attnum))
             FROM pg_catalog.pg_attribute AS a
             LEFT JOIN pg_catalog.pg_attrdef AS f
                 ON f.adrelid = a.attrelid AND f.adnum = a.attnum AND a.attgenerated <> ''
-            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            WHERE a.attrelid = c.oid AND a.attnum > 0
               AND NOT EXISTS (
                   SELECT FROM ROWS FROM (pg_catalog.unnest(%(schemas)s::text[]),
                                          pg_catalog.unnest(%(tables)s::text[])) AS w (nspname, relname)

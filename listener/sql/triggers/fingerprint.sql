@@ -49,13 +49,16 @@ SELECT 'table ' || r.label,
             WHERE EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid = r.oid)))
 FROM relation AS r
 UNION ALL
--- All columns: a document may read any, and ALTER TYPE ... USING rewrites them without a trigger.
-SELECT 'column ' || r.label || '.' || a.attname,
+-- All columns: a document may read any, and ALTER TYPE ... USING rewrites them without a trigger. One
+-- that is gone stays as a row, its number is not given again: it may have come and gone since the last
+-- look, and be in each document of a whole row.
+SELECT CASE WHEN a.attisdropped THEN 'dropped column ' || r.label || ' ' || a.attnum
+            ELSE 'column ' || r.label || '.' || a.attname END,
        pg_catalog.concat_ws(' ', a.attnum, a.xmin,
            pg_catalog.format_type(a.atttypid, a.atttypmod))
 FROM relation AS r
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid
-WHERE NOT a.attisdropped AND a.attnum > 0
+WHERE a.attnum > 0
 UNION ALL
 -- Our functions run with their owner's rights, and those of roles that he is a member of.
 SELECT 'rights of ' || r.rolname,
