@@ -23,6 +23,9 @@ _OBSTACLES: Final = {
     "it, or {way}",
     "unique": "{what} makes {column} unique, and could refuse a row that we stamped: drop it, or "
     "{way}",
+    "key": "{what} is unique and has {column} in its key, so that an UPDATE that stamps would lock "
+    "its row as one that changes the key, and sessions that insert rows which refer to it would "
+    "wait or deadlock: drop it, or {way}",
     "null": "the generated column {what} is made of {column} and NOT NULL, and could be NULL in a "
     "row that we stamped: drop the NOT NULL, or {way}",
     "reference": "{column} is part of the foreign key {what}, and a stamp would break it: drop it, "

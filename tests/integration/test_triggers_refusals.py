@@ -243,6 +243,54 @@ _OLD = (
     "CREATE FUNCTION old(t) RETURNS boolean IMMUTABLE LANGUAGE sql AS"
     "  'SELECT $1.U < ''2025-01-01'''"
 )
+_KEYED = {
+    "a constraint": "ALTER TABLE t ADD CONSTRAINT keyed UNIQUE (id, u)",
+    "an index": "CREATE UNIQUE INDEX keyed ON t (u, id) INCLUDE (n)",
+    "three columns": "CREATE UNIQUE INDEX keyed ON t (n, id, u)",
+}
+"""What makes the stamp a part of a key that rows of other tables could refer to."""
+
+
+@pytest.mark.parametrize("kind", _KEYED)
+@pytest.mark.parametrize("parts", [False, True], ids=["a table", "parts"])
+def test_a_stamp_that_locks_as_a_key_does(bench: Bench, kind: str, parts: bool) -> None:
+    """An UPDATE that stamps keeps rows that refer to its row waiting: it takes FOR UPDATE."""
+    bench.run(
+        "CREATE TABLE t (id integer PRIMARY KEY, n integer, u timestamptz)"
+        + (" PARTITION BY RANGE (id); CREATE TABLE p PARTITION OF t DEFAULT" if parts else "")
+        + "; INSERT INTO t VALUES (1, 1); CREATE TABLE c (id integer REFERENCES t);"
+    )
+    bench.run(_KEYED[kind])
+    writer, child = bench.connect(), bench.connect(options="-c lock_timeout=100ms")
+
+    def refer(statement: str) -> None:
+        writer.execute("BEGIN")
+        try:
+            bench.run(statement, writer)
+            bench.run("INSERT INTO c VALUES (1)", child)
+        finally:
+            writer.execute("ROLLBACK")
+
+    update = "UPDATE t SET n = n WHERE id = 1"
+    refer(update)
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        refer("UPDATE t SET u = now() WHERE id = 1")
+    problem = the_problem(bench, watch(updated_at="u"))
+    assert "keyed is unique and has u in its key" in problem
+    assert "leave `updated_at` out" in problem
+    bench.install(watch())
+    refer(update)
+
+
+def test_a_part_alone_has_the_stamp_in_a_key(bench: Bench) -> None:
+    """Rows of this part alone are locked so."""
+    bench.run(
+        "CREATE TABLE t (id integer PRIMARY KEY, u timestamptz) PARTITION BY RANGE (id);"
+        "CREATE TABLE p PARTITION OF t DEFAULT; CREATE UNIQUE INDEX keyed ON p (id, u)"
+    )
+    assert "keyed is unique and has u in its key" in the_problem(bench, watch(updated_at="u"))
+
+
 _BREAKS: list[tuple[str, str, str, str]] = [
     (
         "policy",
@@ -298,7 +346,7 @@ _BREAKS: list[tuple[str, str, str, str]] = [
         "  CONSTRAINT child FOREIGN KEY (id, at) REFERENCES t (id, u));"
         "INSERT INTO c SELECT id, u FROM t",
         "UPDATE t SET n = 2",
-        "u is part of the foreign key child",
+        "t_id_u_key is unique and has u in its key",
     ),
     (
         "referencing",
@@ -435,10 +483,10 @@ def test_views_without_a_table_of_their_own(request: pytest.FixtureRequest, serv
 
 
 def test_a_stamp_that_violates_nothing(bench: Bench) -> None:
-    """Views that only show it, keys that follow, policies for DELETE, of readers, or off."""
+    """Views that only show it, unique indexes that are no key, policies for DELETE, or off."""
     bench.run(
         "CREATE TABLE t (id integer PRIMARY KEY, n integer, u timestamptz, x_u integer,"
-        "  w timestamptz CHECK (w > '2000-01-01'), UNIQUE (id, u),"
+        "  w timestamptz CHECK (w > '2000-01-01'),"
         "  d date NOT NULL GENERATED ALWAYS AS ((u AT TIME ZONE 'UTC')::date) STORED,"
         "  UNIQUE (n) INCLUDE (d), EXCLUDE USING btree (n WITH =) INCLUDE (u));"
         "CREATE FUNCTION many(t) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT $1.n > 0';"
@@ -454,19 +502,15 @@ def test_a_stamp_that_violates_nothing(bench: Bench) -> None:
         "CREATE VIEW b AS SELECT * FROM t WHERE EXISTS"
         "  (SELECT FROM other WHERE u < now() AND d < now()) WITH CHECK OPTION;"
         "CREATE VIEW joined AS SELECT t.* FROM t JOIN v USING (id) WHERE t.u < now();"
-        "CREATE TABLE c (id integer, at timestamptz,"
-        "  FOREIGN KEY (id, at) REFERENCES t (id, u) ON UPDATE CASCADE);"
         "CREATE POLICY p ON t USING (u > now());"
+        "CREATE UNIQUE INDEX ON t (n, u) WHERE n > 0; CREATE UNIQUE INDEX ON t ((n + 1), u);"
         "CREATE INDEX ON t (n, ((u AT TIME ZONE 'UTC')::date)) WHERE u > '2020-01-01'"
     )
     assert problems(bench, watch(updated_at="u")) == ()
     bench.run("DROP POLICY p ON t; CREATE POLICY p ON t FOR DELETE USING (u > now())")
     bench.run("ALTER TABLE t ENABLE ROW LEVEL SECURITY")
     if bench.version >= 18:
-        bench.run(
-            "ALTER TABLE t ADD CHECK (u < '2025-01-01') NOT ENFORCED; CREATE TABLE e (id integer,"
-            "  at timestamptz, FOREIGN KEY (id, at) REFERENCES t (id, u) NOT ENFORCED)"
-        )
+        bench.run("ALTER TABLE t ADD CHECK (u < '2025-01-01') NOT ENFORCED")
     reader, writer = bench.new_role(), bench.new_role()
     bench.run(
         f"GRANT SELECT ON t TO {reader}; GRANT UPDATE (n) ON t TO {writer};"
@@ -595,16 +639,18 @@ def test_a_table_of_a_view_is_locked(bench: Bench) -> None:
     migration.execute("ROLLBACK")
 
 
-def test_foreign_keys_of_parts_are_named_once(bench: Bench) -> None:
+def test_keys_of_parts_are_named_once(bench: Bench) -> None:
     """PostgreSQL keeps one for each part."""
     bench.run(
-        "CREATE TABLE t (id integer, u timestamptz, UNIQUE (id, u)) PARTITION BY LIST (id);"
+        "CREATE TABLE r (id integer, at timestamptz, PRIMARY KEY (id, at));"
+        "CREATE TABLE t (id integer, u timestamptz,"
+        "  CONSTRAINT parent FOREIGN KEY (id, u) REFERENCES r) PARTITION BY LIST (id);"
         "CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);"
-        "CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2);"
-        "CREATE TABLE c (id integer, at timestamptz,"
-        "  CONSTRAINT child FOREIGN KEY (id, at) REFERENCES t (id, u))"
+        "CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2)"
     )
-    assert "u is part of the foreign key child" in the_problem(bench, watch(updated_at="u"))
+    assert "u is part of the foreign key parent" in the_problem(bench, watch(updated_at="u"))
+    bench.run("ALTER TABLE t DROP CONSTRAINT parent; CREATE UNIQUE INDEX keyed ON t (id, u)")
+    assert "keyed is unique and has u in its key" in the_problem(bench, watch(updated_at="u"))
 
 
 def test_a_stamp_in_the_key_or_in_the_partition_key(bench: Bench) -> None:

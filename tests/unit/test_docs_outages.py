@@ -120,6 +120,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "a policy, a foreign key, a unique index or a view's CHECK OPTION": (
         "integration/test_triggers_refusals.py::test_what_a_stamp_would_violate",
         "integration/test_triggers_refusals.py::test_what_a_stamp_would_violate_above",
+        "integration/test_triggers_refusals.py::test_a_stamp_that_locks_as_a_key_does",
         "integration/test_triggers_refusals.py::test_a_stamp_that_violates_nothing",
     ),
     "a foreign table becomes a partition of a watched table": (

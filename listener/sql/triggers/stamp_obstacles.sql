@@ -11,15 +11,11 @@ WITH written AS (
     FROM written AS w
     JOIN pg_catalog.unnest(%(oids)s::bigint[]::oid[]) AS m (oid) ON m.oid = w.attrelid
 ), reference AS (
+    -- Keys that refer to the column refer to a unique index of it, which is an obstacle already.
     SELECT c.oid, c.conname, c.conparentid
     FROM member AS m
     JOIN pg_catalog.pg_constraint AS c ON c.conrelid = m.attrelid AND m.attnum = ANY (c.conkey)
     WHERE c.contype = 'f'
-    UNION -- not one join with OR: of thousands of parts that would compare each with each
-    SELECT c.oid, c.conname, c.conparentid
-    FROM member AS m
-    JOIN pg_catalog.pg_constraint AS c ON c.confrelid = m.attrelid AND m.attnum = ANY (c.confkey)
-    WHERE c.contype = 'f' AND c.confupdtype <> 'c' -- ON UPDATE CASCADE goes along
 )
 SELECT 'check' AS kind, c.conname::pg_catalog.text AS name
 FROM member AS m
@@ -27,7 +23,10 @@ JOIN pg_catalog.pg_constraint AS c ON c.conrelid = m.attrelid
 WHERE c.contype = 'c' AND m.attnum = ANY (c.conkey)
   AND (pg_catalog.to_jsonb(c) ->> 'conenforced') IS DISTINCT FROM 'false'
 UNION
-SELECT 'unique', r.relname
+-- Of a unique index that is no part's copy: `key` where a foreign key could refer to it. An UPDATE that
+-- stamps locks its row then as one that changes the key, FOR UPDATE, and who refers to it waits.
+SELECT CASE WHEN i.indisexclusion OR i.indnkeyatts = 1 OR m.made OR NOT k.holds THEN 'unique'
+            ELSE 'key' END, r.relname
 FROM member AS m
 JOIN pg_catalog.pg_index AS i ON i.indrelid = m.attrelid AND (i.indisunique OR i.indisexclusion)
 JOIN pg_catalog.pg_class AS r ON r.oid = i.indexrelid
@@ -35,12 +34,17 @@ JOIN pg_catalog.pg_class AS r ON r.oid = i.indexrelid
 CROSS JOIN LATERAL (
     SELECT m.attnum > 0 AND m.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])
 ) AS k (holds)
-WHERE k.holds AND (i.indisexclusion OR i.indnkeyatts = 1
-                   -- what is made of it may be coarser than a moment
-                   OR m.made)
-   -- in an expression of the index, or its WHERE
-   OR NOT k.holds
-      AND pg_catalog.concat(i.indexprs, i.indpred) ~ (':varattno ' || m.attnum || '\M')
+WHERE (k.holds AND (i.indisexclusion OR i.indnkeyatts = 1
+                    -- what is made of it may be coarser than a moment
+                    OR m.made
+                    OR i.indexprs IS NULL AND i.indpred IS NULL)
+       -- in an expression of the index, or its WHERE
+       OR NOT k.holds
+          AND pg_catalog.concat(i.indexprs, i.indpred) ~ (':varattno ' || m.attnum || '\M'))
+  AND NOT EXISTS (
+      SELECT FROM pg_catalog.pg_inherits AS h
+      JOIN pg_catalog.pg_index AS p ON p.indexrelid = h.inhparent
+      WHERE h.inhrelid = i.indexrelid AND p.indrelid IN (SELECT o.attrelid FROM member AS o))
 UNION
 -- A generated column that is NOT NULL, by a CASE without ELSE or by NULLIF (what
 -- COALESCE makes of these is not looked into).
