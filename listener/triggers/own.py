@@ -30,6 +30,8 @@ _META_1: Final = (
 )
 _JOURNAL_INDEX: Final = "journal_updated_at_id"
 _LOST: Final = "lost"
+_COUNTED: Final = ("p", "bigint 1 9223372036854775807")
+"""What holds any moment, and is there after a crash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,9 @@ def own_schema(
         statements.extend(_tables(own, lacks, relations))
         if present.relations is not None:
             reasons.append(f"the schema {schema} lacks {', '.join(tables)}")
+    if relations.get(_LOST, _COUNTED) != _COUNTED:
+        statements.extend(_counted(own, relations[_LOST]))
+        reasons.append(f"{schema}.{_LOST} is not as this version made it ({relations[_LOST][1]})")
     if role is not None and not _allowed(conn, schema, role):
         statements.extend(_grants(own, sql.Identifier(role)))
         reasons.append(f"role {role} lacks privileges in the schema {schema}")
@@ -217,6 +222,16 @@ def _tables(
         return
     if "journal" in lacks:
         yield pruned(own)
+
+
+def _counted(own: sql.Identifier, found: tuple[str, str]) -> Iterator[str]:
+    """The sequence as it was made. What it held is no loss: that it was altered asks to compare."""
+    if found[0] == "u":
+        yield text("ALTER SEQUENCE {}.lost SET LOGGED", own)
+    yield text(
+        "ALTER SEQUENCE {}.lost AS bigint MINVALUE 1 MAXVALUE 9223372036854775807 START 1 RESTART",
+        own,
+    )
 
 
 def pruned(own: sql.Identifier) -> str:

@@ -16,7 +16,7 @@ WITH RECURSIVE tree AS (
            c.relnamespace, c.reltype, n.nspname = %(schema)s AS ours
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE c.oid IN (SELECT oid FROM tree) OR n.nspname = %(schema)s AND c.relkind = 'r'
+    WHERE c.oid IN (SELECT oid FROM tree) OR n.nspname = %(schema)s AND c.relkind IN ('r', 'S')
 )
 -- Of the watched tables too: a schema may be renamed, and another one bear its name for a while. (GRANT
 -- on a schema leaves another row version as well.)
@@ -36,10 +36,12 @@ UNION ALL
 -- no sign. Of ours it is: rights that were revoked and given back, a TRUNCATE of the journal. A table
 -- that was renamed, or moved to another schema, and back has left its name to another one meanwhile:
 -- the row of its type shows it, which goes along, and with nothing else but a new owner. A part that
--- was detached and attached again shows in its row of pg_inherits.
-SELECT 'table ' || r.label,
+-- was detached and attached again shows in its row of pg_inherits. A sequence of ours may have been too
+-- small for a while for what `lost` has to hold.
+SELECT CASE r.relkind WHEN 'S' THEN 'sequence ' ELSE 'table ' END || r.label,
        pg_catalog.concat_ws(' ', r.oid, r.relkind, r.relpersistence,
            CASE WHEN r.ours THEN r.xmin END,
+           (SELECT s.xmin FROM pg_catalog.pg_sequence AS s WHERE s.seqrelid = r.oid),
            (SELECT y.xmin FROM pg_catalog.pg_type AS y WHERE y.oid = r.reltype),
            (SELECT pg_catalog.string_agg(i.inhparent || ' ' || i.xmin, ',' ORDER BY i.inhparent)
             FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = r.oid),

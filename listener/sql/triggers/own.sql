@@ -1,6 +1,10 @@
--- Our own schema, if there is one: its relations with their columns, and whether we may read them.
+-- Our own schema, if there is one: its relations with their columns (of a sequence type, least and
+-- greatest value), and whether we may read them.
 SELECT c.relname, c.relpersistence::pg_catalog.text,
-       coalesce((SELECT pg_catalog.string_agg(
+       coalesce((SELECT pg_catalog.concat_ws(' ', pg_catalog.format_type(s.seqtypid, NULL),
+                                             s.seqmin, s.seqmax)
+                 FROM pg_catalog.pg_sequence AS s WHERE s.seqrelid = c.oid),
+                (SELECT pg_catalog.string_agg(
                             a.attname || ' ' || pg_catalog.format_type(a.atttypid, a.atttypmod),
                             ', ' ORDER BY a.attnum)
                  FROM pg_catalog.pg_attribute AS a
