@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Literal
 
 import psycopg
 import pytest
@@ -125,3 +126,41 @@ def test_our_triggers_make_no_transaction_fail_to_serialize(bench: Bench, level:
     for session in sessions:
         session.execute("COMMIT")
     assert bench.value("SELECT count(*) FROM link WHERE id > 1000") == 4
+
+
+@pytest.mark.parametrize("notify", ["off", "doorbell", "rows"])
+def test_only_an_index_on_the_stamp_makes_serializable_transactions_fail(
+    bench: Bench, notify: Literal["off", "doorbell", "rows"]
+) -> None:
+    """Two read one row each and change another one, none of them the same: the journal lets both
+    commit, and so does the stamp alone. With its index each UPDATE writes into all indexes, on
+    pages that the other one read."""
+    bench.run("CREATE TABLE item (id integer PRIMARY KEY, n integer) WITH (fillfactor = 50)")
+    bench.run("INSERT INTO item SELECT g, 0 FROM generate_series(1, 50) g")
+    bench.run("VACUUM ANALYZE item")
+
+    def commits() -> bool:
+        one, two = (bench.connect(options="-c enable_seqscan=off") for _ in range(2))
+        try:
+            for number, session in enumerate((one, two), 1):
+                session.execute("BEGIN ISOLATION LEVEL SERIALIZABLE")
+                session.execute("SELECT n FROM item WHERE id = %s", (number,))
+            for number, session in enumerate((one, two), 11):
+                session.execute("UPDATE item SET n = n + 1 WHERE id = %s", (number,))
+            one.execute("COMMIT")
+            two.execute("COMMIT")
+        except psycopg.errors.SerializationFailure:
+            return False
+        return True
+
+    assert commits()
+    bench.install(Watch("public", "item", ("id",), None, None, notify))
+    assert commits()
+    bench.install(Watch("public", "item", ("id",), "updated_at", None, notify))
+    assert not commits()
+    index = bench.value(
+        "SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON "
+        "indexrelid = pg_class.oid WHERE relname LIKE 'listener_at_%'"
+    )
+    bench.run(f"DROP INDEX {index}")
+    assert commits()

@@ -103,6 +103,8 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "transactions that are REPEATABLE READ or SERIALIZABLE": (
         "integration/test_checks_limits.py"
         "::test_our_triggers_make_no_transaction_fail_to_serialize",
+        "integration/test_checks_limits.py"
+        "::test_only_an_index_on_the_stamp_makes_serializable_transactions_fail",
     ),
     "commits that NOTIFY": (
         "faults/test_postgres_notify_queue.py::test_a_session_holds_the_queue",
