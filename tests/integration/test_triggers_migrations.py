@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -390,6 +391,28 @@ def test_faults_of_the_server_pass_through(
     )
     with pytest.raises(error):
         bench.run("UPDATE t SET n = 1")
+
+
+def test_a_journal_that_is_locked_for_writers_without_a_limit(bench: Bench) -> None:
+    """Without `lock_timeout` a writer waits for as long as the lock is held, and all is recorded;
+    `statement_timeout` ends its statement, as it would behind any lock."""
+    bench.run("CREATE TABLE t (id integer); INSERT INTO t VALUES (1), (2)")
+    bench.install(Watch("public", "t", ("id",), None, None, "off"))
+    before = bench.fingerprint()
+    holder = bench.connect()
+    holder.execute("BEGIN; LOCK TABLE listener.journal IN ACCESS EXCLUSIVE MODE")
+    hurried = bench.connect(options="-c statement_timeout=100ms")
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        hurried.execute("DELETE FROM t WHERE id = 1")
+    patient = bench.connect(options="-c statement_timeout=20s")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(patient.execute, "DELETE FROM t WHERE id = 2")
+        with pytest.raises(TimeoutError):
+            waiting.result(1)
+        holder.execute("COMMIT")
+        waiting.result(20)
+    assert bench.value("SELECT count(*) FROM listener.journal") == 1
+    assert bench.fingerprint() == before
 
 
 @pytest.mark.parametrize("updated_at", [None, "updated_at"], ids=["journal", "stamped"])

@@ -100,6 +100,11 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "`max_notify_queue_pages` is low": (
         "integration/test_checks_limits.py::test_a_transaction_larger_than_the_queue",
     ),
+    "listener's journal is locked by others": (
+        "integration/test_triggers_migrations.py::test_a_journal_that_is_locked",
+        "integration/test_triggers_migrations.py"
+        "::test_a_journal_that_is_locked_for_writers_without_a_limit",
+    ),
     "transactions that are REPEATABLE READ or SERIALIZABLE": (
         "integration/test_checks_limits.py"
         "::test_our_triggers_make_no_transaction_fail_to_serialize",
