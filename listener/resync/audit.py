@@ -79,9 +79,14 @@ class Auditor:
     def audit_database(self, connection: Connection) -> str | None:
         """As `audit`, but for the indexes: Elasticsearch is not asked."""
         found = triggers.fingerprint(connection, self._scope.watches, self._scope.schema)
-        if identity.trigger_hash(found) != self._keeper.identity.triggers:
+        now = identity.trigger_hash(found)
+        if identity.triggers_altered(self._keeper.identity.triggers, now):
             self.distrust()
             return self._altered(found)
+        if now != self._keeper.identity.triggers:
+            # ANALYZE forgot a child that had come and gone: the next one is to be told again
+            self._keeper.identify(triggers=now)
+            self._fingerprint = found
         redefined = self._meanings.audit(connection)
         if redefined is not None:
             return redefined

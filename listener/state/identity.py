@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from psycopg import sql
 
@@ -20,6 +21,9 @@ from listener.postgres import Connection
 from listener.search.owners import Database
 from listener.sql import files
 from listener.state.model import Identity
+
+FORMER: Final = "former children of "
+"""How those parts of a fingerprint begin that PostgreSQL forgets by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,20 @@ def database(connection: Connection, schema: str) -> Database:
 
 
 def trigger_hash(fingerprint: Mapping[str, str]) -> str:
-    """Changes whenever anything that records changes was altered, though it was altered back."""
-    return hashlib.sha256(repr(sorted(fingerprint.items())).encode()).hexdigest()[:16]
+    """Changes whenever anything that records changes was altered, though it was altered back.
+
+    After it come the tables that had children once, which ANALYZE forgets. To be compared by
+    `triggers_altered`.
+    """
+    lasting = {name: one for name, one in fingerprint.items() if not name.startswith(FORMER)}
+    digest = hashlib.sha256(repr(sorted(lasting.items())).encode()).hexdigest()[:16]
+    return " ".join([digest, *sorted(fingerprint[name] for name in fingerprint.keys() - lasting)])
+
+
+def triggers_altered(before: str, now: str) -> bool:
+    """Whether one `trigger_hash` tells of a change since the other."""
+    (former, *had), (found, *have) = before.split() or [""], now.split()
+    return former != found or not set(have) <= set(had)
 
 
 def position(lsn: str) -> int:
@@ -160,7 +176,7 @@ def differences(
     for table, oid in saved.tables.items():
         if facts.tables.get(table, oid) != oid:
             found.append(f"{table} is another table than before")
-    if saved.triggers and saved.triggers != facts.triggers:
+    if saved.triggers and triggers_altered(saved.triggers, facts.triggers):
         found.append("triggers or watched tables were altered, and may have missed changes")
     if last_processed is not None and last_processed > facts.now:
         found.append(f"the watermark {last_processed} is in the future: the clock was set back")

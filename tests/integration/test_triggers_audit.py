@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from listener.changes import Watch
+from listener.state.identity import trigger_hash, triggers_altered
 from tests.kit.triggers import Bench
 
 SWAPPED = (
@@ -69,6 +70,9 @@ def test_ordinary_life_changes_nothing(audited: Bench) -> None:
         "VACUUM FREEZE pg_namespace",
         "VACUUM FULL pg_type",
         "VACUUM FULL pg_inherits",
+        "VACUUM FULL pg_attribute",
+        "VACUUM FULL pg_partitioned_table",
+        "VACUUM FULL pg_sequence",
         "CLUSTER film USING film_pkey",
         "REINDEX TABLE film",
         "ALTER TABLE film SET (fillfactor = 70)",
@@ -114,6 +118,11 @@ def test_ordinary_life_changes_nothing(audited: Bench) -> None:
         "ALTER SEQUENCE listener.lost OWNED BY listener.journal.id",
         "REVOKE ALL ON listener.lost FROM postgres; GRANT ALL ON listener.lost TO postgres",
         "ALTER SEQUENCE listener.lost RENAME TO x; ALTER SEQUENCE listener.x RENAME TO lost",
+        "CREATE TABLE extra () INHERITS (film); DROP TABLE extra",
+        "CREATE TABLE extra () INHERITS (film); ALTER TABLE extra NO INHERIT film",
+        "CREATE TABLE extra PARTITION OF part DEFAULT; DROP TABLE extra",
+        "CREATE TABLE extra PARTITION OF part DEFAULT; ALTER TABLE part DETACH PARTITION extra",
+        "CREATE TABLE extra () INHERITS (child); DROP TABLE extra",
         *SWAPPED,
     ],
 )
@@ -171,6 +180,21 @@ def test_what_status_and_fingerprint_both_see(audited: Bench, change: str, sign:
     audited.run(change)
     assert any(sign in line for line in audited.status()), audited.status()
     assert audited.fingerprint() != before
+
+
+def test_analyze_forgets_a_child_and_alters_nothing(audited: Bench) -> None:
+    """The sign of a child that came and went is gone with it; the next child leaves it again."""
+    child = "CREATE TABLE extra () INHERITS (film); DROP TABLE extra"
+    never = trigger_hash(audited.fingerprint())
+    audited.run(child)
+    gone = trigger_hash(audited.fingerprint())
+    assert triggers_altered(never, gone)
+    audited.run("ANALYZE film")
+    forgotten = trigger_hash(audited.fingerprint())
+    assert forgotten == never
+    assert not triggers_altered(gone, forgotten)
+    audited.run(child)
+    assert triggers_altered(forgotten, trigger_hash(audited.fingerprint()))
 
 
 @pytest.mark.parametrize(

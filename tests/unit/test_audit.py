@@ -117,6 +117,23 @@ def test_what_records_changes_was_altered(
     assert [one.reason for one in found.needs] == ["another history"]
 
 
+def test_a_child_that_came_and_went(world: World, process: Process) -> None:
+    """That ANALYZE forgets it is no alarm, and is noted: the next one is told again."""
+    child = facts(fingerprint={**FINGERPRINT, "former children of film": "7"})
+    world.facts = child
+    told = "altered, and may have missed changes: former children of film"
+    assert audit(process) == told
+    assert [one.reason for one in process.planner.begin(world.connection).needs] == [
+        "another history"
+    ]
+    world.facts = child
+    assert audit(process) is None
+    world.facts = facts()
+    assert audit(process) is None
+    world.facts = child
+    assert audit(process) == told
+
+
 def test_a_query_means_something_else(world: World, process: Process) -> None:
     """Written down at once, as a meaning that no other is equal to."""
     world.meaning = {"function app.title()": "xyz"}

@@ -327,6 +327,11 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "integration/test_triggers_audit.py::test_altered_and_altered_back",
         "process/test_verify.py::test_a_rewritten_column_is_compared",
     ),
+    "a partition or child comes, is written, and goes again": (
+        "integration/test_triggers_audit.py::test_altered_and_altered_back",
+        "integration/test_triggers_audit.py::test_analyze_forgets_a_child_and_alters_nothing",
+        "unit/test_audit.py::test_a_child_that_came_and_went",
+    ),
     "a table (or its schema) renamed, moved or detached": (
         "process/test_audit_swapped.py::test_swapped_and_swapped_back",
     ),

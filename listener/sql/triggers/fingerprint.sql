@@ -45,11 +45,21 @@ SELECT CASE r.relkind WHEN 'S' THEN 'sequence ' ELSE 'table ' END || r.label,
            (SELECT y.xmin FROM pg_catalog.pg_type AS y WHERE y.oid = r.reltype),
            (SELECT pg_catalog.string_agg(i.inhparent || ' ' || i.xmin, ',' ORDER BY i.inhparent)
             FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = r.oid),
+           -- of the partitions that come and go only the default one leaves a trace
+           (SELECT p.xmin FROM pg_catalog.pg_partitioned_table AS p WHERE p.partrelid = r.oid),
            (SELECT 'primary key ' || i.indkey::text
             FROM pg_catalog.pg_index AS i WHERE i.indrelid = r.oid AND i.indisprimary),
            (SELECT 'subscribed'
             WHERE EXISTS (SELECT FROM pg_catalog.pg_subscription_rel AS s WHERE s.srrelid = r.oid)))
 FROM relation AS r
+UNION ALL
+-- A table without a child keeps until ANALYZE that it had one. A child that came and went since the last
+-- look took its rows along, and no trigger fired.
+SELECT 'former children of ' || r.label, r.oid::text
+FROM relation AS r
+JOIN pg_catalog.pg_class AS c ON c.oid = r.oid
+WHERE c.relhassubclass
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = r.oid)
 UNION ALL
 -- All columns: a document may read any, and ALTER TYPE ... USING rewrites them without a trigger. One
 -- that is gone stays as a row, its number is not given again: it may have come and gone since the last
