@@ -49,7 +49,9 @@ _ALLOWED: Final = sql.SQL(
 )
 """Asked before NOTIFY, which is sent where no error is caught."""
 
-_SEAL: Final = re.compile(r"-- Written by listener, do not edit \(([0-9a-f]{12})\)\n", re.ASCII)
+SEAL: Final = "-- Written by listener, do not edit ("
+"""How each body begins."""
+_SEAL: Final = re.compile(rf"{re.escape(SEAL)}([0-9a-f]{{12}})\)\n", re.ASCII)
 _TYPES: Final = re.compile(r"^-- types: .*\n\Z", re.MULTILINE)
 
 
@@ -226,7 +228,7 @@ def same_but_types(one: str, other: str) -> bool:
 
 
 def _sealed(body: str) -> str:
-    return f"-- Written by listener, do not edit ({names.digest(body)})\n{body}"
+    return f"{SEAL}{names.digest(body)})\n{body}"
 
 
 def _fill(name: str, **parts: sql.Composable) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from psycopg import sql
@@ -14,6 +14,7 @@ from listener.triggers import indexes
 from listener.triggers.catalog import TriggerError, rows
 from listener.triggers.drops import drop_triggers
 from listener.triggers.execution import Execution
+from listener.triggers.own import LOST, made, refuse_name, refuse_strangers
 from listener.triggers.plan import Installation, plan
 from listener.triggers.present import Present, PresentTrigger, look
 from listener.triggers.steps import Step, text
@@ -80,12 +81,17 @@ def remove(
 ) -> tuple[str, ...]:
     """Drop all that listener made: triggers, functions, indexes, the schema.
 
-    Returns what was left and why. Raises TriggerError and Stopped.
+    Returns what was left and why. Raises TriggerError, where something stands in the way before
+    anything is dropped, and Stopped.
     """
+    if problems := list(refuse_name(schema)):
+        raise TriggerError(*problems)
     execution = Execution(conn, observe, stop, patience)
     with execution.alone(schema):
         present = look(conn, schema)
-        left = _left(conn, present, schema)
+        refuse_strangers(conn, present, schema)
+        _refuse_others(conn, present)
+        left = [*_left(conn, present, schema), *_schema_left(present, schema)]
         by_table: dict[int, list[PresentTrigger]] = {}
         for one in present.triggers.values():
             if not one.clone:
@@ -94,9 +100,24 @@ def remove(
             execution.run(step)
         for index in present.indexes:
             execution.run(indexes.drop(index))
-        if present.relations is not None:
-            execution.run(_drop_schema(schema, present))
-    return left
+        if dropped := _drop_schema(schema, present):
+            execution.run(dropped)
+    return tuple(left)
+
+
+def _refuse_others(conn: Connection, present: Present) -> None:
+    """Raises TriggerError where PostgreSQL would refuse it when part of it is done."""
+    oids = {one.table for one in present.triggers.values() if not one.clone}
+    if not present.owned:
+        oids.update(made(present).values())
+    if found := rows(conn, "not_owned", oids=list(oids)):
+        raise TriggerError(
+            *(
+                f"{what} belongs to {owner}: `listener triggers remove --dsn`, as the owner of all "
+                "tables or as a superuser"
+                for what, owner in found
+            )
+        )
 
 
 def _left(conn: Connection, present: Present, schema: str) -> tuple[str, ...]:
@@ -121,18 +142,32 @@ def _left(conn: Connection, present: Present, schema: str) -> tuple[str, ...]:
     )
 
 
-def _drop_schema(schema: str, present: Present) -> Step:
-    relations = present.relations or {}
-    tables = [
-        (present.oids[name], text("{}", sql.Identifier(schema, name)))
-        for name in ("journal", "parked", "meta")
-        if name in relations
-    ]
+def _schema_left(present: Present, schema: str) -> Iterator[str]:
+    """Whether the schema stays, and why."""
+    if present.relations is None:
+        return
+    if not made(present) and not present.functions:
+        yield f"the schema {schema} is left: it is empty, and nothing tells that listener made it"
+    elif not present.owned:
+        yield f"the schema {schema} is left, empty: another role owns it"
+
+
+def _drop_schema(schema: str, present: Present) -> Step | None:
+    """Drop what is listener's in the schema, and the schema that nothing else is in."""
+    ours = made(present)
     statements = [
         text("DROP FUNCTION {}()", sql.Identifier(schema, name)) for name in present.functions
     ]
-    statements += [f"DROP TABLE {name}" for _, name in tables]
-    if "lost" in relations:
-        statements.append(text("DROP SEQUENCE {}", sql.Identifier(schema, "lost")))
-    statements.append(text("DROP SCHEMA {}", sql.Identifier(schema)))
+    tables: list[tuple[int, str]] = []
+    for name, oid in ours.items():
+        place = text("{}", sql.Identifier(schema, name))
+        if name == LOST:
+            statements.append(f"DROP SEQUENCE {place}")
+        else:
+            tables.append((oid, place))
+            statements.append(f"DROP TABLE {place}")
+    if not statements:
+        return None
+    if present.owned:
+        statements.append(text("DROP SCHEMA {}", sql.Identifier(schema)))
     return Step(f"our own schema, {schema}", tuple(statements), (), tables=tuple(tables))

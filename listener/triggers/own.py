@@ -13,6 +13,7 @@ from psycopg import sql
 from listener.postgres import Connection
 from listener.sql import files
 from listener.triggers.catalog import TriggerError, rows
+from listener.triggers.finder import NOT_OURS
 from listener.triggers.present import Present
 from listener.triggers.steps import Step, text
 
@@ -28,9 +29,11 @@ _TABLES: Final = {
 _META_1: Final = (
     "singleton boolean, schema_version integer, nonce uuid, pruned_below timestamp with time zone"
 )
+_NAMED: Final = 5
+"""How many things a message names."""
 _JOURNAL_INDEX: Final = "journal_updated_at_id"
-_LOST: Final = "lost"
-_COUNTED: Final = ("p", "bigint 1 9223372036854775807")
+LOST: Final = "lost"
+_COUNTED: Final = ("Sp", "bigint 1 9223372036854775807")
 """What holds any moment, and is there after a crash."""
 
 
@@ -97,7 +100,7 @@ def own_schema(
     statements: list[str] = []
     reasons: list[str] = []
     relations = present.relations or {}
-    _refuse_foreign(present, schema)
+    _refuse_foreign(conn, present, schema)
     if claim is not None and not claim.take_over:
         other = _other(present.pipeline, schema, claim.pipeline)
         if other is not None:
@@ -113,9 +116,9 @@ def own_schema(
         statements.extend(_tables(own, lacks, relations))
         if present.relations is not None:
             reasons.append(f"the schema {schema} lacks {', '.join(tables)}")
-    if relations.get(_LOST, _COUNTED) != _COUNTED:
-        statements.extend(_counted(own, relations[_LOST]))
-        reasons.append(f"{schema}.{_LOST} is not as this version made it ({relations[_LOST][1]})")
+    if relations.get(LOST, _COUNTED) != _COUNTED:
+        statements.extend(_counted(own, relations[LOST]))
+        reasons.append(f"{schema}.{LOST} is not as this version made it ({relations[LOST][1]})")
     if role is not None and not _allowed(conn, schema, role):
         statements.extend(_grants(own, sql.Identifier(role)))
         reasons.append(f"role {role} lacks privileges in the schema {schema}")
@@ -133,14 +136,81 @@ def own_schema(
         yield _index(schema, present.oids["journal"])
 
 
-def _refuse_foreign(present: Present, schema: str) -> None:
+def refuse_name(schema: str) -> Iterator[str]:
+    """What is wrong with the name of the schema: whatever it holds, it is not listener's."""
+    if schema in ("public", *NOT_OURS) or schema.startswith("pg_"):
+        yield f"postgres.schema: {schema} is not a schema for listener alone: name another one"
+
+
+def made(present: Present) -> dict[str, int]:
+    """The tables and the sequence that listener made, and not another program under the same names:
+    name -> OID. A table still has most of its columns, whatever was altered on it; the sequence,
+    which looks like any other, is beside something else of listener's.
+    """
+    relations = present.relations or {}
+    found = {
+        name: present.oids[name]
+        for name, columns in (_TABLES | {"meta": _META_1}).items()
+        if relations.get(name, ("",))[0].startswith("r") and _mostly(columns, relations[name][1])
+    }
+    if relations.get(LOST, ("",))[0].startswith("S") and (found or present.functions):
+        found[LOST] = present.oids[LOST]
+    return found
+
+
+def _mostly(columns: str, found: str) -> bool:
+    want = columns.split(", ")
+    return len({*want} & {*found.split(", ")}) * 2 > len(want)
+
+
+def refuse_strangers(conn: Connection, present: Present, schema: str) -> None:
+    """Raises TriggerError where anything in the schema is not listener's, or another program's view
+    or key is made of listener's tables; psycopg.Error."""
+    ours = made(present)
+    found = rows(
+        conn,
+        "strangers",
+        schema=schema,
+        relations=list(ours.values()),
+        functions=list(present.functions),
+    )
+    inside = [what for what, is_inside in found if is_inside]
+    outside = [what for what, is_inside in found if not is_inside]
+    if inside and not ours and not present.functions:
+        raise TriggerError(
+            f"the schema {schema} holds {_some(inside)} and is not listener's: name another one "
+            "(postgres.schema)"
+        )
+    problems = []
+    if inside:
+        problems.append(
+            f"the schema {schema} holds what is not listener's: {_some(inside)}: move that to "
+            "another schema (ALTER … SET SCHEMA) or drop it, then try again"
+        )
+    if outside:
+        problems.append(
+            f"made of listener's tables in the schema {schema}: {_some(outside)}: drop that, then "
+            "try again"
+        )
+    if problems:
+        raise TriggerError(*problems)
+
+
+def _some(what: Sequence[str]) -> str:
+    more = len(what) - _NAMED
+    return ", ".join(what[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _refuse_foreign(conn: Connection, present: Present, schema: str) -> None:
     """Raises TriggerError where the schema cannot be brought to its wanted state."""
     relations = present.relations or {}
-    if relations and "meta" not in relations:
-        raise TriggerError(
-            f"the schema {schema} holds {', '.join(sorted(relations))} and is not listener's: "
-            "name another one (postgres.schema)"
-        )
+    if present.relations is not None and "meta" not in made(present):
+        refuse_strangers(conn, present, schema)
+        if relations:
+            raise TriggerError(
+                f"the schema {schema} has lost its table meta: `listener triggers remove`, then "
+                "install"
+            )
     if present.version not in (None, 1, SCHEMA_VERSION):
         raise TriggerError(
             f"the schema {schema} is of version {present.version}, this program's is "
@@ -148,9 +218,9 @@ def _refuse_foreign(present: Present, schema: str) -> None:
             "and install"
         )
     for name, columns in _TABLES.items():
-        fitting = [("p", columns)]
+        fitting = [("rp", columns)]
         if present.version == 1 and name == "meta":
-            fitting.append(("p", _META_1))
+            fitting.append(("rp", _META_1))
         if name in relations and relations[name] not in fitting:
             raise TriggerError(
                 f"{schema}.{name} is not as this version made it ({relations[name][1]}): "
@@ -208,7 +278,7 @@ def _migrated(own: sql.Identifier, present: Present, schema: str) -> Step:
 
 def _lacking(present: Present) -> list[str]:
     relations = present.relations or {}
-    lacks = [name for name in (*_TABLES, _JOURNAL_INDEX, _LOST) if name not in relations]
+    lacks = [name for name in (*_TABLES, _JOURNAL_INDEX, LOST) if name not in relations]
     return lacks if lacks or present.version is not None else ["a row of meta"]
 
 
@@ -226,7 +296,7 @@ def _tables(
 
 def _counted(own: sql.Identifier, found: tuple[str, str]) -> Iterator[str]:
     """The sequence as it was made. What it held is no loss: that it was altered asks to compare."""
-    if found[0] == "u":
+    if found[0] == "Su":
         yield text("ALTER SEQUENCE {}.lost SET LOGGED", own)
     yield text(
         "ALTER SEQUENCE {}.lost AS bigint MINVALUE 1 MAXVALUE 9223372036854775807 START 1 RESTART",

@@ -9,13 +9,13 @@ from psycopg import sql
 from listener.postgres import Connection
 from listener.sql import files
 from listener.triggers import names
-from listener.triggers.bodies import Function
+from listener.triggers.bodies import SEAL, Function
 from listener.triggers.catalog import TriggerError, rows
 
 
 @dataclass(frozen=True, slots=True)
 class PresentTrigger:
-    """A trigger that calls a function of listener; the fields are those of `wanted.Trigger`.
+    """A trigger that calls one of listener's functions; the fields are those of `wanted.Trigger`.
 
     `foreign`: the table is a foreign one, a part of a watched table, which LOCK TABLE refuses.
     `parent`: of which trigger it is a clone, 0: of none.
@@ -39,7 +39,7 @@ class PresentTrigger:
 
 @dataclass(frozen=True, slots=True)
 class PresentFunction:
-    """A function in listener's schema. `volatile`: it is of PL/pgSQL and may write."""
+    """A function of listener. `volatile`: it is of PL/pgSQL and may write."""
 
     name: str
     body: str
@@ -55,7 +55,8 @@ class PresentFunction:
 
 @dataclass(frozen=True, slots=True)
 class PresentIndex:
-    """An index that is listener's by its name, and not a partition's part of another one.
+    """An index that is listener's by its name and its kind, and not a partition's part of another
+    one.
 
     `tables`: OID and quoted name of its table; of a partitioned one, of each part too.
     """
@@ -69,10 +70,12 @@ class PresentIndex:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """All that is there. `relations`: name -> (persistence, columns), None without the schema.
+    """All that is there. `relations`: what is in the schema under any name: name -> (kind and
+    persistence as in pg_class, columns); None without the schema.
 
     `pipeline`: the one that the schema is for, None: none yet. `oids`: of the relations. `hidden`:
-    the relations of which policies may hide rows from this role.
+    the relations of which policies may hide rows from this role. `owned`: whether this role may
+    drop the schema. All else is listener's own.
     """
 
     relations: dict[str, tuple[str, str]] | None
@@ -83,6 +86,7 @@ class Present:
     functions: dict[str, PresentFunction]
     indexes: tuple[PresentIndex, ...]
     hidden: tuple[str, ...]
+    owned: bool
     by_oid: dict[int, PresentTrigger]
 
     def made(self, one: PresentTrigger) -> PresentTrigger:
@@ -110,10 +114,14 @@ def look(conn: Connection, schema: str) -> Present:
             )
         statement = sql.SQL(files.load("triggers/version")).format(schema=sql.Identifier(schema))
         version, pipeline = conn.execute(statement).fetchone() or (None, None)
-    triggers = [PresentTrigger(*row) for row in rows(conn, "ours", schema=schema)]
-    functions = [
-        PresentFunction(name, body, definer, tuple(settings), volatile)
-        for name, body, definer, settings, volatile in rows(conn, "functions", schema=schema)
+    functions = {
+        name: PresentFunction(name, body, definer, tuple(settings), volatile)
+        for name, body, definer, settings, volatile in rows(
+            conn, "functions", schema=schema, seal=SEAL
+        )
+    }
+    triggers = [
+        PresentTrigger(*row) for row in rows(conn, "ours", schema=schema, functions=list(functions))
     ]
     indexes = rows(conn, "our_indexes", prefix=names.index_prefix(schema))
     return Present(
@@ -122,11 +130,12 @@ def look(conn: Connection, schema: str) -> Present:
         version,
         pipeline,
         {(one.table, one.name): one for one in triggers},
-        {one.name: one for one in functions},
+        functions,
         tuple(
             PresentIndex(place, name, kind, table, tuple(zip(oids, quoted, strict=True)))
             for place, name, kind, table, oids, quoted in indexes
         ),
         hidden,
+        any(row[6] for row in own),
         {one.oid: one for one in triggers},
     )

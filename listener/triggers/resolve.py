@@ -9,7 +9,8 @@ from listener.config import TriggersConfig
 from listener.postgres import Connection
 from listener.postgres.server import OLDEST, Server, look
 from listener.triggers.catalog import Catalog, TriggerError, Watched, rows
-from listener.triggers.finder import NOT_OURS, Finder
+from listener.triggers.finder import Finder
+from listener.triggers.own import refuse_name
 
 
 def resolve(
@@ -48,8 +49,7 @@ def _server(
             "the database's encoding is SQL_ASCII, whose bytes have no meaning that JSON could "
             "carry: dump it and restore it into a database with ENCODING 'UTF8'"
         )
-    if schema in ("public", *NOT_OURS) or schema.startswith("pg_"):
-        yield f"postgres.schema: {schema} is not a schema for listener alone: name another one"
+    yield from refuse_name(schema)
     yield from _published(conn, schema, config)
     for watch in watches:
         if [one.id for one in watches].count(watch.id) > 1:

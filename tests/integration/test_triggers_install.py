@@ -677,19 +677,168 @@ def test_another_version_is_refused(tables: Bench) -> None:
 def test_a_schema_of_somebody_else_is_left_alone(tables: Bench) -> None:
     """An empty one will do; what is put into ours keeps it from being dropped."""
     tables.run("CREATE SCHEMA listener; CREATE TABLE listener.theirs (id integer)")
-    with pytest.raises(triggers.TriggerError, match="holds theirs and is not listener's"):
+    with pytest.raises(triggers.TriggerError, match=r"holds table listener\.theirs and is not"):
         tables.install()
     tables.run("DROP TABLE listener.theirs")
     tables.install()
     tables.run("CREATE TABLE listener.theirs (id integer)")
+    before = objects(tables)
     assert tables.status() == ()
-    with pytest.raises(triggers.TriggerError, match="other objects depend"):
+    with pytest.raises(
+        triggers.TriggerError, match=r"not listener's: table listener\.theirs: move"
+    ):
         tables.remove()
+    assert objects(tables) == before, "refused before anything is dropped"
     tables.run("DROP TABLE listener.theirs")
     tables.remove()
     tables.run("CREATE SCHEMA listener; CREATE TABLE listener.meta (id integer)")
-    with pytest.raises(triggers.TriggerError, match=r"listener\.meta is not as this version"):
+    with pytest.raises(triggers.TriggerError, match=r"holds table listener\.meta and is not"):
         tables.install()
+
+
+_TOUCH = (
+    "CREATE FUNCTION listener.listener_touch() RETURNS trigger LANGUAGE plpgsql AS "
+    "'BEGIN RETURN NEW; END'; CREATE TRIGGER touch BEFORE UPDATE ON link FOR EACH ROW "
+    "EXECUTE FUNCTION listener.listener_touch()"
+)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "named"),
+    [
+        ("CREATE TABLE listener.journal (id bigint, amount numeric)", "table listener.journal"),
+        ("CREATE TABLE listener.meta (singleton boolean, schema_version integer)", "table"),
+        ("CREATE VIEW listener.journal AS SELECT * FROM film", "view listener.journal"),
+        ("CREATE SEQUENCE listener.lost", "sequence listener.lost"),
+        ("CREATE TYPE listener.mood AS ENUM ('good')", "type listener.mood"),
+        ("CREATE DOMAIN listener.parked AS text", "type listener.parked"),
+        ("CREATE EXTENSION pg_trgm SCHEMA listener", "extension pg_trgm"),
+        (_TOUCH, "function listener.listener_touch()"),
+    ],
+    ids=["journal", "meta", "view", "sequence", "type", "domain", "extension", "trigger"],
+)
+def test_a_schema_of_another_program(tables: Bench, theirs: str, named: str) -> None:
+    """Neither taken for ours nor dropped, whatever the names of what is in it."""
+    tables.run(f"CREATE SCHEMA listener; {theirs}")
+    before = objects(tables)
+    for do in (tables.install, tables.remove):
+        with pytest.raises(
+            triggers.TriggerError, match="and is not listener's: name another"
+        ) as found:
+            do()
+        assert named in str(found.value)
+    assert objects(tables) == before
+
+
+def test_remove_leaves_a_schema_that_nothing_of_ours_is_in(tables: Bench) -> None:
+    """It may have grants, and a purpose. `public` is never listener's."""
+    tables.run("CREATE SCHEMA listener")
+    [left] = tables.remove()
+    assert "the schema listener is left: it is empty" in left
+    assert tables.value("SELECT to_regnamespace('listener')") == "listener"
+    tables.run("DROP TABLE film, link, part")
+    with pytest.raises(triggers.TriggerError, match="public is not a schema for listener alone"):
+        triggers.remove(tables.admin, "public", observe=tables.seen.append, stop=Stop())
+    assert tables.value("SELECT to_regnamespace('public')") == "public"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "named", "undo"),
+    [
+        ("CREATE VIEW listener.v AS SELECT 1", "view listener.v", "VIEW listener.v"),
+        ("CREATE VIEW v AS SELECT id FROM listener.journal", "view public.v", "VIEW v"),
+        ("CREATE TABLE c () INHERITS (listener.journal)", "table public.c", "TABLE c"),
+        (
+            "CREATE TABLE c (d text, i text, FOREIGN KEY (d, i) REFERENCES listener.parked)",
+            "table constraint c_d_i_fkey on public.c",
+            "TABLE c",
+        ),
+        ("CREATE TABLE c (one listener.meta)", "table column public.c.one", "TABLE c"),
+        (
+            "CREATE TABLE c (n bigint DEFAULT nextval('listener.lost'))",
+            "default value for public.c.n",
+            "TABLE c",
+        ),
+        (_TOUCH, "function listener.listener_touch()", "FUNCTION listener.listener_touch CASCADE"),
+    ],
+    ids=["inside", "outside", "child", "reference", "type", "default", "trigger"],
+)
+def test_remove_names_what_is_in_its_way(tables: Bench, theirs: str, named: str, undo: str) -> None:
+    """Before anything is dropped, so that nothing is missed meanwhile."""
+    tables.install()
+    tables.run(theirs)
+    before = objects(tables)
+    assert (tables.install(), objects(tables)) == (0, before)
+    with pytest.raises(triggers.TriggerError) as found:
+        tables.remove()
+    assert named in str(found.value)
+    assert objects(tables) == before
+    tables.run(f"DROP {undo}")
+    tables.remove()
+    assert tables.value("SELECT to_regnamespace('listener')") is None
+
+
+def test_what_is_left_of_listener_goes(tables: Bench) -> None:
+    """Whatever was altered or dropped by hand meanwhile, or cut short."""
+    before = set(objects(tables))
+    for done in (
+        "DROP TABLE listener.meta",
+        "DROP TABLE listener.meta, listener.journal, listener.parked",
+        "DROP TABLE listener.meta, listener.journal, listener.parked; DROP SEQUENCE listener.lost",
+        "ALTER TABLE listener.journal DROP COLUMN keys, ADD COLUMN more text",
+        "ALTER TABLE listener.meta RENAME COLUMN nonce TO once; ALTER TABLE listener.parked "
+        "SET UNLOGGED",
+        "CREATE INDEX more ON listener.journal (kind); CREATE RULE more AS ON INSERT TO "
+        "listener.parked DO ALSO NOTHING; ALTER DEFAULT PRIVILEGES IN SCHEMA listener "
+        "GRANT SELECT ON TABLES TO PUBLIC",
+    ):
+        tables.install()
+        tables.run(done)
+        tables.remove()
+        assert {one for one in set(objects(tables)) - before if "changed" not in one} == set(), done
+        assert tables.value("SELECT to_regnamespace('listener')") is None
+
+
+def test_an_index_of_another_program(tables: Bench) -> None:
+    """It begins like ours, or has the whole name and is no index of ours."""
+    tables.install()
+    ours = tables.value("SELECT relname FROM pg_class WHERE relname LIKE 'listener_at_%' LIMIT 1")
+    tables.run(f"CREATE INDEX {ours}_mine ON link (film)")
+    tables.run(f"CREATE UNIQUE INDEX {ours[:-1]}{'0' if ours[-1] != '0' else '1'} ON film (id)")
+    assert (tables.install(), tables.slow()) == (0, ())
+    tables.remove()
+    assert tables.value("SELECT count(*) FROM pg_class WHERE relname LIKE 'listener_at_%'") == 2
+
+
+def test_a_schema_that_another_role_owns(tables: Bench) -> None:
+    """Made for listener by an administrator: it is emptied, and stays."""
+    owner = tables.new_role()
+    tables.run(f"CREATE SCHEMA listener; GRANT CREATE, USAGE ON SCHEMA listener, public TO {owner}")
+    for table in ("film", "link", "part", "part1", "part2", "part21"):
+        tables.run(f"ALTER TABLE {table} OWNER TO {owner}")
+    conn = tables.connect(owner)
+    tables.install(conn=conn)
+    left = triggers.remove(conn, SCHEMA, observe=tables.seen.append, stop=Stop())
+    assert left[-1] == "the schema listener is left, empty: another role owns it"
+    assert (
+        tables.value("SELECT count(*) FROM pg_class WHERE relnamespace = 'listener'::regnamespace")
+        == 0
+    )
+    assert tables.value("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == 0
+
+
+def test_remove_by_a_role_that_owns_only_some(tables: Bench) -> None:
+    """Refused before the triggers of those are gone."""
+    tables.install()
+    role = tables.new_role()
+    tables.run(f"ALTER TABLE film OWNER TO {role}; GRANT USAGE ON SCHEMA listener TO {role}")
+    tables.run(f"GRANT SELECT ON ALL TABLES IN SCHEMA listener TO {role}")
+    before = objects(tables)
+    conn = tables.connect(role)
+    with pytest.raises(triggers.TriggerError, match=r"public\.link belongs to postgres") as found:
+        triggers.remove(conn, SCHEMA, observe=tables.seen.append, stop=Stop())
+    assert "public.film" not in str(found.value)
+    assert objects(tables) == before
 
 
 def test_two_pipelines_beside_each_other(tables: Bench) -> None:

@@ -153,6 +153,27 @@ def test_removed_and_installed_again(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.parametrize("schema", ["books", "public"])
+def test_remove_by_the_name_of_another_schema(scene: Scene, schema: str) -> None:
+    """A mistake in `postgres.schema`; tables of the application may bear names of listener's."""
+    scene.serve().stop()
+    if schema == "books":
+        scene.admin(
+            "CREATE SCHEMA books; CREATE TABLE books.journal AS SELECT 1 AS id; "
+            "CREATE TABLE books.meta (k text)"
+        )
+    triggers = scene.admin("SELECT count(*) FROM pg_trigger")
+    scene.set(postgres={"schema": schema})
+    refused = scene.start("triggers", "remove")
+    refused.expect_exit(2)
+    assert "name another one" in refused.log
+    assert scene.admin(f"SELECT 1 FROM pg_namespace WHERE nspname = '{schema}'") == [(1,)]
+    assert scene.admin("SELECT count(*) FROM pg_trigger") == triggers
+    if schema == "books":
+        assert scene.admin("SELECT id FROM books.journal") == [(1,)]
+        assert scene.admin("SELECT count(*) FROM books.meta") == [(0,)]
+
+
 def test_emergency_exit(scene: Scene) -> None:
     """DROP SCHEMA listener CASCADE removes all of ours at once; the application goes on writing."""
     daemon = scene.serve()

@@ -1,11 +1,13 @@
--- Indexes that one pipeline made, by the beginning of their names; partitions' own are not listed. With
--- that of a partitioned table, the tables whose indexes go with it.
+-- Indexes that one pipeline made, by their whole names and by what they are (REINDEX CONCURRENTLY leaves
+-- one with an ending, if it is cut short); partitions' own are not listed. With that of a partitioned
+-- table, the tables whose indexes go with it.
 SELECT n.nspname, x.relname, x.relkind::pg_catalog.text, tn.nspname || '.' || t.relname,
        coalesce(parts.oids, ARRAY[t.oid]),
        coalesce(parts.names, ARRAY[pg_catalog.format('%%I.%%I', tn.nspname, t.relname)])
 FROM pg_catalog.pg_class AS x
 JOIN pg_catalog.pg_namespace AS n ON n.oid = x.relnamespace
 JOIN pg_catalog.pg_index AS i ON i.indexrelid = x.oid
+JOIN pg_catalog.pg_am AS m ON m.oid = x.relam
 JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
 JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.relnamespace
 CROSS JOIN LATERAL (
@@ -18,6 +20,9 @@ CROSS JOIN LATERAL (
         AND c.relkind <> 'f' -- LOCK TABLE refuses it, and it has no index
     JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.relnamespace
 ) AS parts
-WHERE x.relkind IN ('i', 'I') AND pg_catalog.starts_with(x.relname::pg_catalog.text, %(prefix)s)
+WHERE x.relkind IN ('i', 'I')
+  AND x.relname::pg_catalog.text ~ ('^' || %(prefix)s || '[0-9a-f]{12}(_cc(new|old)[0-9]*)?$')
+  AND m.amname = 'btree' AND i.indnatts = 1 AND NOT i.indisunique
+  AND i.indexprs IS NULL AND i.indpred IS NULL
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_inherits AS h WHERE h.inhrelid = x.oid)
 ORDER BY n.nspname, x.relname

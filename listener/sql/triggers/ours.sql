@@ -1,4 +1,4 @@
--- All triggers that call a function of our schema, with the column that the WHEN clause names.
+-- All triggers that call one of our functions, with the column that the WHEN clause names.
 SELECT g.oid, g.tgrelid, n.nspname, c.relname, g.tgname, g.tgtype::pg_catalog.int4,
        g.tgenabled::pg_catalog.text, g.tgparentid <> 0,
        coalesce(g.tgoldtable = 'old_rows', false),
@@ -17,6 +17,6 @@ JOIN pg_catalog.pg_proc AS f ON f.oid = g.tgfoid
 JOIN pg_catalog.pg_namespace AS s ON s.oid = f.pronamespace
 JOIN pg_catalog.pg_class AS c ON c.oid = g.tgrelid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE s.nspname = %(schema)s AND NOT g.tgisinternal
-   OR s.nspname = %(schema)s AND g.tgparentid <> 0
+WHERE s.nspname = %(schema)s AND f.pronargs = 0 AND f.proname = ANY (%(functions)s::name[])
+  AND (NOT g.tgisinternal OR g.tgparentid <> 0)
 ORDER BY n.nspname, c.relname, g.tgname

@@ -1,6 +1,6 @@
--- Our own schema, if there is one: its relations with their columns (of a sequence type, least and
--- greatest value), and whether we may read them.
-SELECT c.relname, c.relpersistence::pg_catalog.text,
+-- Our own schema, if there is one: its relations with their kind and columns (of a sequence: type, least and greatest
+-- value), whether we may read them, and whether we own the schema.
+SELECT c.relname, pg_catalog.concat(c.relkind, c.relpersistence),
        coalesce((SELECT pg_catalog.concat_ws(' ', pg_catalog.format_type(s.seqtypid, NULL),
                                              s.seqmin, s.seqmax)
                  FROM pg_catalog.pg_sequence AS s WHERE s.seqrelid = c.oid),
@@ -13,7 +13,8 @@ SELECT c.relname, c.relpersistence::pg_catalog.text,
            AND coalesce(pg_catalog.has_table_privilege(c.oid, 'SELECT'), false),
        c.oid,
        coalesce(c.relname IN ('meta', 'journal', 'parked')
-                AND pg_catalog.row_security_active(c.oid), false)
+                AND pg_catalog.row_security_active(c.oid), false),
+       pg_catalog.pg_has_role(n.nspowner, 'USAGE')
 FROM pg_catalog.pg_namespace AS n
 LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid
     AND (c.relkind IN ('r', 'p', 'v', 'm', 'f') OR c.relname IN ('journal_updated_at_id', 'lost'))
