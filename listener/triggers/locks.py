@@ -8,7 +8,6 @@ that would end their transaction and not this one.
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
@@ -36,26 +35,14 @@ _NAME: Final = "listener: gives way"
 _PARTING: Final = 1.0
 """Seconds for the last answer to it."""
 
-_UNITS: Final = {"us": 0.001, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
-_DURATION: Final = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*([a-z]*)\s*")
-
-
-def milliseconds(setting: str) -> float | None:
-    """What a timeout is set to; None: to nothing that ends a wait."""
-    found = _DURATION.fullmatch(setting)
-    if found is None or found[2] not in ("", *_UNITS):
-        return None
-    return float(found[1]) * _UNITS[found[2] or "ms"] or None
-
 
 def bound(conn: Connection) -> int:
     """Milliseconds that a try may last: under a share of each timeout of others that can be read.
 
     A timeout that a session sets for itself cannot be read: `FIRST` and `LONGEST` allow for it.
     """
-    found = (milliseconds(value) for (value,) in rows(conn, "timeouts"))
-    least = min((one for one in found if one is not None), default=float("inf"))
-    return max(1, int(min(LONGEST, least / _SHARE)))
+    [(least,)] = rows(conn, "timeouts")
+    return max(1, int(min(LONGEST, LONGEST if least is None else least / _SHARE)))
 
 
 def lasts(attempt: int, most: int) -> int:

@@ -289,12 +289,43 @@ def test_the_least_timeout_that_can_be_read(tables: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "expected"),
-    [("500ms", 500), ("500", 500), ("0.5s", 500), ("1 min", 60_000), ("0", None), ("off", None)],
+    "setting",
+    [
+        "80",
+        "80ms",
+        " 80 ms ",
+        "0.08s",
+        "80400us",
+        "8e1",
+        "8E+1ms",
+        "0x50",
+        "0120",
+        "0x50.0",
+        "0x50ms",
+    ],
 )
-def test_durations(setting: str, expected: float | None) -> None:
-    """As people write them."""
-    assert locks.milliseconds(setting) == expected
+def test_durations(tables: Bench, setting: str) -> None:
+    """As PostgreSQL reads them: whatever it accepts."""
+    tables.run(f"ALTER DATABASE {tables.name} SET lock_timeout = '{setting}'")
+    assert locks.bound(tables.admin) == 20
+    assert tables.value("SHOW lock_timeout") == "0", "the own one is as before"
+
+
+def test_a_timeout_of_a_transaction(tables: Bench) -> None:
+    """It ends the whole session of the writer that waits."""
+    if tables.version < 17:
+        pytest.skip("PostgreSQL 17 brought it")
+    tables.run(f"ALTER DATABASE {tables.name} SET transaction_timeout = '80ms'")
+    assert locks.bound(tables.admin) == 20
+
+
+def test_a_timeout_of_a_function(tables: Bench) -> None:
+    """What it writes waits behind us too."""
+    tables.run(
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql SET lock_timeout = '80ms' SET work_mem = 64 "
+        "AS 'UPDATE film SET id = id'"
+    )
+    assert locks.bound(tables.admin) == 20
 
 
 # -- indexes ---------------------------------------------------------------------------------------
