@@ -15,6 +15,7 @@ from typing import Any, Final
 import psycopg
 
 from listener.postgres import Connection, Session, describe, open_session
+from listener.sql import files
 from listener.triggers.catalog import rows
 
 FIRST: Final = 50
@@ -22,8 +23,6 @@ FIRST: Final = 50
 LONGEST: Final = 100
 """Milliseconds of the later ones. Where this is never enough, since others' transactions are long,
 the installer waits for a quieter moment; writers do not wait for it."""
-SHORT: Final = f"SET LOCAL lock_timeout = '{FIRST}ms'"
-"""In a script."""
 INDEX: Final = "SHARE UPDATE EXCLUSIVE"
 """What an index that is made or dropped CONCURRENTLY takes: one at a time on a table."""
 _SHORT_TRIES: Final = 10
@@ -34,6 +33,26 @@ _NAME: Final = "listener: gives way"
 """Of the second session that an index is made beside."""
 _PARTING: Final = 1.0
 """Seconds for the last answer to it."""
+
+
+def short_script() -> str:
+    """A statement for a script that bounds each try of this transaction. It looks when it is run,
+    which may be long after it was printed."""
+    lines = files.load("triggers/timeouts").splitlines()
+    query = "\n".join(f"    {line}" for line in lines if not line.startswith("--"))
+    return "\n".join(
+        (
+            "DO $listener$",
+            "BEGIN -- a try is short: under a share of each timeout of others that can be read",
+            "  PERFORM pg_catalog.set_config('lock_timeout', greatest(1, least(",
+            f"      {FIRST}, pg_catalog.floor(t.least / {_SHARE})))::text, true)",
+            "  FROM (",
+            query,
+            "  ) AS t (least);",
+            "END",
+            "$listener$",
+        )
+    )
 
 
 def bound(conn: Connection) -> int:
@@ -62,7 +81,7 @@ def lock_script(names: Sequence[str], mode: str) -> list[str]:
     if names[1:]:
         tries.append(f"{lock(names[1:], mode)} NOWAIT")
     return [
-        SHORT,
+        short_script(),
         "\n".join(
             (
                 "DO $listener$",

@@ -78,7 +78,7 @@ def script(steps: Sequence[Step]) -> str:
             lines.append("BEGIN;")
             mode = step.lock_mode
             names = [name for _, name in step.tables]
-            first = locks.lock_script(names, mode) if mode else [locks.SHORT]
+            first = locks.lock_script(names, mode) if mode else [locks.short_script()]
             lines.extend(f"{statement};" for statement in first)
         elif step.tables:  # not begun while others hold what it waits for: see locks.giving_way
             free = locks.lock_script([name for _, name in step.tables], locks.INDEX)

@@ -184,13 +184,14 @@ def test_an_upgrade_of_the_schema_beside_writers(tables: Bench) -> None:
     assert tables.value("SELECT is_called FROM listener.lost") is False
 
 
-def psql(bench: Bench, script: str) -> None:
-    """As an administrator runs a script."""
-    command = [str(bench.server.psql), bench.server.socket_dsn(bench.name), "-Xqv"]
+def psql(bench: Bench, script: str) -> str:
+    """As an administrator runs a script; what it prints."""
+    command = [str(bench.server.psql), bench.server.socket_dsn(bench.name), "-XqAtv"]
     ran = subprocess.run(
         [*command, "ON_ERROR_STOP=1"], input=script, capture_output=True, text=True, check=False
     )
     assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
 
 
 def test_the_printed_script_beside_writers(tables: Bench) -> None:
@@ -214,6 +215,21 @@ def test_the_printed_script_beside_writers(tables: Bench) -> None:
         thread.join(60)
     assert failed == []
     assert tables.status() == ()
+
+
+def test_the_printed_script_obeys_timeouts(tables: Bench) -> None:
+    """Those that are there when it is run: it may have been printed long before."""
+    tables.watches = (FILM, PART)
+    script = triggers.script(tables.plan())
+    asked = script.replace("COMMIT;", "SELECT 'at most', current_setting('lock_timeout');\nCOMMIT;")
+    for setting, most in (("60ms", "15ms"), ("0x28", "10ms"), ("3", "1ms"), ("1h", "50ms")):
+        tables.run(f"ALTER DATABASE {tables.name} SET lock_timeout = '{setting}'")
+        said = psql(tables, f"SET lock_timeout = 0; {asked}")
+        tables.run(f"ALTER DATABASE {tables.name} RESET lock_timeout")
+        assert set(re.findall(r"at most\|(\w+)", said)) == {most}
+        assert tables.status() == ()
+        tables.remove()
+        tables.run("ALTER TABLE part DROP COLUMN changed")
 
 
 def test_the_emergency_exit_beside_writers(tables: Bench) -> None:
