@@ -91,9 +91,8 @@ def steps(conn: Connection, one: Watched, schema: str, renames: Renamed) -> Iter
     if not lacking:
         return
     partitioned = one.members[0].kind == "p"
-    ours = {
-        index.table: index for index in found if index.name.startswith(names.index_prefix(schema))
-    }
+    named = {member.oid: names.index(schema, member) for member in one.members}
+    ours = {index.table: index for index in found if index.name == named[index.table]}
     if partitioned:
         yield from _parents(one, column, ours, schema)
     for member in one.members:
