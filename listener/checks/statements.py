@@ -24,6 +24,8 @@ from listener.checks.finding import Finding
 from listener.checks.plan import CLOCK_FUNCTIONS, Plan, clock_literals, read_plan
 from listener.checks.privileges import grant, row_security
 from listener.config import DocumentConfig, split_name
+from listener.documents import meaning
+from listener.documents.candidates import FUNCTION, RELATION
 from listener.postgres import Connection, is_passing
 from listener.sql import files
 
@@ -42,9 +44,11 @@ _UNTOLD: Final = {
     "f": "a foreign table, whose changes fire no trigger here",
 }
 _MERGES: Final = re.compile(
-    r"\b(?:distinct|group\s+by|union|intersect|except|limit)\b", re.IGNORECASE
+    r"\b(?:distinct|group\s+by|union|intersect|except|partition\s+by)\b", re.IGNORECASE
 )
-"""What takes equal ids for one, or goes on behind the last id of a page."""
+"""What takes equal values for one."""
+_PAGES: Final = re.compile(r"\blimit\b", re.IGNORECASE)
+"""What goes on behind the last id of a page."""
 _DENIED: Final = "42501"
 _PREPARED: Final = "listener_check"
 
@@ -168,22 +172,49 @@ class _Inspection:
         right = sorted(names) == ["document", "id"] if role == "query" else names.count("id") == 1
         if not right:
             self._add("error", f"{_COLUMNS[role]}, and returns {', '.join(names) or 'none'}")
-        elif role != "query" and _MERGES.search(text):
-            self._collation(text)
+        else:
+            self._merged(text)
 
-    def _collation(self, text: str) -> None:
-        """Which ids are one for DISTINCT is the business of the collation of the file's column."""
+    def _merged(self, text: str) -> None:
+        """Which ids are one for DISTINCT is the business of the collation of their column, in the
+        file and in the views and functions that it reads."""
         query = f"FROM ({text}\n) AS q LIMIT 0"
-        merging = files.load("checks/collation").replace("{query}", query)
-        cursor = self._try(merging, denied=False)
+        collation = files.load("checks/collation").replace("{query}", query)
+        cursor = self._try(collation, denied=False)
         row = cursor.fetchone() if cursor else None
-        if row is not None:
-            self._add(
-                "warning",
-                f"its ids are of {row[0]}, a nondeterministic collation or type: DISTINCT, "
-                "GROUP BY, UNION and comparisons take different ids for one: documents are missed",
-                'write id::text COLLATE "C" wherever it is selected, grouped, ordered or compared',
-            )
+        if row is None or not row[1]:
+            return
+        by = row[0]
+        if by is not None and (_MERGES.search(text) or _PAGES.search(text)):
+            self._warn_of_merging(f"its ids are of {by}", "DISTINCT, GROUP BY, UNION")
+            return
+        for name, definition, column in self._definitions():
+            if not _MERGES.search(definition):
+                continue
+            if by is not None:
+                self._warn_of_merging(f"its ids are of {by}", name)
+                return
+            if column is not None and self.statement.role != "query":
+                self._warn_of_merging(f"{name} has the column {column}", "it")
+                return
+
+    def _warn_of_merging(self, what: str, who: str) -> None:
+        self._add(
+            "warning",
+            f"{what}, a nondeterministic collation or type: {who} and comparisons take different "
+            "ids for one: documents are missed",
+            'write id::text COLLATE "C" wherever it is selected, grouped, ordered or compared, in '
+            "views and functions too",
+        )
+
+    def _definitions(self) -> Sequence[tuple[str, str, str | None]]:
+        """Of the views and functions that the file reads: name, text, and a column of theirs whose
+        values a comparison takes for one."""
+        reached = meaning.reached(self.connection, [self.statement.sql])
+        return self.connection.execute(
+            files.load("checks/definitions"),
+            {"classes": reached.get(RELATION, []), "functions": reached.get(FUNCTION, [])},
+        ).fetchall()
 
     def _relations(self) -> list[_Relation]:
         oids = [row[0] for row in self.connection.execute(files.load("checks/locked"))]

@@ -70,6 +70,14 @@ def read(
     }
 
 
+def reached(connection: Connection, texts: Sequence[str]) -> dict[int, list[int]]:
+    """By their catalog, the OIDs of what these SQL texts can mean. Raises psycopg.Error."""
+    parts: dict[int, list[int]] = {}
+    for kind, oid in sorted(_known(connection, {"schemas": [], "tables": []}, texts).reached):
+        parts.setdefault(kind, []).append(oid)
+    return parts
+
+
 def altered(before: Meaning, now: Meaning) -> str | None:
     """What differs, in words; None: nothing."""
     names = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
@@ -93,18 +101,13 @@ def distrusted(before: Meaning, now: Meaning) -> Meaning:
     return {**before, **differs}
 
 
-def _meaning(
-    connection: Connection,
-    tables: Mapping[str, Sequence[str]],
-    around: Sequence[tuple[str, str, str | None]],
-    texts: Sequence[str],
-) -> Meaning:
+def _known(
+    connection: Connection, tables: Mapping[str, Sequence[str]], texts: Sequence[str]
+) -> Known:
+    """What the names in these texts lead to, and those in the bodies of functions."""
     known = Known()
     for text in texts:
         known.add_text(text)
-    defaults = {name: value for what, name, value in around if what == "now"}
-    # to_tsvector(…) without a configuration means this one
-    known.add_text(defaults.get("default_text_search_config") or "")
     for _ in range(_LEVELS):
         new = known.names.all - known.asked
         if new:
@@ -116,6 +119,18 @@ def _meaning(
             known.candidates += [one for row in rows if (one := Candidate(*row)) not in seen]
         if not _reach(connection, tables, known):
             break
+    return known
+
+
+def _meaning(
+    connection: Connection,
+    tables: Mapping[str, Sequence[str]],
+    around: Sequence[tuple[str, str, str | None]],
+    texts: Sequence[str],
+) -> Meaning:
+    defaults = {name: value for what, name, value in around if what == "now"}
+    # to_tsvector(…) without a configuration means this one
+    known = _known(connection, tables, [*texts, defaults.get("default_text_search_config") or ""])
     states = dict(known.states)
     states |= choices([one for one in known.candidates if one.name and known.means(one)])
     states |= _dotted(connection, known)

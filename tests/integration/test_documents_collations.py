@@ -51,7 +51,20 @@ def connection(icu_server: PostgresServer, request: pytest.FixtureRequest) -> It
             CREATE DOMAIN loose_text AS text COLLATE loose;
             CREATE TABLE thing (id text PRIMARY KEY);
             CREATE TABLE link (owner integer, strict text, loose text COLLATE loose,
-                               loose_varchar varchar(40) COLLATE loose)
+                               loose_varchar varchar(40) COLLATE loose);
+            CREATE VIEW merged AS SELECT DISTINCT loose FROM link;
+            CREATE VIEW over_merged AS SELECT loose AS item FROM merged;
+            CREATE MATERIALIZED VIEW kept AS SELECT loose, min(owner) FROM link GROUP BY loose;
+            CREATE VIEW first_ones AS SELECT * FROM (
+                SELECT loose, row_number() OVER (PARTITION BY loose) AS n FROM link) AS q
+                WHERE n = 1;
+            CREATE VIEW plain AS SELECT loose FROM link;
+            CREATE VIEW merged_by_bytes AS SELECT DISTINCT loose COLLATE "C" AS loose FROM link;
+            CREATE VIEW merged_owners AS SELECT DISTINCT owner FROM link;
+            CREATE FUNCTION inlined() RETURNS SETOF text LANGUAGE sql STABLE
+                AS 'SELECT DISTINCT loose::text FROM link';
+            CREATE FUNCTION opaque() RETURNS SETOF text LANGUAGE plpgsql STABLE
+                AS 'BEGIN RETURN QUERY SELECT m.loose FROM merged AS m; END';
             """
         )
         with connection.cursor() as cursor:
@@ -117,6 +130,9 @@ def test_a_load_pages_by_the_column_s_own_order(connection: Connection, tmp_path
     assert existing == set(seen)
 
 
+KEYS = "1 = ANY(%(keys)s)"
+
+
 @pytest.mark.parametrize(
     ("mapping", "told"),
     [
@@ -127,6 +143,16 @@ def test_a_load_pages_by_the_column_s_own_order(connection: Connection, tmp_path
         ("SELECT DISTINCT owner AS id FROM link WHERE owner = ANY(%(keys)s)", False),
         ("SELECT loose AS id FROM link WHERE owner = ANY(%(keys)s)", False),
         ('SELECT DISTINCT loose COLLATE "C" AS id FROM link WHERE owner = ANY(%(keys)s)', False),
+        (f"SELECT loose AS id FROM merged WHERE {KEYS}", True),
+        (f"SELECT item AS id FROM over_merged WHERE {KEYS}", True),
+        (f"SELECT loose AS id FROM kept WHERE {KEYS}", True),
+        (f"SELECT loose AS id FROM first_ones WHERE {KEYS}", True),
+        (f'SELECT loose COLLATE "C" AS id FROM merged WHERE {KEYS}', True),
+        (f"SELECT x COLLATE loose AS id FROM inlined() AS x WHERE {KEYS}", True),
+        (f"SELECT x COLLATE loose AS id FROM opaque() AS x WHERE {KEYS}", True),
+        (f"SELECT loose AS id FROM plain WHERE {KEYS}", False),
+        (f"SELECT loose AS id FROM merged_by_bytes WHERE {KEYS}", False),
+        (f"SELECT owner AS id FROM merged_owners WHERE {KEYS}", False),
     ],
 )
 def test_a_mapping_that_may_lose_ids_itself_is_told(
