@@ -15,9 +15,9 @@ from listener.app.wiring import Run, Stages
 from listener.capture.notifications import AlreadyActive
 from listener.config import Config
 from listener.documents.topology import Reassemble
+from listener.failures import SERVER_ERRORS, failure_of
 from listener.observations import events
 from listener.observations.events import Observe
-from listener.postgres import Pooled
 from listener.resync.survey import Asked
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.state.control import ControlDocument
@@ -69,10 +69,10 @@ class Daemon:
             return work()
         except Stopped:
             return Status.GAVE_UP if self._once else Status.OK
-        except Pooled as error:
-            reason, status = describe(error), Status.USAGE
         except GIVEN_UP as error:
-            reason, status = describe(error), Status.GAVE_UP
+            reason = describe(error)
+            lasting = isinstance(error, SERVER_ERRORS) and not failure_of(error).passes
+            status = Status.USAGE if lasting else Status.GAVE_UP
         except AlreadyActive as error:
             reason, status = f"already active: {error}", Status.ACTIVE
             if self._only_catches_up:

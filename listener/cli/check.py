@@ -47,11 +47,15 @@ def run(config: Config, _observe: Observe, _stop: Stop, given: argparse.Namespac
 
 
 def _try(server: ServerName, look: Callable[[], None], findings: list[Finding]) -> bool:
-    """Whether the server could not be reached."""
+    """Whether the server cannot answer now. What does not pass by itself is a finding."""
     try:
         look()
     except SERVER_ERRORS as error:
-        print(f"error: {server}: {failure_of(error).reason}")
+        failure = failure_of(error)
+        if not failure.passes:
+            findings.append(Finding("error", f"{server}: {failure.reason}"))
+            return False
+        print(f"error: {server}: {failure.reason}")
     except SURPRISES as error:
         findings.append(Finding("error", f"{server}: {told(error)}"))
         return False

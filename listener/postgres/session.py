@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 from psycopg.abc import Buffer, PQGen
 from psycopg.types.datetime import TimestamptzLoader
 
@@ -106,6 +106,25 @@ _HINTS: Final = (
 )
 """What mends an error, by libpq's words."""
 
+_DENIED: Final = re.compile(
+    r"^permission denied for (table|view|relation|function|schema|type|domain) (.+)$"
+)
+"""In English; in other languages of the server the words of PostgreSQL must do."""
+_CATALOG: Final = re.compile(r"pg_[a-z_]+")
+_TYPES: Final = {
+    "boolean": "bool",
+    "smallint": "int2",
+    "integer": "int4",
+    "bigint": "int8",
+    "real": "float4",
+    "double precision": "float8",
+    "timestamp with time zone": "timestamptz",
+    "timestamp without time zone": "timestamp",
+    "character varying": "varchar",
+    "character": "bpchar",
+}
+"""What GRANT calls the types that messages call otherwise."""
+
 _INTERVAL: Final = 10.0
 """Seconds between two wakings of a thread that waits for a server."""
 
@@ -156,6 +175,11 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
             interval = _INTERVAL
         try:
             return super().wait(gen, interval, timeout)
+        except errors.InsufficientPrivilege as error:
+            way = grant_for(error, sql.Identifier(self.info.user).as_string(self))
+            if way is not None:
+                error.add_note(f"the role {self.info.user} lacks a right: {way}")
+            raise
         finally:
             self.busy_since = None
 
@@ -263,6 +287,24 @@ def settle(connection: Connection, *, timed: bool = False) -> None:
             f"{row and row[0]}, the connection was told {told}; LISTEN, advisory locks and "
             "settings belong to a backend and would get lost"
         )
+
+
+def grant_for(error: errors.InsufficientPrivilege, role: str) -> str | None:
+    """What gives `role`, quoted, the right that it lacked; None: the message does not tell.
+
+    Not of what a function did inside: it may have the rights of another role.
+    """
+    found = _DENIED.match(error.diag.message_primary or "")
+    if found is None or error.diag.context is not None:
+        return None
+    kind, name = found.groups()
+    if kind in ("table", "view", "relation"):
+        if not _CATALOG.fullmatch(name):  # the schema is not told
+            return "`listener check` names the GRANT"
+        return f"GRANT SELECT ON pg_catalog.{name} TO {role};"
+    if kind in ("type", "domain"):
+        return f"GRANT USAGE ON TYPE {_TYPES.get(name, name)} TO {role};"
+    return f"GRANT {'USAGE' if kind == 'schema' else 'EXECUTE'} ON {kind.upper()} {name} TO {role};"
 
 
 def is_passing(error: BaseException) -> bool:

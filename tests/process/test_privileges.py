@@ -231,6 +231,27 @@ def test_check_tells_what_is_missing(manual: Scene) -> None:
     manual.assert_converged()
 
 
+@pytest.mark.parametrize(
+    "catalog", ["pg_roles", "pg_database", "pg_db_role_setting", "pg_settings", "pg_locks"]
+)
+def test_a_catalog_that_may_not_be_read(scene: Scene, catalog: str) -> None:
+    """All commands end alike, with one line: the role, and the GRANT that mends it."""
+    scene.once()
+    scene.admin(f"REVOKE SELECT ON pg_catalog.{catalog} FROM PUBLIC")
+    way = f'the role {OWNER} lacks a right: GRANT SELECT ON pg_catalog.{catalog} TO "{OWNER}";'
+    ended = {}
+    for command in ("check", "verify", "--once"):
+        process = scene.start(command)
+        ended[command] = process.exit_status(30)
+        told = process.log + process.output
+        assert (way in told) is (ended[command] == 2), told
+    assert 2 in ended.values()
+    assert set(ended.values()) <= {0, 2}, ended
+    scene.admin(f"GRANT SELECT ON pg_catalog.{catalog} TO PUBLIC")
+    scene.once()
+    scene.assert_converged()
+
+
 OUR_SESSIONS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'listener:%'"""
