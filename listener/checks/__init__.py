@@ -6,7 +6,7 @@ are the server's state (no connection, no answer) pass through: they are no find
 
 from listener.checks.finding import Finding
 from listener.checks.limits import check_limits
-from listener.checks.privileges import check_privileges
+from listener.checks.privileges import check_installing, check_privileges
 from listener.checks.search import check_search
 from listener.checks.server import check_server
 from listener.checks.statements import Statement, check_statements, sample
@@ -15,6 +15,7 @@ from listener.checks.tables import check_tables
 __all__ = [
     "Finding",
     "Statement",
+    "check_installing",
     "check_limits",
     "check_privileges",
     "check_search",

@@ -8,6 +8,7 @@ from listener import triggers
 from listener.checks import (
     Finding,
     Statement,
+    check_installing,
     check_limits,
     check_privileges,
     check_statements,
@@ -56,6 +57,8 @@ def look_at_triggers(
 def look_at_database(config: Config, connection: Connection, parts: Assembly) -> list[Finding]:
     """Rights, and the user's SQL files. Raises psycopg.Error."""
     found = check_privileges(connection, config.documents, config.postgres.db_schema)
+    if config.triggers.install == "auto":
+        found += check_installing(connection, config.postgres.db_schema)
     found += check_limits(connection, parts.watches)
     found += check_tables(connection, parts.watches, config.postgres.db_schema, config.triggers)
     for number, document in enumerate(config.documents):

@@ -10,6 +10,7 @@ from listener.checks.finding import Finding
 from listener.config import DocumentConfig, split_name
 from listener.postgres import Connection
 from listener.sql import files
+from listener.triggers.refused import TYPES
 
 
 def grant(connection: Connection, right: str, kind: str, *name: str) -> str:
@@ -48,6 +49,23 @@ def check_privileges(
         found.extend(_table(connection, split_name(name), sorted(wanted), schemas))
     found.extend(_own_schema(connection, schema))
     return found
+
+
+def check_installing(connection: Connection, schema: str) -> list[Finding]:
+    """Rights that our role lacks to make its own `schema`, where that is lacking. Raises
+    psycopg.Error."""
+    rows = connection.execute(
+        files.load("checks/installing"), {"schema": schema, "types": list(TYPES)}
+    )
+    role = connection.info.user
+    return [
+        Finding(
+            "error",
+            f"the role {role} cannot make listener's schema {schema}: it lacks {what}",
+            mend,
+        )
+        for what, mend in rows
+    ]
 
 
 def _table(

@@ -26,6 +26,8 @@ _ROW_SECURITY: Final = (
     "if an event trigger turns row-level security on for new tables, exempt the schema {schema} "
     "from it; or install as another role (`listener triggers install --dsn`)"
 )
+TYPES: Final = ("bool", "int4", "int8", "text", "timestamp", "timestamptz", "trigger", "uuid")
+"""Types of columns and functions of listener."""
 _REFUSES_ROWS: Final = "ExecWithCheckOptions"
 """The function of PostgreSQL that refuses a row. The SQLSTATE is that of a missing right."""
 
@@ -40,6 +42,7 @@ def way_out(
         conn,
         "refused",
         schema=schema,
+        types=list(TYPES),
         oids=[oid for oid, _ in step.tables],
         schemas=any(one.startswith("CREATE SCHEMA ") for one in step.statements),
         functions=any("FUNCTION " in one for one in step.statements),

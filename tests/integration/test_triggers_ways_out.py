@@ -9,6 +9,7 @@ import pytest
 
 from listener import triggers
 from listener.changes import Watch
+from listener.checks import check_installing
 from listener.postgres import Connection
 from listener.runtime.lifecycle import Stop
 from listener.triggers.catalog import rows
@@ -35,6 +36,7 @@ def owner(bench: Bench) -> Iterator[str]:
     bench.run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     yield role
     bench.run("DROP EVENT TRIGGER IF EXISTS rls; GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC")
+    bench.run("GRANT USAGE ON TYPE bool, timestamptz TO PUBLIC")
     bench.run(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
 
 
@@ -48,6 +50,11 @@ def owner(bench: Bench) -> Iterator[str]:
         (
             "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC",
             "GRANT USAGE ON LANGUAGE plpgsql TO {role}",
+        ),
+        (
+            "REVOKE USAGE ON TYPE bool, timestamptz FROM PUBLIC",
+            "GRANT USAGE ON TYPE pg_catalog.bool TO {role}; "
+            "GRANT USAGE ON TYPE pg_catalog.timestamptz TO {role}",
         ),
         (
             "REVOKE CREATE ON SCHEMA public FROM {role}",
@@ -67,6 +74,9 @@ def test_a_right_that_is_lacking(bench: Bench, owner: str, revoke: str, mend: st
     """The owner of the tables is not told to become their owner; and the GRANT is enough."""
     names = {"database": bench.name, "role": owner}
     bench.run(revoke.format(**names))
+    told = {one.mend for one in check_installing(bench.connect(owner), SCHEMA)}
+    own = not any(one in mend for one in ("TRIGGER", "SCHEMA public"))
+    assert told == {f"{one};" for one in mend.format(**names).split("; ") if own}
     with pytest.raises(triggers.TriggerError) as caught:
         bench.install(STAMPED, conn=bench.connect(owner))
     [problem] = caught.value.problems

@@ -9,6 +9,12 @@ FROM pg_catalog.pg_language AS l
 WHERE %(functions)s AND l.lanname = 'plpgsql'
   AND NOT pg_catalog.has_language_privilege(l.oid, 'USAGE')
 UNION ALL
+-- Columns and functions of ours are of these types.
+SELECT pg_catalog.format('GRANT USAGE ON TYPE pg_catalog.%%I TO %%I', t.typname, current_user), false
+FROM pg_catalog.pg_type AS t
+WHERE t.typnamespace = 'pg_catalog'::pg_catalog.regnamespace AND t.typname = ANY (%(types)s::text[]::name[])
+  AND NOT pg_catalog.has_type_privilege(t.oid, 'USAGE')
+UNION ALL
 -- An index stands in the schema of its table; ours is for whoever makes things in it.
 SELECT pg_catalog.format('GRANT USAGE, CREATE ON SCHEMA %%I TO %%I', n.nspname, current_user), false
 FROM pg_catalog.pg_namespace AS n
