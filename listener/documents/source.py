@@ -10,12 +10,13 @@ from typing import Final
 
 import psycopg
 
-from listener.changes import Key
-from listener.documents import paging
+from listener.changes import Key, document_id
+from listener.documents import blame, paging
 from listener.documents.isolating import PIECE, WITNESSES, Isolating
 from listener.documents.reading import Faulty, Unflushed, read_documents, read_ids
 from listener.documents.row_faults import may_be_a_rows, row_fault
 from listener.documents.statements import Statements
+from listener.observations.printable import one_line
 from listener.postgres import Connection
 from listener.search.bulk import Document
 
@@ -79,7 +80,11 @@ class DocumentSource:
         last: Unflushed | None = None
         for start in range(0, len(keys), size):
             part = keys[start : start + size]
-            read = self._isolating.run(connection, part, run, alone)
+            try:
+                read = self._isolating.run(connection, part, run, alone)
+            except psycopg.Error as error:
+                self._note(error, connection, part)
+                raise
             for unflushed in [one for one in read if isinstance(one, Unflushed)]:
                 last = unflushed  # the log only grows
             found += [one for one in read if not isinstance(one, Unflushed)]
@@ -102,8 +107,22 @@ class DocumentSource:
         def alone(key: Key, _reason: str) -> Key | None:
             return key if self.statements.is_possible(key) else None
 
-        found = self._isolating.run(connection, keys, run, alone)
+        try:
+            found = self._isolating.run(connection, keys, run, alone)
+        except psycopg.Error as error:
+            self._note(error, connection, keys)
+            raise
         return {key for key in found if key is not None}
+
+    def _note(self, error: psycopg.Error, connection: Connection, keys: Sequence[Key]) -> None:
+        blame.note(
+            error,
+            connection,
+            f"{self.statements.config.query_file} of {self.name}",
+            keys,
+            run=lambda part: read_documents(self.statements, connection, part),
+            name=lambda key: f"document {one_line(self.id_of(key))}",
+        )
 
     # -- pages -----------------------------------------------------------------------------------
 
@@ -112,7 +131,12 @@ class DocumentSource:
 
         Raises psycopg.Error, here and below, and QueryFileError where an id is none.
         """
-        return paging.id_page(self.statements, connection, after, limit)
+        try:
+            return paging.id_page(self.statements, connection, after, limit)
+        except psycopg.Error as error:
+            place = self.statements.config.ids_file or f"ids in {self.statements.config.table}"
+            blame.note(error, connection, f"{place} of {self.name}")
+            raise
 
     def estimate(self, connection: Connection) -> int:
         """About how many documents there are (the planner's figure), for progress."""
@@ -145,8 +169,24 @@ class DocumentSource:
 
         A doubtful error counts as a key's fault only where another key succeeds at that moment, and
         these keys fail once more after it. Where no other key is known, it is enough that the
-        statement runs without any key.
+        statement runs without any key. Where it is for none, the error gets a note of the place.
         """
+        reason = self._mapping_fault(connection, watch, keys, error)
+        if reason is None:
+            types = self.statements.watch_types[watch]
+            blame.note(
+                error,
+                connection,
+                f"{self.statements.mapping_paths[watch]} of {self.name}",
+                keys,
+                run=lambda part: self.mapped_page(connection, watch, part, None, 1),
+                name=lambda key: f"key {one_line(document_id(key, types))} of {watch}",
+            )
+        return reason
+
+    def _mapping_fault(
+        self, connection: Connection, watch: str, keys: Sequence[Key], error: psycopg.Error
+    ) -> str | None:
         reason = may_be_a_rows(error)
         if reason is None or row_fault(error) is not None:
             return reason

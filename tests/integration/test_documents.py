@@ -19,7 +19,7 @@ from listener.documents.source import DocumentSource
 from listener.documents.statements import Statements
 from listener.indexing.id_sources import MappedTask
 from listener.indexing.queue import Job
-from listener.postgres import Connection
+from listener.postgres import Connection, describe
 from listener.search.bulk import Document
 from listener.sql import files
 
@@ -495,8 +495,32 @@ def test_faults_that_are_no_row_s(connection: Connection, make: Make, state: str
         f"SELECT id, json_build_object('n', checked(id, '{state}')) AS document FROM item "
         "WHERE id = ANY (%(ids)s)"
     )
-    with pytest.raises(psycopg.Error):
+    with pytest.raises(psycopg.Error) as caught:
         source.read(connection, keys(*range(1, 20)))
+    assert describe(caught.value).endswith("query.sql of test, document 7")
+
+
+@pytest.mark.parametrize("state", ["08006", "25006", "28000", "3D000", "40001", "42501", "55P03"])
+def test_which_key_a_mapping_fails_for(connection: Connection, make: Make, state: str) -> None:
+    """All waits for it, and nothing else tells where to look."""
+    connection.execute(RAISES)
+    source = make(PLAIN, mapping=f"SELECT checked(k, '{state}') AS id FROM unnest(%(keys)s) AS k")
+    for some in (keys(7), keys(*range(1, 20))):
+        with pytest.raises(psycopg.Error) as caught:
+            MappedTask(0, source, "w", some, job=Job()).next_page(connection, 100)
+        assert describe(caught.value).endswith("mapping.sql of test, key 7 of w")
+
+
+def test_which_file_a_page_of_ids_fails_in(connection: Connection, make: Make) -> None:
+    """A page has no keys: index and file are all that there is to tell."""
+    connection.execute(RAISES)
+    ids = (
+        "SELECT checked(id, '40001') AS id FROM item WHERE id > coalesce(%(after)s, 0) "
+        "ORDER BY 1 LIMIT %(limit)s"
+    )
+    with pytest.raises(psycopg.Error) as caught:
+        make(PLAIN, ids=ids).id_page(connection, None, 10)
+    assert describe(caught.value).endswith("ids.sql of test")
 
 
 def test_a_table_that_is_gone_costs_no_search(connection: Connection, make: Make) -> None:

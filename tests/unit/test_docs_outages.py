@@ -46,6 +46,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "faults/test_postgres_refusals.py::test_a_connection_lost_and_none_left",
         "faults/test_postgres_refusals.py::test_a_right_is_revoked",
         "faults/test_postgres_refusals.py::test_another_password",
+        "process/test_privileges.py::test_a_catalog_that_may_not_be_read",
     ),
     "a password or API key rotated in its file": (
         "process/test_log_ins.py::test_password_rotated_in_its_file",
@@ -64,6 +65,11 @@ PROMISES: dict[str, tuple[str, ...]] = {
     ),
     "the role or the database has defaults of its own": (
         "process/test_role_settings.py::test_a_role_of_odd_defaults",
+    ),
+    "a function of yours raises": (
+        "integration/test_documents.py::test_faults_that_are_no_row_s",
+        "integration/test_documents.py::test_which_key_a_mapping_fails_for",
+        "integration/test_documents.py::test_any_fault_of_one_row",
     ),
     "an open transaction, prepared ones too": (
         "process/test_polls.py::test_a_standing_watermark_repeats_nothing",
