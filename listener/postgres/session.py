@@ -125,6 +125,16 @@ _TYPES: Final = {
 }
 """What GRANT calls the types that messages call otherwise."""
 
+_OTHER_OBJECT: Final = (
+    errors.UndefinedTable,
+    errors.UndefinedColumn,
+    errors.UndefinedFunction,
+    errors.UndefinedObject,
+    errors.InvalidSchemaName,
+    errors.WrongObjectType,
+)
+"""What a statement names is gone, or something else bears its name."""
+
 _INTERVAL: Final = 10.0
 """Seconds between two wakings of a thread that waits for a server."""
 
@@ -331,6 +341,11 @@ def describe(error: BaseException) -> str:
         text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, Pooled):
         return f"{text}. Mend: {DIRECTLY}"
+    if isinstance(error, _OTHER_OBJECT) and error.diag.message_primary:
+        return (
+            f"{text}. Mend: `listener check` says what is not as it should be, `listener triggers "
+            "install` makes anew what is listener's"
+        )
     if isinstance(error, psycopg.OperationalError):
         for pattern, mend in _HINTS:
             if pattern.search(text):

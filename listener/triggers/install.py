@@ -161,8 +161,8 @@ def _drop_schema(schema: str, present: Present) -> Step | None:
     tables: list[tuple[int, str]] = []
     for name, oid in ours.items():
         place = text("{}", sql.Identifier(schema, name))
-        if name == LOST:
-            statements.append(f"DROP SEQUENCE {place}")
+        if name == LOST:  # first: a table that was made its owner would take it along
+            statements.insert(0, f"DROP SEQUENCE {place}")
         else:
             tables.append((oid, place))
             statements.append(f"DROP TABLE {place}")

@@ -217,6 +217,7 @@ def _refuse_foreign(conn: Connection, present: Present, schema: str) -> None:
             f"{SCHEMA_VERSION}: use the listener of that version, or `listener triggers remove` "
             "and install"
         )
+    _refuse_kinds(conn, schema)
     for name, columns in _TABLES.items():
         fitting = [("rp", columns)]
         if present.version == 1 and name == "meta":
@@ -226,6 +227,17 @@ def _refuse_foreign(conn: Connection, present: Present, schema: str) -> None:
                 f"{schema}.{name} is not as this version made it ({relations[name][1]}): "
                 "`listener triggers remove`, then install"
             )
+
+
+def _refuse_kinds(conn: Connection, schema: str) -> None:
+    """Raises TriggerError where a view, say, stands in the place of a table of ours."""
+    problems = [
+        f"{schema}.{name} is {kind}, and listener's is {ours}: drop it or give it another name, "
+        "then `listener triggers install`"
+        for name, kind, ours in rows(conn, "own_kinds", schema=schema)
+    ]
+    if problems:
+        raise TriggerError(*problems)
 
 
 def _allowed(conn: Connection, schema: str, role: str) -> bool:

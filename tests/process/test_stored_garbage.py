@@ -3,9 +3,11 @@ indexes, names of our aliases. Never the end of a daemon, and index = query."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.kit.scene import Scene
+from tests.kit.scene import OWNER, Scene
 
 EDITS = """
     UPDATE content.film_work SET title = 'Edited' WHERE id = md5('film 1')::uuid;
@@ -54,6 +56,64 @@ def test_rows_of_our_schema(scene: Scene, what: str) -> None:
     daemon.wait_for("caught_up")
     scene.wait_converged()
     daemon.wait_for("watermark_moved", after=daemon.mark())
+    daemon.stop()
+    scene.assert_converged()
+
+
+VIEW = f"""ALTER TABLE listener.journal RENAME TO kept;
+    CREATE VIEW listener.journal AS SELECT * FROM listener.kept;
+    ALTER VIEW listener.journal OWNER TO {OWNER}"""
+INSTEAD = {
+    "journal": (VIEW, "DROP VIEW listener.journal", "a view"),
+    "lost": (
+        "DROP SEQUENCE listener.lost; CREATE TABLE listener.lost (last_value bigint)",
+        "DROP TABLE listener.lost",
+        "a table",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", INSTEAD)
+def test_something_else_bears_the_name_of_ours(scene: Scene, name: str) -> None:
+    """What is held says what to do; `check` and `install` name it."""
+    alter, mend, kind = INSTEAD[name]
+    scene.set(audit_every=0.3)
+    daemon = scene.serve()
+    mark = daemon.mark()
+    scene.admin(alter)
+    scene.admin(EDITS)
+    daemon.wait_for("held", after=mark)
+    for command in (("check",), ("triggers", "install")):
+        process = scene.start(*command)
+        process.expect_exit(2)
+        told = process.log + process.output
+        assert f"listener.{name} is {kind}, and listener's is a" in told
+    held = daemon.found("held", after=mark)
+    assert all("`listener triggers install`" in one.message for one in held), held
+    scene.admin(mend)
+    if name == "journal":
+        scene.admin("ALTER TABLE listener.kept RENAME TO journal")
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_ours_is_gone(scene: Scene) -> None:
+    """Where an operator installs: held with the command, which `check` says too."""
+    scene.once()
+    scene.set(triggers={"install": "manual"})
+    daemon = scene.serve()
+    mark = daemon.mark()
+    scene.admin("DROP TABLE listener.journal")
+    daemon.wait_for("held", after=mark, reason=re.compile("listener triggers install"))
+    check = scene.start("check")
+    check.expect_exit(2)
+    assert "the schema listener lacks journal" in check.output
+    held = daemon.found("held", after=mark)
+    assert all("`listener triggers install`" in one.message for one in held), held
+    scene.start("triggers", "install").expect_exit(0)
+    scene.admin(EDITS)
+    scene.wait_converged()
     daemon.stop()
     scene.assert_converged()
 
