@@ -59,7 +59,7 @@ class Auditor:
 
     def begin(self, facts: Facts) -> None:
         """A session begins, with triggers, tables and nonce as they are in these facts."""
-        self._nonce.begin(facts.nonce)
+        self._nonce.begin(facts)
         self._fingerprint = facts.fingerprint
 
     def audit(self, connection: Connection, loading: Collection[int] = ()) -> str | None:

@@ -44,8 +44,9 @@ def starting_point(
     """The state that the first session of a process starts from; None: nothing was saved.
 
     `saved` is state.yaml, `remote` the control document. Of two, the one counts that the last
-    daemon at work has left. Where that cannot be told, the smaller watermark counts. Raises
-    ForeignState where one of them is of another database or pipeline.
+    daemon at work has left. Where that cannot be told, the smaller watermark counts, and of the two
+    identities one by which the database may have gone back. Raises ForeignState where one of them
+    is of another database or pipeline.
     """
     for place, one in (("state.yaml", saved), ("the control document", remote)):
         if one is not None:
@@ -55,12 +56,15 @@ def starting_point(
     else:
         # the last daemon at work left the nonce that stands in the database
         mine, its = (one.identity.left(facts.nonce) for one in (saved, remote))
-        chosen = saved if mine or not its else remote
+        outdated, also = (
+            identity.is_outdated(one.identity, remote.identity, facts) for one in (saved, remote)
+        )
+        chosen = remote if not mine and (its or (outdated and not also)) else saved
         if mine == its:
             moments = [one.last_processed for one in (saved, remote) if one.last_processed]
-            if moments and saved.last_processed is not None:
+            if moments and chosen.last_processed is not None:
                 # the smaller one loses nothing: some seconds of work are repeated
-                chosen = saved.model_copy(update={"last_processed": min(moments)})
+                chosen = chosen.model_copy(update={"last_processed": min(moments)})
     if chosen is remote and remote is not None and remote.last_processed is not None:
         why = "there is no state.yaml" if saved is None else "state.yaml is an older one"
         observe(events.StateFromControl(remote.last_processed, why))

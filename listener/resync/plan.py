@@ -108,6 +108,8 @@ class Planner:
             db_schema=facts.schema,
             wal_lsn=facts.wal_lsn,
             nonce=known.nonce if known else facts.nonce or "",
+            line=known.line if known else None,
+            renewals=known.renewals if known else None,
             config_hash="-".join(kind.hash for kind in self._scope.kinds),
             tables=dict(facts.tables),
             triggers=facts.triggers,

@@ -140,6 +140,10 @@ class Surveyor:
         )
         saved = search.state
         pruned = journal.pruned_below(connection, self._scope.schema)
+        remote = control.state.identity if control.state is not None else None
+        outdated = saved is not None and identity.is_outdated(saved.identity, remote, facts)
+        if saved is not None and outdated:
+            saved = _unproven_if_pruned(saved, pruned)
         return Survey(
             asked=self._asked,
             facts=facts,
@@ -147,7 +151,7 @@ class Surveyor:
             pruned=pruned,
             control=control,
             saved=saved,
-            reasons=self._reasons(saved, facts, pruned) if saved else [],
+            reasons=self._reasons(saved, facts, pruned, outdated) if saved else [],
             marks=search.marks,
             behind=behind,
             meanings=meanings,
@@ -175,13 +179,25 @@ class Surveyor:
             self._keeper.saved(), control.state, facts, self._scope.pipeline, self._observe
         )
 
-    def _reasons(self, saved: State, facts: Facts, pruned: datetime | None) -> list[str]:
+    def _reasons(
+        self, saved: State, facts: Facts, pruned: datetime | None, outdated: bool
+    ) -> list[str]:
         """Why the database's history is not the one that the saved watermark speaks of."""
         last = saved.last_processed
-        reasons = identity.differences(saved.identity, facts, last, self._scope.overlap)
+        reasons = identity.differences(
+            saved.identity, facts, last, self._scope.overlap, outdated=outdated
+        )
         if pruned is not None and last is not None and last < pruned:
             reasons.append(f"the journal was pruned up to {pruned}, after the watermark")
         return reasons
+
+
+def _unproven_if_pruned(saved: State, pruned: datetime | None) -> State:
+    """An outdated state, without its watermark where the journal was pruned since. That is no sign
+    against the database, and all is compared anyway."""
+    if pruned is None or saved.last_processed is None or saved.last_processed >= pruned:
+        return saved
+    return saved.model_copy(update={"last_processed": None})
 
 
 def of_these_kinds(saved: State, kinds: Sequence[Kind]) -> State:

@@ -17,6 +17,7 @@ from listener.resync.lookout import Lookout, Seen, marked
 from listener.search.existing import Existing
 from listener.search.index_config import IndexError_
 from listener.search.indexes import Indexes
+from listener.state import identity
 from listener.state.control import Control
 from listener.state.identity import Facts
 from listener.state.model import Identity, Load, Mark, State
@@ -188,7 +189,8 @@ def control_back(control: Control, known: Identity | None, facts: Facts) -> str 
     if known.control is not None:
         if control.seq_no is None:
             return "the control document is gone, and Elasticsearch may have gone back with it"
-        if control.seq_no < known.control:
+        remote = control.state.identity if control.state is not None else None
+        if control.seq_no < known.control or identity.is_outdated(known, remote, facts):
             return "the control document is an older one: Elasticsearch went back"
         return None
     # a former release left no number: the nonce in the database stands in the control document, too

@@ -28,7 +28,11 @@ FORMER: Final = "former children of "
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the database says of itself now. `nonce` None: our schema, `schema`, holds none."""
+    """What the database says of itself now. `nonce` None: our schema, `schema`, holds none.
+
+    `renewals`: the nonce's number in `line`, its line of renewals; None: it was not counted, or not
+    written where it stands now, as where a dump brought it back.
+    """
 
     system_identifier: str
     timeline: int
@@ -42,6 +46,8 @@ class Facts:
     asked: datetime
     answered: datetime
     """Our own clock, just before and after the server's was read: `now` belongs between the two."""
+    line: str | None = None
+    renewals: int = 0
 
     @property
     def ahead(self) -> float:
@@ -65,9 +71,7 @@ def read(connection: Connection, watches: Sequence[Watch], schema: str) -> Facts
     assert row is not None
     asked = datetime.now(UTC)
     nonce = connection.execute(
-        sql.SQL("SELECT nonce::text, pg_catalog.clock_timestamp() FROM {}").format(
-            sql.Identifier(schema, "meta")
-        )
+        sql.SQL(files.load("watermark/nonce")).format(meta=sql.Identifier(schema, "meta"))
     ).fetchone()
     answered = datetime.now(UTC)
     if nonce is None:
@@ -90,9 +94,11 @@ def read(connection: Connection, watches: Sequence[Watch], schema: str) -> Facts
         nonce[0],
         tables,
         triggers.fingerprint(connection, watches, schema),
-        nonce[1],
+        nonce[3],
         asked,
         answered,
+        nonce[1],
+        nonce[2],
     )
 
 
@@ -142,19 +148,52 @@ def other_database(saved: Identity, key: tuple[str, int, str]) -> str | None:
 
 def another_past(saved: Identity, facts: Facts) -> bool:
     """Whether the database is not the one that was left: promoted, restored, or another one."""
+    return _elsewhere(saved, facts) or not (saved.left(facts.nonce) or _went_on(saved, facts))
+
+
+def is_outdated(saved: Identity, remote: Identity | None, facts: Facts) -> bool:
+    """Whether it is proven that this same database went on after the last nonce of `saved`, and
+    that what was saved since is gone: Elasticsearch went back, with the control document.
+
+    `remote`: the identity of the control document; None: it has none. Where the database's nonce
+    stands there, only another daemon was at work. An unknown nonce alone says nothing of which of
+    the two is the older one.
+    """
+    current = remote is not None and remote.left(facts.nonce)
+    known = current or saved.left(facts.nonce)
+    return not known and _went_on(saved, facts) and not _elsewhere(saved, facts)
+
+
+def _elsewhere(saved: Identity, facts: Facts) -> bool:
+    """Whether it is another database, or one that was promoted or shows an older WAL."""
     return (
         other_database(saved, facts.key) is not None
         or saved.timeline != facts.timeline
         or position(facts.wal_lsn) < position(saved.wal_lsn)
-        or not saved.left(facts.nonce)
+    )
+
+
+def _went_on(saved: Identity, facts: Facts) -> bool:
+    """Whether the nonce was renewed since, in the same line."""
+    return (
+        saved.line is not None
+        and saved.line == facts.line
+        and saved.renewals is not None
+        and saved.renewals < facts.renewals
     )
 
 
 def differences(
-    saved: Identity, facts: Facts, last_processed: datetime | None, overlap: timedelta
+    saved: Identity,
+    facts: Facts,
+    last_processed: datetime | None,
+    overlap: timedelta,
+    *,
+    outdated: bool,
 ) -> list[str]:
     """Why the history is another one than the saved one, in words; empty: it is the same.
 
+    `outdated`: what was saved is (see `is_outdated`), so that its nonce is a former one.
     The server's clock may have gone back while no daemon ran: rows may bear stamps from before the
     watermark. It shows where the watermark is in the future. Where no daemon ran for longer than
     the step, it shows by this machine's clock: the two have moved apart by more than sweeps reach
@@ -171,7 +210,7 @@ def differences(
         found.append(f"timeline {facts.timeline} instead of {saved.timeline} (a promoted replica)")
     if position(facts.wal_lsn) < position(saved.wal_lsn):
         found.append(f"the WAL is at {facts.wal_lsn}, before {saved.wal_lsn}")
-    if not saved.left(facts.nonce):
+    if not (saved.left(facts.nonce) or outdated):
         found.append("the nonce in our schema is not the one that this pipeline left there")
     for table, oid in saved.tables.items():
         if facts.tables.get(table, oid) != oid:

@@ -85,7 +85,8 @@ class Identity(Record):
     session fed. `meanings` says, by alias, what the queries depend on besides rows, and a hash of
     its state; without an entry it was not looked at yet. `marks` gives by its own name what each
     index was at the last look; `control` the sequence number of the control document, which only
-    rises. `db_schema` is our schema in the database; None: a former release did not say.
+    rises. `db_schema` is our schema in the database; None: a former release did not say. `renewals`
+    is the nonce's number in `line`, its line of renewals; None: it was not counted.
     """
 
     pipeline: str
@@ -103,6 +104,8 @@ class Identity(Record):
     marks: Mapping[str, Mark] = {}
     control: int | None = None
     db_schema: str | None = None
+    line: str | None = None
+    renewals: int | None = None
 
     @property
     def fed(self) -> frozenset[str]:

@@ -20,7 +20,7 @@ from listener.triggers.steps import Step, text
 SCHEMA_VERSION: Final = 2
 _TABLES: Final = {
     "meta": "singleton boolean, schema_version integer, nonce uuid, "
-    "pruned_below timestamp with time zone, pipeline text",
+    "pruned_below timestamp with time zone, pipeline text, line uuid, renewals bigint, file oid",
     "journal": "id bigint, updated_at timestamp with time zone, watch text, kind text, keys text, "
     "reason text",
     "parked": "document text, id text, reason text, first_at timestamp with time zone, "
@@ -29,6 +29,8 @@ _TABLES: Final = {
 _META_1: Final = (
     "singleton boolean, schema_version integer, nonce uuid, pruned_below timestamp with time zone"
 )
+_META_2: Final = f"{_META_1}, pipeline text"
+"""Of earlier builds of version 2, which counted no renewals."""
 _NAMED: Final = 5
 """How many things a message names."""
 _JOURNAL_INDEX: Final = "journal_updated_at_id"
@@ -109,7 +111,11 @@ def own_schema(
         statements.append(text("CREATE SCHEMA {}", own))
         reasons.append(f"there is no schema {schema}")
     if present.version == 1:
-        yield _migrated(own, present, schema)
+        reason = f"the schema {schema} is of version 1, this program's is {SCHEMA_VERSION}"
+        yield _migrated(own, present, schema, "from_1", reason)
+    if relations.get("meta", ("", ""))[1] in (_META_1, _META_2):
+        reason = f"{schema}.meta counts no renewals"
+        yield _migrated(own, present, schema, "counted", reason)
     lacks = _lacking(present)
     journal_index = _JOURNAL_INDEX in lacks and "journal" in relations
     if tables := [one for one in lacks if one != _JOURNAL_INDEX or not journal_index]:
@@ -220,8 +226,10 @@ def _refuse_foreign(conn: Connection, present: Present, schema: str) -> None:
     _refuse_kinds(conn, schema)
     for name, columns in _TABLES.items():
         fitting = [("rp", columns)]
-        if present.version == 1 and name == "meta":
-            fitting.append(("rp", _META_1))
+        if name == "meta":
+            fitting.append(("rp", _META_2))
+            if present.version == 1:
+                fitting.append(("rp", _META_1))
         if name in relations and relations[name] not in fitting:
             raise TriggerError(
                 f"{schema}.{name} is not as this version made it ({relations[name][1]}): "
@@ -266,10 +274,11 @@ def _names(*names: str) -> tuple[sql.Identifier, ...]:
     return tuple(sql.Identifier(name) for name in names)
 
 
-def _migrated(own: sql.Identifier, present: Present, schema: str) -> Step:
-    """From version 1. It is a step of its own, since it locks the table that every writer writes
-    into. It alters only what is there: what is lacking is made anew by the next step."""
-    lines = files.load("schema/from_1").splitlines()
+def _migrated(own: sql.Identifier, present: Present, schema: str, name: str, why: str) -> Step:
+    """The script of this name. It is a step of its own: that from version 1 locks the table which
+    every writer writes into. It alters only what is there: what is lacking is made anew by the next
+    step."""
+    lines = files.load(f"schema/{name}").splitlines()
     template = "\n".join(line for line in lines if not line.startswith("--"))
     statements = [
         text(one.strip().replace("{schema}", "{0}"), own)
@@ -279,11 +288,11 @@ def _migrated(own: sql.Identifier, present: Present, schema: str) -> Step:
     return Step(
         f"our own schema, {schema}",
         tuple(statements),
-        (f"the schema {schema} is of version 1, this program's is {SCHEMA_VERSION}",),
+        (why,),
         tables=tuple(
             (present.oids[name], text("{}", sql.Identifier(schema, name)))
             for name in ("journal", "meta")
-            if name in present.oids
+            if name in present.oids and f".{name}" in template
         ),
     )
 

@@ -175,6 +175,75 @@ def test_a_snapshot_is_restored_while_the_daemon_runs(scene: Scene, deleted: boo
     scene.assert_converged()
 
 
+@pytest.mark.parametrize("way", ["snapshot", "folder"])
+def test_the_state_is_lost_too(scene: Scene, server: SearchServer, way: str) -> None:
+    """A container without a volume: the control document that is left went back with all the rest.
+    The database knows it as a former one of its own, so deletes need nobody's word."""
+    more_films(scene)
+    scene.serve().stop()
+    kept = scene.folder / "kept"
+    if way == "snapshot":
+        restore = snapshot(scene, f"{scene.prefix}*")
+    else:
+        copy(server, kept)
+    daemon = scene.serve(converge=False)
+    edits(scene)
+    pass_over(scene, daemon)
+    daemon.stop()
+    if way == "snapshot":
+        restore(True)
+    else:
+        put_back(server, kept)
+    scene.state_file.unlink()
+    daemon = scene.start()
+    daemon.wait_for("index_went_back")
+    daemon.wait_for("caught_up", deadline=60)
+    assert not daemon.found("history_changed"), daemon.log
+    assert not daemon.found("deletes_guarded"), daemon.log
+    assert_mended(scene, daemon)
+
+
+def test_a_standby_begins_from_the_older_control_document(scene: Scene) -> None:
+    """It has no state.yaml, and the journal was pruned since: compared, and nobody is asked."""
+    more_films(scene)
+    first = scene.serve()
+    standby = scene.start(folder="standby")
+    standby.wait_for("standing_by")
+    restore = snapshot(scene, f"{scene.prefix}*")
+    edits(scene)
+    pass_over(scene, first)
+    first.kill()
+    scene.admin("UPDATE listener.meta SET pruned_below = clock_timestamp()")
+    restore(True)
+    standby.wait_for("caught_up", deadline=60)
+    assert not standby.found("deletes_guarded"), standby.log
+    assert_mended(scene, standby)
+
+
+def test_the_database_went_back_as_well(scene: Scene) -> None:
+    """Its rows and listener's are those of a dump: it may be half restored, though it knows the
+    control document as a former one."""
+    more_films(scene)
+    scene.serve().stop()
+    restore = snapshot(scene, f"{scene.prefix}*")
+    scene.serve().stop()
+    columns = "singleton, schema_version, nonce, pruned_below, pipeline, line, renewals, file"
+    scene.admin(f"CREATE TABLE dumped AS SELECT {columns} FROM listener.meta")
+    scene.admin(
+        "SET session_replication_role = replica; "
+        "DELETE FROM content.film_work WHERE title LIKE 'More %'"
+    )
+    scene.admin(
+        "TRUNCATE listener.meta; "
+        f"INSERT INTO listener.meta ({columns}) SELECT {columns} FROM dumped; DROP TABLE dumped"
+    )
+    restore(True)
+    scene.state_file.unlink()
+    daemon = scene.start()
+    daemon.wait_for("deletes_guarded")
+    daemon.stop()
+
+
 @pytest.mark.parametrize("runs", [False, True], ids=["stopped", "running"])
 def test_the_data_folder_is_put_back(scene: Scene, server: SearchServer, runs: bool) -> None:
     """Everything in the cluster is older then, and agrees with itself."""

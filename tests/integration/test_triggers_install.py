@@ -786,6 +786,7 @@ def test_what_is_left_of_listener_goes(tables: Bench) -> None:
         "DROP TABLE listener.meta, listener.journal, listener.parked",
         "DROP TABLE listener.meta, listener.journal, listener.parked; DROP SEQUENCE listener.lost",
         "ALTER TABLE listener.journal DROP COLUMN keys, ADD COLUMN more text",
+        "ALTER SEQUENCE listener.lost OWNED BY listener.journal.id",
         "ALTER TABLE listener.meta RENAME COLUMN nonce TO once; ALTER TABLE listener.parked "
         "SET UNLOGGED",
         "CREATE INDEX more ON listener.journal (kind); CREATE RULE more AS ON INSERT TO "

@@ -177,13 +177,16 @@ def source_plan(bench: Bench) -> tuple[triggers.Step, ...]:
     return triggers.plan(bench.admin, bench.wanted([JOURNALED]))
 
 
-def test_an_upgrade_below_a_publication_of_all_tables(source: Bench) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_upgrade_below_a_publication_of_all_tables(source: Bench, version: int) -> None:
     """A new column of `meta` is as much as a new table."""
     source.install(JOURNALED)
     source.run("CREATE PUBLICATION pub FOR ALL TABLES")
     assert source.status() == ()
-    source.run("ALTER TABLE listener.meta DROP COLUMN pipeline")
-    source.run("UPDATE listener.meta SET schema_version = 1")
+    source.run("ALTER TABLE listener.meta DROP COLUMN line, DROP COLUMN renewals, DROP COLUMN file")
+    if version == 1:
+        source.run("ALTER TABLE listener.meta DROP COLUMN pipeline")
+    source.run(f"UPDATE listener.meta SET schema_version = {version}")
     assert "FOR ALL TABLES" in refusals(source, JOURNALED)[0]
 
 

@@ -68,6 +68,18 @@ def test_a_schema_of_version_1_is_migrated(former: Bench, printed: bool) -> None
     assert former.told("INSERT INTO link VALUES (4)").journaled() == {("4",)}
 
 
+def test_earlier_builds_of_version_2_counted_no_renewals(former: Bench) -> None:
+    """Three columns are added, and nothing else is done."""
+    former.install()
+    former.run("ALTER TABLE listener.meta DROP COLUMN line, DROP COLUMN renewals, DROP COLUMN file")
+    pruned = former.value(PRUNED)
+    assert any("listener.meta counts no renewals" in line for line in former.status())
+    former.install()
+    assert (former.plan(), former.status()) == ((), ())
+    assert former.value("SELECT line IS NULL FROM listener.meta") is True
+    assert former.value(PRUNED) == pruned, "no reason to compare"
+
+
 def test_what_an_interrupted_upgrade_left(former: Bench) -> None:
     """The journal lost, or meta changed already: the next install brings it to an end."""
     former.run("ALTER TABLE listener.meta ADD COLUMN pipeline text")

@@ -69,6 +69,8 @@ def facts(**other: Any) -> Facts:
         "now": NOW,
         "asked": NOW,
         "answered": NOW,
+        "line": "line-1",
+        "renewals": 5,
     }
     return Facts(**{**said, **other})
 
@@ -104,6 +106,8 @@ def saved_state(identity: Mapping[str, Any] | None = None, **other: Any) -> Stat
             "films-1": Mark(shards={"0": SHARD.note()}, mapping="mapping-1", settled=SETTLED)
         },
         "control": 7,
+        "line": "line-1",
+        "renewals": 5,
     }
     said = {"last_processed": WATERMARK, "identity": Identity(**{**known, **(identity or {})})}
     return State(**{**said, **other})
@@ -175,9 +179,12 @@ class World:
         """A connection that can only tell the database's name and take a nonce."""
         return SimpleNamespace(info=SimpleNamespace(dbname=OWN.name), execute=self._execute)
 
-    def _execute(self, _statement: object, values: Sequence[str]) -> None:
+    def _execute(self, _statement: object, values: Sequence[str]) -> Any:
         self.step("nonce in the database")
-        self.facts = facts(nonce=values[0])
+        nonce, line = values
+        renewals = self.facts.renewals + 1
+        self.facts = facts(nonce=nonce, line=line, renewals=renewals)
+        return SimpleNamespace(fetchone=lambda: (renewals,))
 
     def _read_facts(self, *_: object) -> Facts:
         self.step("facts read")

@@ -65,7 +65,30 @@ def test_all_is_well(world: World, process: Process) -> None:
     before, after = (one.identity.nonce for one in world.disks)
     assert (before, after) == (f"nonce-1 {new}", new)
     assert [one["identity"]["nonce"] for one in world.remotes] == [before, after]
+    assert [one.identity.renewals for one in world.disks] == [5, 6]
     assert process.keeper.identity.marks["films-1"].settled == WATERMARK
+
+
+@pytest.mark.parametrize(
+    ("found", "goes_on"),
+    [
+        ({}, True),
+        ({"nonce": "later", "renewals": 6}, True),
+        ({"nonce": "earlier", "renewals": 4}, False),
+        ({"nonce": "dumped", "line": None}, False),
+        ({"line": "line-0"}, False),
+    ],
+)
+def test_a_line_of_nonces(world: World, found: dict[str, Any], goes_on: bool) -> None:
+    """It goes on while the database is the one that was left, or went on since. Two copies of a
+    database would count the same numbers."""
+    world.facts = facts(**found)
+    process = Process(world)
+    process.planner.begin(world.connection)
+    process.auditor.renew(world.connection)
+    assert (process.keeper.identity.line == "line-1") == goes_on
+    assert process.keeper.identity.line == world.facts.line
+    assert process.keeper.identity.renewals == world.facts.renewals
 
 
 def test_each_nonce_takes_the_place_of_the_last(world: World, process: Process) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from listener.search.versions import GENERATIONS, Versions
 from listener.state.control import ControlDocument
 from listener.state.nonce import Nonce
 from listener.state.store import Keeper
-from tests.kit.session import WATERMARK, saved_state
+from tests.kit.session import WATERMARK, facts, saved_state
 
 SAVED = saved_state()
 CONTENT = SAVED.model_dump(mode="json")
@@ -107,9 +107,14 @@ class Daemon:
 
     def renew_nonce(self) -> None:
         """Leave a new nonce in the database."""
-        database: Any = SimpleNamespace(execute=lambda _, values: self.nonces.extend(values))
+
+        def execute(_: object, values: Sequence[str]) -> Any:
+            self.nonces.append(values[0])
+            return SimpleNamespace(fetchone=lambda: (1,))
+
+        database: Any = SimpleNamespace(execute=execute)
         nonce = Nonce(self.keeper, "listener")
-        nonce.begin("nonce-1")
+        nonce.begin(facts(nonce="nonce-1"))
         nonce.renew(database)
 
 

@@ -154,6 +154,48 @@ def _index_there_again(world: World) -> None:
     world.behind = film_index(uuid="uuid-9")
 
 
+def _outdated(world: World) -> None:
+    save(world, saved_state({"nonce": "older", "renewals": 4}))
+
+
+def _outdated_and_pruned(world: World) -> None:
+    _outdated(world)
+    _pruned(world)
+
+
+def _outdated_and_another_table(world: World) -> None:
+    _outdated(world)
+    world.facts = facts(tables={"public.film": 2})
+
+
+def _outdated_and_promoted(world: World) -> None:
+    _outdated(world)
+    world.facts = facts(timeline=2)
+
+
+def _outdated_and_dumped(world: World) -> None:
+    _outdated(world)
+    world.facts = facts(line=None)
+
+
+def _outdated_in_another_line(world: World) -> None:
+    save(world, saved_state({"nonce": "older", "renewals": 4, "line": "line-0"}))
+
+
+def _database_older(world: World) -> None:
+    save(world, saved_state({"nonce": "newer", "renewals": 6}))
+
+
+def _database_between(world: World) -> None:
+    _database_older(world)
+    world.disk = saved_state({"nonce": "older", "renewals": 4})
+
+
+def _not_counted(world: World) -> None:
+    save(world, saved_state({"nonce": "older", "line": None, "renewals": None}))
+    world.facts = facts(line=None, renewals=0)
+
+
 def _restarted_unsettled(world: World) -> None:
     mark = Mark(shards={"0": SHARD.note()}, mapping="mapping-1", settled=None)
     save(world, saved_state({"marks": {"films-1": mark}}))
@@ -176,6 +218,15 @@ def _back_in_another_history(world: World) -> None:
         (_astray, "films.w3 led to films-9", False),
         (_control_gone, "the control document is gone, and Elasticsearch may have gone back", True),
         (_control_older, "the control document is an older one: Elasticsearch went back", True),
+        (_outdated, "the control document is an older one: Elasticsearch went back", True),
+        (_outdated_and_pruned, "the control document is an older one: Elasticsearch", True),
+        (_outdated_and_another_table, "another history", False),
+        (_outdated_and_promoted, "another history", False),
+        (_outdated_and_dumped, "another history", False),
+        (_outdated_in_another_line, "another history", False),
+        (_database_older, "another history", False),
+        (_database_between, "another history", False),
+        (_not_counted, "another history", False),
         (_index_older, "films-1: ", True),
         (_index_there_again, "films-1 was deleted, and is there again", True),
         (_restarted_unsettled, "films-1: Elasticsearch was started anew", True),
@@ -192,6 +243,18 @@ def test_a_comparison_is_needed(
     assert found.reason.startswith(reason), found
     assert (found.compare, found.unguarded) == (True, unguarded)
     assert "films-1 adopted" in world.steps
+
+
+def test_another_daemon_was_at_work_meanwhile(world: World) -> None:
+    """It has left a later nonce, and the control document is its own: nothing went back."""
+    process = Process(world)
+    assert plan(process) is None
+    world.facts = facts(nonce="later", renewals=6)
+    save(world, saved_state({"nonce": "later", "renewals": 6}))
+    found = plan(process)
+    assert found is not None
+    assert (found.reason, found.compare, found.unguarded) == ("another history", True, False)
+    assert not [one for one in world.told if isinstance(one, events.IndexWentBack)]
 
 
 def test_a_restart_sets_the_watermark_back(world: World) -> None:

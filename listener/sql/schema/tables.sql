@@ -4,7 +4,12 @@ CREATE TABLE IF NOT EXISTS {schema}.meta (
     schema_version integer NOT NULL,
     nonce uuid NOT NULL,
     pruned_below timestamptz NOT NULL,
-    pipeline text
+    pipeline text,
+    -- The nonce's number in its line of renewals, and the file of this table that it was written to:
+    -- a row that a dump brings back stands in another one.
+    line uuid,
+    renewals bigint,
+    file oid
 );
 -- Every writer pays for its one row here: one index, and no CHECK, whose text PostgreSQL parses at
 -- each statement; who reads a kind that is neither 'keys' nor 'reconcile' reconciles.

@@ -1,7 +1,7 @@
 -- Publications of all tables, and whether one of ours, or a column of it, would be new to them.
 SELECT p.pubname::pg_catalog.text,
        EXISTS (
-           SELECT FROM (VALUES ('meta', 'pipeline'), ('journal', 'id'), ('parked', 'id'))
+           SELECT FROM (VALUES ('meta', 'file'), ('journal', 'id'), ('parked', 'id'))
                AS w (relname, attname)
            WHERE NOT EXISTS (
                SELECT FROM pg_catalog.pg_namespace AS n
