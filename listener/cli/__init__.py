@@ -6,10 +6,11 @@ import argparse
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Final, NoReturn, Protocol, cast
 
 from listener import __version__
 from listener.config import Config
@@ -40,6 +41,17 @@ COMMANDS: Final[dict[str, str]] = {
     "kibana": "make Kibana's data views, one for each document (safe to repeat)",
 }
 """Each command, with what `--help` says of it; listener.cli.NAME is its module."""
+_WITHOUT_VALUES: Final = tuple(
+    (re.compile(pattern, re.DOTALL), told)
+    for pattern, told in (
+        (r"(unrecognized arguments):.*", r"\1"),
+        (r"(ambiguous option): .* could match", r"\1, it could match"),
+        (r"(ignored explicit argument) .*", r"\1"),
+        (r"(invalid choice): .*( \(choose from )", r"\1\2"),
+        (r"(invalid \w+ value): .*", r"\1"),
+    )
+)
+"""What argparse says, and what is said instead."""
 
 
 class Command(Protocol):
@@ -54,6 +66,15 @@ class Command(Protocol):
         """Do it; returns the exit status. Raises ConfigError where a secret cannot be read."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells what is wrong without the words that it was given: one may be a connection string."""
+
+    def error(self, message: str) -> NoReturn:
+        for pattern, told in _WITHOUT_VALUES:
+            message = pattern.sub(told, message)
+        super().error(message)
+
+
 def command(name: str) -> Command:
     """The module of this command."""
     return cast(Command, importlib.import_module(f"listener.cli.{name}"))
@@ -61,7 +82,7 @@ def command(name: str) -> Command:
 
 def parser(*used: str) -> argparse.ArgumentParser:
     """The command line. `used`: the commands whose own arguments it takes."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="listener",
         description=DESCRIPTION,
         epilog=STATUSES,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from listener import postgres, triggers
 from listener.capture.lock import lock_holder
 from listener.config import Config
+from listener.config.values import refuse_log_in
 from listener.documents.topology import installation_of
 from listener.failures import failure_of
 from listener.observations.events import Observe
@@ -81,6 +84,27 @@ def _act(
     return 0
 
 
+def check_dsn(dsn: str) -> None:
+    """Raises ValueError, without any of its text, where this is no connection string."""
+    if not _is_connection_string(dsn):
+        raise ValueError(
+            "--dsn: it is no connection string of libpq. Write host=… dbname=… user=…, or "
+            "postgresql://USER@HOST:PORT/DATABASE, and the password in PGPASSWORD or .pgpass"
+        )
+
+
+def _is_connection_string(dsn: str) -> bool:
+    """Whether libpq can read it, and reads what it says. Where a password has a sign that a URI
+    must spell as %XX, a part of it counts as host, port or database."""
+    try:
+        parts = conninfo_to_dict(dsn)
+        for option in ("host", "dbname", "user"):
+            refuse_log_in(option, str(parts.get(option) or ""))
+    except (psycopg.Error, ValueError):
+        return False
+    return re.fullmatch(r"[\d,\s]*", str(parts.get("port") or "")) is not None
+
+
 def _active(connection: postgres.Connection, schema: str) -> bool:
     """Whether a daemon works with this schema; says so."""
     active = lock_holder(connection, schema)
@@ -94,8 +118,10 @@ def _active(connection: postgres.Connection, schema: str) -> bool:
 
 
 def _connect(config: Config, dsn: str | None) -> postgres.Connection:
+    """Raises ValueError where the connection string is none."""
     if dsn is None:
         return postgres.connect(config.postgres, "listener: triggers")
+    check_dsn(dsn)
     connection = psycopg.connect(dsn, autocommit=True, application_name="listener: triggers")
     try:
         postgres.settle(connection)

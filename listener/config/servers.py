@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from listener.config.values import AnyPath, Listed, Ports, Strict, Text
+from listener.config.values import AnyPath, Listed, Ports, Strict, Text, refuse_log_in
 
 
 def _check_url(url: str, *, needs_port: bool) -> None:
@@ -57,6 +64,13 @@ class PostgresConfig(Strict):
         pattern=r"^[a-z_][a-z0-9_]{0,40}$",
         description="Schema of listener's own objects; one for each pipeline. Also the channel.",
     )
+
+    @field_validator("host", "dbname", "user")
+    @classmethod
+    def _check_text(cls, value: str | tuple[str, ...], info: ValidationInfo) -> object:
+        for text in (value,) if isinstance(value, str) else value:
+            refuse_log_in(str(info.field_name), text)
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> Self:

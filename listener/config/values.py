@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -91,6 +92,21 @@ TextFile = Annotated[Path, AfterValidator(_readable)]
 """The path of a file that is there and is UTF-8 when the configuration is loaded."""
 
 
+def refuse_log_in(option: str, value: str) -> None:
+    """Raise ValueError, without the value's text, where `value` of this option of PostgreSQL holds
+    a connection string or a log-in: messages of libpq and of the server repeat what they are given.
+
+    `option`: `host`, `dbname` or `user`. A socket in the abstract namespace begins with @, a role
+    may be named like an address of mail.
+    """
+    signs = {"host": r"=|://|.@", "dbname": r"=|://|[:/].*@|@.*[:/]", "user": r"=|://|:.*@"}
+    if re.search(signs[option], value, re.DOTALL):
+        raise ValueError(
+            "this is no connection string and holds no password: write host, port, dbname, user "
+            "and password as options"
+        )
+
+
 def split_name(name: str) -> tuple[str, str]:
     """Split `schema.table` (schema `public` where it is missing).
 
@@ -102,19 +118,19 @@ def split_name(name: str) -> tuple[str, str]:
         if rest.startswith('"'):
             end = rest.find('"', 1)
             if end < 0:
-                raise ValueError(f"{name!r}: the double quote is never closed")
+                raise ValueError("the double quote is never closed")
             part, rest = rest[1:end], rest[end + 1 :]
         else:
             part, dot, rest = rest.partition(".")
             rest = dot + rest
         if not part or '"' in part:
-            raise ValueError(f"{name!r}: write schema.table")
+            raise ValueError("write schema.table")
         parts.append(part)
         if not rest:
             break
         if not rest.startswith("."):
-            raise ValueError(f"{name!r}: write schema.table")
+            raise ValueError("write schema.table")
         rest = rest[1:]
     if len(parts) > 2:
-        raise ValueError(f"{name!r} has {len(parts)} parts: write schema.table")
+        raise ValueError(f"it has {len(parts)} parts: write schema.table")
     return ("public", parts[0]) if len(parts) == 1 else (parts[0], parts[1])

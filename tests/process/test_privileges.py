@@ -116,6 +116,16 @@ def test_what_no_installing_mends(manual: Scene) -> None:
     manual.wait_converged()
 
 
+def test_a_dsn_that_is_none_is_not_shown(manual: Scene) -> None:
+    """libpq repeats what it cannot read, and a password may be what it cannot read."""
+    for dsn in ("postgresql://u:hidden%zzword@127.0.0.1/x", "hiddenword"):
+        command = manual.start("triggers", "install", "--dsn", dsn)
+        assert command.exit_status() == 2
+        shown = command.log.split("\n", 1)[1]  # the first line is the command itself
+        assert "--dsn: it is no connection string" in shown
+        assert "hidden" not in shown
+
+
 def test_installed_with_another_dsn(manual: Scene) -> None:
     """`triggers install --dsn` as the owner, for a daemon that may not."""
     refused = manual.start("triggers", "install")

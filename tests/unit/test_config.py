@@ -103,7 +103,7 @@ def test_a_table_is_stamped_and_announced_in_one_way() -> None:
     ("change", "message"),
     [
         ({"watch": []}, "at least 1 item"),
-        ({"static": ["a.b.c"]}, "has 3 parts"),
+        ({"static": ["a.b.c"]}, "it has 3 parts"),
         ({"static": ["content.film_work"]}, "is watched, so it is not static"),
         ({"key": ["a", "a"]}, "a column stands twice"),
         ({"key": []}, "at least 1 item"),
@@ -228,3 +228,42 @@ def test_no_secret_is_shown() -> None:
     with pytest.raises(ValidationError) as caught:
         PostgresConfig.model_validate({"dbname": [], "user": "u", "password": "hunter2"})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("host", "postgresql://u:hunter2@db/movies"),
+        ("host", "u:hunter2@db"),
+        ("host", ["db", "host=db password=hunter2"]),
+        ("host", "/tmp password=hunter2"),
+        ("dbname", "postgres://u:hunter2@db/movies"),
+        ("dbname", "host=db password=hunter2"),
+        ("dbname", "hunter2@db/movies"),
+        ("dbname", "u:hunter2@db"),
+        ("user", "u password=hunter2"),
+        ("user", "u:hunter2@db"),
+        ("user", "postgresql://u:hunter2@db"),
+    ],
+)
+def test_a_connection_string_in_the_place_of_a_name(option: str, value: object) -> None:
+    """PostgreSQL would repeat it in its messages. It is refused and not shown."""
+    with pytest.raises(ValidationError, match="write host, port, dbname, user and pass") as caught:
+        PostgresConfig.model_validate({"dbname": "d", "user": "u", option: value})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("host", ("db.example.org", "::1", "/var/run/postgresql", "@socket")),
+        ("dbname", "film database: 2"),
+        ("dbname", "me@work"),
+        ("user", "me@example.org"),
+        ("user", "svc:listener"),
+    ],
+)
+def test_names_that_may_look_odd(option: str, value: object) -> None:
+    """They are names, and no log-in."""
+    config = PostgresConfig.model_validate({"dbname": "d", "user": "u", option: value})
+    assert getattr(config, option) == value

@@ -206,7 +206,7 @@ documents:
         "  line 15: documents[0].index: it should match pattern '^[a-z0-9][a-z0-9_-]{0,99}$'",
         f"  line 17: documents[0].query_file: cannot read {tmp(write)}/nowhere.sql: "
         "No such file or directory",
-        "  line 18: documents[0].table: 'a.b.c' has 3 parts: write schema.table",
+        "  line 18: documents[0].table: it has 3 parts: write schema.table",
         "  line 22: documents[0].watch[0].key: it has no value",
         "  line 23: documents[0].watch[1].table: it is missing",
         "  line 23: documents[0].watch[1].key: it is missing",

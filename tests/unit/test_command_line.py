@@ -1,0 +1,67 @@
+"""The command line repeats none of the words that it was given: one may hold a password."""
+
+from __future__ import annotations
+
+import pytest
+
+from listener import cli
+from listener.cli import triggers
+
+URI = "postgresql://u:hunter2@db/movies"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["triggers", "install", URI], "unrecognized arguments"),
+        (["triggers", URI], "argument action: invalid choice (choose from"),
+        ([URI], "argument COMMAND: invalid choice (choose from"),
+        (["triggers", "install", f"--take-over={URI}"], "ignored explicit argument"),
+        (["kibana", "--timeout", "hunter2"], "argument --timeout: invalid float value"),
+        (["parked", f"--re={URI}"], "ignored explicit argument"),
+        ([f"--{URI}"], "unrecognized arguments"),
+    ],
+)
+def test_what_is_misplaced(capsys: pytest.CaptureFixture[str], words: list[str], told: str) -> None:
+    """It is told what is wrong, and which words would do."""
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(words)
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "hunter2",
+        "postgresql://u:hunter%zz2@db/movies",
+        "postgresql://u:hunter2@x@db/movies",
+        "postgresql://u:12/hunter2@db/movies",
+        "postgresql://u:hunter2/x@db/movies",
+        "postgresql://u:x:hunter2@db/movies?sslmode",
+        "host=db password='hunter2",
+        "host=db passwort=hunter2",
+        "dbname=postgresql://u:hunter2@db/movies",
+    ],
+)
+def test_a_connection_string_that_is_none(dsn: str) -> None:
+    """Neither libpq's message is shown nor its traceback; what it would be read as is no name."""
+    with pytest.raises(ValueError, match="--dsn: it is no connection string") as caught:
+        triggers.check_dsn(dsn)
+    assert "hunter" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "",
+        "service=movies",
+        "host=/tmp dbname=movies user=owner",
+        "postgresql://u:hunter%402@[::1]:5432,db:5433/movies?sslmode=require",
+    ],
+)
+def test_a_connection_string(dsn: str) -> None:
+    """It is one."""
+    triggers.check_dsn(dsn)
