@@ -110,12 +110,7 @@ def own_schema(
     if present.relations is None:
         statements.append(text("CREATE SCHEMA {}", own))
         reasons.append(f"there is no schema {schema}")
-    if present.version == 1:
-        reason = f"the schema {schema} is of version 1, this program's is {SCHEMA_VERSION}"
-        yield _migrated(own, present, schema, "from_1", reason)
-    if relations.get("meta", ("", ""))[1] in (_META_1, _META_2):
-        reason = f"{schema}.meta counts no renewals"
-        yield _migrated(own, present, schema, "counted", reason)
+    yield from _migrations(own, present, schema)
     lacks = _lacking(present)
     journal_index = _JOURNAL_INDEX in lacks and "journal" in relations
     if tables := [one for one in lacks if one != _JOURNAL_INDEX or not journal_index]:
@@ -272,6 +267,17 @@ def _index(schema: str, oid: int) -> Step:
 
 def _names(*names: str) -> tuple[sql.Identifier, ...]:
     return tuple(sql.Identifier(name) for name in names)
+
+
+def _migrations(own: sql.Identifier, present: Present, schema: str) -> Iterator[Step]:
+    """What brings the tables of a former release to this one's."""
+    if present.version == 1:
+        reason = f"the schema {schema} is of version 1, this program's is {SCHEMA_VERSION}"
+        yield _migrated(own, present, schema, "from_1", reason)
+    relations = present.relations or {}
+    if relations.get("meta", ("", ""))[1] in (_META_1, _META_2):
+        reason = f"{schema}.meta counts no renewals"
+        yield _migrated(own, present, schema, "counted", reason)
 
 
 def _migrated(own: sql.Identifier, present: Present, schema: str, name: str, why: str) -> Step:
