@@ -12,6 +12,8 @@ from elastic_transport import HttpHeaders, Urllib3HttpNode
 from elastic_transport._node import NodeApiResponse
 
 from listener.config import ElasticsearchConfig
+from listener.search.errors import NotElasticsearch
+from listener.search.genuine import PRODUCT, why_foreign
 from listener.search.login import Login
 
 Client = elasticsearch.Elasticsearch
@@ -21,7 +23,8 @@ _COMPATIBLE: Final = re.compile(
 )
 
 AS_SENT: Final = "application/vnd.listener.as-sent"
-"""Accept this, and the body of the answer comes as bytes, unless it is an error."""
+"""Accept this, and the body of the answer comes as bytes, unless it is an error: those of a JSON
+object, as far as its two ends tell."""
 
 
 class _AsSent(elastic_transport.Serializer):
@@ -47,10 +50,14 @@ class PlainNode(Urllib3HttpNode):
     The client asks for `vnd.elasticsearch+json; compatible-with=8`, which OpenSearch does not
     know, and wants a product header in every answer, which OpenSearch does not send. What listener
     calls is the same on all of them; the version is checked by `listener check` instead.
+
+    Each answer passes here, and one that is not Elasticsearch's goes no further.
     """
 
     login: Login
     """Of the client's own class of nodes."""
+    _named: bool = False
+    """Whether this server has sent the product header."""
 
     def perform_request(
         self,
@@ -60,7 +67,7 @@ class PlainNode(Urllib3HttpNode):
         headers: HttpHeaders | None = None,
         request_timeout: Any = elastic_transport.client_utils.DEFAULT,
     ) -> NodeApiResponse:
-        """Send one request with plain media types."""
+        """Send one request with plain media types. Raises NotElasticsearch."""
         plain = HttpHeaders(headers or {})
         for name in ("accept", "content-type"):
             if name in plain:
@@ -72,11 +79,23 @@ class PlainNode(Urllib3HttpNode):
         if as_sent:
             plain["accept"] = "application/json"
         answer = super().perform_request(method, target, body, plain, request_timeout)
-        if answer.meta.status == 401:
+        status, given = answer.meta.status, answer.meta.headers
+        if status == 401:
             self.login.refused()
-        if as_sent and answer.meta.status == 200:
-            answer.meta.headers["content-type"] = AS_SENT
-        answer.meta.headers.setdefault("x-elastic-product", "Elasticsearch")
+        foreign = why_foreign(
+            method, target, status, given, answer.body, product=self._named, as_sent=as_sent
+        )
+        if foreign is not None:
+            raise NotElasticsearch(
+                f"an answer that is not Elasticsearch's: {foreign}; is {self.base_url} a proxy's?"
+            )
+        self._named |= PRODUCT in given
+        if as_sent and status == 200:
+            given["content-type"] = AS_SENT
+        elif status in (401, 413):  # also of others, in any form
+            given["content-type"] = "text/plain"
+            return NodeApiResponse(answer.meta, answer.body.decode("utf-8", "replace").encode())
+        given.setdefault(PRODUCT, "Elasticsearch")
         return answer
 
 

@@ -77,6 +77,11 @@ class Unreadable(Away):
     """The server answered that it cannot read a part of what was asked for now."""
 
 
+class NotElasticsearch(Away):
+    """There is an answer, and it is not Elasticsearch's: that of a proxy, an ingress or a portal in
+    its place. Whether the request was carried out is not known. The message shows the answer."""
+
+
 class Unusable(Away):
     """What the server holds, or how it is set up, is such that only an operator can mend it. The
     message says how."""
@@ -107,8 +112,8 @@ def describe(error: BaseException) -> str:
         if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping):
             index = str(body["error"].get("index", "INDEX"))
             return f"{error.status_code} {with_mend(_reason(body), index)}"
-        return f"{error.status_code} {str(body)[:300]}"
-    if isinstance(error, Unusable):
+        return f"{error.status_code} {' '.join(str(body)[:300].split())}"
+    if isinstance(error, Unusable | NotElasticsearch):
         return str(error.message)
     if isinstance(error, Away):
         text = f"{type(error).__name__}: {str(error.message)[:300]}"
@@ -121,4 +126,4 @@ def _reason(body: object) -> str:
     inner = body.get("error") if isinstance(body, Mapping) else None
     if isinstance(inner, Mapping):
         return f"{inner.get('type')}: {str(inner.get('reason'))[:300]}"
-    return str(body)[:300]
+    return " ".join(str(body)[:300].split())

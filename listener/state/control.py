@@ -209,7 +209,9 @@ class ControlDocument:
                     f"the control index {self._index}: {answer}. Its name must be free: remove "
                     f"the alias, or give elasticsearch.control_index another name"
                 ) from error
-            if error.status_code != 400 or "Mend: " in answer:  # it says itself what lifts it
+            typed = isinstance(error.body, Mapping) and isinstance(error.body.get("error"), Mapping)
+            # it says itself what lifts it, or may not speak of this index at all
+            if error.status_code != 400 or "Mend: " in answer or not typed:
                 raise Unusable(f"the control index {self._index}: {answer}") from error
             raise Unusable(self._told(answer)) from error
 

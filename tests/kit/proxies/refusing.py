@@ -1,4 +1,7 @@
-"""A proxy that knows requests: it refuses, loses, or only half answers the one that it is told."""
+"""A proxy that knows requests: it refuses, loses, or only half answers the one that it is told.
+
+Or it answers in Elasticsearch's place, as an ingress without a backend does, or a portal.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,10 @@ class RefusingProxy:
         self._fault: Fault = "refused"
         self._then: Callable[[], None] | None = None
         self._hit: str | None = None
+        self._page: tuple[int, dict[str, str], bytes] | None = None
+        self._paged: Callable[[str], bool] = lambda _: True
+        self.pages = 0
+        """How many requests were answered by a page."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -56,6 +63,18 @@ class RefusingProxy:
             self._begins, self._left, self._fault, self._then = begins, number, fault, then
             self._hit = None
 
+    def answer_instead(
+        self,
+        status: int,
+        headers: dict[str, str],
+        body: bytes,
+        *,
+        paged: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        """Answer so each request that `paged` accepts (its method and path), until `disarm`."""
+        with self._lock:
+            self._page, self._paged = (status, headers, body), paged
+
     @property
     def hit(self) -> str | None:
         """The request that met the fault; None: none did, so far."""
@@ -65,7 +84,14 @@ class RefusingProxy:
     def disarm(self) -> None:
         """No fault any more."""
         with self._lock:
-            self._left = None
+            self._left = self._page = None
+
+    def _page_for(self, line: str) -> tuple[int, dict[str, str], bytes] | None:
+        with self._lock:
+            if self._page is None or not self._paged(line):
+                return None
+            self.pages += 1
+            return self._page
 
     def _meets(self, line: str) -> Fault | None:
         with self._lock:
@@ -93,6 +119,10 @@ class RefusingProxy:
             def forward(self) -> None:
                 size = int(self.headers.get("content-length") or 0)
                 body = self.rfile.read(size)
+                page = proxy._page_for(f"{self.command} {self.path}")
+                if page is not None:
+                    self.answer(*page)
+                    return
                 fault = proxy._meets(f"{self.command} {self.path}")
                 if fault == "refused":
                     self.answer(503, {"content-type": "application/json"}, b'{"error":"refused"}')
