@@ -158,6 +158,8 @@ class Fence:
                     break
                 except search.Conflict:
                     continue  # another process raised it in between: above that one, then
+            if control.damage is not None:
+                self._observe(events.ControlDamaged(control.damage))
             self._gate.begin(control.generation)
             self._observe(events.GenerationRaised(control.generation))
             self._clear_away()

@@ -10,14 +10,21 @@ copy for certain.
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 from listener.search.client import Client
+from listener.search.errors import NotElasticsearch
 
 UNKNOWN: Final = ""
 """Instead of a process that the server does not name."""
+_NOTE: Final = re.compile(r"(\S{1,255}) (\S{1,255}) (-?[0-9]{1,19})")
+_LONGEST: Final = 2500
+"""Characters of names that are asked for in one request: servers take a line of 4,096 bytes."""
 _ASKED: Final = ",".join(
     f"indices.*.shards.*.{one}"
     for one in (
@@ -68,17 +75,28 @@ def read(client: Client, names: Collection[str]) -> dict[str, dict[str, Shard]]:
     """
     if not names:
         return {}
-    stats = client.perform_request(
-        "GET",
-        f"/{','.join(sorted(names))}/_stats/docs",
-        params={"level": "shards", "ignore_unavailable": "true", "filter_path": _ASKED},
-        headers={"accept": "application/json"},
-    )
-    state = client.options(ignore_status=(403, 404)).cluster.state(
-        metric="nodes", filter_path="nodes.*.ephemeral_id"
-    )
-    nodes = state.body.get("nodes", {}) if state.meta.status == 200 else {}
-    return from_stats(stats.body if isinstance(stats.body, Mapping) else {}, nodes)
+    parts = [""]
+    for name in sorted(names):
+        quoted = quote(name, safe="")
+        if len(parts[-1]) + len(quoted) > _LONGEST:
+            parts.append("")
+        parts[-1] += f",{quoted}" if parts[-1] else quoted
+    stats = [
+        client.perform_request(
+            "GET",
+            f"/{part}/_stats/docs",
+            params={"level": "shards", "ignore_unavailable": "true", "filter_path": _ASKED},
+            headers={"accept": "application/json"},
+        ).body
+        for part in parts
+    ]
+    nodes: Mapping[str, Any] = {}
+    with contextlib.suppress(NotElasticsearch):  # a proxy may forbid what is no index
+        state = client.options(ignore_status=(403, 404)).cluster.state(
+            metric="nodes", filter_path="nodes.*.ephemeral_id"
+        )
+        nodes = state.body.get("nodes", {}) if state.meta.status == 200 else {}
+    return {name: one for part in stats for name, one in from_stats(part, nodes).items()}
 
 
 def change(notes: Mapping[str, str], found: Mapping[str, Shard]) -> Change:
@@ -104,10 +122,11 @@ def change(notes: Mapping[str, str], found: Mapping[str, Shard]) -> Change:
 
 def parse(note: str) -> tuple[str, str, int]:
     """History, process and certain operations; a note that is none is equal to no shard."""
-    parts = note.split()
-    if len(parts) != 3 or not parts[2].lstrip("-").isdecimal():
+    found = _NOTE.fullmatch(note)
+    if found is None:
         return "", UNKNOWN, -1
-    return parts[0], UNKNOWN if parts[1] == "-" else parts[1], int(parts[2])
+    history, process, certain = found.groups()
+    return history, UNKNOWN if process == "-" else process, int(certain)
 
 
 def from_stats(stats: Mapping[str, Any], nodes: Mapping[str, Any]) -> dict[str, dict[str, Shard]]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -39,6 +39,9 @@ refusal proves that nothing was written, a client's timeout proves nothing."""
 _DEEPEST: Final = 100
 """Levels. listener writes a handful. A document that is nested deeper is another program's, and the
 reader or writer of JSON may give up on it."""
+_FAR_ABOVE: Final = 1_000_000
+"""Each session takes one generation, and its write aliases bear it. A number that is so far above
+theirs was not raised by a daemon; believed, it would leave none for the next sessions."""
 _MADE_ANEW: Final = (
     "listener makes it anew when it is gone, and takes all from state.yaml: DELETE /{index}"
 )
@@ -126,25 +129,32 @@ class ControlDocument:
         )
 
     def raise_generation(self, above: int = 0) -> Control:
-        """Take the next generation, above every one before. Returns the document as written.
+        """Take the next generation, above every one before. Returns the document as written, with
+        what was damaged in it.
 
+        `above`: the highest one that anything else bears, write aliases above all.
         Raises Conflict where another process was faster: read again, try again;
         Unreadable where the document went back: what it tells must not be written over.
         """
         seen = self.read()
         if self._went_back(seen):
             raise Unreadable("the control document went back, or is gone")
+        damage = None
+        if seen.generation > above + _FAR_ABOVE:
+            damage = f"its generation {seen.generation} is far above the aliases' {above}"
+            seen = replace(seen, generation=0)
         generation = max(seen.generation, above) + 1
         if generation >= GENERATIONS:
             raise Unusable(
-                f"no generation is left above {generation - 1}: remove the write aliases and the "
-                "documents that bear it; no daemon has written them"
+                f"no generation is left above {above}, which a write alias bears. So many sessions "
+                "there never were: stop all daemons, remove the aliases that end in that number, "
+                f"DELETE /{self._index}, and run `listener load`, for documents may bear it, too"
             )
         written = self._write(seen, {**_kept(seen), "generation": generation}, generation)
         now = self.read()
         if now.seq_no == written.seq_no and now.generation != generation:
             raise Unusable(self._told("what is written there is not what can be read afterwards"))
-        return written
+        return replace(written, damage=damage)
 
     def succeed(self, generation: int) -> Control | None:
         """Take the generation after this one, if it is in force. None: it is not."""

@@ -25,6 +25,8 @@ from listener.state.model import VERSION, State, wrong
 _PROCESS: Final = secrets.token_hex(4)
 """Not the process id: in a container that is 1 before and after every crash."""
 _NUMBERS: Final = itertools.count()
+_LAST_VERSION: Final = 10_000
+"""A number from here on is no version, but damage."""
 
 _COMMENT: Final = """\
 # The state of `listener`. It is written by the running process; stop that before you edit.
@@ -85,9 +87,9 @@ def _parse(text: str, path: Path) -> State:
     version = value.get("version")
     if version != VERSION or isinstance(version, bool):
         raise StateError(
-            f"{path} has version {version!r} and this listener reads version {VERSION}: run the "
+            f"{path} has version {version} and this listener reads version {VERSION}: run the "
             "listener that wrote it."
-            if isinstance(version, int) and version > VERSION
+            if isinstance(version, int) and VERSION < version < _LAST_VERSION
             else f"{path} is damaged: its last line is not `version: {VERSION}`. {_WAY_OUT}"
         )
     try:

@@ -7,11 +7,13 @@ releases lack it, and an older release that was at work leaves it out (`from_jso
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -50,6 +52,24 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 
 
 Lsn = Annotated[str, Field(pattern=r"\A[0-9A-Fa-f]{1,8}/[0-9A-Fa-f]{1,8}\z")]
+_BARRED: Final = r"""\\/*?"<>|,#:\sA-Z\x00-\x1f"""
+_NAME: Final = re.compile(rf"\.?[^._+\-{_BARRED}][^{_BARRED}]*")
+
+
+def _name(value: str) -> str:
+    if len(value.encode()) > 255 or not _NAME.fullmatch(value):
+        raise ValueError("no index can have this name")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+"""Of an index or alias: any that a server takes, for an operator may have restored an index of
+listener's under another one. Nothing that a path or a pattern could be misread for."""
+ShardNumber = Annotated[str, Field(pattern=r"\A[0-9]{1,5}\z")]
+Note = Annotated[str, Field(pattern=r"\A\S{1,255} \S{1,255} -?[0-9]{1,19}\z")]
+"""What is written down of a shard; see search.shards."""
+Count = Annotated[int, Field(ge=0, le=2**62)]
+Seconds = Annotated[float, Field(ge=-1e12, le=1e12)]
 
 
 class Record(BaseModel):
@@ -68,11 +88,11 @@ class Mark(Record):
     and `documents`: how far the load into it had come.
     """
 
-    shards: Mapping[str, str] = {}
+    shards: Mapping[ShardNumber, Note] = {}
     mapping: str = ""
-    settled: AwareDatetime | None = None
+    settled: Moment | None = None
     after: tuple[str, ...] | None = None
-    documents: int = 0
+    documents: Count = 0
 
 
 class Identity(Record):
@@ -91,18 +111,18 @@ class Identity(Record):
 
     pipeline: str
     system_identifier: str
-    timeline: int
-    database_oid: int
+    timeline: Count
+    database_oid: Count
     wal_lsn: Lsn
     nonce: str
     config_hash: str
-    tables: Mapping[str, int]
-    indexes: Mapping[str, str]
+    tables: Mapping[str, Count]
+    indexes: Mapping[Name, str]
     triggers: str = ""
-    ahead: float | None = None
-    meanings: Mapping[str, Mapping[str, str]] = {}
-    marks: Mapping[str, Mark] = {}
-    control: int | None = None
+    ahead: Seconds | None = None
+    meanings: Mapping[Name, Mapping[str, str]] = {}
+    marks: Mapping[Name, Mark] = {}
+    control: Count | None = None
     db_schema: str | None = None
     line: str | None = None
     renewals: int | None = None
@@ -123,11 +143,11 @@ class Load(Record):
     `after` is the key of the last page that Elasticsearch acknowledged; None before the first.
     """
 
-    index: str
-    physical: str
+    index: Name
+    physical: Name
     started_at: Moment
     after: tuple[str, ...] | None = None
-    documents: int = 0
+    documents: Count = 0
     done: bool = False
 
 
@@ -143,8 +163,8 @@ class State(Record):
     last_processed: Moment | None
     identity: Identity
     loads: tuple[Load, ...] = ()
-    loaded: Mapping[str, Moment] = {}
-    reconcile: Mapping[str, bool] = {}
+    loaded: Mapping[Name, Moment] = {}
+    reconcile: Mapping[Name, bool] = {}
     version: Literal[1] = VERSION
 
     def back(self, by: timedelta) -> State:

@@ -14,7 +14,7 @@ from listener import search
 from listener.config import ElasticsearchConfig
 from listener.search import Unusable
 from listener.state.control import ControlDocument
-from listener.state.model import Identity, Load, State
+from listener.state.model import Identity, Load, Mark, State
 from playground.search import SearchServer
 
 MOMENT = datetime(2026, 11, 24, 8, 0, 0, 123456, tzinfo=UTC)
@@ -31,6 +31,7 @@ STATE = State(
         tables={"content.film_work": 16390},
         indexes={"movies": "Yx3-abc"},
         ahead=0.5,
+        marks={"movies-1": Mark(shards={"0": "history process 5"}, settled=MOMENT)},
     ),
     loads=(Load(index="movies", physical="movies-1", started_at=MOMENT, after=("a", "b")),),
     loaded={"movies": MOMENT},
@@ -115,6 +116,32 @@ DAMAGED = [
     changed("loaded", to=3),
     changed("reconcile", to={"movies": "yes"}),
     changed("reconcile", to=["movies"]),
+    *(
+        changed("identity", "marks", "movies-1", "shards", "0", to=note)
+        for note in ("history process --5", "history process " + "9" * 5000, "history", "")
+    ),
+    changed("identity", "marks", "movies-1", "shards", to={"zero": "history process 5"}),
+    changed("identity", "marks", "movies-1", "settled", to="0001-01-01T00:00:00+14:00"),
+    changed("identity", "marks", "movies-1", "settled", to=5),
+    changed("identity", "marks", to={"movies*": {}}),
+    changed("identity", "control", to=10**30),
+    changed("identity", "ahead", to=1e308),
+    changed("identity", "timeline", to=-1),
+    changed("loads", 0, "documents", to=-1),
+    *(
+        changed("loads", 0, "physical", to=name)
+        for name in (
+            "",
+            "*",
+            "movies-1,*",
+            "movies-1/_doc/../..",
+            "movies-1?y=%00",
+            "<movies-{now/d}>",
+            "movies-" + "x" * 9000,
+        )
+    ),
+    changed("loads", 0, "index", to="../_cluster"),
+    changed("reconcile", to={"*": True}),
     changed("version", to=2),
     changed("version", to=True),
     changed("version", to="1"),

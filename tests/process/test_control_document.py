@@ -23,7 +23,17 @@ def put(scene: Scene, content: Any) -> None:
 def damaged(scene: Scene) -> list[tuple[Any, bool]]:
     """Documents, and whether that is told as damage."""
     whole = scene.control
+    [(name, mark)] = whole["identity"]["marks"].items()
+    started = {"index": scene.index, "started_at": whole["last_processed"]}
+
+    def marked(**other: Any) -> Any:
+        return {**whole, "identity": {**whole["identity"], "marks": {name: {**mark, **other}}}}
+
     return [
+        ({**whole, "generation": 3_999_998}, True),
+        (marked(shards={"0": "history process --5"}), True),
+        (marked(settled="0001-01-01T00:00:00+14:00"), True),
+        ({**whole, "loads": [{**started, "physical": f"{scene.index}-x/_doc/../.."}]}, True),
         ({}, True),
         ({"user": "somebody", "generation": [1]}, True),
         ({**whole, "generation": "7"}, True),
@@ -47,7 +57,7 @@ def test_whatever_stands_there_at_a_start(scene: Scene) -> None:
         assert not once.found("load_started")
         assert not once.found("history_changed")
         scene.assert_converged()
-        assert isinstance(scene.control["generation"], int)
+        assert 0 < scene.control["generation"] < 1000
         assert "added" not in json.dumps(scene.control)
 
 

@@ -195,10 +195,32 @@ def test_the_document_went_back(server: Server, daemon: Daemon, gone: bool) -> N
 def test_no_generation_is_left(server: Server, daemon: Daemon) -> None:
     """Versions have no room for more: it is told, and not gone round."""
     server.put(GENERATIONS - 1)
-    with pytest.raises(search.Unusable):
-        daemon.control.raise_generation()
+    with pytest.raises(search.Unusable, match="remove the aliases that end in that number"):
+        daemon.control.raise_generation(above=GENERATIONS - 1)
     assert daemon.control.succeed(GENERATIONS - 1) is None
     assert server.writes == 0
+
+
+@pytest.mark.parametrize("above", [0, 7])
+def test_a_generation_far_above_the_aliases(server: Server, daemon: Daemon, above: int) -> None:
+    """No daemon raised it. Believed, it would leave no room for the next sessions."""
+    server.put(GENERATIONS - 2)
+    written = daemon.control.raise_generation(above=above)
+    assert (written.generation, written.damage is None) == (above + 1, False)
+    assert server.document == {**CONTENT, "generation": above + 1}
+    again = daemon.control.raise_generation(above=above + 1)
+    assert (again.generation, again.damage) == (above + 2, None)
+
+
+@pytest.mark.parametrize("status", [400, 405])
+def test_a_refusal_that_does_not_speak_of_the_index(
+    server: Server, daemon: Daemon, status: int
+) -> None:
+    """Nobody is told to delete an index for it."""
+    server.fails = [refused(search.BadRequest, status)]
+    with pytest.raises(search.Unusable) as caught:
+        daemon.control.raise_generation()
+    assert "DELETE" not in str(caught.value.message)
 
 
 @pytest.mark.parametrize("generation", [0, -1, GENERATIONS, True, "3", 1.0, None])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from listener.resync.lookout import Seen, marked
-from listener.search.shards import Change, Shard, change, from_stats, parse
+from listener.search.shards import Change, Shard, change, from_stats, parse, read
 from listener.state.model import Mark
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
@@ -39,7 +42,27 @@ def test_shards_that_are_not_there() -> None:
     assert change(notes, {}) == Change()
     assert change({}, {"0": SHARD}) == Change()
     assert change(notes, {"0": SHARD, "1": Shard("x", "p", 10, 12)}).back is not None
-    assert parse("odd") == ("", "", -1)
+    for note in ("odd", "h p --5", "h p " + "9" * 5000, "h p \u0663", "h p 1 2", ""):
+        assert parse(note) == ("", "", -1)
+
+
+def test_names_go_into_a_path_as_they_are() -> None:
+    """Whatever they hold; in several requests where one line would be too long for a server."""
+    paths: list[str] = []
+
+    def ask(_method: str, path: str, **_: object) -> Any:
+        paths.append(path)
+        return SimpleNamespace(body={})
+
+    empty = SimpleNamespace(meta=SimpleNamespace(status=200), body={})
+    cluster = SimpleNamespace(cluster=SimpleNamespace(state=lambda **_: empty))
+    client: Any = SimpleNamespace(perform_request=ask, options=lambda **_: cluster)
+    names = {"a", "b/_doc/..", "c?d", "*"} | {f"films-{number:0240}" for number in range(40)}
+    assert read(client, names) == {}
+    assert paths[0].startswith("/%2A,a,b%2F_doc%2F..,c%3Fd,films-0")
+    assert max(map(len, paths)) < 3000
+    told = ",".join(path.removeprefix("/").removesuffix("/_stats/docs") for path in paths)
+    assert sorted(unquote(one) for one in told.split(",")) == sorted(names)
 
 
 def test_nothing_newer_is_settled_while_a_shard_is_away() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,14 +13,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from listener.search.shards import Shard, change
 from listener.state.file import StateError, read, write
 from listener.state.heartbeat import Heartbeat, heartbeat_path, read_heartbeat, write_heartbeat
-from listener.state.model import Identity, Load, State
+from listener.state.model import Identity, Load, Mark, State, from_json
 from tests.kit.users import ordinary_user
 
 IDENTITY = Identity(
@@ -131,6 +134,8 @@ def test_missing_is_a_first_start(path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ("movies: Yx3-abc", "mov*: Yx3-abc", r"identity.indexes.mov*"),
+        ("timeline: 1", f"timeline: {10**40}", "identity.timeline: Input should be"),
         ("2026-11-24T08:00:00.123456+00:00", "2026-11-24T08:00:00.123456", "has no offset"),
         ("2026-11-24T08:00:00.123456+00:00", "2026-11-24", "is no timestamp"),
         ("2026-11-24T08:00:00.123456+00:00", "1764000000", "is no timestamp"),
@@ -412,6 +417,87 @@ def test_any_text_survives(
     )
     write(path, state)
     assert read(path) == state
+
+
+WHOLE = STATE.model_copy(
+    update={
+        "identity": IDENTITY.model_copy(
+            update={
+                "ahead": 0.5,
+                "control": 7,
+                "meanings": {"movies": {"view a": "0"}},
+                "marks": {"movies-1": Mark(shards={"0": "h p 5"}, settled=MOMENT, after=("5",))},
+            }
+        ),
+        "loads": (Load(index="movies", physical="movies-2", started_at=MOMENT, after=("5",)),),
+        "loaded": {"movies": MOMENT},
+        "reconcile": {"movies": True},
+    }
+)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where something stands in a document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, one in inner:
+        yield (*path, name)
+        if isinstance(one, dict | list):
+            yield from places(one, (*path, name))
+
+
+CONTENT = WHOLE.model_dump(mode="json")
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([2**63, -(2**63), 10**40, 1e308, float("inf"), float("nan"), 10.5]),
+    st.text(max_size=12),
+    st.sampled_from(
+        [
+            *("h p --5", "h p " + "9" * 5000, "", "*", "a,b", "a/../b", "<a-{now/d}>", "x" * 9000),
+            *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-01-31", "\ud800"),
+        ]
+    ),
+    st.lists(st.text(max_size=3), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
+)
+
+
+@given(place=st.sampled_from(list(places(CONTENT))), value=VALUES, as_key=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400)
+def test_any_damage_of_any_field(
+    path: Path, place: tuple[Any, ...], value: Any, as_key: bool
+) -> None:
+    """It is told when it is read, or does no harm: neither in a path of a request nor in what is
+    reckoned and written later."""
+    content = json.loads(json.dumps(CONTENT))
+    inside = content
+    for name in place[:-1]:
+        inside = inside[name]
+    if as_key and isinstance(inside, dict) and isinstance(value, str):
+        inside[value] = inside.pop(place[-1])
+    else:
+        inside[place[-1]] = value
+    try:
+        found = from_json(content)
+    except ValueError:
+        return
+    names = {load.physical for load in found.loads} | {*found.identity.marks}
+    assert not any(set(name) & set("*,/?<> ") for name in names)
+    assert all(0 < len(name.encode()) < 256 for name in names)
+    for mark in found.identity.marks.values():
+        change(mark.shards, {"0": Shard("h", "p", 5, 5)})
+    for by in (timedelta(hours=1), timedelta(hours=-1)):
+        write(path, found.back(by))
+        assert read(path) == found.back(by)
+
+
+def test_a_version_that_is_none(path: Path) -> None:
+    """A number of any length."""
+    for number in ("0x" + "f" * 5000, "9" * 4000, "-1"):
+        path.write_text(f"version: {number}\n")
+        with pytest.raises(StateError, match="is damaged"):
+            read(path)
 
 
 def test_heartbeat_of_a_newer_listener(path: Path) -> None:
