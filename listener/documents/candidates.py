@@ -5,7 +5,7 @@ Objects are told apart by their catalog (the OID of pg_class, pg_proc, ...) and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -16,7 +16,12 @@ RELATION: Final = 1259
 FUNCTION: Final = 1255
 TYPE: Final = 1247
 _OPERATOR: Final = 2617
-_CAST: Final = 2605
+_ALWAYS: Final = (2605, 2616)
+"""Casts, and operator classes: no name leads to these."""
+_OF_KEYWORDS: Final = frozenset(
+    {"=", "<>", "<", "<=", ">", ">=", "~~", "!~~", "~~*", "!~~*", "~", "!~"}
+)
+"""Operators that LIKE, SIMILAR TO, IN, BETWEEN, CASE, NULLIF, USING and others stand for."""
 
 _names = lru_cache(maxsize=512)(names_of)
 
@@ -26,7 +31,7 @@ class Candidate:
     """An object that has one of the names.
 
     `kind`: its catalog. `searched`: its schema is in the search path. `visible`: its bare name
-    leads to it. `attribute`: it is a function that can be written as a column.
+    leads to it. `attribute`: it is a function of one argument, which can be written as a column.
     """
 
     kind: int
@@ -60,6 +65,14 @@ class Known:
         if names.dynamic:  # any word may become a relation's name, or a function's
             self.names.relations |= names.words
             self.names.calls |= names.words
+        if "search_path" in text:
+            self.paths |= names.all
+
+    def add_constants(self, values: Iterable[str]) -> None:
+        """Take texts that an object holds as constants, and the names in them."""
+        quoted = " ".join("'" + value.replace("'", "''") + "'" for value in values)
+        if quoted:
+            self.add_text(quoted)
 
     def add_path(self, value: str) -> None:
         """Take the value of a setting of a function's: it may name schemas."""
@@ -75,19 +88,23 @@ class Known:
         def among(found: Collection[Name]) -> bool:
             return (one.schema, one.name) in found or (searched and (None, one.name) in found)
 
-        if one.kind == _CAST:
+        put_together = names.dynamic and (literal or among(names.quoted))
+        if one.kind in _ALWAYS:
             meant = True
         elif one.kind == _OPERATOR:
             # OPERATOR(schema.+): a word, a dot and no word
             named = searched or (None, one.schema) in names.words
-            meant = named and any(one.name in symbol for symbol in names.symbols)
+            meant = named and (
+                one.name in _OF_KEYWORDS or any(one.name in symbol for symbol in names.symbols)
+            )
         elif one.kind == RELATION:
-            meant = among(names.relations) or (names.dynamic and literal)
+            meant = put_together or among(names.relations)
         elif one.kind == FUNCTION:
             written_as_column = one.attribute and searched and one.name in names.attributes
-            meant = written_as_column or among(names.calls)
+            meant = put_together or written_as_column or among(names.calls)
         else:  # types, collations, text search: these stand in literals, too
-            meant = literal or among(names.words)
+            column = one.kind == TYPE and searched and one.name in names.attributes  # a cast
+            meant = literal or column or among(names.words)
         return meant
 
 

@@ -25,6 +25,7 @@ from psycopg import errors
 from listener import postgres
 from listener.changes import Watch
 from listener.documents.candidates import FUNCTION, RELATION, TYPE, Candidate, Known, choices
+from listener.documents.constants import texts_of
 from listener.documents.session_settings import SETTINGS
 from listener.postgres import Connection
 from listener.sql import files
@@ -39,6 +40,8 @@ _LEVELS: Final = 20
 _NAMED: Final = 3
 _DOTTED: Final = re.compile(r"[^\W\d][\w$]*(?:\.[^\W\d][\w$]*)+")
 """What may be the name of a setting that is an extension's, or the user's own."""
+_CONFLICT: Final = "plpgsql.variable_conflict"
+"""Any function in PL/pgSQL reads it, and names it nowhere."""
 _NO_FILE: Final = "58P01"
 _CANCELED: Final = "57014"
 _TOLD_FIRST: Final = ("view ", "materialized view ", "function ", "aggregate ")
@@ -108,6 +111,11 @@ def _known(
     known = Known()
     for text in texts:
         known.add_text(text)
+    _follow(connection, tables, known)
+    return known
+
+
+def _follow(connection: Connection, tables: Mapping[str, Sequence[str]], known: Known) -> None:
     for _ in range(_LEVELS):
         new = known.names.all - known.asked
         if new:
@@ -119,7 +127,6 @@ def _known(
             known.candidates += [one for row in rows if (one := Candidate(*row)) not in seen]
         if not _reach(connection, tables, known):
             break
-    return known
 
 
 def _meaning(
@@ -131,15 +138,31 @@ def _meaning(
     defaults = {name: value for what, name, value in around if what == "now"}
     # to_tsvector(…) without a configuration means this one
     known = _known(connection, tables, [*texts, defaults.get("default_text_search_config") or ""])
+    # what a setting of the user's own holds may become a name
+    dotted: dict[str, str] = {}
+    held = [
+        str(value).partition("=")[2]
+        for what, name, value in around
+        if what == "role" and "." in name
+    ]
+    for _ in range(_LEVELS):
+        if held:
+            known.add_constants(held)
+            _follow(connection, tables, known)
+        before, dotted = dotted, _dotted(connection, known)
+        if dotted == before:
+            break
+        held = list(dotted.values())
     states = dict(known.states)
     states |= choices([one for one in known.candidates if one.name and known.means(one)])
-    states |= _dotted(connection, known)
+    states |= dotted
     states |= _users(connection, known)
     words = " ".join(known.texts).lower()
     for what, name, value in around:
         if what == "role":
-            # one with a dot is of an extension or the user's own: whatever reads it, it may count
-            if name in SETTINGS or "." in name or name.lower() in words:
+            # one with a dot is of an extension or the user's own: whatever reads it, it may count.
+            # As whom a query runs stands in no text
+            if name in (*SETTINGS, "role") or "." in name or name.lower() in words:
                 states[f"{name} of role or database"] = (
                     states.get(f"{name} of role or database", "") + f"{value};"
                 )
@@ -158,23 +181,11 @@ def _dotted(connection: Connection, known: Known) -> dict[str, str]:
     No list has them all: not those that a server's configuration has for a library that is not
     loaded yet. So it takes the libraries, and the names in all texts.
     """
-    parts: dict[int, list[int]] = {}
-    for kind, oid in sorted(known.reached):
-        parts.setdefault(kind, []).append(oid)
     extensions = sorted(known.extensions)
     for extension in extensions:
         if extension not in _deadly:
             _load(connection, extension, known.extensions[extension])
-    constants = connection.execute(
-        files.load("meaning/constants"),
-        {
-            "classes": parts.get(RELATION, []),
-            "functions": parts.get(FUNCTION, []),
-            "types": parts.get(TYPE, []),
-        },
-    ).fetchall()
-    told = ["".join(chr(int(byte) % 256) for byte in one.split()) for (one,) in constants]
-    names = {name for text in (*known.texts, *told) for name in _DOTTED.findall(text)}
+    names = {name for text in known.texts for name in _DOTTED.findall(text)} | {_CONFLICT}
     rows = _settings(connection, sorted(names), extensions)
     return {f"setting {name}": str(value) for name, value in rows}
 
@@ -248,16 +259,34 @@ def _reach(connection: Connection, tables: Mapping[str, Sequence[str]], known: K
             **{name: list(values) for name, values in tables.items()},
         },
     ).fetchall()
-    known.reached.update(new)
+    parts: dict[int, list[int]] = {}
     for kind, oid, label, state, text, config in rows:
+        if (kind, oid) not in known.reached:
+            parts.setdefault(kind, []).append(oid)
         known.reached.add((kind, oid))
         known.states[label] = state
         if kind == _EXTENSION:
             known.extensions[oid] = label
         for setting in config or ():
-            known.add_path(setting.partition("=")[2])
+            name, _, value = setting.partition("=")
+            known.add_path(value)
+            known.add_constants([value] if "." in name else [])
         if text is not None:
             known.add_text(text)
+    known.reached.update(new)
+    constants = connection.execute(
+        files.load("meaning/constants"),
+        {
+            "classes": parts.get(RELATION, []),
+            "functions": parts.get(FUNCTION, []),
+            "types": parts.get(TYPE, []),
+        },
+    ).fetchall()
+    known.add_constants(
+        one
+        for row in constants
+        for one in ([row[2]] if row[1] is None else texts_of(row[0], row[1]))
+    )
     return True
 
 

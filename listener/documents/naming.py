@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,22 +18,32 @@ _TOKEN: Final = re.compile(
       (?P<space>\s+|--[^\n]*)
     | (?P<block>/\*)
     | (?P<dollar>\$(?P<tag>(?:[^\W\d]\w*)?)\$(?P<body>.*?)\$(?P=tag)\$)
-    | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*')
-    | (?P<literal>'(?:[^']|'')*')
+    | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*'(?:\s*\n\s*'(?:[^'\\]|\\.|'')*')*)
+    | (?P<literal>(?:[uU]&)?'(?:[^']|'')*'(?:\s*\n\s*'(?:[^']|'')*')*)
     | (?P<quoted>(?:[uU]&)?"(?:[^"]|"")+")
     | (?P<word>[^\W\d][\w$]*)
-    | (?P<number>\d[\w.]*)
+    | (?P<number>\d\w*(?:\.\d\w*)?)
     | (?P<cast>::)
     | (?P<symbol>.)
     """,
     re.VERBOSE | re.DOTALL,
 )
+_CONTINUED: Final = re.compile(r"'\s*\n\s*'")
+"""A literal goes on in another line."""
+_UESCAPE: Final = re.compile(r"(?:\s|--[^\n]*)*uescape(?:\s|--[^\n]*)*'(.)'", re.IGNORECASE)
+_ESCAPE: Final = re.compile(
+    r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{1,2})|([0-7]{1,3})|(.))", re.DOTALL
+)
+_CONTROL: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_FOLDED: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+"""PostgreSQL leaves other letters as they are."""
 _BEFORE_RELATION: Final = frozenset(
     {"", "from", "join", "only", "table", "using", "update", "into", ",", "(", "::"}
 )
 """What may stand before a relation's name. A comma and a bracket stand before columns, too."""
 _DYNAMIC: Final = re.compile(
-    r"\b(?:execute|regclass|regproc|regprocedure|regtype|to_reg\w+|\w+_to_xml\w*|dblink\w*|ts_stat)\b",
+    r"\b(?:execute|regclass|regproc|regprocedure|regtype|to_reg\w+|\w+_to_xml\w*|dblink\w*|ts_stat"
+    r"|ts_rewrite|pg_get_\w+def)\b",
     re.IGNORECASE,
 )
 """Words by which a text becomes a name at run time."""
@@ -48,8 +59,8 @@ class Names:
     """What a text names. Names stand as PostgreSQL folds them.
 
     `relations` stand where a relation's name can stand, `calls` before a bracket, `attributes`
-    behind a dot; `words` are all names. `literals`: texts that are names as they stand, which
-    count where the text is `dynamic`.
+    behind a dot; `words` are all names. `literals`: texts that are names as they stand; `quoted`:
+    all names in literals. These become names where something is `dynamic`.
     """
 
     relations: set[Name] = field(default_factory=set)
@@ -57,6 +68,7 @@ class Names:
     words: set[Name] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)
     literals: set[str] = field(default_factory=set)
+    quoted: set[Name] = field(default_factory=set)
     symbols: set[str] = field(default_factory=set)
     dynamic: bool = False
 
@@ -67,6 +79,7 @@ class Names:
         self.words |= other.words
         self.attributes |= other.attributes
         self.literals |= other.literals
+        self.quoted |= other.quoted
         self.symbols |= other.symbols
         self.dynamic = self.dynamic or other.dynamic
 
@@ -114,7 +127,9 @@ def names_of(text: str, depth: int = 0) -> Names:
             before, joined = "'", False
             found.literals.update(_whole(token))
             if depth < _DEPTH and not token.isalnum():
-                found.take(names_of(token, depth + 1))
+                inner = names_of(token, depth + 1)
+                found.take(inner)
+                found.quoted |= inner.words
         elif token == "." and chain:  # noqa: S105 - no password
             joined = True
         else:
@@ -130,7 +145,8 @@ def _note(found: Names, chain: list[str], before: str, after: str) -> None:
     pairs: list[Name] = list(pairwise(chain))
     found.words.add((None, chain[0]))
     found.words.update(pairs)
-    found.attributes.update(chain[1:])
+    # behind a bracket, too: `(film).stars`, `$1.stars`
+    found.attributes.update(chain if before == "." else chain[1:])
     found.relations.update(pairs)
     # `film%ROWTYPE`, and a bare name where a relation may stand
     if len(chain) == 1 and (before in _BEFORE_RELATION or after == "%"):
@@ -146,7 +162,7 @@ def _whole(text: str) -> Iterator[str]:
     if _NAMES.fullmatch(text):
         for part in _PART.findall(text):
             yield part[1:-1] if part.startswith('"') else part
-            yield part.lower()
+            yield part.translate(_FOLDED)
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
@@ -161,16 +177,17 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
         elif match["dollar"]:
             yield "literal", match["body"]
         elif kind == "escaped":
-            yield (
-                "literal",
-                re.sub(r"\\(.)", r"\1", token[2:-1], flags=re.DOTALL).replace("''", "'"),
-            )
-        elif kind == "literal":
-            yield "literal", token[1:-1].replace("''", "'")
-        elif kind == "quoted":
-            yield "name", _cut(_unescaped(token))
+            yield "literal", _paired(_ESCAPE.sub(_plain, _joined(token[2:-1])))
+        elif kind in ("literal", "quoted"):
+            held = token[token.index(token[-1]) + 1 : -1]
+            held = held.replace('""', '"') if kind == "quoted" else _joined(held)
+            if token[0] in "uU":
+                given = _UESCAPE.match(text, at)
+                at = given.end() if given else at
+                held = _unescaped(held, given[1] if given else "\\")
+            yield ("name", _cut(held)) if kind == "quoted" else ("literal", held)
         elif kind == "word":
-            yield "name", _cut(token.lower())
+            yield "name", _cut(token.translate(_FOLDED))
         elif kind != "space":
             yield "symbol", token
 
@@ -187,14 +204,34 @@ def _comment(text: str, at: int) -> int:
     return at
 
 
-def _unescaped(token: str) -> str:
-    if token.startswith('"'):
-        return token[1:-1].replace('""', '"')
-    return re.sub(
-        r"\\(?:\+([0-9a-fA-F]{6})|([0-9a-fA-F]{4}))",
+def _joined(text: str) -> str:
+    return _CONTINUED.sub("", text).replace("''", "'")
+
+
+def _plain(match: re.Match[str]) -> str:
+    """What an escape in E'…' stands for."""
+    code = match[1] or match[2] or match[3]
+    if code:
+        return chr(min(int(code, 16), 0x10FFFF))
+    if match[4]:
+        return chr(int(match[4], 8))
+    return _CONTROL.get(match[5], match[5])
+
+
+def _unescaped(text: str, escape: str) -> str:
+    """What stands in U&'…', with this character for the escapes."""
+    plain = re.sub(
+        rf"{re.escape(escape)}(?:\+([0-9a-fA-F]{{6}})|([0-9a-fA-F]{{4}}))",
         lambda match: chr(min(int(match[1] or match[2], 16), 0x10FFFF)),
-        token[3:-1].replace('""', '"'),
+        text,
     )
+    return _paired(plain.replace(escape * 2, escape))
+
+
+def _paired(text: str) -> str:
+    """With surrogates put together, and nothing that PostgreSQL would not take as text."""
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole.replace("\0", " ")
 
 
 def _cut(name: str) -> str:

@@ -88,17 +88,22 @@ class Bench:
     connection: Connection
     role: str
 
-    def read(self) -> meaning.Meaning:
+    def read(self, query: str = QUERY) -> meaning.Meaning:
         """Now."""
         watches = [Watch("app", "film", ("id",))]
-        return meaning.read(self.connection, watches, {"x": [QUERY]})["x"]
+        return meaning.read(self.connection, watches, {"x": [query]})["x"]
 
-    def change(self, statements: str) -> str | None:
+    def change(self, statements: str, query: str = QUERY) -> str | None:
         """Run these and say what differs then."""
-        before = self.read()
+        before = self.read(query)
         text = statements.format(role=self.role, database=self.connection.info.dbname)
-        self.connection.execute(text.encode())
-        return meaning.altered(before, self.read())
+        self.prepare(text)
+        return meaning.altered(before, self.read(query))
+
+    def prepare(self, statements: str) -> None:
+        """Run these under a transaction id of their own, as rows of the catalog show it."""
+        with self.connection.transaction():
+            self.connection.execute(statements.encode())
 
 
 @pytest.fixture(scope="module", params=["newest", "older"])
@@ -254,6 +259,7 @@ SEEN: Mapping[str, tuple[str, str]] = {
         "ALTER DATABASE {database} SET search_path = app",
         "search_path of role or database",
     ),
+    "role of the role": ("ALTER ROLE {role} SET role = 'pg_monitor'", "role of role or database"),
     "search_path of the session": ("SET LOCAL search_path = app, early", "search_path"),
     "language of a text search": (
         "ALTER ROLE {role} IN DATABASE {database} SET default_text_search_config = 'german'",
@@ -381,6 +387,239 @@ def test_altered_and_altered_back(bench: Bench, there_and_back: tuple[str, str])
     assert bench.change("; ".join(there_and_back)) is not None
 
 
+RUN = """CREATE FUNCTION app.run(t text) RETURNS text LANGUAGE plpgsql AS
+    $$ DECLARE r text; BEGIN EXECUTE 'SELECT max(name)::text FROM ' || t INTO r; RETURN r; END $$;
+    CREATE VIEW app.v_name AS SELECT name FROM app.country; CREATE VIEW app.named AS SELECT 'x' AS name;"""
+"""What a function is given becomes a name."""
+V_NAME = "CREATE OR REPLACE VIEW app.v_name AS SELECT 'x'::text AS name"
+NAMED = "CREATE OR REPLACE VIEW app.named AS SELECT 'y' AS name"
+BY_NAME: Mapping[str, tuple[str, str, str, str]] = {
+    "default of an argument": (
+        "CREATE FUNCTION app.by_default(t text DEFAULT 'app.v_name') RETURNS text LANGUAGE sql AS 'SELECT app.run(t)'",
+        "app.by_default()",
+        V_NAME,
+        "view app.v_name",
+    ),
+    "constant of a view": (
+        "CREATE VIEW app.v AS SELECT app.run('named') AS x",
+        "(SELECT x FROM app.v)",
+        NAMED,
+        "view app.named",
+    ),
+    "name with other letters in a view": (
+        """CREATE VIEW app."kürzel" AS SELECT 'x' AS name; CREATE VIEW app.v AS SELECT app.run('app."kürzel"') AS x""",
+        "(SELECT x FROM app.v)",
+        """CREATE OR REPLACE VIEW app."kürzel" AS SELECT 'y' AS name""",
+        "view app.kürzel",
+    ),
+    "array in a view": (
+        "CREATE VIEW app.v AS SELECT app.run(t) AS x FROM unnest('{named,other}'::text[]) AS t WHERE t <> 'other'",
+        "(SELECT x FROM app.v)",
+        NAMED,
+        "view app.named",
+    ),
+    "jsonb in a view": (
+        """CREATE VIEW app.v AS SELECT app.run('{"a": [1, {"of": "v_name"}], "z": "y"}'::jsonb #>> '{a,1,of}') AS x""",
+        "(SELECT x FROM app.v)",
+        V_NAME,
+        "view app.v_name",
+    ),
+    "view that makes a name of a text": (
+        "CREATE VIEW app.v AS SELECT table_to_xml(to_regclass('named'), true, false, '')::text AS x",
+        "(SELECT x FROM app.v)",
+        NAMED,
+        "view app.named",
+    ),
+    "condition of a domain": (
+        "CREATE DOMAIN app.source AS text CHECK (VALUE IN ('app.v_name', 'app.named'))",
+        "app.run((f.title::app.source)::text)",
+        NAMED,
+        "view app.named",
+    ),
+    "label of an enum": (
+        "CREATE TYPE app.source AS ENUM ('named')",
+        "app.run(f.title::app.source::text)",
+        NAMED,
+        "view app.named",
+    ),
+    "start of an aggregate": (
+        "CREATE FUNCTION app.kept(text, text) RETURNS text LANGUAGE sql AS 'SELECT $1';"
+        "CREATE AGGREGATE app.source(text) (SFUNC = app.kept, STYPE = text, INITCOND = 'named', FINALFUNC = app.run)",
+        "(SELECT app.source(name) FROM app.country)",
+        NAMED,
+        "view app.named",
+    ),
+    "setting of a function": (
+        "CREATE FUNCTION app.by_setting() RETURNS text LANGUAGE sql SET app.source = 'v_name' "
+        "AS 'SELECT app.run(current_setting(''app.source''))'",
+        "app.by_setting()",
+        V_NAME,
+        "view app.v_name",
+    ),
+    "setting of the role": (
+        "ALTER ROLE {role} SET app.source = 'v_name'",
+        "app.run(current_setting('app.source'))",
+        V_NAME,
+        "view app.v_name",
+    ),
+    "setting of the server": (
+        "SET LOCAL app.source = 'v_name'",
+        "app.run(current_setting('app.source'))",
+        V_NAME,
+        "view app.v_name",
+    ),
+    "function that is named in a literal": (
+        "CREATE FUNCTION app.inner() RETURNS SETOF app.country LANGUAGE sql AS 'SELECT * FROM app.country'",
+        "app.run('LATERAL ' || 'inner' || '()')",
+        "CREATE OR REPLACE FUNCTION app.inner() RETURNS SETOF app.country LANGUAGE sql AS 'SELECT ''x'', ''y'' '",
+        "function app.inner()",
+    ),
+    "search_path that a function sets": (
+        "CREATE VIEW elsewhere.hidden AS SELECT 'x' AS name; CREATE FUNCTION app.by_path() RETURNS text LANGUAGE plpgsql AS "
+        "$$ DECLARE r text; BEGIN PERFORM set_config('search_path', 'elsewhere', true); SELECT max(name) INTO r FROM hidden; RETURN r; END $$",
+        "app.by_path()",
+        "CREATE OR REPLACE VIEW elsewhere.hidden AS SELECT 'y' AS name",
+        "view elsewhere.hidden",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BY_NAME)
+def test_a_text_that_becomes_a_name(bench: Bench, kind: str) -> None:
+    """Wherever such a text stands, what it names is a part of the meaning."""
+    setup, expression, change, name = BY_NAME[kind]
+    bench.prepare(RUN + setup.replace("{role}", bench.role))
+    told = bench.change(change, f"SELECT f.id, {expression} AS document FROM app.film AS f")
+    assert told is not None
+    assert name in told
+
+
+def test_a_name_in_a_body_that_is_no_text(bench: Bench) -> None:
+    """BEGIN ATOMIC: the server has it as a tree."""
+    if bench.connection.info.server_version < 140000:
+        pytest.skip("no such bodies before 14")
+    bench.prepare(
+        RUN + "CREATE FUNCTION app.atomic() RETURNS text LANGUAGE sql BEGIN ATOMIC "
+        "SELECT app.run('app.v_name'); END"
+    )
+    told = bench.change(V_NAME, "SELECT f.id, app.atomic() AS document FROM app.film AS f")
+    assert told is not None
+    assert "view app.v_name" in told
+
+
+AS_COLUMN = {
+    "default": "app.film, text DEFAULT '*'",
+    "polymorphic": "anyelement",
+    "record": "record",
+    "variadic": "VARIADIC app.film[]",
+}
+
+
+@pytest.mark.parametrize("column", ["f.label", "(f).label", "app.of_row(f)"])
+@pytest.mark.parametrize("kind", AS_COLUMN)
+def test_a_function_written_as_a_column(bench: Bench, kind: str, column: str) -> None:
+    """Any that can be called with a row alone."""
+    make = f"CREATE OR REPLACE FUNCTION app.label({AS_COLUMN[kind]}) RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN {{}}; END';"
+    bench.prepare(make.format(1))
+    bench.prepare(
+        "CREATE FUNCTION app.of_row(app.film) RETURNS text LANGUAGE sql AS 'SELECT $1.label'"
+    )
+    told = bench.change(make.format(2), f"SELECT f.id, {column} AS document FROM app.film AS f")
+    assert told is not None
+    assert "function app.label(" in told
+
+
+OPERATOR = (
+    "CREATE FUNCTION app.odd({0}, {1}) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT true'; "
+    "CREATE OPERATOR app.{2} (LEFTARG = {0}, RIGHTARG = {1}, FUNCTION = app.odd)"
+)
+BY_KEYWORD = {
+    "LIKE": ("f.title LIKE 'F%%'", OPERATOR.format("varchar", "varchar", "~~")),
+    "NOT ILIKE": ("f.title NOT ILIKE 'F%%'", OPERATOR.format("varchar", "varchar", "!~~*")),
+    "SIMILAR TO": ("f.title SIMILAR TO 'F'", OPERATOR.format("varchar", "text", "~")),
+    "IN": ("f.title IN ('F')", OPERATOR.format("varchar", "varchar", "=")),
+    "NOT IN": ("f.title NOT IN ('F')", OPERATOR.format("varchar", "varchar", "<>")),
+    "BETWEEN": ("f.title BETWEEN 'F' AND 'G'", OPERATOR.format("varchar", "varchar", ">=")),
+    "CASE": ("CASE f.title WHEN 'F' THEN 1 END", OPERATOR.format("varchar", "varchar", "=")),
+    "literal of a type of one's own": (
+        "f.title LIKE 'F'",
+        "CREATE TYPE app.odd AS (a text); " + OPERATOR.format("varchar", "app.odd", "~~"),
+    ),
+    "order": (
+        "(SELECT string_agg(c.name, '' ORDER BY c.name) FROM app.country AS c)",
+        "CREATE OPERATOR CLASS app.ordered DEFAULT FOR TYPE varchar USING btree AS "
+        "OPERATOR 1 <(text, text), FUNCTION 1 bttextcmp(text, text)",
+    ),
+    "order of rows": ("f IS DISTINCT FROM f", OPERATOR.format("app.film", "app.film", "=")),
+    "arrays": (
+        "(SELECT v.moods IN (v.moods) FROM app.moods AS v)",
+        OPERATOR.format("app.mood[]", "app.mood[]", "="),
+    ),
+    "cast of a row": (
+        "to_json(f)",
+        "CREATE FUNCTION app.odd(app.film) RETURNS json LANGUAGE sql AS 'SELECT ''1''::json'; "
+        "CREATE CAST (app.film AS json) WITH FUNCTION app.odd(app.film)",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BY_KEYWORD)
+def test_what_no_text_shows(bench: Bench, kind: str) -> None:
+    """Operators that keywords stand for, and what sorts, compares and casts without a word."""
+    expression, change = BY_KEYWORD[kind]
+    bench.prepare("CREATE VIEW app.moods AS SELECT array_agg(mood) AS moods FROM app.film_view")
+    told = bench.change(change, f"SELECT f.id, {expression} AS document FROM app.film AS f")
+    assert told is not None
+
+
+BUILT_IN = {
+    "function": (
+        "initcap(f.title)",
+        "CREATE OR REPLACE FUNCTION pg_catalog.initcap(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT AS 'SELECT lower($1)'",
+    ),
+    "function of an operator": (
+        "f.title LIKE 'F'",
+        "CREATE OR REPLACE FUNCTION pg_catalog.textlike(text, text) RETURNS boolean LANGUAGE internal IMMUTABLE STRICT AS 'textnlike'",
+    ),
+    "setting of a function": (
+        "initcap(f.title)",
+        "ALTER FUNCTION pg_catalog.initcap(text) SET search_path = app",
+    ),
+    "aggregate": (
+        "(SELECT bool_and(true) FROM app.country)",
+        "CREATE OR REPLACE AGGREGATE pg_catalog.bool_and(boolean) (SFUNC = pg_catalog.boolor_statefunc, STYPE = boolean)",
+    ),
+    "view": (
+        "(SELECT catalog_name::text FROM information_schema.information_schema_catalog_name)",
+        "CREATE OR REPLACE VIEW information_schema.information_schema_catalog_name AS "
+        "SELECT 'x'::information_schema.sql_identifier AS catalog_name",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_what_the_server_came_with(bench: Bench, kind: str) -> None:
+    """Its owner may replace it."""
+    expression, change = BUILT_IN[kind]
+    told = bench.change(change, f"SELECT f.id, {expression} AS document FROM app.film AS f")
+    assert told is not None
+    assert "built-in" in told
+
+
+def test_what_a_replaced_function_of_the_server_calls(bench: Bench) -> None:
+    """Its body is a text by then, as that of any other one."""
+    bench.prepare(
+        "CREATE OR REPLACE FUNCTION pg_catalog.initcap(text) RETURNS text LANGUAGE sql IMMUTABLE "
+        "AS 'SELECT app.deepest(1)::text'"
+    )
+    told = bench.change(
+        "CREATE OR REPLACE FUNCTION app.deepest(integer) RETURNS integer LANGUAGE sql AS 'SELECT 0'",
+        "SELECT f.id, initcap(f.title) AS document FROM app.film AS f",
+    )
+    assert told is not None
+    assert "function app.deepest(integer)" in told
+
+
 NOT_SEEN = {
     "ANALYZE": "ANALYZE",
     "VACUUM": "CLUSTER app.country USING country_pkey; REINDEX TABLE app.country",
@@ -388,6 +627,11 @@ NOT_SEEN = {
     "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA app TO PUBLIC; "
     "REVOKE EXECUTE ON FUNCTION app.deepest(integer) FROM PUBLIC; "
     "GRANT USAGE ON TYPE app.mood TO PUBLIC; GRANT USAGE ON SCHEMA app TO PUBLIC",
+    "rights on what the server came with": "REVOKE EXECUTE ON FUNCTION pg_catalog.lpad(text, integer) FROM PUBLIC; "
+    "REVOKE EXECUTE ON FUNCTION pg_catalog.repeat(text, integer), pg_catalog.max(text) FROM PUBLIC; "
+    "GRANT SELECT ON information_schema.tables TO {role}",
+    "operator class of an index": "CREATE OPERATOR CLASS app.ordered FOR TYPE varchar USING btree AS "
+    "OPERATOR 1 <(text, text), FUNCTION 1 bttextcmp(text, text)",
     "comments": "COMMENT ON VIEW app.film_view IS 'x'; "
     "COMMENT ON FUNCTION app.deepest(integer) IS 'x'; COMMENT ON TYPE app.mood IS 'x'",
     "owner of a function": "ALTER FUNCTION app.deepest(integer) OWNER TO {role}",
@@ -397,7 +641,7 @@ NOT_SEEN = {
     "AS 'SELECT 2'",
     "same name in a schema that is not searched": "CREATE VIEW elsewhere.film_view AS SELECT 1 AS id; "
     "CREATE FUNCTION elsewhere.shown(integer) RETURNS text LANGUAGE sql AS 'SELECT ''z'''",
-    "a function with the name of a column": "CREATE FUNCTION app.mood() RETURNS integer LANGUAGE sql "
+    "a function with the name of a column": "CREATE FUNCTION app.id() RETURNS integer LANGUAGE sql "
     "AS 'SELECT 2'; CREATE FUNCTION app.document(integer) RETURNS integer LANGUAGE sql AS 'SELECT 2'",
     "rows": "INSERT INTO app.country VALUES ('x', 'y')",
     "planner's figures": "ALTER FUNCTION app.deepest(integer) COST 5; "

@@ -22,14 +22,18 @@ VIEW = (
 )
 SHOWN = (
     "CREATE OR REPLACE FUNCTION content.shown(text) RETURNS text LANGUAGE plpgsql STABLE AS "
-    "$$ BEGIN RETURN {}; END $$;"
+    "$$ BEGIN RETURN {} || content.note(); END $$;"
 )
 LINKS = (
     "CREATE OR REPLACE VIEW content.links AS SELECT film_work_id, genre_id "
     "FROM content.genre_film_work WHERE {};"
 )
 SUFFIX = "CREATE TABLE {0}.suffix (text text); INSERT INTO {0}.suffix VALUES ('{1}');"
+NOTE = "CREATE OR REPLACE VIEW content.v_note AS SELECT {}::text AS note;"
 OBJECTS = (
+    NOTE.format("''") + "CREATE FUNCTION content.note(t text DEFAULT 'content.v_note') "
+    "RETURNS text LANGUAGE plpgsql STABLE AS "
+    "$$ DECLARE r text; BEGIN EXECUTE 'SELECT note FROM ' || t INTO r; RETURN r; END $$;"
     "CREATE TYPE content.kind AS ENUM ('film', 'series');"
     "CREATE VIEW content.films AS SELECT id, title, 'film'::content.kind AS kind "
     "FROM content.film_work;" + VIEW.format("title") + SHOWN.format("$1") + LINKS.format("true")
@@ -98,6 +102,7 @@ ALTERED = {
         "view content.films",
     ),
     "function": (SHOWN.format("$1 || '!'"), "function content.shown(text)"),
+    "view that a default names": (NOTE.format("'noted'"), "view content.v_note"),
     "enum": ("ALTER TYPE content.kind RENAME VALUE 'film' TO 'movie'", "type content.kind"),
 }
 

@@ -43,18 +43,28 @@ WITH RECURSIVE reach (classid, objid) AS (
         FROM pg_catalog.pg_type AS t
         WHERE r.classid = 'pg_catalog.pg_type'::regclass AND t.oid = r.objid AND t.typrelid <> 0
         UNION ALL
-        -- what makes an operator, an order or a cast of a type, is a part of it
-        SELECT 'pg_catalog.pg_operator'::regclass, o.oid
-        FROM pg_catalog.pg_operator AS o
-        WHERE r.classid = 'pg_catalog.pg_type'::regclass AND r.objid IN (o.oprleft, o.oprright)
+        -- the rows of a relation have a type, of which a cast or an operator may be made
+        SELECT 'pg_catalog.pg_type'::regclass, c.reltype
+        FROM pg_catalog.pg_class AS c
+        WHERE r.classid = 'pg_catalog.pg_class'::regclass AND c.oid = r.objid AND c.reltype <> 0
         UNION ALL
-        SELECT 'pg_catalog.pg_cast'::regclass, k.oid
-        FROM pg_catalog.pg_cast AS k
-        WHERE r.classid = 'pg_catalog.pg_type'::regclass AND r.objid IN (k.castsource, k.casttarget)
-        UNION ALL
-        SELECT 'pg_catalog.pg_opclass'::regclass, k.oid
-        FROM pg_catalog.pg_opclass AS k
-        WHERE r.classid = 'pg_catalog.pg_type'::regclass AND k.opcintype = r.objid
+        -- what makes an operator, an order or a cast of a type, or of its arrays, is a part of it
+        SELECT m.classid, m.objid
+        FROM pg_catalog.pg_type AS t
+        CROSS JOIN LATERAL (
+            SELECT 'pg_catalog.pg_operator'::regclass, o.oid
+            FROM pg_catalog.pg_operator AS o
+            WHERE o.oid >= 16384 AND (t.oid IN (o.oprleft, o.oprright) OR NULLIF(t.typarray, 0) IN (o.oprleft, o.oprright))
+            UNION ALL
+            SELECT 'pg_catalog.pg_cast'::regclass, k.oid
+            FROM pg_catalog.pg_cast AS k
+            WHERE k.oid >= 16384 AND (t.oid IN (k.castsource, k.casttarget) OR NULLIF(t.typarray, 0) IN (k.castsource, k.casttarget))
+            UNION ALL
+            SELECT 'pg_catalog.pg_opclass'::regclass, k.oid
+            FROM pg_catalog.pg_opclass AS k
+            WHERE k.oid >= 16384 AND k.opcintype IN (t.oid, NULLIF(t.typarray, 0))
+        ) AS m (classid, objid)
+        WHERE r.classid = 'pg_catalog.pg_type'::regclass AND t.oid = r.objid
         UNION ALL
         SELECT 'pg_catalog.pg_proc'::regclass, s.amproc
         FROM pg_catalog.pg_opclass AS k
@@ -65,7 +75,7 @@ WITH RECURSIVE reach (classid, objid) AS (
         FROM pg_catalog.pg_ts_config_map AS m
         WHERE r.classid = 'pg_catalog.pg_ts_config'::regclass AND m.mapcfg = r.objid
     ) AS e (classid, objid)
-    WHERE (r.objid >= 16384 OR r.classid = 'pg_catalog.pg_ts_config'::regclass)
+    WHERE (r.objid >= 16384 OR r.classid IN ('pg_catalog.pg_ts_config'::regclass, 'pg_catalog.pg_proc'::regclass))
       AND (e.objid >= 16384 OR e.classid = 'pg_catalog.pg_ts_dict'::regclass)
       AND e.classid IN (
           'pg_catalog.pg_class'::regclass, 'pg_catalog.pg_proc'::regclass,
@@ -133,8 +143,11 @@ SELECT r.classid::bigint, r.objid::bigint,
                        a.aggdeserialfn::oid, a.aggmtransfn::oid, a.aggminvtransfn::oid, a.aggmfinalfn::oid,
                        a.aggsortop, a.aggtranstype, a.agginitval, a.aggminitval)
             FROM pg_catalog.pg_aggregate AS a WHERE a.aggfnoid = p.oid)),
-       CASE WHEN l.lanname NOT IN ('c', 'internal') AND x.objid IS NULL
-                 AND pg_catalog.to_jsonb(p) ->> 'prosqlbody' IS NULL THEN p.prosrc END,
+       -- one whose body is not read, or is in a language of its own, may run any text that it is given
+       CASE WHEN l.lanname = 'c' OR x.objid IS NOT NULL THEN 'EXECUTE'
+            WHEN l.lanname = 'internal' OR pg_catalog.to_jsonb(p) ->> 'prosqlbody' IS NOT NULL THEN NULL
+            WHEN l.lanname IN ('sql', 'plpgsql') THEN p.prosrc
+            ELSE pg_catalog.concat(p.prosrc, ' EXECUTE') END,
        p.proconfig
 FROM reach AS r
 JOIN pg_catalog.pg_proc AS p ON p.oid = r.objid
@@ -157,7 +170,9 @@ SELECT r.classid::bigint, r.objid::bigint, 'type ' || n.nspname || '.' || t.typn
 FROM reach AS r
 JOIN pg_catalog.pg_type AS t ON t.oid = r.objid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+-- the row type of a table or view shows in the state of that one
 WHERE r.classid = 'pg_catalog.pg_type'::regclass
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = t.typrelid AND c.relkind <> 'c')
 UNION ALL
 SELECT r.classid::bigint, r.objid::bigint, pg_catalog.concat('operator ', n.nspname, '.', o.oprname, '(',
            pg_catalog.format_type(NULLIF(o.oprleft, 0), NULL), ',', pg_catalog.format_type(NULLIF(o.oprright, 0), NULL), ')'),
