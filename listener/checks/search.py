@@ -24,7 +24,8 @@ from listener.search.index_config import IndexBody, IndexError_, flat_settings, 
 from listener.search.index_settings import doubts, faults
 from listener.search.indexes import Indexes
 from listener.search.owners import Database
-from listener.search.templates import PREFIX, foreign_templates
+from listener.search.templates import PREFIX, foreign_templates, shadowed
+from listener.search.write_aliases import owned, patterns
 
 P = ParamSpec("P")
 
@@ -71,6 +72,7 @@ def check_search(
         found += _guarded("look up whose the alias is", _owner, indexes, document.index, take)
         found += _guarded("read the aliases", _let_through, client, document.index)
         found += _guarded("read the index templates", _templates, client, document.index)
+        found += _guarded("look up names", _called_alike, client, document.index)
     return list(dict.fromkeys(found))
 
 
@@ -193,6 +195,34 @@ def _let_through(client: Client, alias: str) -> Iterator[Finding]:
             )
 
 
+def _called_alike(client: Client, alias: str) -> Iterator[Finding]:
+    """What of others is called as the write aliases of this alias are, or begins like that."""
+    said = client.options(ignore_status=404).indices.resolve_index(
+        name=patterns(alias), expand_wildcards="all"
+    )
+    found: dict[str, str] = {}
+    for kind, what in (("indices", "index"), ("data_streams", "data stream")):
+        found |= {one["name"]: what for one in said.body.get(kind, ())}
+    for one in said.body.get("aliases", ()):
+        places = one.get("indices", ())
+        places = [places] if isinstance(places, str) else places
+        ours = any(place.startswith(f"{alias}-") for place in places)
+        if not (owned(alias).match(one["name"]) and ours):
+            found[one["name"]] = "alias"
+    for name, what in sorted(found.items()):
+        yield _taken(f"the {what} {name}", alias)
+
+
+def _taken(what: str, alias: str) -> Finding:
+    return Finding(
+        "warning",
+        f"{what} is called as write aliases of {alias} are: listener's template lets no write make "
+        "an index of such a name, and no other template reach it",
+        f"a name that does not begin with {alias}.w or {alias}.l and a digit; or choose another "
+        "documents[].index",
+    )
+
+
 def _templates(client: Client, alias: str) -> Iterator[Finding]:
     """Templates of others that would mix something into our indexes."""
     for one in foreign_templates(client, f"{alias}-0a1b2c3d-20260131100000"):
@@ -210,3 +240,5 @@ def _templates(client: Client, alias: str) -> Iterator[Finding]:
                 f"indexes of {alias}",
                 f"narrow the index_patterns of {one.name}, or choose another documents[].index",
             )
+    for one in shadowed(client, alias):
+        yield _taken(f"what the template {one.name} is for ({one.pattern})", alias)

@@ -19,7 +19,7 @@ from listener.observations import events
 from listener.observations.events import Observe
 from listener.search.aliases import Astray
 from listener.search.indexes import Indexes
-from listener.search.write_aliases import Target, owned, write_alias
+from listener.search.write_aliases import Target, owned, patterns, write_alias
 from listener.state.control import ControlDocument
 
 _TRIES: Final = 5
@@ -188,7 +188,7 @@ class Fence:
         found = [0]
         for feed in self._feeds:
             ours = owned(feed.alias)
-            for alias in self._indexes.aliases(f"{feed.alias}.*"):
+            for alias in self._indexes.aliases(*patterns(feed.alias)):
                 match = ours.match(alias)
                 if match:
                     found.append(int(match.group(1)))
@@ -204,7 +204,7 @@ class Fence:
             for kept in self._indexes.drop_loads(alias, below=below, spare=self._resumed):
                 ours = kept.startswith(f"{alias}-")
                 self._observe(events.OldIndexKept(alias, kept, ours=ours))
-            self._indexes.drop_strays(alias)
+            self._indexes.drop_strays(alias, below=below)
             self._indexes.drop_unborn(alias)
             if feed.loading is not None and self._indexes.get(feed.loading) is None:
                 feed.loading = None  # it takes no alias; its load begins anew
@@ -271,7 +271,7 @@ class Fence:
         for feed in self._feeds:
             wanted = feed.write_aliases(generation)
             ours = owned(feed.alias)
-            for alias, places in self._indexes.aliases(f"{feed.alias}.*").items():
+            for alias, places in self._indexes.aliases(*patterns(feed.alias)).items():
                 match = ours.match(alias)
                 if not match:
                     continue

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from listener.search.client import Client
-from listener.search.write_aliases import owned
+from listener.search.write_aliases import owned, patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ def aliases_of(client: Client, *names: str) -> dict[str, dict[str, Mapping[str, 
     }
 
 
-def indexes_of(client: Client, pattern: str) -> dict[str, list[str]]:
-    """Aliases that match the pattern: alias -> its indexes."""
+def indexes_of(client: Client, *names: str) -> dict[str, list[str]]:
+    """Aliases of these names, which may be patterns: alias -> its indexes."""
     found: dict[str, list[str]] = {}
-    for index, aliases in aliases_of(client, pattern).items():
+    for index, aliases in aliases_of(client, *names).items():
         for alias in aliases:
             found.setdefault(alias, []).append(index)
     return found
@@ -84,7 +84,7 @@ def left_astray(client: Client, alias: str, generation: int, current: str | None
 def _written(client: Client, alias: str) -> dict[str, dict[str, Mapping[str, Any]]]:
     """Write aliases: alias -> its indexes, and what was said when it was added."""
     found: dict[str, dict[str, Any]] = {}
-    for index, aliases in aliases_of(client, f"{alias}.*").items():
+    for index, aliases in aliases_of(client, *patterns(alias)).items():
         for name, more in aliases.items():
             found.setdefault(name, {})[index] = more
     return found

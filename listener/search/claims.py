@@ -11,7 +11,7 @@ from listener.search.client import Client
 from listener.search.errors import BadRequest, Refused
 from listener.search.existing import Existing, get
 from listener.search.owners import ForeignIndex, Owner
-from listener.search.write_aliases import owned
+from listener.search.write_aliases import owned, patterns
 
 
 def claims(client: Client, owner: Owner, alias: str, *, take: bool = False) -> Iterator[str]:
@@ -21,7 +21,7 @@ def claims(client: Client, owner: Owner, alias: str, *, take: bool = False) -> I
     the name. `take`: see `Owner.why_foreign`. Errors of the client pass through, here and below.
     """
     pattern = owned(alias)
-    for name, aliases in aliases_of(client, alias, f"{alias}.*").items():
+    for name, aliases in aliases_of(client, alias, *patterns(alias)).items():
         if any(one == alias or pattern.match(one) for one in aliases):
             found = get(client, name)
             own = found.meta.get("listener") if found is not None else None

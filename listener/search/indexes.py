@@ -88,9 +88,9 @@ class Indexes:
 
     # -- aliases ---------------------------------------------------------------------------------
 
-    def aliases(self, pattern: str) -> dict[str, list[str]]:
-        """Aliases that match the pattern: alias -> its indexes."""
-        return aliases.indexes_of(self._client, pattern)
+    def aliases(self, *names: str) -> dict[str, list[str]]:
+        """Aliases of these names, which may be patterns: alias -> its indexes."""
+        return aliases.indexes_of(self._client, *names)
 
     def astray(self, alias: str, wanted: Mapping[str, str | None]) -> Astray | None:
         """Which write alias is not as it was made; None: all are. `wanted`: alias -> index."""
@@ -117,9 +117,9 @@ class Indexes:
         """Delete an index that only write aliases point to. False: the server refuses it."""
         return leftovers.drop_if_unused(self._client, self.owner, name, alias)
 
-    def drop_strays(self, alias: str) -> None:
-        """Delete empty indexes that bear the name of a write alias."""
-        leftovers.drop_strays(self._client, alias)
+    def drop_strays(self, alias: str, *, below: int) -> None:
+        """Delete empty indexes that bear the name of a write alias of a generation below."""
+        leftovers.drop_strays(self._client, alias, below=below)
 
     def drop_unborn(self, alias: str) -> None:
         """Delete empty indexes of this owner that no alias leads to."""

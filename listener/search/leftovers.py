@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
+from listener.search import templates
 from listener.search.aliases import indexes_of
 from listener.search.client import Client
 from listener.search.errors import BadRequest, Error, Forbidden, NotFound
 from listener.search.existing import Existing, existing_of, get
 from listener.search.owners import Owner
-from listener.search.write_aliases import owned
+from listener.search.write_aliases import made_for, owned, patterns
 
 
 def drop_loads(
@@ -28,7 +29,7 @@ def drop_loads(
     pattern = owned(alias)
     return [
         name
-        for write_alias, names in indexes_of(client, f"{alias}.l*").items()
+        for write_alias, names in indexes_of(client, *patterns(alias, "l")).items()
         if (match := pattern.match(write_alias)) and (below is None or int(match.group(1)) < below)
         for name in names
         if name not in spare and not drop_if_unused(client, owner, name, alias)
@@ -55,14 +56,20 @@ def drop_if_unused(client: Client, owner: Owner, name: str, alias: str) -> bool:
     return True
 
 
-def drop_strays(client: Client, alias: str) -> None:
-    """Delete empty indexes that bear the name of a write alias.
+def drop_strays(client: Client, alias: str, *, below: int) -> None:
+    """Delete empty indexes that bear the name of a write alias of a generation below this one.
 
-    OpenSearch makes one for a delete that comes after the index and its aliases are gone.
+    OpenSearch makes one for a delete that comes after the index and its aliases are gone: without a
+    mapping and without aliases. Where the template forbids that, another program has made it.
     """
+    if templates.forbids(client, alias):
+        return
     pattern = owned(alias)
-    for name in client.indices.get(index=f"{alias}.*", expand_wildcards="all").body:
-        if pattern.match(name):
+    found = client.indices.get(index=patterns(alias), expand_wildcards="all").body
+    for name, body in found.items():
+        match = pattern.match(name)
+        bare = not (body.get("aliases") or body.get("mappings"))
+        if match and int(match.group(1)) < below and bare:
             _drop_if_empty(client, name)
 
 
@@ -71,10 +78,9 @@ def drop_unborn(client: Client, owner: Owner, alias: str) -> None:
 
     They were made, but the answer that said so was lost, and another one was made instead.
     """
-    for name, body in client.indices.get(index=f"{alias}-*").body.items():
-        found = existing_of(name, body)
-        if owner.owns(found.pipeline, found.database) and not body.get("aliases"):
-            _drop_if_empty(client, name)
+    for found in _without_alias(client, alias):
+        if owner.owns(found.pipeline, found.database):
+            _drop_if_empty(client, found.name)
 
 
 def old(client: Client, owner: Owner, alias: str) -> list[str]:
@@ -92,9 +98,13 @@ def old_of_others(client: Client, owner: Owner, alias: str) -> list[Existing]:
     ]
 
 
-def _without_alias(client: Client, alias: str) -> list[Existing]:
-    found = client.indices.get(index=f"{alias}-*", ignore_unavailable=True).body
-    return [existing_of(name, body) for name, body in found.items() if not body.get("aliases")]
+def _without_alias(client: Client, alias: str) -> Iterator[Existing]:
+    """Indexes that loads have made for this alias, and for none that begins with its name."""
+    pattern = made_for(alias)
+    found = client.indices.get(index=f"{alias}-*-*z", ignore_unavailable=True).body
+    for name, body in found.items():
+        if pattern.fullmatch(name) and not body.get("aliases"):
+            yield existing_of(name, body)
 
 
 def _drop_if_empty(client: Client, name: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from listener.search.client import Client
 from listener.search.errors import BadRequest
+from listener.search.write_aliases import patterns
 
 PREFIX: Final = "listener-"
 """How the names of listener's templates begin."""
@@ -37,6 +38,15 @@ def owner_of(client: Client, alias: str) -> Any:
     return None
 
 
+def forbids(client: Client, alias: str) -> bool:
+    """Whether listener's template for this alias keeps all writes from making an index."""
+    answer = client.options(ignore_status=404).indices.get_index_template(name=name_of(alias))
+    return any(
+        one["index_template"].get("allow_auto_create") is False
+        for one in answer.body.get("index_templates", ())
+    )
+
+
 def put(client: Client, alias: str, owner: Mapping[str, Any], *, create: bool) -> None:
     """Write the template that keeps a write to a vanished alias from making an index.
 
@@ -47,7 +57,7 @@ def put(client: Client, alias: str, owner: Mapping[str, Any], *, create: bool) -
     delete, which makes an empty index that the next session removes.
     """
     body: dict[str, Any] = {
-        "index_patterns": [alias, f"{alias}.w*", f"{alias}.l*"],
+        "index_patterns": [alias, *patterns(alias)],
         "priority": _PRIORITY,
         "allow_auto_create": False,
         "meta": {"listener": owner},
@@ -76,9 +86,28 @@ def foreign_templates(client: Client, name: str) -> list[ForeignTemplate]:
     return found
 
 
-def _matching(name: str, patterns: Any) -> str | None:
+def shadowed(client: Client, alias: str) -> list[ForeignTemplate]:
+    """Templates of others for nothing but names that listener's template for this alias takes."""
+    ours = re.compile(re.escape(alias) + r"\.[wl][1-9]")
+    composable = client.indices.get_index_template().body.get("index_templates", ())
+    bodies = [(one["name"], one["index_template"]) for one in composable]
+    bodies += client.indices.get_template().body.items()
+    return [
+        ForeignTemplate(name, pattern, "data_stream" in body)
+        for name, body in bodies
+        if not name.startswith(PREFIX)
+        for pattern in _listed(body.get("index_patterns"))
+        if ours.match(pattern)
+    ]
+
+
+def _listed(given: Any) -> list[str]:
+    return [given] if isinstance(given, str) else list(given or ())
+
+
+def _matching(name: str, given: Any) -> str | None:
     """The first of an index template's patterns that matches the name."""
-    for one in [patterns] if isinstance(patterns, str) else patterns or ():
+    for one in _listed(given):
         if re.fullmatch(".*".join(re.escape(part) for part in one.split("*")), name):
             return str(one)
     return None

@@ -28,6 +28,21 @@ def write_alias(index: str, generation: int, *, loading: bool = False) -> str:
     return f"{index}.{'l' if loading else 'w'}{generation}"
 
 
+def patterns(alias: str, kinds: str = "wl") -> list[str]:
+    """What the names of the write aliases of this alias match, as servers know patterns.
+
+    They know `*` and no digits, so `ALIAS.w1x` of another program matches, too; `ALIAS.web` does
+    not. `kinds`: w for those of the index in use, l for those of the one that is loaded.
+    """
+    return [f"{alias}.{kind}{digit}*" for kind in kinds for digit in range(1, 10)]
+
+
+def made_for(alias: str) -> re.Pattern[str]:
+    """Matches the names of the indexes that loads have made for this alias, and none of an alias
+    that begins with the name of this one."""
+    return re.compile(re.escape(alias) + r"-[0-9a-f]{8}-[0-9]{8}t[0-9]{12}z")
+
+
 def owned(alias: str) -> re.Pattern[str]:
     """Matches the names of the write aliases of this alias; the group is the generation.
 

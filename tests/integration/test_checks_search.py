@@ -17,6 +17,7 @@ from listener.checks import Finding, check_search
 from listener.config import Config
 from listener.search import connect
 from listener.search.indexes import Indexes
+from listener.search.write_aliases import patterns
 from playground import blueprint
 from playground.search import SearchServer
 from tests.kit.servers import own_search
@@ -151,6 +152,29 @@ def data_stream(server: SearchServer, folder: Path) -> None:
     assert "logs-a is the name of a data stream" in taken.what
     assert taken.mend.endswith("DELETE /_data_stream/logs-a")
     assert "a data stream: no index of logs-a could be made" in unusable.what
+
+
+def test_names_that_are_taken(
+    search_server: SearchServer, index_prefix: str, tmp_path: Path
+) -> None:
+    """What other programs call as write aliases are called is named; all else is theirs."""
+    alias = f"{index_prefix}-app"
+    for name in (f"{alias}.web", f"{alias}.logs-1", f"{alias}.w1x", f"{index_prefix}-data"):
+        put(search_server, f"/{name}", {})
+    for name in (f"{alias}.live", f"{alias}.l7", f"{alias}.w2b"):
+        put(search_server, f"/{index_prefix}-data/_alias/{name}", {})
+    put(search_server, f"/{alias}-1", {"aliases": {f"{alias}.w4": {}}})
+    body = {"index_patterns": [f"{alias}.l2-*", f"{alias}.l-*"], "priority": 7, "template": {}}
+    put(search_server, f"/_index_template/{index_prefix}-theirs", body)
+    found = check(config(tmp_path, search_server.url, alias))
+    assert {one.severity for one in found} == {"warning"}
+    assert [one.what.split(" is called")[0] for one in found] == [
+        f"what the template {index_prefix}-theirs is for ({alias}.l2-*)",
+        f"the alias {alias}.l7",
+        f"the index {alias}.w1x",
+        f"the alias {alias}.w2b",
+    ]
+    assert f"does not begin with {alias}.w or {alias}.l and a digit" in found[0].mend
 
 
 def test_a_red_cluster(search_server: SearchServer, index_prefix: str, tmp_path: Path) -> None:
@@ -343,12 +367,12 @@ def test_an_index_whose_metadata_is_blocked(
     block(theirs, True)
     try:
         assert check(settings) == []
-        assert (indexes.aliases(alias), indexes.aliases(f"{alias}.*")) == ({}, {})
+        assert (indexes.aliases(alias), indexes.aliases(*patterns(alias))) == ({}, {})
         client.indices.create(
             index=f"{alias}-1", aliases={f"{alias}.w1": {"filter": {"match_all": {}}}}
         )
         assert check(settings) == []
-        assert indexes.aliases(f"{alias}.*") == {f"{alias}.w1": [f"{alias}-1"]}
+        assert indexes.aliases(*patterns(alias)) == {f"{alias}.w1": [f"{alias}-1"]}
         assert indexes.astray(alias, {f"{alias}.w1": f"{alias}-1"}) is not None
         block(f"{alias}-1", True)
         found = check(settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class Leftovers:
 
     def made(self, name: str, pipeline: str = "ours", document: Any = None) -> str:
         """An index as a load makes it."""
-        whole = f"{self.alias}-{name}"
+        whole = f"{self.alias}-{zlib.crc32(name.encode()):08x}-20260131t100000000000z"
         Indexes(self.client, pipeline).create(whole, self.config, "abcd")
         if document is not None:
             self.client.index(index=whole, document=document)
@@ -46,7 +47,7 @@ class Leftovers:
     def clear(self) -> set[str]:
         """Clear away; what is left."""
         indexes = Indexes(self.client, "ours")
-        indexes.drop_strays(self.alias)
+        indexes.drop_strays(self.alias, below=9)
         indexes.drop_unborn(self.alias)
         found = self.client.indices.get(index=f"{self.alias}*", expand_wildcards="all").body
         return set(found)
@@ -77,15 +78,56 @@ def test_indexes_of_others_are_let_be(leftovers: Leftovers) -> None:
     assert leftovers.clear() == {other, nobodys, longer}
 
 
+def test_indexes_of_an_alias_that_begins_like_this_one(leftovers: Leftovers) -> None:
+    """They are of the same pipeline, and not of this document kind."""
+    alias = leftovers.alias
+    leftovers.alias = f"{alias}-0a1b2c3d"
+    longer = leftovers.made("empty")
+    leftovers.alias = alias
+    own = leftovers.made("old", document={"n": 1})
+    assert leftovers.clear() == {longer, own}
+    assert Indexes(leftovers.client, "ours").old(alias) == [own]
+
+
+def test_what_an_operator_has_blocked_of_others(leftovers: Leftovers) -> None:
+    """The server would refuse to tell of it: it is not asked for."""
+    alias = leftovers.alias
+    names = [f"{alias}.web", f"{alias}.logs-1", f"{alias}-web"]
+    indices = leftovers.client.indices
+    for name in names:
+        indices.create(index=name)
+        indices.put_settings(index=name, settings={"index.blocks.metadata": True})
+    try:
+        indexes = Indexes(leftovers.client, "ours")
+        indexes.protect(alias)
+        assert indexes.drop_loads(alias) == []
+        assert indexes.old(alias) == []
+        indexes.drop_strays(alias, below=9)
+        assert indexes.left_astray(alias, 3, None) is None
+    finally:
+        for name in names:
+            indices.put_settings(index=name, settings={"index.blocks.metadata": None})
+
+
 def test_an_index_by_the_name_of_a_write_alias(leftovers: Leftovers) -> None:
     """OpenSearch makes it for a lone delete. One with documents stays, and so does what only looks
-    like one."""
-    alias = leftovers.alias
-    full = f"{alias}.w8"
-    for name in (f"{alias}.w7", f"{alias}.l7", full, f"{alias}.w7a", f"{alias}.x7"):
-        leftovers.client.indices.create(index=name)
-    leftovers.client.index(index=full, document={"n": 1})
-    assert leftovers.clear() == {full, f"{alias}.w7a", f"{alias}.x7"}
+    like one: with a mapping or an alias, or of a generation that is not there yet."""
+    alias, client = leftovers.alias, leftovers.client
+    full, later, mapped, aliased = (f"{alias}.{one}" for one in ("w8", "w9", "w6", "w5"))
+    kept = {full, later, mapped, aliased, f"{alias}.w7a", f"{alias}.x7", f"{alias}.web"}
+    for name in kept | {f"{alias}.w7", f"{alias}.l7"}:
+        client.indices.create(index=name)
+    client.index(index=full, document={"n": 1})
+    client.indices.put_mapping(index=mapped, properties={"n": {"type": "long"}})
+    client.indices.put_alias(index=aliased, name=f"{alias}-theirs")
+    assert leftovers.clear() == kept
+
+
+def test_a_server_that_makes_none_by_itself(leftovers: Leftovers) -> None:
+    """Another program has made what bears such a name."""
+    Indexes(leftovers.client, "ours").protect(leftovers.alias)
+    leftovers.client.indices.create(index=f"{leftovers.alias}.w7")
+    assert leftovers.clear() == {f"{leftovers.alias}.w7"}
 
 
 def test_an_index_that_somebody_else_has_an_alias_for(leftovers: Leftovers) -> None:

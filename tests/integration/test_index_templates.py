@@ -138,3 +138,30 @@ def test_a_template_of_the_old_kind_is_named_too(
     assert status == 200, answer
     with pytest.raises(IndexError_, match=f"{index_prefix}-old .* adds index.gc_deletes"):
         indexes.create(f"{index_prefix}-1", config, "abcd")
+
+
+@pytest.mark.parametrize("upgraded", [False, True], ids=["", "former release"])
+def test_names_of_other_programs(
+    search_server: SearchServer, index_prefix: str, indexes: Indexes, upgraded: bool
+) -> None:
+    """The template takes what write aliases are called, and no more; one of a former release is
+    narrowed."""
+    request = search_server.request
+    alias = f"{index_prefix}-app"
+    if upgraded:
+        wide = {"index_patterns": [alias, f"{alias}.w*", f"{alias}.l*"], "priority": 900_000}
+        request("PUT", f"/_index_template/listener-{alias}", {**wide, "allow_auto_create": False})
+    theirs = {
+        "index_patterns": [f"{alias}.l*", f"{alias}.w*", f"{alias}-*"],
+        "priority": 7,
+        "template": {"mappings": {"properties": {"n": {"type": "keyword"}}}},
+    }
+    status, _ = request("PUT", f"/_index_template/{index_prefix}-theirs", theirs)
+    assert status == 200
+    indexes.protect(alias)
+    for name in ("logs-2026.11.30", "web", "latest", "w", "l0", "wide-1"):
+        assert request("POST", f"/{alias}.{name}/_doc", {"n": 1})[0] == 201, name
+        _, found = request("GET", f"/{alias}.{name}/_mapping")
+        assert found[f"{alias}.{name}"]["mappings"] == theirs["template"]["mappings"]  # type: ignore[index]
+    for name in (alias, f"{alias}.w1", f"{alias}.l12", f"{alias}.w3999999"):
+        assert request("POST", f"/{name}/_doc", {"n": 1})[0] == 404, name

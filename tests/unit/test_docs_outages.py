@@ -209,6 +209,12 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "integration/test_index_templates.py::test_what_a_template_adds_is_refused",
         "integration/test_index_templates.py::test_what_would_be_loaded_anew_is_not_made",
     ),
+    "another program's index, alias or template has a name that begins like the alias": (
+        "integration/test_index_templates.py::test_names_of_other_programs",
+        "integration/test_index_leftovers.py::test_indexes_of_an_alias_that_begins_like_this_one",
+        "integration/test_index_leftovers.py::test_what_an_operator_has_blocked_of_others",
+        "integration/test_checks_search.py::test_names_that_are_taken",
+    ),
     "one document refused": (
         "process/test_pressure.py::test_a_bad_document_is_parked_and_comes_back",
         "parked/test_command.py::test_list_explain_and_try_again_with_a_daemon",

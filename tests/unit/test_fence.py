@@ -110,12 +110,12 @@ class Server:
         """An index."""
         return SimpleNamespace(name=name) if name in self.indexes else None
 
-    def aliases(self, pattern: str) -> dict[str, list[str]]:
+    def aliases(self, *names: str) -> dict[str, list[str]]:
         """Those that lead somewhere."""
         return {
             alias: sorted(places)
             for alias, places in self.places.items()
-            if places and fnmatch(alias, pattern)
+            if places and any(fnmatch(alias, one) for one in names)
         }
 
     def astray(self, alias: str, wanted: Mapping[str, str | None]) -> Astray | None:
@@ -165,8 +165,9 @@ class Server:
         self.delete(*(found - self.kept))
         return sorted(found & self.kept)
 
-    def drop_strays(self, alias: str) -> None:
+    def drop_strays(self, alias: str, *, below: int) -> None:
         """Noted."""
+        assert below > 0
         self.step(f"strays dropped of {alias}")
 
     def drop_unborn(self, alias: str) -> None:
