@@ -54,6 +54,20 @@ class Audits:
         self._audited_at = time.monotonic()
         return self._tell(self._auditor.audit_database(connection))
 
+    def look_at_indexes(self) -> bool:
+        """While writes are held: whether an index was altered, where a look is due.
+
+        What refuses them may be a setting of the index in use. Only a new session replaces that
+        index, and no tick ends before the writes are taken.
+        """
+        if not self._due:
+            return False
+        self._audited_at = time.monotonic()
+        try:
+            return self._tell(self._auditor.audit_indexes(self._loading))
+        except search.Error:
+            return False  # the pipeline tells what is the matter
+
     def failed(self, connection: postgres.Connection) -> bool:
         """Where an audit is due: look whether all is as it was left. True where it is not."""
         if self._pipeline.trouble is None and self._doubted:
@@ -62,9 +76,8 @@ class Audits:
         if not self._due:
             return False
         self._audited_at = time.monotonic()
-        loading = [kind for kind in self._kinds if self._fence.loading(kind)]
         try:
-            altered = self._auditor.audit(connection, loading)
+            altered = self._auditor.audit(connection, self._loading)
             if altered is None:
                 altered = self._astray()
         except search.Error as error:
@@ -73,6 +86,11 @@ class Audits:
         if altered is None:
             self._pipeline.retry_unproven()
         return self._tell(altered)
+
+    @property
+    def _loading(self) -> list[int]:
+        """The kinds whose index is replaced anyway."""
+        return [kind for kind in self._kinds if self._fence.loading(kind)]
 
     @property
     def _due(self) -> bool:

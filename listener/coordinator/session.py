@@ -67,6 +67,8 @@ class Session:
                 raise BeginAnew
         else:
             self._audits.doubt()
+            if self._pipeline.held is not None and self._audits.look_at_indexes():
+                raise BeginAnew
 
     def wait_on(self) -> None:
         """As `check`, with a sign of life: a sweep waits for Elasticsearch."""

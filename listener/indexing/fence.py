@@ -60,7 +60,12 @@ class _Feed:
         """The write aliases of this generation lead there now."""
         current, loading = self.current, self.loading
         self.targets.current = (
-            Target(write_alias(self.alias, generation), current.lenient, current.name)
+            Target(
+                write_alias(self.alias, generation),
+                # what it refuses may not keep its successor from taking its place
+                current.lenient or loading is not None,
+                current.name,
+            )
             if current is not None
             else None
         )

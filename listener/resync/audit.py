@@ -69,7 +69,7 @@ class Auditor:
         all is well a new nonce is left in the database. Errors of both clients pass through.
         """
         altered = self.audit_database(connection)
-        altered = altered or self._audit_indexes(loading) or self._audit_shards()
+        altered = altered or self.audit_indexes(loading) or self._audit_shards()
         if altered is not None:
             return altered
         # a snapshot of the database's volume ends no session: by the nonce it shows as an older one
@@ -94,6 +94,29 @@ class Auditor:
         if wrong:
             self.distrust()
             return wrong[0]
+        return None
+
+    def audit_indexes(self, loading: Collection[int]) -> str | None:
+        """What is not as it was with aliases, mappings and settings; None: all is.
+
+        `loading`: as of `audit`.
+        """
+        known = self._keeper.identity
+        for kind in self._scope.kinds:
+            expected = known.indexes.get(kind.index)
+            if expected is None or kind.number in loading:
+                continue  # a load is under way
+            try:
+                behind = self._indexes.behind(kind.index)
+            except IndexError_ as error:
+                return str(error)
+            if behind is None or behind.uuid != expected:
+                return f"{kind.index}: the alias does not lead to the index that it led to"
+            if not self._indexes.is_ours(behind):
+                return f"{kind.index}: {behind.name} is not marked as this pipeline's any more"
+            altered = altered_index(behind, known)
+            if altered is not None:
+                return f"{kind.index}: {altered}"
         return None
 
     def renew(self, connection: Connection) -> None:
@@ -121,26 +144,6 @@ class Auditor:
             return "triggers or watched tables were altered"
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         return f"altered, and may have missed changes: {', '.join(names[:NAMED])}{more}"
-
-    def _audit_indexes(self, loading: Collection[int]) -> str | None:
-        """What is not as it was with aliases, mappings and settings; None: all is."""
-        known = self._keeper.identity
-        for kind in self._scope.kinds:
-            expected = known.indexes.get(kind.index)
-            if expected is None or kind.number in loading:
-                continue  # a load is under way
-            try:
-                behind = self._indexes.behind(kind.index)
-            except IndexError_ as error:
-                return str(error)
-            if behind is None or behind.uuid != expected:
-                return f"{kind.index}: the alias does not lead to the index that it led to"
-            if not self._indexes.is_ours(behind):
-                return f"{kind.index}: {behind.name} is not marked as this pipeline's any more"
-            altered = altered_index(behind, known)
-            if altered is not None:
-                return f"{kind.index}: {altered}"
-        return None
 
     def _audit_shards(self) -> str | None:
         """Which index lacks what it had, by its shards; None: none, and the shards are noted."""

@@ -23,7 +23,8 @@ _LIFTS: Final = {
     "9": 'PUT /{index}/_settings {{"index.blocks.metadata": null}}',
     "12": "free disk space (the server lifts it then, or after "
     'PUT /{index}/_settings {{"index.blocks.read_only_allow_delete": null}})',
-    "pipeline": 'PUT /{index}/_settings {{"index.default_pipeline": null}}, or make the pipeline',
+    "pipeline": 'PUT /{index}/_settings {{"index.default_pipeline": null, '
+    '"index.final_pipeline": null}}, or make the pipeline',
     "13": 'PUT /_cluster/settings {{"persistent": {{"cluster.blocks.read_only_allow_delete": '
     "null}}}}",
 }

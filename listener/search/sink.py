@@ -15,7 +15,7 @@ from listener.search.bulk import Document, encode
 from listener.search.client import AS_SENT, Client
 from listener.search.errors import Away, Refused, describe, is_passing
 from listener.search.reasons import never_fits
-from listener.search.verdicts import Outcome, Verdict, all_taken, verdicts_of, worst
+from listener.search.verdicts import Outcome, Verdict, all_taken, of_targets, verdicts_of
 from listener.search.write_aliases import Target
 
 _DONE: Final = Verdict(Outcome.DONE)
@@ -72,7 +72,7 @@ def send(
                 parts = [
                     send(client, documents, [one], version, refresh=refresh) for one in targets
                 ]
-                verdicts = (worst(one.verdicts[0] for one in parts),)
+                verdicts = (of_targets([one.verdicts[0] for one in parts], targets),)
                 lost = any(one.lost for one in parts)
             else:
                 refused = Verdict(Outcome.PARK, f"the whole request: {reason}")

@@ -61,6 +61,14 @@ _NO_ROOM: Final = frozenset(
         "timeout_exception",
     }
 )
+_OF_INDEX: Final = frozenset(
+    {
+        "cluster_block_exception",
+        "unavailable_shards_exception",
+        "no_shard_available_action_exception",
+    }
+)
+"""Of those that may pass: they are of one index, and say nothing of another one."""
 _SHOWN: Final = 500
 """Characters of a reason that are told: an id alone may have 512."""
 _ALIAS_GONE: Final = frozenset({"index_not_found_exception"})
@@ -88,10 +96,10 @@ _GRAVITY: Final = [
 ]
 
 
-def judge(item: Any) -> Verdict:
+def judge(item: Any, index: str = "INDEX") -> Verdict:
     """The verdict on one item of a bulk's reply, by error type, not by status.
 
-    Never raises: an item of an unknown shape is held.
+    `index`: the one that it was sent to. Never raises: an item of an unknown shape is held.
     """
     result = next(iter(item.values())) if isinstance(item, Mapping) and len(item) == 1 else None
     if not isinstance(result, Mapping):
@@ -104,7 +112,8 @@ def judge(item: Any) -> Verdict:
             return _DONE
         return Verdict(Outcome.HOLD, f"status {str(status)[:20]} without an error")
     kind, reason = _type_and_reason(error)
-    index = str(error.get("index", "INDEX")) if isinstance(error, Mapping) else "INDEX"
+    if isinstance(error, Mapping):
+        index = str(error.get("index", index))
     stored = None
     if kind == "version_conflict_engine_exception":
         outcome = Outcome.CONFLICT
@@ -142,31 +151,54 @@ def verdicts_of(
 ) -> tuple[Verdict, ...]:
     """A verdict for each document from the reply to one bulk, of whatever shape it is.
 
-    Of several targets the gravest verdict counts. `version` is the one that was sent.
+    Of several targets that of `of_targets` counts. `version` is the one that was sent.
     """
     items = answer.get("items") if isinstance(answer, dict) else None
     if not isinstance(items, list) or len(items) != len(documents) * len(targets):
         odd = Verdict(Outcome.HOLD, "a bulk reply with another number of items than were sent")
         return (odd,) * len(documents)
     well = answer.get("errors") is False  # the server's word for all of them
-    judged = [_DONE if well else settle_conflict(judge(item), version) for item in items]
+    judged = [
+        _DONE if well else _settled(item, targets[place % len(targets)].index or "INDEX", version)
+        for place, item in enumerate(items)
+    ]
     for place, verdict in enumerate(judged):
-        target = targets[place % len(targets)]
-        if target.lenient and verdict.outcome is Outcome.PARK:
-            judged[place] = _DONE
-        elif verdict.outcome is Outcome.DONE:
-            judged[place] = _in_place(items[place], target)
+        if verdict.outcome is Outcome.DONE:
+            judged[place] = _in_place(items[place], targets[place % len(targets)])
     return tuple(
-        worst(judged[place : place + len(targets)]) for place in range(0, len(judged), len(targets))
+        of_targets(judged[place : place + len(targets)], targets)
+        for place in range(0, len(judged), len(targets))
     )
 
 
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
-    """The gravest of these: it decides about a document that was sent to several targets."""
-    return max(verdicts, key=lambda one: _GRAVITY.index(one.outcome))
+def of_targets(verdicts: Iterable[Verdict], targets: Sequence[Target]) -> Verdict:
+    """The verdict on a document that was sent to each of these targets: the gravest one.
+
+    What a lenient one refuses does not count: its successor takes the document. While that is not
+    there, only a fault of the document's own does not count: all else is sent again.
+    """
+    replaced = len(targets) > 1
+    counting = [
+        _DONE
+        if target.lenient and (one.outcome is Outcome.PARK or (replaced and _by_index(one)))
+        else one
+        for one, target in zip(verdicts, targets, strict=True)
+    ]
+    return max(counting, key=lambda one: _GRAVITY.index(one.outcome))
 
 
-def settle_conflict(verdict: Verdict, version: int) -> Verdict:
+def _by_index(verdict: Verdict) -> bool:
+    """Whether the index refuses it, and not the server because it has no room."""
+    return verdict.outcome is Outcome.HOLD or (
+        verdict.outcome is Outcome.RETRY and verdict.reason.split(":", 1)[0] in _OF_INDEX
+    )
+
+
+def _settled(item: Any, index: str, version: int) -> Verdict:
+    return settle_conflict(judge(item, index), version, index)
+
+
+def settle_conflict(verdict: Verdict, version: int, index: str = "INDEX") -> Verdict:
     """A 409 is done only where what is stored is a newer write of the same generation."""
     if verdict.outcome is not Outcome.CONFLICT:
         return verdict
@@ -180,7 +212,8 @@ def settle_conflict(verdict: Verdict, version: int) -> Verdict:
             Outcome.PARK,
             # the part before the colon is what the brake counts
             f"a version that is not of listener's making: {stored} in Elasticsearch. Delete the "
-            "document there (DELETE /INDEX/_doc/ID), and a minute later `listener verify --repair`",
+            f"document there (DELETE /{index}/_doc/ID), and a minute later `listener verify "
+            "--repair`",
             proven=True,
         )
     return Verdict(Outcome.FENCED, verdict.reason, stored)

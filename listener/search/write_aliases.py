@@ -13,8 +13,8 @@ from dataclasses import dataclass
 class Target:
     """A write alias that a bulk goes to.
 
-    `lenient`: it leads to an index of an older mapping or query, which is fed until it is replaced.
-    A document that this index refuses is not parked, since its successor takes it. `index`: the
+    `lenient`: it leads to an index that is about to be replaced, and is fed until then. A document
+    that this index refuses is neither parked nor held, since its successor takes it. `index`: the
     index that the alias was made for; None where it is not known.
     """
 

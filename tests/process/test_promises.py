@@ -59,9 +59,9 @@ def test_the_request_that_deletes_a_version_of_somebody_else(scene: Scene) -> No
     mark = daemon.mark()
     scene.sql("UPDATE content.film_work SET title = 'Ours' WHERE id = md5('film 1')::uuid")
     parked = daemon.wait_for("parked", after=mark)
-    request = re.search(r"DELETE (/INDEX/_doc/ID)", parked["reason"])
+    request = re.search(r"DELETE (/\S+/_doc/ID)", parked["reason"])
     assert request, parked["reason"]
-    path = request[1].replace("INDEX", scene.index).replace("ID", film)
+    path = request[1].removesuffix("ID") + film
     scene.request("DELETE", path)
     scene.request("POST", f"/{scene.index}/_close")  # "a minute later": the tombstone is forgotten
     scene.request("POST", f"/{scene.index}/_open")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,54 @@ def test_a_harmless_change_is_found_by_what_was_noted(scene: Scene) -> None:
     scene.wait_converged()
     daemon.stop()
     scene.assert_converged()
+
+
+@pytest.mark.parametrize(
+    ("settings", "away"),
+    [
+        ({"index.default_pipeline": "nobodys"}, False),
+        ({"index.default_pipeline": "nobodys"}, True),
+        ({"index.final_pipeline": "nobodys"}, False),
+        ({"index.mapping.nested_objects.limit": 0}, False),
+        ({"index.default_pipeline": "nobodys", "index.blocks.write": True}, True),
+        (
+            {
+                "index.gc_deletes": "1s",
+                "index.number_of_replicas": 1,
+                "index.write.wait_for_active_shards": "all",
+            },
+            True,
+        ),
+    ],
+    ids=["default", "default, away", "final", "nested", "blocked, too", "no copies, too"],
+)
+def test_writes_that_the_index_in_use_refuses(
+    scene: Scene, settings: dict[str, Any], away: bool
+) -> None:
+    """A load replaces it, and what it refuses holds neither the audit nor the swap. Nothing is
+    lost: the new index has it."""
+    scene.set(audit_every=1)
+    daemon = scene.serve()
+    if away:
+        daemon.stop()
+    [old] = scene.behind()
+    scene.request("PUT", f"/{old}/_settings", settings)
+    scene.sql("UPDATE content.film_work SET title = 'Edited' WHERE id = md5('film 3')::uuid")
+    scene.sql("DELETE FROM content.film_work WHERE id = md5('film 4')::uuid")
+    if away:
+        daemon = scene.start()
+    until = time.monotonic() + 30
+    while scene.behind() == [old]:
+        assert time.monotonic() < until, daemon.log[-5000:]
+        time.sleep(0.1)
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
+    assert scene.admin("SELECT count(*) FROM listener.parked") == [(0,)]
+    held = [one["message"] for one in daemon.records if one["event"] == "held"]
+    for one in held:
+        assert "/INDEX/" not in one
+        assert "Mend: " not in one or f"/{old}/" in one
 
 
 def test_asked_for_in_the_configuration(scene: Scene) -> None:

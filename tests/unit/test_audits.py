@@ -147,3 +147,23 @@ def test_a_look_at_the_database_alone(floor: Floor) -> None:
     floor.auditor.altered = "a column has another type"
     assert floor.audits.look_meanwhile(floor.connection())
     assert floor.told == [events.AuditFailed("a column has another type")]
+
+
+# -- while writes are held -------------------------------------------------------------------------
+
+
+def test_a_look_at_the_indexes_alone(floor: Floor) -> None:
+    """As often as an audit, and instead of it; but for those that are replaced anyway."""
+    floor.fence.loads = {1: "actors-2"}
+    assert not floor.audits.look_at_indexes()
+    assert not floor.audits.look_at_indexes()
+    assert floor.steps == ["indexes audited"]
+    assert floor.auditor.loading == [1]
+    floor.pause(61)
+    floor.fails["indexes audited"] = AWAY
+    assert not floor.audits.look_at_indexes()
+    floor.fails.clear()
+    floor.pause(61)
+    floor.auditor.altered = "settings were altered"
+    assert floor.audits.look_at_indexes()
+    assert floor.told == [events.AuditFailed("settings were altered")]

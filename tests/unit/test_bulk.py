@@ -218,7 +218,8 @@ def test_a_conflict_says_which_version_is_stored() -> None:
             "illegal_argument_exception",
             "pipeline with id [theirs] does not exist",
             None,
-            'PUT /INDEX/_settings {"index.default_pipeline": null}, or make the pipeline',
+            'PUT /INDEX/_settings {"index.default_pipeline": null, "index.final_pipeline": null}, '
+            "or make the pipeline",
         ),
     ],
 )

@@ -183,6 +183,10 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_search_settings.py::test_changed_while_the_daemon_was_away",
         "process/test_search_settings.py::test_a_harmless_change_is_found_by_what_was_noted",
     ),
+    "such a setting makes the index refuse what is written": (
+        "process/test_search_settings.py::test_writes_that_the_index_in_use_refuses",
+        "unit/test_sink_replies.py::test_refused_by_an_index_that_is_replaced",
+    ),
     "the same settings in `index_config.json`": (
         "process/test_search_settings.py::test_asked_for_in_the_configuration",
         "unit/test_index_settings.py::test_what_is_refused",

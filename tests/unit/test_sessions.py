@@ -115,6 +115,20 @@ def test_elasticsearch_in_trouble(floor: Floor) -> None:
     assert floor.did("audited")
 
 
+def test_elasticsearch_holds_what_was_written(floor: Floor) -> None:
+    """A setting of the index in use may be the reason, which only a new session mends."""
+    session = floor.session()
+    floor.pipeline.trouble, floor.pipeline.held = ELASTICSEARCH, "a pipeline is missing"
+    session.check()
+    session.check()
+    assert floor.steps == ["indexes audited"]
+    floor.auditor.altered = "settings were altered"
+    floor.pause(61)
+    with pytest.raises(BeginAnew):
+        session.check()
+    assert floor.told == [events.AuditFailed("settings were altered")]
+
+
 @pytest.mark.parametrize("trouble", [ELASTICSEARCH, POSTGRESQL])
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch, trouble: Trouble) -> None:
     """Counted from the beginning of the outage."""

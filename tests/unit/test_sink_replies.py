@@ -88,6 +88,53 @@ def test_taken_by_another_index(targets: list[Target], names: list[str], errors:
     assert f"led to {names[-1]}, not to {targets[-1].index}" in second.reason
 
 
+MISSING = "illegal_argument_exception", "pipeline with id [p] does not exist", 400
+BLOCKED = "cluster_block_exception", "index [here] blocked by: [x];", 429
+COPIES = "unavailable_shards_exception", "Not enough active copies", 503
+PARSED = "document_parsing_exception", "no", 400
+FULL = "es_rejected_execution_exception", "no", 429
+
+
+@pytest.mark.parametrize(
+    ("error", "alone", "replaced"),
+    [
+        (MISSING, Outcome.HOLD, Outcome.DONE),
+        (BLOCKED, Outcome.RETRY, Outcome.DONE),
+        (COPIES, Outcome.RETRY, Outcome.DONE),
+        (PARSED, Outcome.DONE, Outcome.DONE),
+        (FULL, Outcome.RETRY, Outcome.RETRY),
+    ],
+)
+def test_refused_by_an_index_that_is_replaced(
+    error: tuple[str, str, int], alone: Outcome, replaced: Outcome
+) -> None:
+    """It counts as long as its successor is not there, and that one's own refusals always do."""
+    kind, reason, status = error
+    bad = {"index": {"status": status, "error": {"type": kind, "reason": reason}}}
+    good = {"index": {"_index": "next", "status": 200}}
+    old = Target("a.w1", lenient=True, index="here")
+    document = Document(("1",), "1", b"{}")
+
+    def outcome(items: list[object], targets: list[Target]) -> Outcome:
+        answer = {"errors": True, "items": items}
+        return verdicts_of(answer, [document], targets, 1)[0].outcome
+
+    assert outcome([bad], [old]) is alone
+    assert outcome([bad, good], [old, NEXT]) is replaced
+    refused = outcome([bad], [NEXT])
+    assert refused is not Outcome.DONE
+    assert outcome([{"index": {"_index": "here", "status": 200}}, bad], [old, NEXT]) is refused
+
+
+def test_the_command_that_lifts_it_names_the_index() -> None:
+    """The server names the alias, or nothing."""
+    kind, reason, status = MISSING
+    bad = {"index": {"status": status, "error": {"type": kind, "reason": reason}}}
+    document = Document(("1",), "1", b"{}")
+    [verdict] = verdicts_of({"errors": True, "items": [bad]}, [document], [HERE], 1)
+    assert "Mend: PUT /here/_settings " in verdict.reason
+
+
 def test_an_empty_reply_is_held() -> None:
     """It says nothing of any document."""
     document = Document(("1",), "1", b"{}")
