@@ -63,7 +63,7 @@ _SHAPES: Final[tuple[tuple[re.Pattern[str], _Shape], ...]] = tuple(
         (r"POST /[^/]+/_refresh", _has(_shards=Mapping)),
         (r"GET /[^/]+/_stats/[^/]+", _optional("indices")),
         (r"GET /_cluster/state/[^/]+", _optional("nodes")),
-        (r"GET /_cluster/health.*", _has(status=str, timed_out=bool, number_of_data_nodes=int)),
+        (r"GET /_cluster/health.*", _has(status=str, cluster_name=str)),
         (r"GET /_resolve/index/[^/]+", _has(indices=list, data_streams=list)),
         (r"POST /_security/.*", _has(has_all_requested=bool)),
         (r"POST /_index_template/_simulate.*", _has(template=Mapping)),

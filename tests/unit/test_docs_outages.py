@@ -155,6 +155,10 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "faults/test_search_pressure.py::test_no_copy_to_write_to",
         "process/test_pressure.py::test_bodies_that_are_too_large_or_too_many",
     ),
+    "something else answers in its place": (
+        "process/test_not_elasticsearch.py::test_under_a_daemon_at_work",
+        "process/test_not_elasticsearch.py::test_it_is_there_at_the_start",
+    ),
     "answers later than `request_timeout`": (
         "faults/test_search_slow.py::test_every_answer_is_too_late",
         "faults/test_search_kills.py::test_delayed_request_after_tombstones_are_gone",
