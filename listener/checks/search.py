@@ -72,7 +72,10 @@ def check_search(
         found += _guarded("look up whose the alias is", _owner, indexes, document.index, take)
         found += _guarded("read the aliases", _let_through, client, document.index)
         found += _guarded("read the index templates", _templates, client, document.index)
+        found += _guarded("read settings", _hindered, indexes, document.index, False)
         found += _guarded("look up names", _called_alike, client, document.index)
+    control = config.elasticsearch.control_index
+    found += _guarded("read settings", _hindered, Indexes(client, config.pipeline), control, True)
     return list(dict.fromkeys(found))
 
 
@@ -193,6 +196,11 @@ def _let_through(client: Client, alias: str) -> Iterator[Finding]:
                 "give an alias of another name to who needs it; and here: POST /_aliases "
                 + json.dumps(add),
             )
+
+
+def _hindered(indexes: Indexes, name: str, control: bool) -> Iterator[Finding]:
+    for one in indexes.hindrances(name, control=control):
+        yield Finding("warning", one.what, one.mend)
 
 
 def _called_alike(client: Client, alias: str) -> Iterator[Finding]:

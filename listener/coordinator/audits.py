@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 
 from listener import postgres, search
 from listener.config import Config
@@ -14,6 +15,7 @@ from listener.observations import events
 from listener.observations.events import Observe
 from listener.resync.audit import Auditor
 from listener.resync.jobs import Jobs
+from listener.search.index_settings import Fault
 
 
 class Audits:
@@ -36,6 +38,8 @@ class Audits:
         self._pipeline = pipeline
         self._jobs = jobs
         self._observe = observe
+        self._control_index = config.elasticsearch.control_index
+        self._hindrances: Sequence[Fault] = ()
         self._audited_at = -math.inf
         self._doubted = False
         """Elasticsearch was in trouble: what comes back may be an older one."""
@@ -84,6 +88,7 @@ class Audits:
             self._put_off(error)
             return False
         if altered is None:
+            self._tell_hindrances()
             self._pipeline.retry_unproven()
         return self._tell(altered)
 
@@ -111,6 +116,17 @@ class Audits:
         self._doubted = self._doubted or suffering
         if not suffering:  # else the pipeline has told it
             self._observe(failure.during("audit").wait(1, self._audit_every))
+
+    def _tell_hindrances(self) -> None:
+        """Each is told once for as long as it stands."""
+        try:
+            found = self._auditor.hindrances(self._control_index)
+        except search.Error:
+            return  # what may not be read, as where an index is blocked, hinders nothing else
+        for one in found:
+            if one not in self._hindrances:
+                self._observe(events.CheckWarning(one.what, one.mend))
+        self._hindrances = found
 
     def _astray(self) -> str | None:
         """What may have led writes to other indexes; None: nothing has."""

@@ -15,6 +15,7 @@ from listener.resync.lookout import Lookout, altered_index, marked
 from listener.resync.meanings import Meanings
 from listener.resync.scope import Scope
 from listener.search.index_config import IndexError_
+from listener.search.index_settings import Fault
 from listener.search.indexes import Indexes
 from listener.state import identity
 from listener.state.identity import Facts
@@ -75,6 +76,16 @@ class Auditor:
         # a snapshot of the database's volume ends no session: by the nonce it shows as an older one
         self.renew(connection)
         return None
+
+    def hindrances(self, control: str) -> list[Fault]:
+        """What a person must hear of, though nothing is loaded or compared for it. `control`: the
+        name of the control document's index. Errors of the client pass through."""
+        found = [
+            one
+            for kind in self._scope.kinds
+            for one in self._indexes.hindrances(kind.index, control=False)
+        ]
+        return [*found, *self._indexes.hindrances(control, control=True)]
 
     def audit_database(self, connection: Connection) -> str | None:
         """As `audit`, but for the indexes: Elasticsearch is not asked."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from listener.search import aliases, claims, creation, existing, leftovers, shards
+from listener.search import aliases, claims, creation, existing, hindrances, leftovers, shards
 from listener.search.aliases import Astray
 from listener.search.client import Client
 from listener.search.existing import Existing
 from listener.search.index_config import IndexConfig
+from listener.search.index_settings import Fault
 from listener.search.owners import Database, Owner
 from listener.search.shards import Shard
 
@@ -63,6 +64,10 @@ class Indexes:
     def is_concrete(self, name: str) -> bool:
         """Whether this name is an index, not an alias."""
         return self.get(name) is not None
+
+    def hindrances(self, name: str, *, control: bool) -> Iterator[Fault]:
+        """What hinders reads or writes, though no load is made for it. `control`: as there."""
+        return hindrances.hindrances(self._client, name, control=control)
 
     def shards(self, names: Collection[str]) -> dict[str, dict[str, Shard]]:
         """The primaries at work of these indexes, by the index's name and the shard's number."""

@@ -11,6 +11,9 @@ _NO_PIPELINE: Final = re.compile(
     r"(?:illegal_argument_exception: )?pipeline with id \[[^\]]*\] does not exist\Z"
 )
 """Matches from the first character to the last: text of users in between may say the same."""
+_NO_COPIES: Final = re.compile(
+    r"\Aunavailable_shards_exception: \[([^\]]+)\]\[\d+\] Not enough active copies "
+)
 _TOO_LARGE: Final = re.compile(
     r"rejected execution of (?:coordinating|primary) operation \[.*"
     r"\b(?:coordinating|primary)_operation_bytes=([0-9]{1,19}), max_\w+_bytes=([0-9]{1,19})\]"
@@ -23,6 +26,8 @@ _LIFTS: Final = {
     "9": 'PUT /{index}/_settings {{"index.blocks.metadata": null}}',
     "12": "free disk space (the server lifts it then, or after "
     'PUT /{index}/_settings {{"index.blocks.read_only_allow_delete": null}})',
+    "copies": "as many copies as index.write.wait_for_active_shards asks for, or "
+    'PUT /{index}/_settings {{"index.write.wait_for_active_shards": null}}',
     "pipeline": 'PUT /{index}/_settings {{"index.default_pipeline": null, '
     '"index.final_pipeline": null}}, or make the pipeline',
     "13": 'PUT /_cluster/settings {{"persistent": {{"cluster.blocks.read_only_allow_delete": '
@@ -42,6 +47,8 @@ def with_mend(reason: str, index: str = "INDEX") -> str:
         lifts = _LIFTS.get(found[2])
     elif _CLOSED.match(reason):
         lifts = _LIFTS["4"]
+    elif (found := _NO_COPIES.match(reason)) is not None:
+        lifts = _LIFTS["copies"]
     else:
         lifts = _LIFTS["pipeline"] if names_missing_pipeline(reason) else None
     if lifts is None:

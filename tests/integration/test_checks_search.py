@@ -177,6 +177,40 @@ def test_names_that_are_taken(
     assert f"does not begin with {alias}.w or {alias}.l and a digit" in found[0].mend
 
 
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"index.blocks.read": True}, "blocks.read: no search"),
+        (
+            {"index.number_of_replicas": 1, "index.write.wait_for_active_shards": "all"},
+            "write.wait_for_active_shards: it asks for 2 copies, and 1 are active",
+        ),
+        ({"index.translog.durability": "async"}, "translog.durability: a crash"),
+    ],
+)
+def test_an_index_in_use_that_is_hindered(
+    search_server: SearchServer,
+    index_prefix: str,
+    tmp_path: Path,
+    settings: dict[str, Any],
+    says: str,
+) -> None:
+    """By a setting that no load is made for. It is named, with the request that takes it back;
+    durability of the index in use is a load's."""
+    control, index = f"{index_prefix}-control", f"{index_prefix}-films-1"
+    shards = {"number_of_shards": 1, "number_of_replicas": 0}
+    put(search_server, f"/{control}", {"settings": shards})
+    put(search_server, f"/{index}", {"settings": shards, "aliases": {f"{index_prefix}-films": {}}})
+    alias = f"{index_prefix}-films"
+    one = config(tmp_path, search_server.url, alias, control_index=control)
+    assert check(one) == []
+    for name in (index, control):
+        put(search_server, f"/{name}/_settings", settings)
+        if name == control or "index.translog.durability" not in settings:
+            only(check(one), "warning", f"{name} has the setting {says}", f"PUT /{name}/_settings ")
+        put(search_server, f"/{name}/_settings", dict.fromkeys(settings))
+
+
 def test_a_red_cluster(search_server: SearchServer, index_prefix: str, tmp_path: Path) -> None:
     """A warning: it is somebody's, and we may well work."""
     nowhere = {"settings": {"index.routing.allocation.require._name": "nobody"}}

@@ -104,6 +104,29 @@ def test_writes_that_the_index_in_use_refuses(
         assert "Mend: " not in one or f"/{old}/" in one
 
 
+def test_what_hinders_reads_and_the_control_index(scene: Scene) -> None:
+    """The audit tells it once, with what to send, and `check` does; all else goes on."""
+    scene.set(audit_every=0.5)
+    daemon = scene.serve()
+    [index] = scene.behind()
+    control = scene.options["elasticsearch"]["control_index"]
+    mark = daemon.mark()
+    for name, setting in ((index, "blocks.read"), (control, "translog.durability")):
+        value = True if name == index else "async"
+        scene.request("PUT", f"/{name}/_settings", {f"index.{setting}": value})
+        told = daemon.wait_for("check_warning", after=mark)
+        mark = daemon.mark()
+        assert f"{name} has the setting {setting}: " in told.message
+        assert f"PUT /{name}/_settings" in told.message
+    check = scene.start("check")
+    check.expect_exit(0)
+    assert "2 warnings" in check.log
+    assert scene.behind() == [index]
+    scene.request("PUT", f"/{index}/_settings", {"index.blocks.read": None})
+    scene.wait_converged()
+    daemon.stop()
+
+
 def test_asked_for_in_the_configuration(scene: Scene) -> None:
     """`check`, `load` and `run` refuse it, with the file and what to write."""
     document = scene.options["documents"][0]

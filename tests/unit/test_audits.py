@@ -11,6 +11,7 @@ from listener.observations import events
 from listener.observations.events import ServerName
 from listener.search.aliases import Astray
 from listener.search.errors import Unusable
+from listener.search.index_settings import Fault
 from tests.kit.coordinator import Floor
 
 LOOK = ["audited", "aliases looked at"]
@@ -69,6 +70,17 @@ def test_writes_that_went_elsewhere(floor: Floor, scattered: bool, step: str) ->
     assert floor.steps == [*LOOK, step]
     assert floor.auditor.distrusted == ([1] if scattered else [])
     assert floor.told == [events.AuditFailed("an alias leads elsewhere")]
+
+
+def test_what_hinders_is_told_once(floor: Floor) -> None:
+    """And once more where it has come back."""
+    one, other = Fault("no search can read it", "unset it"), Fault("writes wait", "unset it")
+    for found in ([one], [one, other], [other], [one, other]):
+        floor.auditor.hindering = found
+        assert not failed(floor)
+        floor.pause(61)
+    told = [each.what for each in floor.told if isinstance(each, events.CheckWarning)]
+    assert told == [one.what, other.what, one.what]
 
 
 # -- while Elasticsearch is away -------------------------------------------------------------------

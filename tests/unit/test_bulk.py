@@ -231,3 +231,14 @@ def test_what_a_person_has_forbidden_is_said_with_its_command(
     verdict = judge({"index": {"status": 400, "error": error}})
     assert verdict.outcome is Outcome.HOLD
     assert verdict.reason.endswith(f"Mend: {mend}")
+
+
+def test_copies_that_are_not_there() -> None:
+    """It may pass by itself; where it does not, the setting is named."""
+    reason = "[films-1][0] Not enough active copies to meet shard count of [ALL] (have 1, needed 2)"
+    error = {"type": "unavailable_shards_exception", "reason": reason}
+    verdict = judge({"index": {"status": 503, "error": error}})
+    assert verdict.outcome is Outcome.RETRY
+    assert verdict.reason.endswith(
+        'PUT /films-1/_settings {"index.write.wait_for_active_shards": null}'
+    )

@@ -191,6 +191,11 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_search_settings.py::test_writes_that_the_index_in_use_refuses",
         "unit/test_sink_replies.py::test_refused_by_an_index_that_is_replaced",
     ),
+    "`blocks.read` on an index in use": (
+        "process/test_search_settings.py::test_what_hinders_reads_and_the_control_index",
+        "integration/test_checks_search.py::test_an_index_in_use_that_is_hindered",
+        "unit/test_bulk.py::test_copies_that_are_not_there",
+    ),
     "the same settings in `index_config.json`": (
         "process/test_search_settings.py::test_asked_for_in_the_configuration",
         "unit/test_index_settings.py::test_what_is_refused",

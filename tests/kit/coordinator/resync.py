@@ -15,6 +15,7 @@ from listener.resync.jobs import Jobs
 from listener.resync.needs import Need
 from listener.resync.plan import Findings, Planner
 from listener.resync.under_way import Wanted
+from listener.search.index_settings import Fault
 from listener.state.store import Keeper
 from tests.kit.coordinator.world import World
 from tests.kit.session import saved_state
@@ -117,6 +118,7 @@ class FakeAuditor(Auditor):
     def __init__(self, world: World) -> None:
         self._world = world
         self.altered: str | None = None
+        self.hindering: list[Fault] = []
         self.loading: Collection[int] = ()
         self.distrusted: list[int] = []
 
@@ -132,6 +134,11 @@ class FakeAuditor(Auditor):
         """Look at the database alone."""
         self._world.step("database audited")
         return self.altered
+
+    @override
+    def hindrances(self, control: str) -> list[Fault]:
+        """What a person must hear of."""
+        return self.hindering
 
     @override
     def audit_indexes(self, loading: Collection[int]) -> str | None:
