@@ -299,7 +299,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_state.py::test_lost_control_document",
         "process/test_state.py::test_control_document_lost_at_a_high_generation",
     ),
-    "control document damaged, or not of listener's making": (
+    "control document damaged, in any field, or not of listener's making": (
         "integration/test_control.py::test_damage_is_as_good_as_loss",
         "process/test_control_document.py::test_whatever_stands_there_at_a_start",
         "process/test_control_document.py::test_with_no_state_file",
