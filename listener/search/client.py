@@ -13,7 +13,7 @@ from elastic_transport._node import NodeApiResponse
 
 from listener.config import ElasticsearchConfig
 from listener.search.errors import NotElasticsearch
-from listener.search.genuine import PRODUCT, why_foreign
+from listener.search.genuine import PRODUCT, is_object, why_foreign
 from listener.search.login import Login
 
 Client = elasticsearch.Elasticsearch
@@ -92,10 +92,10 @@ class PlainNode(Urllib3HttpNode):
         self._named |= PRODUCT in given
         if as_sent and status == 200:
             given["content-type"] = AS_SENT
-        elif status in (401, 413):  # also of others, in any form
+        elif status in (401, 413) and not is_object(given, answer.body):  # of others, in any form
             given["content-type"] = "text/plain"
             return NodeApiResponse(answer.meta, answer.body.decode("utf-8", "replace").encode())
-        given.setdefault(PRODUCT, "Elasticsearch")
+        given.setdefault(PRODUCT, "Elasticsearch")  # which the client wants
         return answer
 
 

@@ -118,6 +118,12 @@ def why_foreign(
     return f"{status} {content_type[:50] or 'without a type'} {shown!r}{leads}"
 
 
+def is_object(headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether it is a JSON object, and says so."""
+    kind = (headers.get("content-type") or "").partition(";")[0].strip().lower()
+    return kind in _JSON and isinstance(_parsed(body), Mapping)
+
+
 def _is_genuine(method: str, target: str, status: int, body: Any) -> bool:
     if not isinstance(body, Mapping):
         return False

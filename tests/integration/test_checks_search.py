@@ -300,7 +300,7 @@ def version(number: str, **more: str) -> Answers:
         ("GET", "/_resolve"): (200, {"indices": [], "aliases": [], "data_streams": []}),
         ("GET", "/_index_template"): (200, {"index_templates": []}),
         ("GET", "/_template"): (200, {}),
-        ("POST", "/_index_template"): (200, {}),
+        ("POST", "/_index_template"): (200, {"template": {}}),
         ("POST", "/_security"): (400, {"error": "no handler found"}),
         ("GET", "/"): (200, {"version": {"number": number, **more}}),
     }
