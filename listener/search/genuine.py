@@ -103,6 +103,8 @@ def why_foreign(
     nameless = product and (status == 404 or status < 300) and headers.get(PRODUCT) is None
     if (content_type and content_type not in _JSON) or nameless:
         genuine = False
+    elif method == "HEAD":  # it has no body; listener asks so for nothing
+        genuine = True
     elif as_sent and status == 200:
         words = _WORDS.get(urlsplit(target).path.rpartition("/")[2], (b'"_seq_no":',))
         ends = body[:1] == b"{" and body.rstrip()[-1:] == b"}"
