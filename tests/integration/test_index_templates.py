@@ -165,3 +165,21 @@ def test_names_of_other_programs(
         assert found[f"{alias}.{name}"]["mappings"] == theirs["template"]["mappings"]  # type: ignore[index]
     for name in (alias, f"{alias}.w1", f"{alias}.l12", f"{alias}.w3999999"):
         assert request("POST", f"/{name}/_doc", {"n": 1})[0] == 404, name
+
+
+def test_the_longest_name(
+    search_server: SearchServer, index_prefix: str, indexes: Indexes, config: IndexConfig
+) -> None:
+    """Of an alias that the configuration takes: no request is longer than servers read."""
+    alias = f"{index_prefix}-".ljust(100, "n")
+    name = f"{alias}-0a1b2c3d-20261130t000000000000z"
+    indexes.protect(alias)
+    indexes.create(name, config, "0a1b2c3d")
+    wanted: dict[str, str | None] = {f"{alias}.w3999999": name, f"{alias}.l3999999": name}
+    indexes.update_aliases([{"add": {"index": name, "alias": one}} for one in (alias, *wanted)])
+    assert list(indexes.claims(alias)) == []
+    assert indexes.astray(alias, wanted) is None
+    assert indexes.drop_loads(alias) == indexes.old(alias) == []
+    indexes.drop_strays(alias, below=3_999_999)
+    indexes.drop_unborn(alias)
+    assert indexes.aliases(f"{alias}*") == {one: [name] for one in (alias, *wanted)}
