@@ -125,7 +125,7 @@ class Identity(Record):
     control: Count | None = None
     db_schema: str | None = None
     line: str | None = None
-    renewals: int | None = None
+    renewals: Count | None = None
 
     @property
     def fed(self) -> frozenset[str]:
