@@ -133,6 +133,8 @@ class Startup:
         def looked() -> T:
             try:
                 return look()
+            except triggers.Busy as error:  # another daemon installs, or a table is locked
+                raise NotYet(str(error)) from error
             except triggers.TriggerError as error:
                 if error.__cause__ is not None and _removed(error.__cause__, schema):
                     raise NotYet(str(error)) from error

@@ -1,7 +1,7 @@
 """Triggers: install, audit, remove. What they are and why stands in docs/triggers.md."""
 
 from listener.triggers.audit import differences, fingerprint
-from listener.triggers.catalog import TriggerError
+from listener.triggers.catalog import Busy, TriggerError
 from listener.triggers.install import install, remove
 from listener.triggers.own import Claim, other_pipeline, refuse_other_pipeline
 from listener.triggers.plan import Installation, plan
@@ -9,6 +9,7 @@ from listener.triggers.resolve import resolve
 from listener.triggers.steps import Step, script
 
 __all__ = [
+    "Busy",
     "Claim",
     "Installation",
     "Step",

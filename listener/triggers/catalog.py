@@ -25,6 +25,12 @@ class TriggerError(ListenerError, ValueError):
         self.problems = problems
 
 
+class Busy(TriggerError):
+    """Another session was in the way for as long as patience lasted. It passes by itself, so the
+    same call may succeed later.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One table of a watched tree: the table itself, a partition or an inheritance child.

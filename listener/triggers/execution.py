@@ -17,7 +17,7 @@ from listener.postgres import Connection, describe
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.triggers import locks
-from listener.triggers.catalog import TriggerError, rows
+from listener.triggers.catalog import Busy, TriggerError, rows
 from listener.triggers.refused import way_out
 from listener.triggers.steps import Step
 
@@ -73,7 +73,7 @@ class Execution:
             row = conn.execute("SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", key).fetchone()
             if row is not None and row[0]:
                 break
-            tries.wait("another process installs or removes triggers")
+            tries.wait(f"another process installs or removes triggers{self._installer(key)}")
         former: list[tuple[str, str]] = []
         try:
             for name in ("statement_timeout", "lock_timeout"):
@@ -221,6 +221,14 @@ class Execution:
         except psycopg.errors.InsufficientPrivilege:
             return  # an owner may have revoked its own rights: then without
 
+    def _installer(self, key: tuple[int, int]) -> str:
+        """The session that holds the installer's lock, as far as this role may see."""
+        found = rows(self._conn, "installer", classid=key[0], objid=key[1])
+        return "".join(
+            f" (process {pid}" + (f", since {since:%H:%M:%S})" if since is not None else ")")
+            for pid, since in found
+        )
+
     def _holders(self, step: Step) -> str:
         """The sessions that may be in the way, as far as this role may see."""
         found = [
@@ -267,10 +275,10 @@ class _Tries:
         return self._backoff.attempt
 
     def wait(self, reason: str) -> None:
-        """Wait before the next try. Raises TriggerError at the deadline, Stopped."""
+        """Wait before the next try. Raises Busy at the deadline, Stopped."""
         seconds = self._backoff.next_wait()
         if time.monotonic() + seconds > self._deadline:
-            raise TriggerError(
+            raise Busy(
                 f"{self._what}: {reason}, after {self.attempt} tries: end what is in the way, "
                 "then try again"
             )

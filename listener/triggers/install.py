@@ -37,9 +37,10 @@ def install(
 ) -> int:
     """Bring the database to the wanted state; the number of statements that it took.
 
-    Raises TriggerError (what is wrong, or who held a lock for longer than `patience` seconds) and
-    Stopped. Steps that were carried out stay: the next call goes on from there. `hurry`: an index,
-    which is for speed alone, is left out and told of where another transaction is in its way.
+    Raises TriggerError (what is wrong), its Busy (who held a lock for longer than `patience`
+    seconds), and Stopped. Steps that were carried out stay: the next call goes on from there.
+    `hurry`: an index, which is for speed alone, is left out and told of where another transaction
+    is in its way.
     """
     execution = Execution(conn, observe, stop, patience, hurry=hurry)
     postponed: list[str] = []

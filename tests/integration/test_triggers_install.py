@@ -285,7 +285,7 @@ def test_statements_of_another_version_must_end_first(tables: Bench) -> None:
     former = pruned_below(tables)
     writer = tables.connect()
     writer.execute("BEGIN; UPDATE film SET id = 2")
-    with pytest.raises(triggers.TriggerError, match="end what is in the way"):
+    with pytest.raises(triggers.Busy, match="end what is in the way"):
         tables.install(FILM, patience=0)
     writer.execute("COMMIT")
     tables.install(FILM)
@@ -307,7 +307,7 @@ def test_writers_that_ran_an_altered_function_must_end_first(tables: Bench) -> N
         f"SELECT min(tgrelid::regclass::text) FROM pg_trigger WHERE tgname = '{name}'"
     )
     writer.execute(f"BEGIN; DELETE FROM {table}".encode())
-    with pytest.raises(triggers.TriggerError, match="end what is in the way"):
+    with pytest.raises(triggers.Busy, match="end what is in the way"):
         tables.install(patience=0)
     writer.execute("COMMIT")
     tables.install()
@@ -578,7 +578,7 @@ def test_one_installer_at_a_time(tables: Bench) -> None:
 
 
 def test_the_lock_is_waited_for_with_patience(tables: Bench) -> None:
-    """An installer that hangs is named as such."""
+    """An installer that hangs is named, by its process."""
     other = tables.connect()
 
     class Enough(Exception):
@@ -591,7 +591,9 @@ def test_the_lock_is_waited_for_with_patience(tables: Bench) -> None:
     writer.execute("BEGIN; LOCK TABLE film IN ROW EXCLUSIVE MODE")
 
     def nested(one: Observation) -> None:
-        with pytest.raises(triggers.TriggerError, match="another process installs"):
+        installer = tables.admin.info.backend_pid
+        named = rf"another process installs or removes triggers \(process {installer}, since "
+        with pytest.raises(triggers.Busy, match=named):
             tables.install(FILM, conn=other, patience=0.1)
         raise Enough
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import zlib
 from typing import Any
 
 import pytest
@@ -70,4 +71,29 @@ def test_our_schema_is_removed_while_it_starts(
     assert status is Status.OK, told
     [waiting] = [one for one in told if isinstance(one, Waiting)]
     assert '"listener.meta" does not exist' in waiting.reason
+    scene.assert_converged()
+
+
+@pytest.mark.long
+def test_a_start_beside_an_installer_that_hangs(scene: Scene) -> None:
+    """A frozen daemon may hold the installer's lock for ever: the start names it, and goes on as
+    soon as it ends."""
+    hangs = scene.connect()
+    schema = zlib.crc32(b"listener") - (1 << 31)
+    hangs.execute("SELECT pg_advisory_lock(%s, %s)", (0x4C53544E, schema))
+    daemon = scene.start()
+    named = f"removes triggers (process {hangs.info.backend_pid}"
+    given_up = daemon.wait_until(
+        lambda records: next(
+            (one for one in records if named in one.message and "end what is in" in one.message),
+            None,
+        ),
+        what="a try that was given up",
+        deadline=90,
+    )
+    daemon.wait_for("waiting", after=given_up)
+    hangs.close()
+    daemon.wait_for("caught_up", after=given_up)
+    scene.wait_converged()
+    daemon.stop()
     scene.assert_converged()

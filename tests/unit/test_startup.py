@@ -9,10 +9,11 @@ import pytest
 from psycopg import OperationalError, errors
 
 from listener.app.startup import Startup
+from listener.app.status import GIVEN_UP
 from listener.observations.events import Held, Observation, Waiting
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.state.heartbeat import read_heartbeat
-from listener.triggers import TriggerError
+from listener.triggers import Busy, TriggerError
 
 
 def while_installing(cause: Exception) -> TriggerError:
@@ -104,6 +105,21 @@ def test_a_server_that_is_not_up_yet(
     beat = read_heartbeat(tmp_path / "state.yaml")
     assert beat is not None
     assert (beat.state, beat.reason) == (state, reason)
+
+
+def test_a_start_that_others_are_in_the_way_of_looks_again(tmp_path: Any) -> None:
+    """Another daemon may install for longer than the installer's patience, or be frozen there."""
+    looking = Looking(tmp_path, Busy("the schema listener: another process installs triggers"))
+    assert looking.startup._of_postgres(looking.look) == "seen"
+    assert [type(one) for one in looking.told] == [Waiting]
+    assert "another process installs" in str(looking.told[0])
+
+
+def test_once_does_not_wait_for_ever_for_what_is_in_the_way(tmp_path: Any) -> None:
+    """It ends as where a server is away for too long, and not as for a person's mistake."""
+    looking = Looking(tmp_path, Busy("film: locks are held by process 7"), give_up_after=0)
+    with pytest.raises(GIVEN_UP, match="process 7"):
+        looking.startup._of_postgres(looking.look)
 
 
 def test_once_gives_up(tmp_path: Any) -> None:
