@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import psycopg
 from psycopg import errors
@@ -33,6 +33,9 @@ from listener.state.control import ControlDocument
 from listener.state.heartbeat import beat, waiting_for
 
 T = TypeVar("T")
+
+_LOOKS: Final = 3
+"""How often triggers are installed where they were altered again before the next look at them."""
 
 
 class Startup:
@@ -174,24 +177,33 @@ class Startup:
         config = self._config
         with postgres.connect(config.postgres, "listener: start") as connection:
             self._judge(check_server(connection))
-            auto = config.triggers.install == "auto"
-            # an active daemon may watch other tables, until it ends: its triggers are not ours yet
-            standby = auto and self._is_standby(connection)
-            if auto and not standby:
-                triggers.install(
-                    connection,
-                    topology.installation_of(config),
-                    observe=self._observe,
-                    stop=self._stop,
-                    hurry=True,
-                )
-            self._judge(preflight.look_at_triggers(config, connection, standby=standby))
+            self._judge(self._install(connection))
             parts = topology.assemble(config, connection)
             self._found = preflight.look_at_database(config, connection, parts)
             self._judge(self._found)
             self._refuse_foreign_state(connection, parts)
             self._database = identity.database(connection, config.postgres.db_schema)
             return parts
+
+    def _install(self, connection: postgres.Connection) -> list[Finding]:
+        """Install the triggers where that is ours to do. How they differ then."""
+        auto = self._config.triggers.install == "auto"
+        for looks_left in reversed(range(_LOOKS)):
+            # an active daemon may watch other tables, until it ends: its triggers are not ours yet
+            standby = auto and self._is_standby(connection)
+            if auto and not standby:
+                triggers.install(
+                    connection,
+                    topology.installation_of(self._config),
+                    observe=self._observe,
+                    stop=self._stop,
+                    hurry=True,
+                )
+            found = preflight.look_at_triggers(self._config, connection, standby=standby)
+            altered = auto and any(one.severity == "error" for one in found)
+            if not (altered and looks_left):
+                break
+        return found
 
     def _is_standby(self, connection: postgres.Connection) -> bool:
         schema = self._config.postgres.db_schema

@@ -10,8 +10,9 @@ import pytest
 
 from listener.app.daemon import Daemon
 from listener.app.status import Status
+from listener.checks import preflight
 from listener.config.settings import load
-from listener.observations.events import Observation, Waiting
+from listener.observations.events import CheckFailed, Observation, Waiting
 from listener.runtime.lifecycle import Stop
 from listener.state import identity
 from tests.kit.scene import Scene
@@ -71,6 +72,33 @@ def test_our_schema_is_removed_while_it_starts(
     assert status is Status.OK, told
     [waiting] = [one for one in told if isinstance(one, Waiting)]
     assert '"listener.meta" does not exist' in waiting.reason
+    scene.assert_converged()
+
+
+@pytest.mark.parametrize("often", [1, 9])
+def test_triggers_are_altered_while_it_starts(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, often: int
+) -> None:
+    """Right after they were installed: they are mended once more. Where that does not last, the
+    start ends, and says so."""
+    scene.serve().stop()
+    look, told, left = preflight.look_at_triggers, list[Observation](), [often]
+
+    def altered(*arguments: Any, **options: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            scene.admin("ALTER TABLE content.genre DISABLE TRIGGER USER")
+        return look(*arguments, **options)
+
+    monkeypatch.setattr(preflight, "look_at_triggers", altered)
+    status = Daemon(load(scene.config), observe=told.append, stop=Stop(), once=True).run()
+    if often > 1:
+        assert status is Status.USAGE
+        assert "disabled" in str([one for one in told if isinstance(one, CheckFailed)])
+        return
+    assert status is Status.OK, told
+    scene.sql("UPDATE content.genre SET name = 'Renamed' WHERE id = md5('genre 3')::uuid")
+    scene.once()
     scene.assert_converged()
 
 
