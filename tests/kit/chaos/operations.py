@@ -7,6 +7,10 @@ from random import Random
 from tests.kit.chaos.fault import fault
 from tests.kit.chaos.world import World
 
+_A_LOAD = 240
+"""Seconds for five loads under eight writers: on a machine that others use each new index took more
+than a second, where it takes a tenth of one else, and a minute was not enough."""
+
 MODES = ("rows", "doorbell", "off")
 """The settings of `notify`."""
 
@@ -18,8 +22,10 @@ def load(world: World, choice: Random) -> None:
         each.kill()
     try:
         process = seat.command("load")
-        world.wait(lambda: not process.running, seconds=60, what="the end of listener load")
-        seat.bury(process)
+        try:
+            world.wait(lambda: not process.running, seconds=_A_LOAD, what="the end of a load")
+        finally:
+            seat.bury(process)  # its log is kept, whatever became of it
     finally:
         for each in world.seats:
             each.start()
