@@ -95,14 +95,17 @@ class Startup:
         """Tell of a failure, and wait before the next look. Raises Stopped."""
         told = failure if failure.passes else replace(failure, reason=str(failure))
         seconds = told.next_wait(waits, self._observe)
+        self._beat(failure.waits_for, failure.reason)
+        if self._stop.wait(seconds):
+            raise Stopped("stop was requested")
+
+    def _beat(self, waits_for: ServerName | None, reason: str) -> None:
         beat(
             self._config.state_file_name,
             fetch_delay=self._config.fetch_delay,
-            state=waiting_for(failure.waits_for),
-            reason=failure.reason,
+            state=waiting_for(waits_for),
+            reason=reason,
         )
-        if self._stop.wait(seconds):
-            raise Stopped("stop was requested")
 
     def _prepare(self, client: search.Client) -> Assembly:
         """Triggers and checks. Raises Refused where anything is wrong that a person must mend."""
@@ -198,6 +201,7 @@ class Startup:
                     observe=self._observe,
                     stop=self._stop,
                     hurry=True,
+                    waiting=partial(self._beat, ServerName.POSTGRES),
                 )
             found = preflight.look_at_triggers(self._config, connection, standby=standby)
             altered = auto and any(one.severity == "error" for one in found)

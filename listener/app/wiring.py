@@ -364,6 +364,7 @@ class Stages:
             takeover=takeover,
             jobs=jobs,
             polls=polls,
+            signs=signs,
         )
         self._sessions = Sessions(
             mailbox=mailbox,

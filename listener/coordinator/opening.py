@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Final
+
 from listener.coordinator.polls import Polls
 from listener.coordinator.session import Session
+from listener.coordinator.signs import Signs
 from listener.coordinator.takeover import Takeover
 from listener.documents.connections import Connections
 from listener.documents.topology import TriggersWrong, TriggerUpkeep
+from listener.observations.events import ServerName
 from listener.postgres import Connection
 from listener.resync.audit import Auditor
 from listener.resync.jobs import Jobs
 from listener.resync.plan import Planner
+from listener.state.heartbeat import waiting_for
+from listener.triggers import Busy
+
+_WAITING: Final = waiting_for(ServerName.POSTGRES)
 
 
 class Opening:
@@ -28,6 +37,7 @@ class Opening:
         takeover: Takeover,
         jobs: Jobs,
         polls: Polls,
+        signs: Signs,
     ) -> None:
         self._connections = connections
         self._triggers = triggers
@@ -36,6 +46,7 @@ class Opening:
         self._takeover = takeover
         self._jobs = jobs
         self._polls = polls
+        self._signs = signs
 
     def connect(self) -> Connection:
         """The connection of the next session. Refusals to the one before are told first."""
@@ -44,7 +55,7 @@ class Opening:
 
     def begin(self, session: Session) -> None:
         """Begin it, and catch up. Errors of both clients pass through, and what a person must mend:
-        TriggersWrong, QueriesWrong, IndexError_; also FencedOut and Reassemble."""
+        TriggersWrong, QueriesWrong, IndexError_; also Busy, FencedOut and Reassemble."""
         connection = session.connection
         self._jobs.end()
         self._ensure_triggers(connection)
@@ -58,7 +69,7 @@ class Opening:
 
     def _ensure_triggers(self, connection: Connection) -> None:
         try:
-            self._triggers.ensure(connection)
-        except TriggersWrong:
+            self._triggers.ensure(connection, partial(self._signs.tell, _WAITING))
+        except (TriggersWrong, Busy):
             self._auditor.distrust()
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from listener import ListenerError
+from listener import ListenerError, triggers
 from listener.coordinator.signs import Signs
 from listener.documents.queries import QueryFileError
 from listener.documents.topology import QueriesWrong, TriggersWrong
@@ -50,6 +50,8 @@ class Guard:
             work()
         except FencedOut as error:
             self._wait(Failure(ServerName.ELASTICSEARCH, str(error), passes=True))
+        except triggers.Busy as error:
+            self._wait(Failure(ServerName.POSTGRES, str(error), passes=True))
         except (IndexError_, QueriesWrong, TriggersWrong) as error:
             self._wait(Failure(None, str(error), passes=False))
         except QueryFileError:

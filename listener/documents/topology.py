@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,10 +150,12 @@ class TriggerUpkeep:
         except triggers.TriggerError as error:
             return error.problems
 
-    def ensure(self, connection: Connection) -> None:
-        """Mend them where we may; see that the tables are still those of `parts`.
+    def ensure(self, connection: Connection, waiting: Callable[[str], object]) -> None:
+        """Mend them where we may; see that the tables are still those of `parts`. `waiting` is
+        called with the reason before each wait for a lock.
 
-        Raises TriggersWrong with what a person must do, Reassemble, Stopped, psycopg.Error.
+        Raises TriggersWrong with what a person must do; triggers.Busy, which passes by itself;
+        Reassemble, Stopped, psycopg.Error.
         """
         parts = self._parts
         try:
@@ -164,8 +166,11 @@ class TriggerUpkeep:
                     observe=self._observe,
                     stop=self._stop,
                     hurry=True,
+                    waiting=waiting,
                 )
             found = triggers.differences(connection, self._installation)
+        except triggers.Busy:
+            raise
         except triggers.TriggerError as error:
             raise TriggersWrong(str(error)) from error
         if found.wrong:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 import zlib
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
@@ -32,7 +32,8 @@ _LOCKED: Final = (
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 1.0
 """Seconds between two tries: many times as long as a try lasts, so that others hardly notice."""
 _HURRY: Final = 2.0
-"""Seconds for an index in a hurry. It is made CONCURRENTLY: no writer waits behind it."""
+"""Seconds in a hurry for an index, which no writer waits behind (it is made CONCURRENTLY), and for
+another installer to end."""
 
 
 class Execution:
@@ -46,9 +47,11 @@ class Execution:
         patience: float,
         *,
         hurry: bool = False,
+        waiting: Callable[[str], object] = lambda _: None,
     ) -> None:
-        """`patience`: seconds of waiting for one step. `hurry`: an index gets less. Raises
-        ValueError where the connection is not in autocommit.
+        """`patience`: seconds of waiting for one step. `hurry`: an index and another installer get
+        less. `waiting` is called with the reason before each wait. Raises ValueError where the
+        connection is not in autocommit.
         """
         if not conn.autocommit:
             raise ValueError("triggers are installed on a connection in autocommit")
@@ -57,6 +60,7 @@ class Execution:
         self._stop = stop
         self._patience = patience
         self._hurry = hurry
+        self._waiting = waiting
         self._longest = locks.FIRST
         self._schema = ""
         self.statements = 0
@@ -68,7 +72,7 @@ class Execution:
         conn = self._conn
         self._schema = schema
         key = (_LOCK_CLASS, zlib.crc32(schema.encode()) - (1 << 31))
-        tries = _Tries(self, f"the schema {schema}")
+        tries = _Tries(self, f"the schema {schema}", most=self._limit)
         while True:
             row = conn.execute("SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", key).fetchone()
             if row is not None and row[0]:
@@ -131,7 +135,7 @@ class Execution:
 
     @property
     def _limit(self) -> float:
-        """How long an index may wait, in seconds."""
+        """How long an index, or another installer, may be waited for, in seconds."""
         return _HURRY if self._hurry else self._patience
 
     def _concurrently(self, step: Step) -> None:
@@ -197,7 +201,7 @@ class Execution:
         """The transactions that an index waits for, as far as this role may see."""
         found = [
             f"process {pid}, {who or 'another role'}, since {since:%H:%M:%S}"
-            for pid, who, since in rows(self._conn, "older")
+            for pid, who, since in self._seen("older")
         ]
         return f"; open for longer: {'; '.join(found)}" if found else ""
 
@@ -223,7 +227,7 @@ class Execution:
 
     def _installer(self, key: tuple[int, int]) -> str:
         """The session that holds the installer's lock, as far as this role may see."""
-        found = rows(self._conn, "installer", classid=key[0], objid=key[1])
+        found = self._seen("installer", classid=key[0], objid=key[1])
         return "".join(
             f" (process {pid}" + (f", since {since:%H:%M:%S})" if since is not None else ")")
             for pid, since in found
@@ -236,15 +240,23 @@ class Execution:
             + (f", since {since:%H:%M:%S}" if since is not None else "")
             if pid is not None
             else "a prepared transaction"
-            for pid, who, state, since in rows(
-                self._conn, "holders", oids=[oid for oid, _ in step.tables]
+            for pid, who, state, since in self._seen(
+                "holders", oids=[oid for oid, _ in step.tables]
             )
         ]
         return f"; locks are held by {'; '.join(found)}" if found else ""
 
+    def _seen(self, query: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """What is for a message only: nothing where it may not be read, or takes too long."""
+        try:
+            return rows(self._conn, query, **parameters)
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.QueryCanceled):
+            return []
+
     def pause(self, seconds: float, attempt: int, reason: str) -> None:
         """Wait, and tell of it at the first try, the second, the fourth and so on. Raises
         Stopped."""
+        self._waiting(reason)
         if attempt & (attempt - 1) == 0:
             self._observe(Waiting(ServerName.POSTGRES, attempt, seconds, reason))
         if self._stop.wait(seconds):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from psycopg import sql
@@ -34,15 +34,17 @@ def install(
     stop: Stop,
     patience: float = LOCK_PATIENCE,
     hurry: bool = False,
+    waiting: Callable[[str], object] = lambda _: None,
 ) -> int:
     """Bring the database to the wanted state; the number of statements that it took.
 
     Raises TriggerError (what is wrong), its Busy (who held a lock for longer than `patience`
     seconds), and Stopped. Steps that were carried out stay: the next call goes on from there.
     `hurry`: an index, which is for speed alone, is left out and told of where another transaction
-    is in its way.
+    is in its way; Busy is raised soon where another installer is at work. `waiting` is called with
+    the reason before each wait, which lasts for a second at most.
     """
-    execution = Execution(conn, observe, stop, patience, hurry=hurry)
+    execution = Execution(conn, observe, stop, patience, hurry=hurry, waiting=waiting)
     postponed: list[str] = []
     with execution.alone(wanted.schema):
         for _ in range(_ROUNDS):

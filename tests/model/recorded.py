@@ -36,6 +36,8 @@ class Record:
 
     calls: list[Call] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
+    at_send: Callable[[], object] | None = None
+    """Called once, right before the next request for documents."""
 
     def note(self, call: Call) -> None:
         """One more."""
@@ -76,6 +78,9 @@ def record(patch: pytest.MonkeyPatch) -> Record:
 
     def sending(client: Any, documents: Any, targets: Any, version: int, **more: Any) -> Any:
         keys = frozenset(one.key for one in documents)
+        fault, made.at_send = made.at_send, None
+        if fault is not None:
+            fault()
         made.note(Call("sink.send", keys, version))
         return send(client, documents, targets, version, **more)
 

@@ -98,10 +98,11 @@ def edit(scene: Scene, rounds: int, films: int = 5) -> None:
 def cut(scene: Scene, proxy: TcpProxy, made: Record) -> None:
     """A request goes unanswered, and the same films change meanwhile.
 
-    One more film changes with them, so that there is a batch which could take them too early.
+    One more film changes with them, so that there is a batch which could take them too early. The
+    network fails right before the request: earlier, another one might be lost, and no id be taken.
     """
     before = len(made.calls)
-    proxy.stall()
+    made.at_send = proxy.stall
     edit(scene, 1)
     made.wait_for(lambda call: call.name == "sink.send", before)
     edit(scene, 3, films=6)

@@ -15,6 +15,8 @@ from listener.config.settings import load
 from listener.observations.events import CheckFailed, Observation, Waiting
 from listener.runtime.lifecycle import Stop
 from listener.state import identity
+from listener.state.heartbeat import DaemonState, read_heartbeat
+from playground.system import wait_until
 from tests.kit.scene import Scene
 
 
@@ -102,26 +104,73 @@ def test_triggers_are_altered_while_it_starts(
     scene.assert_converged()
 
 
-@pytest.mark.long
-def test_a_start_beside_an_installer_that_hangs(scene: Scene) -> None:
-    """A frozen daemon may hold the installer's lock for ever: the start names it, and goes on as
-    soon as it ends."""
+def hang(scene: Scene) -> Any:
+    """A session that holds the installer's lock, as a frozen daemon does, perhaps for ever."""
     hangs = scene.connect()
     schema = zlib.crc32(b"listener") - (1 << 31)
     hangs.execute("SELECT pg_advisory_lock(%s, %s)", (0x4C53544E, schema))
+    return hangs
+
+
+def beats(scene: Scene, reason: str) -> None:
+    """Wait for a heartbeat with this reason, and for a later one: health stays green meanwhile."""
+    seen = set[float]()
+
+    def two() -> bool:
+        beat = read_heartbeat(scene.state_file)
+        if beat is not None and reason in str(beat.reason):
+            assert beat.state == DaemonState.WAITING_FOR_POSTGRES, beat
+            seen.add(beat.at)
+        return len(seen) > 1
+
+    wait_until(two, what=f"two heartbeats that say {reason}", seconds=30)
+
+
+def test_a_start_beside_an_installer_that_hangs(scene: Scene) -> None:
+    """The start names it, gives signs of life, and goes on as soon as it ends."""
+    hangs = hang(scene)
     daemon = scene.start()
-    named = f"removes triggers (process {hangs.info.backend_pid}"
-    given_up = daemon.wait_until(
-        lambda records: next(
-            (one for one in records if named in one.message and "end what is in" in one.message),
-            None,
-        ),
-        what="a try that was given up",
-        deadline=90,
-    )
-    daemon.wait_for("waiting", after=given_up)
+    beats(scene, f"removes triggers (process {hangs.info.backend_pid}")
+    waiting = daemon.wait_for("waiting")
     hangs.close()
-    daemon.wait_for("caught_up", after=given_up)
+    daemon.wait_for("caught_up", after=waiting)
+    scene.wait_converged()
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_a_session_beside_an_installer_that_hangs(scene: Scene) -> None:
+    """It is waited for as a server that is away is: no person is called for."""
+    daemon = scene.serve()
+    hangs = hang(scene)
+    cut = daemon.mark()
+    scene.admin("ALTER TABLE content.genre DISABLE TRIGGER USER")
+    scene.admin(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        f"WHERE datname = '{scene.database}' AND application_name LIKE 'listener:%'"
+    )
+    beats(scene, f"removes triggers (process {hangs.info.backend_pid}")
+    scene.sql("UPDATE content.genre SET name = 'Renamed' WHERE id = md5('genre 3')::uuid")
+    daemon.wait_until(
+        lambda records: next((one for one in records if "end what is in" in one.message), None),
+        what="a try that was given up",
+    )
+    hangs.close()
+    daemon.wait_for("caught_up", after=cut)
+    scene.wait_converged()
+    assert not daemon.found("held")
+    daemon.stop()
+    scene.assert_converged()
+
+
+def test_a_start_behind_a_long_transaction(scene: Scene) -> None:
+    """While it waits to make a trigger it gives signs of life, and names what is in its way."""
+    writer = scene.connect()
+    writer.execute("BEGIN; UPDATE content.genre SET name = name || '!'")
+    daemon = scene.start()
+    beats(scene, f"locks are held by process {writer.info.backend_pid}")
+    writer.execute("COMMIT")
+    daemon.wait_for("caught_up")
     scene.wait_converged()
     daemon.stop()
     scene.assert_converged()

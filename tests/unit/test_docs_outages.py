@@ -98,13 +98,15 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "integration/test_triggers_locks.py::test_another_version_beside_writers",
         "integration/test_triggers_locks.py::test_an_upgrade_of_the_schema_beside_writers",
         "unit/test_startup.py::test_a_start_that_others_are_in_the_way_of_looks_again",
+        "process/test_start_and_stop.py::test_a_start_behind_a_long_transaction",
         "integration/test_triggers_locks.py::test_the_least_timeout_that_can_be_read",
     ),
-    "another process of listener installs for longer than a minute, or is frozen in": (
+    "another process of listener installs triggers, or is frozen in": (
         "unit/test_startup.py::test_a_start_that_others_are_in_the_way_of_looks_again",
         "unit/test_startup.py::test_once_does_not_wait_for_ever_for_what_is_in_the_way",
         "integration/test_triggers_install.py::test_the_lock_is_waited_for_with_patience",
         "process/test_start_and_stop.py::test_a_start_beside_an_installer_that_hangs",
+        "process/test_start_and_stop.py::test_a_session_beside_an_installer_that_hangs",
     ),
     "`temp_file_limit` is low": (
         "integration/test_checks_limits.py::test_a_low_temp_file_limit_is_named",

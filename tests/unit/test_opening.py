@@ -13,6 +13,7 @@ from listener.indexing.fence import FencedOut
 from listener.observations import events
 from listener.resync.needs import Need
 from listener.state.model import Load
+from listener.triggers import Busy
 from tests.kit.coordinator import FILM, OVERLAP, START, Asked, Floor, page
 from tests.kit.session import WATERMARK, Failed, film_kind, unfinished
 
@@ -151,10 +152,11 @@ def test_what_it_caught_up_with(floor: Floor) -> None:
     assert floor.told[-1].rows == 3
 
 
-def test_wrong_triggers_are_distrusted(floor: Floor) -> None:
-    """Changes may be lost until a person has mended them: that is written down."""
-    floor.fails["triggers ensured"] = TriggersWrong("install them")
-    with pytest.raises(TriggersWrong):
+@pytest.mark.parametrize("error", [TriggersWrong("install them"), Busy("another one installs")])
+def test_wrong_triggers_are_distrusted(floor: Floor, error: Exception) -> None:
+    """Changes may be lost until they are mended: that is written down."""
+    floor.fails["triggers ensured"] = error
+    with pytest.raises(type(error)):
         begin(floor)
     assert floor.steps == ["loads ended", "triggers distrusted"]
 

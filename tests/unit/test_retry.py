@@ -18,6 +18,7 @@ from listener.observations.surprises import Unfit
 from listener.runtime.lifecycle import Stopped
 from listener.search.errors import Unusable
 from listener.search.index_config import IndexError_
+from listener.triggers import Busy
 from tests.kit.coordinator import Floor
 
 AWAY = psycopg.OperationalError("connection refused")
@@ -53,6 +54,7 @@ def good() -> None:
     [
         (AWAY, "PostgreSQL"),
         (psycopg.errors.AdminShutdown("ending"), "PostgreSQL"),
+        (Busy("another process installs triggers"), "PostgreSQL"),
         (elastic_transport.ConnectionError("refused"), "Elasticsearch"),
         (FencedOut("generation 8 is in force"), "Elasticsearch"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -110,7 +110,7 @@ class FakeTriggers(TriggerUpkeep):
         self._world = world
 
     @override
-    def ensure(self, connection: Connection) -> None:
+    def ensure(self, connection: Connection, waiting: Callable[[str], object]) -> None:
         """Look at them."""
         self._world.step("triggers ensured")
 

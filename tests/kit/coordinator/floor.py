@@ -208,6 +208,7 @@ class Floor(World):
             takeover=self.takeover,
             jobs=jobs,
             polls=self.polls,
+            signs=self.signs,
         )
         self.sessions = Sessions(
             mailbox=mailbox,
