@@ -28,6 +28,8 @@ class HandedOn:
     def is_first(self, row: tuple[Any, ...], second: int) -> bool:
         """Whether this row was not handed on yet; it is from now on. `second`: of its stamp."""
         # the oldest ones are read no more while the watermark stands
+        if len(self._marks) < MEMORY:
+            return self._marks.add(hash(row), second)
         return _is_first(self._marks, MEMORY, hash(row), second)
 
     def is_first_ahead(self, row: tuple[Any, ...], xmin: str, oldest: int) -> bool:

@@ -34,13 +34,18 @@ class Marks:
 
     def add(self, mark: int) -> bool:
         """Add a number; whether it is new."""
-        mark = _sound(mark)
-        place = self._place(mark)
-        if self._slots[place]:
-            return False
-        self._slots[place] = mark
+        # each poll asks this of thousands of rows: `_sound` and `_place`, without their calls
+        mark = mark & _BITS or 1
+        slots = self._slots
+        last = len(slots) - 1
+        place = mark & last
+        while found := slots[place]:
+            if found == mark:
+                return False
+            place = (place + 1) & last
+        slots[place] = mark
         self._count += 1
-        if self._count * 3 > len(self._slots) * 2:
+        if self._count * 3 > len(slots) * 2:
             self._grow()
         return True
 
@@ -89,7 +94,10 @@ class TimedMarks:
 
     def add(self, mark: int, second: int) -> bool:
         """Add a mark; whether it is new."""
-        place, number = self._place(second)
+        edge = self._edge
+        place, number = self._seconds, second
+        if edge is not None and second < edge:
+            place, number = self._minutes, second // _MINUTE
         known = place.get(number)
         if known is None:
             known = place[number] = Marks()

@@ -16,8 +16,7 @@ from psycopg import sql
 
 from listener.capture import xids
 from listener.changes import Change, KeyType, canonical_keys, decode_keys
-from listener.observations.surprises import Unfit
-from listener.postgres import LAST_MOMENT, Connection
+from listener.postgres import Connection, moment
 from listener.sql import files
 
 TRUNCATED: Final = "TRUNCATE"
@@ -32,15 +31,21 @@ PAGE: Final = 100
 
 
 class Row(NamedTuple):
-    """A row as it stands in the table. `at` is its stamp, `xmin` the transaction that wrote it."""
+    """A row as it stands in the table. `stamp`: as PostgreSQL prints it. `xmin`: the transaction
+    that wrote it."""
 
-    at: datetime
+    stamp: str
     id: int
     watch: str
     kind: str
     keys: str | None
     reason: str | None
     xmin: str
+
+    @property
+    def at(self) -> datetime:
+        """The stamp as a moment."""
+        return moment(self.stamp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,31 +110,26 @@ def pages(
 ) -> Iterator[list[Row]]:
     """The rows stamped from `since` to before `until`, by their stamps, page by page.
 
-    `until` None: without an end. `ids`: only rows of these transactions (see `xids`). Raises Unfit
-    where rows that are stamped `infinity` fill a page: there is no next one.
+    `until` None: without an end. `ids`: only rows of these transactions (see `xids`).
     """
     statement = sql.SQL(files.load("journal/page")).format(
         journal=sql.Identifier(schema, "journal"),
-        young=sql.SQL("true") if ids is None else xids.among(sql.Identifier("xmin"), ids),
+        young=sql.SQL("true") if ids is None else xids.among(sql.Identifier("j", "xmin"), ids),
     )
-    after, after_id = since - timedelta(microseconds=1), 0
+    after, after_id = (since - timedelta(microseconds=1)).isoformat(), 0
     while True:
-        rows = connection.execute(
+        found = connection.execute(
             statement,
-            {
-                "since": since,
-                "until": until or "infinity",
-                "after": after,
-                "after_id": after_id,
-                "limit": PAGE,
-            },
+            {"since": since.isoformat(), "after": after, "after_id": after_id, "limit": PAGE},
         ).fetchall()
-        yield [Row(*row) for row in rows]
-        if len(rows) < PAGE:
+        rows = [Row._make(row) for row in found]
+        complete = len(rows) < PAGE
+        if until is not None and rows and rows[-1].at >= until:
+            rows, complete = [row for row in rows if row.at < until], True
+        yield rows
+        if complete:
             return
-        after, after_id = rows[-1][0], rows[-1][1]
-        if after == LAST_MOMENT:
-            raise Unfit("too many rows of the journal are stamped `infinity`: delete them")
+        after, after_id = rows[-1].stamp, rows[-1].id
 
 
 def said(row: Row, types: Sequence[KeyType]) -> Change | Retry | Lost:

@@ -33,7 +33,7 @@ from listener.capture import journal, visibility, xids
 from listener.capture.handed_on import HandedOn
 from listener.capture.visibility import Recent, Snapshot
 from listener.changes import Change, Key, KeyType, Watch, canonical_keys
-from listener.postgres import Connection
+from listener.postgres import Connection, moment
 
 PAGE: Final = 2000
 """Rows of a stamped table that are read at once."""
@@ -225,7 +225,7 @@ class Sweep:
                 prepare=False,
             ).fetchall()
             keys: dict[Key, None] = {}
-            seconds: dict[str, int] = {}
+            seconds = _Seconds()
             printed = canonical_keys([row[2:] for row in rows], kinds)
             for key, (at, xmin, *_) in zip(printed, rows, strict=True):
                 if news is not None:
@@ -233,12 +233,8 @@ class Sweep:
                     if self._memory.is_first_ahead(row, xmin, news.oldest):
                         keys[key] = None
                     continue
-                whole = at.partition(".")[0]
-                second = seconds.get(whole)
-                if second is None:
-                    second = seconds[whole] = _second(_stamp_of(at))
                 # xmin: two transactions may stamp one key with the same microsecond
-                if self._memory.is_first((watch.id, key, at, xmin), second):
+                if self._memory.is_first((watch.id, key, at, xmin), seconds.of(at)):
                     keys[key] = None
             if keys:
                 change = Change(watch.id, "keys", tuple(keys))
@@ -276,18 +272,19 @@ class Sweep:
             keys_of: dict[str, dict[Key, None]] = {}  # small commits are small rows: few changes
             lost: list[tuple[str, datetime, str]] = []
             retry: list[tuple[str, tuple[str, ...]]] = []
+            seconds = _Seconds()
             for row in rows:
                 # a watch of an earlier configuration, whose change led to a full load, is no matter
                 one = self._watches.get(row.watch)
                 if one is None or (silent and one.sends_keys):
                     continue
-                mark = ("journal", row.at, row.id)
+                mark = ("journal", row.stamp, row.id)
                 if news is not None:
                     new = xids.is_among(
                         row.xmin, news.ids[one.sends_keys]
                     ) and self._memory.is_first_ahead(mark, row.xmin, news.oldest)
                 else:
-                    new = self._memory.is_first(mark, _second(row.at))
+                    new = self._memory.is_first(mark, seconds.of(row.stamp))
                 if not new:
                     continue
                 match journal.said(row, self._types[row.watch]):
@@ -302,18 +299,24 @@ class Sweep:
                     Change(watch, "keys", tuple(keys)) for watch, keys in keys_of.items()
                 )
                 count = sum(len(one.keys) for one in changes) + len(lost) + len(retry)
-                seconds = time.monotonic() - started
-                yield SweptPage("journal", changes, count, seconds, tuple(lost), tuple(retry))
+                took = time.monotonic() - started
+                yield SweptPage("journal", changes, count, took, tuple(lost), tuple(retry))
             started = time.monotonic()
 
 
-def _stamp_of(text: str) -> datetime:
-    """The stamp as a moment. Stamps that Python cannot hold (`infinity`) are its last one."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.max.replace(tzinfo=UTC)
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+class _Seconds:
+    """The seconds of stamps, each counted once: a page has few, and is read again at each poll."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def of(self, stamp: str) -> int:
+        """The second of a stamp that PostgreSQL has printed."""
+        whole = stamp.partition(".")[0]
+        second = self._known.get(whole)
+        if second is None:
+            second = self._known[whole] = _second(moment(stamp))
+        return second
 
 
 def _second(at: datetime) -> int:

@@ -144,6 +144,16 @@ LAST_MOMENT: Final = datetime.max.replace(tzinfo=UTC)
 """What stands for a moment that Python cannot tell."""
 
 
+def moment(text: str) -> datetime:
+    """A timestamp that PostgreSQL has printed (ISO); without a zone it is of UTC. What Python
+    cannot tell becomes the first or the last moment that it can."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return FIRST_MOMENT if text.startswith("-") or text.endswith("BC") else LAST_MOMENT
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
 class Moments(TimestamptzLoader):
     """Moments that Python cannot tell become the first or the last one that it can.
 
@@ -154,9 +164,7 @@ class Moments(TimestamptzLoader):
         try:
             return super().load(data)
         except psycopg.DataError:
-            text = bytes(data)
-            early = text.startswith(b"-") or text.endswith(b"BC")
-            return FIRST_MOMENT if early else LAST_MOMENT
+            return moment(bytes(data).decode())
 
 
 class Pooled(ListenerError, psycopg.NotSupportedError):

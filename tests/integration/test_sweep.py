@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from listener import postgres
 from listener.capture import handed_on, journal
@@ -314,6 +315,47 @@ def test_the_journal(
     assert keys == [("1", 'a"b'), ("2", "c"), ("7",)]
     assert [lost[0] for one in pages for lost in one.reconcile] == [LINK.id] * 4
     assert list(sweep.pages(connection, START)) == []
+
+
+@pytest.mark.parametrize("stamp", ["infinity", "12026-01-01", "0044-03-15 BC"])
+def test_many_rows_with_a_stamp_that_python_cannot_tell(
+    connection: Connection, sweep: Sweep, monkeypatch: pytest.MonkeyPatch, stamp: str
+) -> None:
+    """There is a next page all the same. What is from before Christ is from before any watermark."""
+    monkeypatch.setattr(journal, "PAGE", 2)
+    for number in range(5):
+        connection.execute(
+            "INSERT INTO listener.journal (updated_at, watch, kind, keys) VALUES (%s, %s, %s, %s)",
+            (stamp, LINK.id, "keys", f'[["{number}", "a"]]'),
+        )
+    found = swept(sweep, connection, ahead=True)
+    assert len(found) == (0 if "BC" in stamp else 5)
+
+
+def test_a_journal_that_was_not_analyzed_yet(
+    connection: Connection, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an outage it is long: each page is read from the index, and the rest is not sorted."""
+    connection.execute(
+        "ALTER TABLE listener.journal ADD PRIMARY KEY (updated_at, id);"
+        "ALTER TABLE listener.journal SET (autovacuum_enabled = off);"
+        "INSERT INTO listener.journal (updated_at, watch, kind, keys) "
+        "SELECT timestamptz '2026-01-02 UTC' + n * interval '1 ms', 'public.link(left,right)', "
+        "'keys', json_build_array(json_build_array(n::text, 'a'))::text "
+        "FROM generate_series(1, 20000) AS n"
+    )
+    execute, plans = connection.execute, list[str]()
+
+    def explained(query: Any, parameters: Any = None, **more: Any) -> Any:
+        if parameters is not None and "limit" in parameters:
+            plan = execute(sql.SQL("EXPLAIN ") + query, parameters).fetchall()
+            plans.append("\n".join(line for (line,) in plan))
+        return execute(query, parameters, **more)
+
+    monkeypatch.setattr(connection, "execute", explained)
+    assert len(swept(sweep, connection)) == 20_000
+    assert len(plans) == 20_000 // journal.PAGE + 1
+    assert [one for one in plans if "Sort" in one] == []
 
 
 NOW = "clock_timestamp() AT TIME ZONE 'UTC'"

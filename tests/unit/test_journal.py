@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 
 from listener.capture.journal import RETRY_ASKED, Lost, Retry, Row, said
@@ -14,7 +12,7 @@ WATCH = "public.film(id)"
 
 def row(kind: str, keys: str | None, reason: str | None = None) -> Row:
     """A row of one watch."""
-    return Row(datetime(2026, 1, 1, tzinfo=UTC), 1, WATCH, kind, keys, reason, "700")
+    return Row("2026-01-01 00:00:00+00", 1, WATCH, kind, keys, reason, "700")
 
 
 def test_keys() -> None:
