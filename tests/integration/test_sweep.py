@@ -321,7 +321,7 @@ def test_the_journal(
 def test_many_rows_with_a_stamp_that_python_cannot_tell(
     connection: Connection, sweep: Sweep, monkeypatch: pytest.MonkeyPatch, stamp: str
 ) -> None:
-    """There is a next page all the same. What is from before Christ is from before any watermark."""
+    """There is a next page all the same. What is from before Christ is below any watermark."""
     monkeypatch.setattr(journal, "PAGE", 2)
     for number in range(5):
         connection.execute(
