@@ -30,7 +30,7 @@ Options = dict[str, Any]
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _LOADED_WITHIN: Final = 900.0
-_ROOM_WITHIN: Final = 30.0
+_ROOM_WITHIN: Final = 180.0
 _TEMPLATE: Final = "movies_{}x"
 _LOOK: Final = 0.02
 

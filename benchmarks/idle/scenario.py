@@ -168,10 +168,16 @@ def _a_minute(site: Site, since: _Reading, until: _Reading) -> dict[str, float]:
 
 
 def _of_the_heartbeat(site: Site, kind: str) -> bool:
-    """The control document is read and written; the audit looks at the index. No bulk, no refresh:
-    what a change would bring."""
-    _, _, path = kind.partition(" ")
-    return path.startswith(f"/{site.name}-control/_doc/") or kind == f"GET /{site.index}"
+    """The control document is read and written; the audit looks at the indexes, at what leads to
+    them, and at the nodes. No bulk, no refresh: what a change would bring."""
+    method, _, path = kind.partition(" ")
+    control = f"/{site.name}-control"
+    if path.startswith(f"{control}/_doc/"):
+        return True
+    looks = {f"/{site.index}", f"/{site.index}/_settings", f"{control}/_settings"}
+    looks.add("/_cluster/state/nodes")
+    ours = path.startswith(f"/{site.index}") and path.endswith("/_stats/docs")
+    return method == "GET" and (path in looks or ours or "/_alias/" in path)
 
 
 def _records(site: Site, since: _Reading, until: _Reading) -> Counter[str]:
