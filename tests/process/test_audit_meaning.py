@@ -359,6 +359,7 @@ def test_another_meaning_that_reads_an_unwatched_table(scene: Scene) -> None:
     daemon.stop()
 
 
+@pytest.mark.long
 def test_another_meaning_that_a_session_finds_and_that_is_taken_back(scene: Scene) -> None:
     """A new session found it before any audit, and held: what was written by it is compared,
     though nothing shows it any more, and whoever begins then."""
@@ -395,6 +396,7 @@ def test_another_meaning_that_a_session_finds_and_that_is_taken_back(scene: Scen
     daemon.stop()
 
 
+@pytest.mark.long
 def test_another_meaning_that_nobody_can_look_into(scene: Scene) -> None:
     """What a function reads inside is told as at the start, and each time that it is altered."""
     prepare(scene)
@@ -416,6 +418,7 @@ def test_another_meaning_that_nobody_can_look_into(scene: Scene) -> None:
     daemon.stop()
 
 
+@pytest.mark.long
 def test_another_view_of_that_name_for_a_while(scene: Scene) -> None:
     """What was written meanwhile is of the other view, though this one is as it was."""
     prepare(scene, audit_every=3600)

@@ -226,6 +226,7 @@ def test_migration_under_a_running_daemon(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_two_pipelines_on_one_database(scene: Scene) -> None:
     """Each has its schema, its lock and its indexes; both hear of every edit."""
     first = scene.serve()

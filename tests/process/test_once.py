@@ -154,7 +154,7 @@ def test_gives_up_on_postgres(scene: Scene) -> None:
     scene.assert_converged()
 
 
-@pytest.mark.parametrize("state", ["loaded", "new"])
+@pytest.mark.parametrize("state", ["loaded", pytest.param("new", marks=pytest.mark.long)])
 def test_gives_up_on_elasticsearch(scene: Scene, state: str) -> None:
     """Elasticsearch is away for longer than `give_up_after`: 3, with the reason."""
     if state == "loaded":
@@ -174,8 +174,14 @@ def test_gives_up_on_elasticsearch(scene: Scene, state: str) -> None:
     ("section", "said"),
     [
         ({"password": "wrong " + PASSWORD.replace("$", "$$")}, "password authentication failed"),
-        ({"dbname": "no such database"}, 'database "no such database" does not exist'),
-        ({"user": "nobody_at_all"}, "password authentication failed"),
+        pytest.param(
+            {"dbname": "no such database"},
+            'database "no such database" does not exist',
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            {"user": "nobody_at_all"}, "password authentication failed", marks=pytest.mark.long
+        ),
     ],
 )
 def test_wrong_credentials(scene: Scene, section: dict[str, str], said: str) -> None:

@@ -242,7 +242,15 @@ def test_check_tells_what_is_missing(manual: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    "catalog", ["pg_roles", "pg_database", "pg_db_role_setting", "pg_settings", "pg_locks"]
+    "catalog",
+    [
+        "pg_roles",
+        "pg_locks",
+        *(
+            pytest.param(one, marks=pytest.mark.long)
+            for one in ("pg_database", "pg_db_role_setting", "pg_settings")
+        ),
+    ],
 )
 def test_a_catalog_that_may_not_be_read(scene: Scene, catalog: str) -> None:
     """All commands end alike, with one line: the role, and the GRANT that mends it."""

@@ -61,6 +61,7 @@ def test_missing_state_and_control_document(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_lost_control_document(scene: Scene) -> None:
     """The generation begins anew, below that of all documents: it rises above it by itself."""
     scene.once()
@@ -172,7 +173,7 @@ def test_state_behind_a_link(scene: Scene) -> None:
     scene.assert_converged()
 
 
-@pytest.mark.parametrize("control", ["kept", "lost"])
+@pytest.mark.parametrize("control", ["kept", pytest.param("lost", marks=pytest.mark.long)])
 def test_watermark_of_the_future(scene: Scene, control: str) -> None:
     """Somebody edited it, or the clock was ahead: changes below it are found all the same."""
     scene.serve().stop()
@@ -348,7 +349,9 @@ def test_state_that_cannot_be_written(scene: Scene) -> None:
     scene.assert_converged()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
+)
 def test_signal_under_writes(scene: Scene, number: signal.Signals) -> None:
     """The batch in flight is finished, the state is saved, 0; nothing is lost at the next start."""
     daemon = scene.serve()
