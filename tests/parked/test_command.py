@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from playground.daemon import PROJECT, ListenerProcess
+from tests.kit.lengths import one_short
 from tests.kit.scene import OWNER, Scene
 
 _TAKES_ALL = (
@@ -241,7 +242,7 @@ def test_who_reads_little_and_who_reads_ascii(scored: Scene) -> None:
     scored.assert_converged()
 
 
-@pytest.mark.parametrize("command", [["--once"], ["load"]])
+@pytest.mark.parametrize("command", one_short((["--once"], ["load"]), ["--once"]))
 def test_a_brake_ends_what_should_end(scored: Scene, command: list[str]) -> None:
     """Nobody may wait for ever for --once, nor for a load: they give up, and say why."""
     scored.set(max_parked=20, backoff={"give_up_after": 3})

@@ -10,6 +10,7 @@ import pytest
 from listener.indexing.batch import Brake
 from listener.indexing.parking import UNPROVEN
 from playground.system import wait_until
+from tests.kit.lengths import one_short
 from tests.kit.scene import OWNER, Scene
 
 Action = dict[str, Any]
@@ -38,7 +39,7 @@ def change(scene: Scene) -> None:
     )
 
 
-@pytest.mark.parametrize("user_alias", [True, False])
+@pytest.mark.parametrize("user_alias", one_short((True, False), short=True))
 def test_an_alias_that_leads_to_two_indexes(scene: Scene, user_alias: bool) -> None:
     """The next generation takes an alias of its own, without a command."""
     daemon = scene.serve()

@@ -14,6 +14,7 @@ from playground.java import find_jdk
 from playground.layout import is_laid_out
 from playground.search import SearchServer
 from playground.system import PlaygroundError
+from tests.kit.lengths import one_short
 
 
 @pytest.fixture
@@ -92,7 +93,9 @@ def test_data_and_port_survive_restart_and_crash(own_server: SearchServer) -> No
     assert own_server.request("GET", "/")[0] == 200
 
 
-@pytest.mark.parametrize("name", [name for name in blueprint.names() if name != "es8"])
+@pytest.mark.parametrize(
+    "name", one_short([name for name in blueprint.names() if name != "es8"], "os3")
+)
 def test_other_servers(name: str) -> None:
     """Each of the others starts, says its version, analyses, and finds what it was given."""
     if not is_laid_out(blueprint.load(name)):

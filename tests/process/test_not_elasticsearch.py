@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.kit.lengths import one_short
 from tests.kit.proxies.refusing import RefusingProxy
 from tests.kit.scene import Scene
 
@@ -51,7 +52,7 @@ def writes(line: str) -> bool:
     return "/_bulk" in line
 
 
-@pytest.mark.parametrize("paged", [asks, writes])
+@pytest.mark.parametrize("paged", one_short((asks, writes), writes))
 def test_under_a_daemon_at_work(
     scene: Scene, proxy: RefusingProxy, paged: Callable[[str], bool]
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from playground.daemon import ListenerProcess
 from playground.proxy import TcpProxy
+from tests.kit.lengths import one_short
 from tests.kit.persons import add_persons
 from tests.kit.scene import Options, Scene
 
@@ -38,7 +39,8 @@ def feed(scene: Scene, statements: str, *, folder: str = "") -> ListenerProcess:
 
 
 @pytest.mark.parametrize(
-    "case", ["kept", "state lost", "control lost", "truncated", "former release"]
+    "case",
+    one_short(("kept", "state lost", "control lost", "truncated", "former release"), "kept"),
 )
 def test_out_and_in_again(scene: Scene, tmp_path: Path, case: str) -> None:
     """What its index has missed is not to be found by any sweep: it is loaded anew."""
