@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test coverage test-faults bench fuzz convergence soak model format compose-test requirements clean servers
+.PHONY: help demo test test-faults bench fuzz convergence soak model format compose-test requirements clean servers
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
@@ -33,7 +33,7 @@ clean: ## remove .venv, .playground and all caches
 
 ##@ Change it
 
-test: $(STAMP) ## formatting, lint, types, floors, all tests but long ones (25 minutes at most)
+test: $(STAMP) ## formatting, lint, types, floors, all tests with coverage (25 minutes at most)
 	@# the types are checked while servers are fetched: the one computes, the other waits
 	@$(BIN)/mypy & types=$$!; $(BIN)/python -m playground.demo_setup && wait $$types
 	@# meanwhile: a test that needs one of them waits for it, and says what is wrong
@@ -41,7 +41,11 @@ test: $(STAMP) ## formatting, lint, types, floors, all tests but long ones (25 m
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not long" --numprocesses=auto --maxprocesses=2 --dist=loadfile
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not long" --numprocesses=auto --maxprocesses=2 --dist=loadfile
+	$(BIN)/coverage combine --quiet
+	@rm -f .coverage.* # of a daemon that a test killed while it was writing
+	$(BIN)/coverage report
 
 format: $(STAMP) ## mend formatting, and the lint that can be mended by itself
 	$(BIN)/ruff check --fix-only
@@ -58,14 +62,6 @@ requirements: $(STAMP) ## requirements.txt from pyproject.toml (ARGS=--upgrade: 
 test-faults: $(STAMP) servers ## every outage, on servers that are really broken (half an hour)
 	$(BIN)/python -m pytest --session-timeout=2700 --numprocesses=auto --maxprocesses=2 \
 		--dist=loadfile -m long tests $(ARGS)
-
-# Apart from `make test`: counting lines takes up to as long again as running them
-coverage: $(STAMP) servers ## what `make test` runs of listener, daemons too (at least 90 %)
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m "not long" --numprocesses=auto --maxprocesses=2 --dist=loadfile
-	$(BIN)/coverage combine --quiet
-	@rm -f .coverage.* # of a daemon that a test killed while it was writing
-	$(BIN)/coverage report
 
 ifeq ($(origin SEED), undefined)
 SEED := $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')

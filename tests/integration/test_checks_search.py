@@ -20,6 +20,7 @@ from listener.search.indexes import Indexes
 from listener.search.write_aliases import patterns
 from playground import blueprint
 from playground.search import SearchServer
+from tests.kit.lengths import one_short
 from tests.kit.servers import own_search
 
 GOOD = {
@@ -117,12 +118,7 @@ def test_elasticsearch_8(search_server: SearchServer, index_prefix: str, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        one if one == "os3" else pytest.param(one, marks=pytest.mark.long)
-        for one in blueprint.names()
-        if one != "es8"
-    ],
+    "name", one_short([name for name in blueprint.names() if name != "es8"], "os3")
 )
 def test_other_servers(name: str, tmp_path: Path) -> None:
     """Elasticsearch 7.17 and 9, OpenSearch 2 and 3."""

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from tests.kit.lengths import one_short
 from tests.kit.scene import OWNER, PASSWORD, Scene
 from tests.kit.statements import WITHOUT_NOTIFY
 
@@ -154,7 +155,7 @@ def test_gives_up_on_postgres(scene: Scene) -> None:
     scene.assert_converged()
 
 
-@pytest.mark.parametrize("state", ["loaded", pytest.param("new", marks=pytest.mark.long)])
+@pytest.mark.parametrize("state", one_short(("loaded", "new"), "loaded"))
 def test_gives_up_on_elasticsearch(scene: Scene, state: str) -> None:
     """Elasticsearch is away for longer than `give_up_after`: 3, with the reason."""
     if state == "loaded":

@@ -13,6 +13,7 @@ import pytest
 
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
+from tests.kit.lengths import one_short
 from tests.kit.scene import OWNER, PASSWORD, Scene, Template, open_scene
 from tests.kit.writer import Writer
 
@@ -173,7 +174,7 @@ def test_state_behind_a_link(scene: Scene) -> None:
     scene.assert_converged()
 
 
-@pytest.mark.parametrize("control", ["kept", pytest.param("lost", marks=pytest.mark.long)])
+@pytest.mark.parametrize("control", one_short(("kept", "lost"), "kept"))
 def test_watermark_of_the_future(scene: Scene, control: str) -> None:
     """Somebody edited it, or the clock was ahead: changes below it are found all the same."""
     scene.serve().stop()
@@ -349,9 +350,7 @@ def test_state_that_cannot_be_written(scene: Scene) -> None:
     scene.assert_converged()
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("number", one_short((signal.SIGTERM, signal.SIGINT), signal.SIGTERM))
 def test_signal_under_writes(scene: Scene, number: signal.Signals) -> None:
     """The batch in flight is finished, the state is saved, 0; nothing is lost at the next start."""
     daemon = scene.serve()
