@@ -142,7 +142,7 @@ class Trial:
         for name, _ in list(scratch.left(self._client, self._owner, self._kind.index)):
             if _lock(self._connection, name):
                 try:
-                    scratch.drop(self._client, name)
+                    scratch.drop_left(self._client, name)
                 finally:
                     _unlock(self._connection, name)
 

@@ -7,6 +7,8 @@ leads to them, and they are hidden: no search by a pattern of names finds them.
 
 from __future__ import annotations
 
+import calendar
+import contextlib
 import re
 import secrets
 import time
@@ -15,15 +17,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from listener.search.client import Client
-from listener.search.errors import NotFound
+from listener.search.errors import BadRequest, Forbidden, NotFound
 from listener.search.existing import Existing, existing_of, get
 from listener.search.index_config import IndexConfig, IndexError_
-from listener.search.index_settings import flatten
 from listener.search.owners import Owner
 from listener.search.write_aliases import Target
 
 _OLD: Final = 86_400.0
 """Seconds after which a scratch index is left over, whoever has made it."""
+_MOMENT: Final = "%Y%m%d%H%M%S"
 _INTO: Final = ".into"
 """What the alias of a scratch index has behind the index's name."""
 _NOT_HERE: Final = ("auto_expand_replicas", "write.wait_for_active_shards")
@@ -45,13 +47,13 @@ class Scratch:
 
 def new_name(alias: str) -> str:
     """A name for a scratch index of this alias that no other one has."""
-    moment = time.strftime("%Y%m%d%H%M%S", time.gmtime())
+    moment = time.strftime(_MOMENT, time.gmtime())
     return f"{alias}.scratch-{moment}-{secrets.token_hex(3)}"
 
 
 def of_alias(alias: str) -> re.Pattern[str]:
     """Matches the names of the scratch indexes of this alias."""
-    return re.compile(re.escape(alias) + r"\.scratch-[0-9]{14}-[0-9a-f]{6}")
+    return re.compile(re.escape(alias) + r"\.scratch-([0-9]{14})-[0-9a-f]{6}")
 
 
 def make(client: Client, owner: Owner, name: str, config: IndexConfig) -> Scratch:
@@ -96,17 +98,26 @@ def left(client: Client, owner: Owner, alias: str) -> Iterator[tuple[str, float]
         index=f"{alias}.scratch-*", expand_wildcards="all", ignore_unavailable=True
     ).body
     for name, body in found.items():
+        match = pattern.fullmatch(name)
         own = existing_of(name, body)
-        if pattern.fullmatch(name) and owner.owns(own.pipeline, own.database):
-            made = float(dict(flatten(body["settings"]))["index.creation_date"]) / 1000
-            yield name, time.time() - made
+        if match and owner.owns(own.pipeline, own.database):
+            with contextlib.suppress(ValueError):  # of others, in spite of its name
+                made = calendar.timegm(time.strptime(match[1], _MOMENT))
+                yield name, time.time() - made
+
+
+def drop_left(client: Client, name: str) -> None:
+    """The same of one that another command has left. Where the server refuses, it stays: a snapshot
+    is under way, or a right is missing."""
+    with contextlib.suppress(BadRequest, Forbidden):
+        drop(client, name)
 
 
 def drop_old(client: Client, owner: Owner, alias: str) -> None:
     """Delete the scratch indexes that are older than a day: whoever made them was killed."""
-    for name, age in left(client, owner, alias):
+    for name, age in list(left(client, owner, alias)):
         if age > _OLD:
-            drop(client, name)
+            drop_left(client, name)
 
 
 def differing(

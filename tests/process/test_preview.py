@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from playground.daemon import ListenerProcess
+from playground.system import wait_until
 from tests.kit.scene import Scene
 
 FILM = "00000000-0000-4000-8000-00000000dead"
@@ -26,6 +27,15 @@ def preview(scene: Scene, *arguments: str, expect: int) -> ListenerProcess:
 def scratches(scene: Scene) -> list[str]:
     """The scratch indexes of the first document that are there."""
     return sorted(scene.request("GET", f"/{scene.index}.scratch-*?expand_wildcards=all"))
+
+
+def sessions(scene: Scene) -> int:
+    """How many sessions of previews are there."""
+    [[count]] = scene.admin(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name LIKE 'listener: preview%'"
+    )
+    return int(count)
 
 
 def edit(scene: Scene, option: str, old: str, new: str) -> None:
@@ -112,3 +122,21 @@ def test_what_the_mapping_refuses(scene: Scene, alone: bool) -> None:
     assert "refused: 300" in found.output
     assert found.output.count("failed to parse field [title] of type [integer]") == 1
     assert 'in the mapping: "title"' in found.output
+
+
+def test_a_preview_that_was_killed(scene: Scene) -> None:
+    """What it left is removed by the next one, and one that is at work keeps its own."""
+    scene.once()
+    with scene.superuser() as connection:
+        connection.execute("BEGIN; LOCK content.film_work")
+        waiting = scene.start("preview", scene.index, folder="waiting")
+        wait_until(lambda: len(scratches(scene)) == 1, seconds=30, what="a scratch index")
+        killed = scene.start("preview", scene.index, folder="killed")
+        wait_until(lambda: len(scratches(scene)) == 2, seconds=30, what="two scratch indexes")
+        killed.kill()
+        connection.execute("ROLLBACK")
+    wait_until(lambda: sessions(scene) < 2, seconds=30, what="its session")
+    scene.start("preview", scene.index, folder="next").expect_exit(0, 60)
+    waiting.expect_exit(0, 60)
+    assert scratches(scene) == []
+    scene.assert_converged()
