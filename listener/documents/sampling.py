@@ -1,19 +1,21 @@
-"""A sample of a document kind's keys: the first, the last, and some at random.
+"""Samples of keys: of a document kind the first, the last, and some at random; of any table some.
 
-Costs little however large the table is. Of an ids file, which only goes forward, random ones are
-taken from its first pages.
+They cost little however large the table is. Of an ids file, which only goes forward, random ones
+are taken from its first pages.
 """
 
 from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
-from listener.changes import Key, canonical_keys
+from listener.changes import Key, KeyType, canonical_keys
 from listener.config import split_name
 from listener.documents import paging
 from listener.documents.statements import Statements
@@ -36,52 +38,67 @@ def sample(statements: Statements, connection: Connection, size: int) -> list[Ke
         found |= dict.fromkeys(ahead[-edge:])
         found |= dict.fromkeys(random.sample(ahead, min(size, len(ahead))))
         return list(found)[:size]
-    found |= dict.fromkeys(_rows(statements, connection, sql.SQL(""), _last(statements), edge))
-    drawn = _random(statements, connection, size)
-    return list(found | dict.fromkeys(drawn))[:size]
+    table = KeyTable(statements.config.table, statements.config.key, statements.types)
+    found |= dict.fromkeys(table.last(connection, edge))
+    found |= dict.fromkeys(table.some(connection, size))
+    return list(found)[:size]
 
 
-def _random(statements: Statements, connection: Connection, size: int) -> list[Key]:
-    total = paging.estimate(statements, connection)
-    order = sql.SQL("pg_catalog.random()")
-    wanted = _PLENTY * size
-    if total > max(_WHOLE, wanted):
-        share = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100.0 * wanted / total))
-        with contextlib.suppress(psycopg.errors.WrongObjectType):  # a foreign table has no pages
-            found = _rows(statements, connection, share, order, size)
-            if len(found) >= size // 2:
-                return found
-    # a small table, or a view or one that was never counted: then from the first rows on
-    return _rows(statements, connection, sql.SQL(""), order, size, of_first=max(_WHOLE, wanted))
+@dataclass(frozen=True, slots=True)
+class KeyTable:
+    """A table and the columns of a key in it. Rows without a key are passed over. What it does
+    raises psycopg.Error."""
 
+    name: str
+    key: Sequence[str]
+    types: Sequence[KeyType]
 
-def _rows(
-    statements: Statements,
-    connection: Connection,
-    share: sql.Composable,
-    order: sql.Composable,
-    size: int,
-    *,
-    of_first: int | None = None,
-) -> list[Key]:
-    columns = [sql.Identifier("t", name) for name in statements.config.key]
-    table: sql.Composable = sql.Identifier(*split_name(statements.config.table))
-    if of_first is not None:
-        table = sql.SQL("(SELECT * FROM {} LIMIT {})").format(table, sql.Literal(of_first))
-    statement = sql.SQL(
-        "SELECT {texts} FROM {table} AS t {share} WHERE {present} ORDER BY {order} LIMIT {size}"
-    ).format(
-        texts=sql.SQL(", ").join(sql.SQL("{}::text").format(one) for one in columns),
-        table=table,
-        share=share,
-        present=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(one) for one in columns),
-        order=order,
-        size=sql.Literal(size),
-    )
-    rows: list[tuple[Any, ...]] = connection.execute(statement, prepare=False).fetchall()
-    return list(dict.fromkeys(canonical_keys(rows, statements.types)))
+    def last(self, connection: Connection, size: int) -> list[Key]:
+        """So many of the last keys."""
+        order = [sql.SQL("{} DESC").format(one) for one in self._columns]
+        return self._rows(connection, sql.SQL(", ").join(order), size)
 
+    def some(self, connection: Connection, size: int) -> list[Key]:
+        """About so many keys at random, distinct ones."""
+        total = paging.rows_of(self.name, connection)
+        order = sql.SQL("pg_catalog.random()")
+        wanted = _PLENTY * size
+        if total > max(_WHOLE, wanted):
+            share = sql.SQL("TABLESAMPLE SYSTEM ({})").format(sql.Literal(100.0 * wanted / total))
+            with contextlib.suppress(psycopg.errors.WrongObjectType):  # a foreign table
+                found = self._rows(connection, order, size, share=share)
+                if len(found) >= size // 2:
+                    return found
+        # a small table, or one that was never counted: then from the first rows on
+        return self._rows(connection, order, size, of_first=max(_WHOLE, wanted))
 
-def _last(statements: Statements) -> sql.Composable:
-    names = [sql.Identifier("t", name) for name in statements.config.key]
-    return sql.SQL(", ").join(sql.SQL("{} DESC").format(one) for one in names)
+    @property
+    def _columns(self) -> list[sql.Identifier]:
+        return [sql.Identifier("t", name) for name in self.key]
+
+    def _rows(
+        self,
+        connection: Connection,
+        order: sql.Composable,
+        size: int,
+        *,
+        share: sql.Composable | None = None,
+        of_first: int | None = None,
+    ) -> list[Key]:
+        table: sql.Composable = sql.Identifier(*split_name(self.name))
+        if of_first is not None:
+            table = sql.SQL("(SELECT * FROM {} LIMIT {})").format(table, sql.Literal(of_first))
+        statement = sql.SQL(
+            "SELECT {texts} FROM {table} AS t {share} WHERE {present} ORDER BY {order} LIMIT {size}"
+        ).format(
+            texts=sql.SQL(", ").join(sql.SQL("{}::text").format(one) for one in self._columns),
+            table=table,
+            share=share or sql.SQL(""),
+            present=sql.SQL(" AND ").join(
+                sql.SQL("{} IS NOT NULL").format(one) for one in self._columns
+            ),
+            order=order,
+            size=sql.Literal(size),
+        )
+        rows: list[tuple[Any, ...]] = connection.execute(statement, prepare=False).fetchall()
+        return list(dict.fromkeys(canonical_keys(rows, self.types)))
