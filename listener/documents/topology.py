@@ -145,8 +145,8 @@ def _with_way_out(error: triggers.TriggerError, document: DocumentConfig) -> tri
     return triggers.TriggerError(
         *(
             f"{one}. As `table` of {document.index} name the table that {keys} is the key of. "
-            "Where only some of its rows are documents, page their ids by an `ids_file`: SELECT … AS id "
-            f"FROM {document.table} WHERE %(after)s IS NULL OR … > %(after)s ORDER BY … "
+            "Where only some of its rows are documents, page their ids by an `ids_file`: SELECT … "
+            f"AS id FROM {document.table} WHERE %(after)s IS NULL OR … > %(after)s ORDER BY … "
             "LIMIT %(limit)s"
             if " view: " in one
             else one
