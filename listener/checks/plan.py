@@ -81,6 +81,8 @@ def full_scans(plan: Any) -> tuple[FullScan, ...]:
 def _full(node: Mapping[str, Any], above: tuple[Mapping[str, Any], ...]) -> Iterator[FullScan]:
     kind = node["Node Type"]
     whole = kind in _WHOLE or (kind in _BY_INDEX and "Index Cond" not in node)
+    if kind == "Bitmap Heap Scan":  # the index below it has no name of the relation
+        whole = any("Index Cond" not in one for one in _bitmaps(node))
     if whole and "Relation Name" in node and not any(one["Node Type"] == "Limit" for one in above):
         alias = str(node.get("Alias", node["Relation Name"]))
         conditions = [
@@ -94,6 +96,14 @@ def _full(node: Mapping[str, Any], above: tuple[Mapping[str, Any], ...]) -> Iter
         )
     for inner in node.get("Plans", ()):
         yield from _full(inner, (node, *above))
+
+
+def _bitmaps(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for inner in node.get("Plans", ()):
+        if inner["Node Type"] == "Bitmap Index Scan":
+            yield inner
+        elif inner["Node Type"] in ("BitmapAnd", "BitmapOr"):
+            yield from _bitmaps(inner)
 
 
 def _column(alias: str, conditions: Sequence[str]) -> str | None:
