@@ -10,6 +10,7 @@ from listener.search.client import AS_SENT, Client
 from listener.search.errors import Unreadable
 
 _SOURCE: Final = b'"_source":'
+_ENDS: Final = (b"},", b"}]")
 _AT_ONCE: Final = 5000
 """Hits of one answer: no index of listener's may allow less."""
 
@@ -36,6 +37,8 @@ class Stored:
             if place < 0 or not answer.startswith(body, place + len(_SOURCE)):
                 return False
             place += len(_SOURCE) + len(body)
+            if answer[place : place + 2] not in _ENDS:  # a part of it, which is no JSON itself
+                return False
         return answer.find(_SOURCE, place) < 0
 
     def sources(self) -> dict[str, Any]:
