@@ -58,6 +58,7 @@ def check_samples(
     Raises psycopg.Error only where the server or the connection is at fault, Stopped; errors of
     the client pass through.
     """
+    connection.execute("SET default_transaction_read_only = on")
     found: list[Finding] = []
     for kind in parts.kinds:
         trial = Trial(connection, client, owner, kind, stop)
@@ -97,6 +98,14 @@ class _Sample:
             yield from self._depending(documents)
         except QueryFileError as error:
             yield Finding("error", f"{self._kind.index}: {one_line(str(error))}")
+            return
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            yield Finding(
+                "warning",
+                f"{self._kind.index}: {postgres.describe(error)}: the query, or a function that it "
+                "calls, writes, and would do so at each read",
+                "leave that out of the query: what it makes cannot be tried without it",
+            )
             return
         except psycopg.Error as error:
             if postgres.is_passing(error):

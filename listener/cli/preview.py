@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Final
 
+import psycopg
+
 from listener import postgres, search
 from listener.app.exit_status import status_of
 from listener.app.status import Status
@@ -54,6 +56,7 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
             raise Unfit(f"no index {given.index!r}: the configuration has {', '.join(known)}")
         with postgres.connect(config.postgres, "listener: preview") as connection:
             schema = config.postgres.db_schema
+            connection.execute("SET default_transaction_read_only = on")
             parts = assemble(config, connection)
             kind = next(one for one in parts.kinds if one.index == given.index)
             ours = identity.database(connection, schema)
@@ -71,6 +74,11 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
                 if given.ids:
                     return _some(preview, given.ids, as_json=given.json)
                 return _all(preview, given.sample, as_json=given.json)
+            except psycopg.errors.ReadOnlySqlTransaction as error:
+                raise Unfit(
+                    f"{postgres.describe(error)}: the query, or a function that it calls, writes, "
+                    "and a preview must not"
+                ) from error
             finally:
                 client.close()
 

@@ -28,6 +28,8 @@ _OLD: Final = 86_400.0
 _MOMENT: Final = "%Y%m%d%H%M%S"
 _INTO: Final = ".into"
 """What the alias of a scratch index has behind the index's name."""
+_OWN: Final = ("hidden", "translog.durability")
+"""Settings that a scratch index has whatever the files say."""
 _NOT_HERE: Final = ("auto_expand_replicas", "write.wait_for_active_shards")
 """Settings of the files that an index without replicas cannot have."""
 
@@ -132,7 +134,7 @@ def differing(
     if scratch.name not in both or other.name not in both:
         raise IndexError_(f"{scratch.name} or {other.name} vanished while they were compared")
     one, two = (_plain(both[name]) for name in (scratch.name, other.name))
-    names = [key for key in sorted(config.settings) if key not in _NOT_HERE]
+    names = [key for key in sorted(config.settings) if key not in (*_NOT_HERE, *_OWN)]
     found = [key for key in names if one["settings"].get(key) != two["settings"].get(key)]
     return (*(["mappings"] if one["mappings"] != two["mappings"] else []), *found)
 
