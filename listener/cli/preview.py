@@ -54,6 +54,8 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
         known = [document.index for document in config.documents]
         if given.index not in known:
             raise Unfit(f"no index {given.index!r}: the configuration has {', '.join(known)}")
+        if given.ids and given.sample:
+            raise Unfit("--sample goes without ids")
         with postgres.connect(config.postgres, "listener: preview") as connection:
             schema = config.postgres.db_schema
             connection.execute("SET default_transaction_read_only = on")

@@ -102,8 +102,12 @@ class Preview:
         report = PreviewReport(self._kind.index, name, size is not None)
         with self._trial as trial:
             if current is not None:
-                report.definition = scratch.differing(
-                    self._client, trial.scratch, current, self._kind.config
+                report.definition = tuple(
+                    field
+                    for name, before, after in scratch.differing(
+                        self._client, trial.scratch, current, self._kind.config
+                    )
+                    for field in differences(before, after, name)
                 )
                 report.other_files = current.hash != self._kind.hash
             AllDocuments(

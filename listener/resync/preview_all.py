@@ -225,6 +225,8 @@ class AllDocuments:
         for start in range(0, len(keys), _MOST):
             part = keys[start : start + _MOST]
             look = self._reader.look(part)
+            for doc_id, reason in look.faults.items():
+                self._report.causes.add(doc_id, reason)
             ids = [was[key][0] for key in look.not_returned]
             there = self._reader.stored(ids)
             states = look.states | dict.fromkeys([one for one in ids if one in there], _GONE)

@@ -16,6 +16,8 @@ State = Literal["new", "changed", "gone", "refused", "unchanged", "absent"]
 TOLD: Final[tuple[State, ...]] = ("new", "changed", "gone", "refused")
 """What counts as a difference, in the order in which it is told."""
 EXAMPLES: Final = 5
+_NAMES: Final = 1000
+"""Fields that are told apart: a document may have its content as names."""
 _FIELDS: Final = 20
 """Fields, and causes, that are told of each state."""
 
@@ -88,7 +90,7 @@ class PreviewReport:
     """What became of all documents of one kind, or of a sample of them.
 
     `index`: the alias. `current`: the index behind it, None: there is none yet. `definition`:
-    settings of the files, or `mappings`, that the index in use does not have. `other_files`:
+    how settings and `mappings` of the files differ from those of the index in use. `other_files`:
     whether the next start loads a new index. `not_returned`: ids that the query does not return.
     `unsteady`: ids that it returns only when they are asked for alone.
     """
@@ -96,7 +98,7 @@ class PreviewReport:
     index: str
     current: str | None
     sampled: bool = False
-    definition: tuple[str, ...] = ()
+    definition: tuple[Field, ...] = ()
     other_files: bool = False
     looked_at: int = 0
     indexed: int = 0
@@ -120,9 +122,9 @@ class PreviewReport:
         """Count the fields in which a document differs, each once."""
         for name, one in {one.of_all: one for one in fields}.items():
             seen = self.fields.get(name)
-            if seen is None:
+            if seen is None and len(self.fields) < _NAMES:
                 self.fields[name] = OneField(1, doc_id, one)
-            else:
+            elif seen is not None:
                 seen.count += 1
 
     @property
@@ -151,7 +153,10 @@ class PreviewReport:
                 "depend on each other. It must return a row for each of its ids"
             )
         if self.definition:
-            yield f"  other than in {self.current}: {', '.join(self.definition)}"
+            yield f"  settings and mappings that are others than those of {self.current}:"
+            yield from (f"    {one.line()}" for one in self.definition[:_FIELDS])
+            if len(self.definition) > _FIELDS:
+                yield f"    and {len(self.definition) - _FIELDS} more"
         if self.other_files:
             yield f"  {self.current} was made by other files: the next start loads a new index"
 
@@ -177,7 +182,7 @@ class PreviewReport:
                 for one in self.causes.all()
             ],
             "unsteady": self.unsteady,
-            "definition": list(self.definition),
+            "definition": [_as_json(one) for one in self.definition],
             "loads_anew": self.other_files,
         }
 

@@ -124,8 +124,9 @@ def drop_old(client: Client, owner: Owner, alias: str) -> None:
 
 def differing(
     client: Client, scratch: Scratch, other: Existing, config: IndexConfig
-) -> tuple[str, ...]:
-    """Which settings, or `mappings`, of the files the other index does not have.
+) -> list[tuple[str, Any, Any]]:
+    """Which settings, or `mappings`, of the files the other index does not have: by name, what it
+    has, and what the files say. None: nothing.
 
     Both are compared as the server has them. Replicas and the refresh interval do not count: no
     document is another one for them.
@@ -135,8 +136,9 @@ def differing(
         raise IndexError_(f"{scratch.name} or {other.name} vanished while they were compared")
     one, two = (_plain(both[name]) for name in (scratch.name, other.name))
     names = [key for key in sorted(config.settings) if key not in (*_NOT_HERE, *_OWN)]
-    found = [key for key in names if one["settings"].get(key) != two["settings"].get(key)]
-    return (*(["mappings"] if one["mappings"] != two["mappings"] else []), *found)
+    pairs = [(key, two["settings"].get(key), one["settings"].get(key)) for key in names]
+    pairs.insert(0, ("mappings", two["mappings"], one["mappings"]))
+    return [pair for pair in pairs if pair[1] != pair[2]]
 
 
 def _plain(body: Mapping[str, Any]) -> dict[str, Any]:

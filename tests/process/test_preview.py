@@ -88,7 +88,7 @@ def test_what_would_become_of_documents(scene: Scene) -> None:
     assert "changed: 299" in found.output
     assert f"gone: 1 ({second})" in found.output
     assert "new: 0" in found.output
-    assert "other than in" in found.output
+    assert '+ mappings.properties.more: {"type": "integer"}' in found.output
     found = preview(scene, first, second, FILM, "no-uuid", "--json", expect=1)
     told = [json.loads(line) for line in found.output.splitlines()]
     assert [one["state"] for one in told] == ["changed", "gone", "absent", "absent"]
