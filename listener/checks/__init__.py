@@ -7,6 +7,7 @@ are the server's state (no connection, no answer) pass through: they are no find
 from listener.checks.finding import Finding
 from listener.checks.limits import check_limits
 from listener.checks.privileges import check_installing, check_privileges
+from listener.checks.sample import check_samples
 from listener.checks.search import check_search
 from listener.checks.server import check_server
 from listener.checks.statements import Statement, check_statements, sample
@@ -18,6 +19,7 @@ __all__ = [
     "check_installing",
     "check_limits",
     "check_privileges",
+    "check_samples",
     "check_search",
     "check_server",
     "check_statements",

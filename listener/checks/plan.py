@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +20,11 @@ _CLOCK_LITERAL: Final = re.compile(
 )
 CLOCK_FUNCTIONS: Final = frozenset({"now", "transaction_timestamp", "statement_timestamp"})
 """Built-in functions that give another value tomorrow although they are not volatile."""
+
+_WHOLE: Final = ("Seq Scan", "Sample Scan")
+_BY_INDEX: Final = ("Index Scan", "Index Only Scan")
+_NUMBER: Final = re.compile(r"_\d+\Z")
+_CONDITIONS: Final = ("Filter", "Join Filter", "Hash Cond", "Merge Cond", "Recheck Cond")
 
 _NO_EXPRESSION: Final = frozenset(
     {"Node Type", "Relation Name", "Schema", "Alias", "Index Name", "CTE Name", "Subplan Name"}
@@ -57,6 +62,64 @@ def read_plan(plan: Any) -> Plan:
             for match in _CALL.finditer(bare):
                 calls.add(Call(_unquoted(match[1] or ""), _unquoted(match[2])))
     return Plan(frozenset(relations), frozenset(calls), frozenset(clock))
+
+
+@dataclass(frozen=True, slots=True)
+class FullScan:
+    """A relation that is read in full. `column`: what its rows are chosen by, None: not seen."""
+
+    schema: str
+    relation: str
+    column: str | None
+
+
+def full_scans(plan: Any) -> tuple[FullScan, ...]:
+    """Relations that a plan reads in full, each once. What a LIMIT may cut short does not count."""
+    return tuple(dict.fromkeys(one for root in plan for one in _full(root["Plan"], ())))
+
+
+def _full(node: Mapping[str, Any], above: tuple[Mapping[str, Any], ...]) -> Iterator[FullScan]:
+    kind = node["Node Type"]
+    whole = kind in _WHOLE or (kind in _BY_INDEX and "Index Cond" not in node)
+    if kind == "Bitmap Heap Scan":  # the index below it has no name of the relation
+        whole = any("Index Cond" not in one for one in _bitmaps(node))
+    if whole and "Relation Name" in node and not any(one["Node Type"] == "Limit" for one in above):
+        alias = str(node.get("Alias", node["Relation Name"]))
+        conditions = [
+            str(one[name]) for one in (node, *above) for name in _CONDITIONS if name in one
+        ]
+        yield FullScan(
+            str(node.get("Schema", "")),
+            str(node["Relation Name"]),
+            # above a partitioned table its parts have the name without a number
+            _column(alias, conditions) or _column(_NUMBER.sub("", alias), conditions),
+        )
+    for inner in node.get("Plans", ()):
+        yield from _full(inner, (node, *above))
+
+
+def _bitmaps(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for inner in node.get("Plans", ()):
+        if inner["Node Type"] == "Bitmap Index Scan":
+            yield inner
+        elif inner["Node Type"] in ("BitmapAnd", "BitmapOr"):
+            yield from _bitmaps(inner)
+
+
+def _column(alias: str, conditions: Sequence[str]) -> str | None:
+    """The column of this relation that is compared with something else than a constant; else the
+    one that is compared with anything."""
+    name = rf"(?<![\w.\"])(?:{re.escape(alias)}|\"{re.escape(alias)}\")\.({_NAME})"
+    for pattern in (
+        rf"{name}\)*(?:::[\w ]+\)?)* = (?:ANY\b|\(*(?!{re.escape(alias)}\.)[\w\"]+\.|\$)",
+        rf"[\w\"]\)* = \(*{name}",
+        rf"{name}\)*(?:::[\w ]+\)?)* = ",
+    ):
+        for condition in conditions:
+            found = re.search(pattern, condition)
+            if found is not None:
+                return _unquoted(found[1])
+    return None
 
 
 def clock_literals(sql: str) -> frozenset[str]:

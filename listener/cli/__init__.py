@@ -31,6 +31,7 @@ exit status of run --once and load:
 
 COMMANDS: Final[dict[str, str]] = {
     "run": "follow the database (the default); with --once catch up and exit",
+    "preview": "show what the files as they are now would index; nothing in use is written",
     "load": "load everything into new indexes, swap the aliases, start a new state",
     "triggers": "install, remove or print the triggers",
     "verify": "compare database and index, both ways; with --repair mend what differs",

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from listener import postgres, search, triggers
-from listener.checks import Finding, check_search, check_server
+from listener.checks import Finding, check_samples, check_search, check_server
 from listener.checks.preflight import look_at_database, look_at_triggers
 from listener.config import Config
 from listener.config.settings import config_path, misspelt
@@ -15,7 +15,7 @@ from listener.failures import SERVER_ERRORS, failure_of
 from listener.observations.events import Observe, ServerName
 from listener.observations.surprises import SURPRISES, told
 from listener.runtime.lifecycle import Stop
-from listener.search.owners import Database
+from listener.search.owners import Database, Owner
 from listener.state import identity
 
 
@@ -23,7 +23,7 @@ def arguments(_parser: argparse.ArgumentParser) -> None:
     """This command has no arguments of its own."""
 
 
-def run(config: Config, _observe: Observe, _stop: Stop, given: argparse.Namespace) -> int:
+def run(config: Config, _observe: Observe, stop: Stop, given: argparse.Namespace) -> int:
     """Print all findings on the configuration of this file, and on the servers.
 
     0 where nothing is wrong, 2 with errors, 3 where a server is away.
@@ -35,6 +35,8 @@ def run(config: Config, _observe: Observe, _stop: Stop, given: argparse.Namespac
     ours: list[Database] = []
     away = _try(ServerName.POSTGRES, lambda: _postgres(config, findings, ours), findings)
     away |= _try(ServerName.ELASTICSEARCH, lambda: _elasticsearch(config, findings, ours), findings)
+    if not away:
+        away = _samples(config, findings, ours, stop)
     for one in sorted(dict.fromkeys(findings), key=lambda one: one.severity):
         print(f"{one.severity}: {one.what}")
         for line in one.mend.splitlines():
@@ -99,3 +101,31 @@ def _postgres(config: Config, findings: list[Finding], ours: list[Database]) -> 
 def _elasticsearch(config: Config, findings: list[Finding], ours: list[Database]) -> None:
     client = search.connect(config.elasticsearch)
     findings += check_search(client, config, database=ours[0] if ours else None)
+
+
+def _samples(config: Config, findings: list[Finding], ours: list[Database], stop: Stop) -> bool:
+    """Read a sample of each document; whether a server cannot answer now.
+
+    Where the parts do not fit together the other checks have said so.
+    """
+    denied = any("lacks the privileges" in one.what for one in findings)
+    try:
+        with (
+            postgres.connect(config.postgres, "listener: check") as connection,
+            search.connect(config.elasticsearch) as client,
+        ):
+            parts = assemble(config, connection)
+            owner = Owner(config.pipeline, ours[0] if ours else None)
+            findings += check_samples(connection, client, owner, parts, stop=stop, denied=denied)
+    except SERVER_ERRORS as error:
+        failure = failure_of(error)
+        if failure.passes:
+            print(f"error: {failure}")
+            return True
+        findings.append(Finding("error", str(failure)))
+    except SURPRISES as error:
+        if not any(one.severity == "error" for one in findings):
+            findings.append(Finding("error", told(error)))
+    else:
+        print("samples: looked at")
+    return False

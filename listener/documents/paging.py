@@ -99,11 +99,16 @@ def mapped_page(
 
 def estimate(statements: Statements, connection: Connection) -> int:
     """About how many documents there are (the planner's figure), for progress."""
+    return rows_of(statements.config.table, connection)
+
+
+def rows_of(table: str, connection: Connection) -> int:
+    """About how many rows this table has, as the planner knows; 0 where it does not."""
     row = connection.execute(
         "SELECT greatest(coalesce(sum(c.reltuples), 0), 0)::bigint FROM pg_catalog.pg_class c "
         "WHERE c.relkind IN ('r', 'm', 'f') AND (c.oid = %(t)s::regclass OR c.oid IN "
         "(SELECT relid FROM pg_catalog.pg_partition_tree(%(t)s::regclass)))",
-        {"t": _qualified(statements.config.table).as_string(connection)},
+        {"t": _qualified(table).as_string(connection)},
     ).fetchone()
     return int(row[0]) if row else 0
 

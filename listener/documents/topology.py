@@ -111,9 +111,14 @@ def assemble(config: Config, connection: Connection) -> Assembly:
                 mappings[watch.id] = one.mapping_file
         # it gets no trigger, so what only triggers need is not asked of it
         own = Watch(*split_name(document.table), document.key, notify="off")
-        found = types.get(own.id) or triggers.resolve(
-            connection, [own], schema, config.triggers
-        ).types().get(own.id)
+        found = types.get(own.id)
+        if found is None:
+            try:
+                found = (
+                    triggers.resolve(connection, [own], schema, config.triggers).types().get(own.id)
+                )
+            except triggers.TriggerError as error:
+                raise _with_way_out(error, document) from error
         assert found is not None
         for one in document.watch:
             if one.mapping_file is None and tuple(types[watch_of(one).id]) != tuple(found):
@@ -131,6 +136,22 @@ def assemble(config: Config, connection: Connection) -> Assembly:
         catalog.zoneless(),
         {watch: tuple(found) for watch, found in routes.items()},
         tuple(kinds),
+    )
+
+
+def _with_way_out(error: triggers.TriggerError, document: DocumentConfig) -> triggers.TriggerError:
+    """The error of a document's own table; of a view, with what to write in its place."""
+    keys = ", ".join(document.key)
+    return triggers.TriggerError(
+        *(
+            f"{one}. As `table` of {document.index} name the table that {keys} is the key of. "
+            "Where only some of its rows are documents, page their ids by an `ids_file`: SELECT … "
+            f"AS id FROM {document.table} WHERE %(after)s IS NULL OR … > %(after)s ORDER BY … "
+            "LIMIT %(limit)s"
+            if " view: " in one
+            else one
+            for one in error.problems
+        )
     )
 
 

@@ -19,6 +19,7 @@ from listener.indexing.parked_table import ParkedTable
 from listener.postgres import Connection
 from listener.search import exact_json
 from listener.search.bulk import Document
+from listener.search.stored import Stored
 
 Difference = Literal["missing", "stale", "orphaned", "misplaced", "parked"]
 DIFFERENCES: Final[tuple[Difference, ...]] = ("missing", "stale", "orphaned", "misplaced", "parked")
@@ -107,7 +108,8 @@ class Comparison:
                 if doc_id not in there:
                     difference = "missing"
                 else:
-                    difference = None if exact_json.document(body) == there[doc_id] else "stale"
+                    same = exact_json.same(exact_json.document(body), there[doc_id])
+                    difference = None if same else "stale"
             if difference is not None:
                 found.append(Mismatch(one.key, doc_id, difference))
         if keys:
@@ -116,37 +118,8 @@ class Comparison:
 
     def _stored(self, ids: Sequence[str]) -> dict[str, Any]:
         """By id, the sources that the index has, in real time."""
-        return self._get([one for one in ids if sendable(one)])
-
-    def _get(self, ids: Sequence[str]) -> dict[str, Any]:
-        if not ids:
-            return {}
-        text = self._client.perform_request(
-            "POST",
-            f"/{self._index}/_mget",
-            # no filter_path: the server would print each source anew, with other numbers
-            headers={"accept": search.AS_SENT, "content-type": "application/json"},
-            body={"ids": ids},
-        ).body
-        try:
-            answer = exact_json.read(text)
-        except exact_json.UnreadableJson:
-            if len(ids) > 1:
-                half = len(ids) // 2
-                return self._get(ids[:half]) | self._get(ids[half:])
-            source = exact_json.only_source(text)
-            if source is None:
-                raise search.Unreadable(
-                    f"{self._index}: _mget: an answer without a source"
-                ) from None
-            return {ids[0]: exact_json.document(source)}
-        found: dict[str, Any] = {}
-        for one in answer["docs"]:
-            if "error" in one:
-                raise search.Unreadable(f"{self._index}: _mget: {one['error'].get('reason')}")
-            if one.get("found"):
-                found[one["_id"]] = one.get("_source", {})
-        return found
+        asked = [one for one in ids if sendable(one)]
+        return Stored(self._client, self._index, asked).sources()
 
     def database(self, connection: Connection, after: Key | None = None) -> Iterator[Page]:
         """Every document that the database has, page by page. `after`: from the next key on."""

@@ -74,6 +74,25 @@ def document(text: bytes) -> Any:
         return Written(text)
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of `document` are the same JSON: to Python alone `true` is 1."""
+    return bool(one == other) and not _confused(one, other)
+
+
+def _confused(one: Any, other: Any) -> bool:
+    """Whether two equal values have a boolean where the other one has a number."""
+    waiting = [(one, other)]
+    while waiting:  # no recursion: a document may be nested as deep as Python reads
+        left, right = waiting.pop()
+        if isinstance(left, dict):
+            waiting += [(one, right[key]) for key, one in left.items() if type(one) is not str]
+        elif isinstance(left, list):
+            waiting += [pair for pair in zip(left, right, strict=True) if type(pair[0]) is not str]
+        elif (type(left) is bool) is not (type(right) is bool):
+            return True
+    return False
+
+
 def only_source(answer: bytes) -> bytes | None:
     """The source in the answer to `_mget` for one document, as bytes; None: it was not found.
 

@@ -137,6 +137,13 @@ def _writable(settings: Mapping[str, Any], mappings: Mapping[str, Any]) -> Itera
     routing = mappings.get("_routing")
     if isinstance(routing, Mapping) and _yes(routing.get("required")):
         yield Fault("_routing.required: listener writes by id alone", "leave it out")
+    for name, one in _fields(mappings, "mappings"):
+        if one.get("type") == "join":
+            yield Fault(
+                f"{name} is a join field: its documents need a routing, and listener writes by id "
+                "alone",
+                'leave it out: let the query put the parts into the document (type "nested")',
+            )
     if str(settings.get("routing_partition_size", 1)) != "1":
         yield Fault("routing_partition_size: listener writes by id alone", "leave it out")
     if settings.get("routing_path"):
@@ -171,6 +178,14 @@ def doubts(settings: Mapping[str, Any], mappings: Mapping[str, Any]) -> Iterator
             "or freezes an index, listener loads it anew or is held",
             "leave it out: the index is not one of a series by time",
         )
+
+
+def _fields(mapping: Mapping[str, Any], place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, one in _properties(mapping).items():
+        if isinstance(one, Mapping):
+            inner = f"{place}.properties.{name}"
+            yield inner, one
+            yield from _fields(one, inner)
 
 
 def _properties(mappings: Mapping[str, Any]) -> Mapping[str, Any]:

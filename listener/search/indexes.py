@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from listener.search import aliases, claims, creation, existing, hindrances, leftovers, shards
+from listener.search import (
+    aliases,
+    claims,
+    creation,
+    existing,
+    hindrances,
+    leftovers,
+    scratch,
+    shards,
+)
 from listener.search.aliases import Astray
 from listener.search.client import Client
 from listener.search.existing import Existing
@@ -127,8 +136,9 @@ class Indexes:
         leftovers.drop_strays(self._client, alias, below=below)
 
     def drop_unborn(self, alias: str) -> None:
-        """Delete empty indexes of this owner that no alias leads to."""
+        """Delete empty indexes of this owner that no alias leads to, and old scratch indexes."""
         leftovers.drop_unborn(self._client, self.owner, alias)
+        scratch.drop_old(self._client, self.owner, alias)
 
     def old(self, alias: str) -> list[str]:
         """Indexes of this owner that were behind the alias before and are behind none now."""

@@ -12,8 +12,10 @@ import pytest
 
 from listener import search
 from listener.config import ElasticsearchConfig
+from listener.search import scratch
 from listener.search.index_config import read_config
 from listener.search.indexes import Indexes
+from listener.search.owners import Owner
 from playground.search import SearchServer
 
 
@@ -154,3 +156,28 @@ def test_a_deletion_that_is_refused(leftovers: Leftovers) -> None:
     finally:
         cluster.put_settings(persistent={"cluster.blocks.read_only": None})
     assert Indexes(leftovers.client, "ours").drop_if_unused(name, leftovers.alias)
+
+
+def test_scratch_indexes(leftovers: Leftovers) -> None:
+    """Those of a day ago are left over, whoever made them. A younger one may be in use, and those
+    of another pipeline are its own."""
+    old = f"{leftovers.alias}.scratch-20200131100000-0a0b0c"
+    names = [scratch.new_name(leftovers.alias), old, f"{old[:-1]}d"]
+    for owner, name in zip(("ours", "ours", "theirs"), names, strict=True):
+        scratch.make(leftovers.client, Owner(owner), name, leftovers.config)
+    assert leftovers.clear() == set(names) - {old}
+
+
+def test_no_search_finds_a_scratch_index(leftovers: Leftovers) -> None:
+    """Neither by the alias nor by a pattern; no load takes it for its own."""
+    client, alias = leftovers.client, leftovers.alias
+    used = leftovers.made("used")
+    client.indices.put_alias(index=used, name=alias)
+    trial = scratch.make(client, Owner("ours"), scratch.new_name(alias), leftovers.config)
+    client.index(index=trial.target.alias, document={"n": 1}, refresh=True, require_alias=True)
+    for pattern in (alias, f"{alias}*", f"*{alias}*", f"{alias}.*"):
+        found = client.search(index=pattern, scroll="1m")["hits"]["total"]["value"]
+        assert found == 0, pattern
+    assert Indexes(client, "ours").old(alias) == []
+    assert client.search(index=trial.name, scroll="1m")["hits"]["total"]["value"] == 1
+    scratch.drop(client, trial.name)

@@ -29,5 +29,10 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({}, {"_source": {"excludes": ["a"]}}, "_source.excludes"),
     ({}, {"_source": {"includes": ["a"]}}, "_source.includes"),
     ({}, {"_routing": {"required": True}}, "_routing.required"),
+    (
+        {},
+        {"properties": {"a": {"properties": {"b": {"type": "join", "relations": {"p": "c"}}}}}},
+        "mappings.properties.a.properties.b is a join field",
+    ),
 ]
 """Settings, mappings, and the name of the setting in the refusal."""

@@ -1,0 +1,218 @@
+"""A sample of each document kind, through its query into a scratch index: what the files make.
+
+Nothing is written in use. What PostgreSQL forbids is told by other checks, and passed over here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import psycopg
+
+from listener import postgres, search
+from listener.changes import Key
+from listener.checks.cluster import INDEX_PRIVILEGES
+from listener.checks.finding import Finding
+from listener.checks.keys import check_keys
+from listener.checks.lookups import check_lookups
+from listener.checks.stamps import check_stamps
+from listener.documents import sampling
+from listener.documents.causes import Cause, Causes
+from listener.documents.kinds import Kind
+from listener.documents.queries import QueryFileError
+from listener.documents.reading import Faulty
+from listener.documents.topology import Assembly
+from listener.documents.trial import Trial
+from listener.observations.printable import one_line, shown
+from listener.postgres import Connection
+from listener.runtime.lifecycle import Stop
+from listener.search import exact_json
+from listener.search.bulk import Document
+from listener.search.owners import Owner
+
+SIZE: Final = 100
+"""Documents of a sample."""
+_ALONE: Final = 5
+_CUT: Final = 60
+_DENIED: Final = "42501"
+_ALL: Final = (
+    "return a row for each of %(ids)s, whatever the others are: no LIMIT, no DISTINCT and no "
+)
+_CONTRACT: Final = "the query returned"
+"""How the reasons begin that say that a query breaks its contract."""
+
+
+def check_samples(
+    connection: Connection,
+    client: search.Client,
+    owner: Owner,
+    parts: Assembly,
+    *,
+    stop: Stop,
+    denied: bool = False,
+) -> list[Finding]:
+    """What is wrong with the documents of these kinds, with the keys of their watches, and with
+    what a single one costs. `denied`: that the user of Elasticsearch lacks rights is told already.
+
+    Raises psycopg.Error only where the server or the connection is at fault, Stopped; errors of
+    the client pass through.
+    """
+    found: list[Finding] = []
+    for kind in parts.kinds:
+        trial = Trial(connection, client, owner, kind, stop)
+        looked = _Sample(connection, kind, trial, denied=denied)
+        found += looked.findings()
+        if looked.keys:
+            found += check_keys(connection, kind, parts, looked.share)
+            found += check_lookups(connection, kind, parts, looked.keys[0])
+    found += check_stamps(connection, parts.watches)
+    return list(dict.fromkeys(found))
+
+
+class _Sample:
+    """The sample of one document kind. `keys`: of its rows. `share`: of these, how many the query
+    makes a document of, from 0 to 1."""
+
+    def __init__(self, connection: Connection, kind: Kind, trial: Trial, *, denied: bool) -> None:
+        self._connection = connection
+        self._kind = kind
+        self._source = kind.source
+        self._config = kind.source.statements.config
+        self._trial = trial
+        self._denied = denied
+        self.keys: Sequence[Key] = ()
+        self.share = 0.0
+
+    def findings(self) -> Iterator[Finding]:
+        """What is wrong. Read it to its end: then `keys` and `share` are known."""
+        try:
+            self.keys = sampling.sample(self._source.statements, self._connection, SIZE)
+            read = self._source.read(self._connection, self.keys)
+            documents = [one for one in read if isinstance(one, Document) and one.body is not None]
+            missing = [one.key for one in read if isinstance(one, Document) and one.body is None]
+            self.share = len(documents) / max(1, len(self.keys))
+            yield from self._failing([one for one in read if isinstance(one, Faulty)])
+            yield from self._missing(missing)
+            yield from self._depending(documents)
+        except QueryFileError as error:
+            yield Finding("error", f"{self._kind.index}: {one_line(str(error))}")
+            return
+        except psycopg.Error as error:
+            if postgres.is_passing(error):
+                raise
+            if error.sqlstate != _DENIED:
+                yield Finding("error", f"{self._kind.index}: {postgres.describe(error)}")
+            return
+        if not documents:
+            return
+        try:
+            yield from self._refused(documents)
+        except search.Forbidden as error:
+            if search.is_blocked(error):
+                raise
+            if not self._denied:
+                yield Finding(
+                    "error",
+                    f"may not make a scratch index of {self._kind.index}: {search.describe(error)}",
+                    f"give its role the privileges {', '.join(INDEX_PRIVILEGES)} on "
+                    f"{self._kind.index}.*",
+                )
+
+    def _failing(self, faults: Sequence[Faulty]) -> Iterator[Finding]:
+        """Rows for which the query fails, or gives what is no document."""
+        causes = Causes()
+        for one in faults:
+            causes.add(self._source.id_of(one.key), one.reason)
+        for cause in causes.all():
+            broken = cause.reason.startswith(_CONTRACT)
+            mend = next((mend for words, mend in _MENDS if words in cause.reason), "")
+            yield self._finding(str(self._config.query_file), cause, mend, error=broken)
+
+    def _missing(self, keys: Sequence[Key]) -> Iterator[Finding]:
+        """Ids without a document: a filter of the query's, or a mistake in it."""
+        alone = [
+            one.id
+            for key in keys[:_ALONE]
+            for one in self._source.read(self._connection, [key])
+            if isinstance(one, Document) and one.body is not None
+        ]
+        where = f"{self._kind.index}: {self._config.query_file}"
+        if len(self.keys) > 1 and alone:
+            ids = ", ".join(map(shown, alone))
+            yield Finding(
+                "error",
+                f"{where}: it returns {ids} when asked for alone, and not among {len(self.keys)} "
+                "ids: all but some documents would be deleted",
+                f"{_ALL}window over all of them",
+            )
+        elif keys and len(keys) == len(self.keys):
+            yield Finding(
+                "warning",
+                f"{where}: it returns no document for any of {len(keys)} ids of "
+                f"{self._config.ids_file or self._config.table}",
+                "look at its WHERE and its joins; it must return the same ids that it was given",
+            )
+
+    def _depending(self, documents: Sequence[Document]) -> Iterator[Finding]:
+        """Whether a document is another one alone than among others. It is read before and after,
+        since its rows may change meanwhile."""
+        if len(documents) < 2:
+            return
+        for one in documents[-2:]:
+            before = self._body(one.key)
+            among = self._source.read(self._connection, [x.key for x in documents])
+            after = self._body(one.key)
+            [there] = [x for x in among if x.key == one.key]
+            body = there.body if isinstance(there, Document) else None
+            if before is not None and before == after != body:
+                yield Finding(
+                    "error",
+                    f"{self._kind.index}: {self._config.query_file}: the document of "
+                    f"{shown(one.id)} is another one when other ids are asked for, too",
+                    f"{_ALL}aggregate or window without PARTITION BY the id",
+                )
+                return
+
+    def _body(self, key: Key) -> bytes | None:
+        [one] = self._source.read(self._connection, [key])
+        return one.body if isinstance(one, Document) else None
+
+    def _refused(self, documents: Sequence[Document]) -> Iterator[Finding]:
+        """What the mapping of the files does not take."""
+        causes = Causes()
+        bodies = {one.id: one.body or b"" for one in documents}
+        with self._trial as trial:
+            for one in trial.documents(documents):
+                value: Any = exact_json.document(bodies[one.id])
+                causes.add(one.id, one.reason, held=one.held, document=value)
+        for cause in causes.all():
+            place = str(self._config.index_config_file)
+            lacking = "strict_dynamic" in cause.reason
+            yield self._finding(place, cause, cause.mend, error=lacking or cause.held)
+
+    def _finding(self, place: str, cause: Cause, mend: str, *, error: bool) -> Finding:
+        """One line for one cause. It is an error where the files are wrong, and not some rows."""
+        ids = ", ".join(map(shown, cause.ids)) + (", …" if cause.count > len(cause.ids) else "")
+        value = f", as {shown_value(cause.example)}" if cause.has_example else ""
+        error = error or 2 * cause.count > len(self.keys)
+        return Finding(
+            "error" if error else "warning",
+            f"{self._kind.index}: {place}: of {len(self.keys)} documents {cause.count} would be "
+            f"{'held' if cause.held else 'refused'}: {one_line(cause.reason)}{value} ({ids})",
+            one_line(mend),
+        )
+
+
+_MENDS: Final = (
+    ("two rows for this id", "join so that an id has one row: aggregate, or DISTINCT ON (id)"),
+    ("JSON that is no object", "json_build_object(…) AS document"),
+    ("NULL as the document", "json_build_object(…) AS document, which is never NULL"),
+)
+"""What mends a query that breaks its contract, by the words of the reason."""
+
+
+def shown_value(value: Any) -> str:
+    """A value of a document, cut at a length."""
+    text = one_line(str(value) if not isinstance(value, str) else repr(value))
+    return text if len(text) <= _CUT else f"{text[:_CUT]}…"

@@ -1,0 +1,125 @@
+"""Causes: why documents are refused, one for all that are refused alike, with a count and some ids.
+Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+EXAMPLES: Final = 5
+"""Ids that are named of each cause."""
+_MOST: Final = 200
+"""Causes that are told apart."""
+_PLACE: Final = re.compile(r"\[\d+:\d+\] ")
+"""Line and column in the document."""
+_NUMBERS: Final = re.compile(r"\d+")
+_ALIKE: Final = 160
+"""Characters by which causes are told apart: what follows repeats content."""
+_FIELD: Final = re.compile(r"\bfield \[([^\]]+)\](?: of type \[([^\]]+)\])?")
+_LACKING: Final = re.compile(r"dynamic introduction of \[(.+?)\] within \[(.+?)\]")
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ].*)?")
+_OTHER: Final = "other reasons"
+
+
+@dataclass(slots=True)
+class Cause:
+    """`reason`: of the first one. `example`: the value that it is about, where it can be seen."""
+
+    reason: str
+    held: bool = False
+    count: int = 0
+    ids: list[str] = field(default_factory=list)
+    example: Any = None
+    has_example: bool = False
+
+    @property
+    def mend(self) -> str:
+        """The line of index_config.json that takes such documents; empty: it is not known."""
+        lacking = _LACKING.search(self.reason)
+        if lacking is not None:
+            path = _path(lacking)
+            place = "".join(f".{one}.properties" for one in path[:-1])
+            line = json.dumps({path[-1]: self._fitting()})[1:-1]
+            return f"mappings.properties{place}: {line}; or leave it out of the query"
+        named = _FIELD.search(self.reason)
+        if named is not None and named[2] is not None and self.has_example:
+            line = json.dumps({named[1].rsplit(".", 1)[-1]: self._fitting()})[1:-1]
+            return f"let the query give a value of the type {named[2]}; or in the mapping: {line}"
+        return ""
+
+    def _fitting(self) -> dict[str, str]:
+        """The mapping of a field that takes the example."""
+        one = self.example
+        while isinstance(one, list):
+            one = one[0] if one else None
+        if isinstance(one, dict):
+            return {"type": "object"}
+        if isinstance(one, bool):
+            return {"type": "boolean"}
+        if isinstance(one, int):
+            return {"type": "long"}
+        if isinstance(one, float | Decimal):
+            return {"type": "double"}
+        if isinstance(one, str) and _DATE.fullmatch(one):
+            return {"type": "date"}
+        return {"type": "text" if isinstance(one, str) and " " in one else "keyword"}
+
+
+class Causes:
+    """Counts refusals by their cause."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Cause] = {}
+
+    def add(self, doc_id: str, reason: str, *, held: bool = False, document: Any = None) -> None:
+        """One more is refused. `document`: its value, where its content was refused."""
+        told = _PLACE.sub("", reason)
+        alike = _NUMBERS.sub("0", told)[:_ALIKE]
+        if alike not in self._found and len(self._found) >= _MOST:
+            alike = told = _OTHER
+        cause = self._found.setdefault(alike, Cause(told, held))
+        cause.count += 1
+        if len(cause.ids) < EXAMPLES:
+            cause.ids.append(doc_id)
+        if not cause.has_example and isinstance(document, dict):
+            lacking, named = _LACKING.search(told), _FIELD.search(told)
+            names = _path(lacking) if lacking else named[1].split(".") if named else []
+            found = _values(document, names) if names else []
+            if found:
+                cause.example, cause.has_example = found[0], True
+
+    @property
+    def count(self) -> int:
+        """How many were refused."""
+        return sum(one.count for one in self._found.values())
+
+    def all(self) -> Sequence[Cause]:
+        """The most frequent first."""
+        return sorted(self._found.values(), key=lambda one: -one.count)
+
+
+def _path(lacking: re.Match[str]) -> list[str]:
+    """The names of a field that the mapping lacks."""
+    within = lacking[2].split(".") if lacking[2] != "_doc" else []
+    return [*within, lacking[1]]
+
+
+def _values(value: Any, names: Sequence[str]) -> list[Any]:
+    """What a document has at this path, in arrays too. A name may have dots of its own."""
+    if isinstance(value, list):
+        return [found for one in value for found in _values(one, names)]
+    if not names:
+        return [value]
+    if not isinstance(value, dict):
+        return []
+    return [
+        found
+        for last in range(1, len(names) + 1)
+        if (name := ".".join(names[:last])) in value
+        for found in _values(value[name], names[last:])
+    ]

@@ -1,0 +1,119 @@
+"""A preview: what the files as they are now would index, without a write to anything in use.
+
+Documents are read by the query, compared with the index, and tried in a scratch index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from listener import search
+from listener.changes import Key
+from listener.documents.causes import Causes
+from listener.documents.kinds import Kind
+from listener.documents.trial import Refusal, Trial
+from listener.observations.events import Observe
+from listener.postgres import Connection
+from listener.resync.active import ActiveDaemon
+from listener.resync.fields import differences
+from listener.resync.preview_all import AllDocuments
+from listener.resync.preview_page import Look, PageReader
+from listener.resync.preview_report import Previewed, PreviewReport, State
+from listener.runtime.lifecycle import Stop
+from listener.search import exact_json, scratch
+from listener.search.indexes import Indexes
+
+_AT_ONCE: Final = 100
+
+
+class Preview:
+    """Looks at one document kind. Errors of both clients pass through, QueryFileError where the
+    query breaks its contract, IndexError_ where the alias is not ours."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        client: search.Client,
+        indexes: Indexes,
+        kind: Kind,
+        *,
+        daemon: ActiveDaemon,
+        observe: Observe,
+        stop: Stop,
+    ) -> None:
+        """`connection`: reads documents, and nothing else is done on it."""
+        indexes.refuse_foreign(kind.index)
+        self._connection = connection
+        self._client = client
+        self._kind = kind
+        self._daemon = daemon
+        self._observe = observe
+        self._stop = stop
+        self._current = indexes.behind(kind.index)
+        name = self._current.name if self._current is not None else None
+        self._reader = PageReader(kind.source, connection, client, name)
+        self._trial = Trial(connection, client, indexes.owner, kind, stop)
+
+    def some(self, ids: Sequence[str]) -> Iterator[Previewed]:
+        """These documents, in this order, each once."""
+        asked = list(dict.fromkeys(ids))
+        with self._trial as trial:
+            for start in range(0, len(asked), _AT_ONCE):
+                yield from self._some(trial, asked[start : start + _AT_ONCE])
+
+    def _some(self, trial: Trial, ids: Sequence[str]) -> Iterator[Previewed]:
+        keys = {one: self._reader.key(one) for one in ids}
+        look = self._reader.look(list(keys.values()))
+        there = self._reader.stored(ids)
+        refused = {one.id: one for one in trial.documents(list(look.documents.values()))}
+        for doc_id, key in keys.items():
+            yield self._one(doc_id, key, look, there, refused.get(doc_id))
+
+    def _one(
+        self,
+        doc_id: str,
+        key: Key,
+        look: Look,
+        there: dict[str, Any],
+        refusal: Refusal | None,
+    ) -> Previewed:
+        index = self._kind.index
+        if doc_id in look.faults:
+            return Previewed(index, doc_id, "refused", reason=look.faults[doc_id])
+        if doc_id not in look.documents:
+            possible = self._kind.source.statements.is_possible(key)
+            reason = "" if possible else "no row can have this id"
+            return Previewed(index, doc_id, "gone" if doc_id in there else "absent", reason=reason)
+        document = exact_json.document(look.documents[doc_id].body or b"")
+        fields = tuple(differences(there[doc_id], document)) if doc_id in there else ()
+        if refusal is not None:
+            causes = Causes()
+            causes.add(doc_id, refusal.reason, held=refusal.held, document=document)
+            [cause] = causes.all()
+            return Previewed(index, doc_id, "refused", document, fields, cause.reason, cause.mend)
+        state: State = "changed" if fields else "unchanged"
+        return Previewed(index, doc_id, state if doc_id in there else "new", document, fields)
+
+    def all(self, size: int | None = None) -> PreviewReport:
+        """All documents, or a sample of about this size. Raises Stopped."""
+        current = self._current
+        name = current.name if current is not None else None
+        report = PreviewReport(self._kind.index, name, size is not None)
+        with self._trial as trial:
+            if current is not None:
+                report.definition = scratch.differing(
+                    self._client, trial.scratch, current, self._kind.config
+                )
+                report.other_files = current.hash != self._kind.hash
+            AllDocuments(
+                self._kind.source,
+                self._connection,
+                self._client,
+                reader=self._reader,
+                trial=trial,
+                report=report,
+                daemon=self._daemon,
+                stop=self._stop,
+            ).run(size, self._observe)
+        return report

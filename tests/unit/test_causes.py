@@ -1,0 +1,79 @@
+"""Refusals that are alike are one cause, with a count, some ids and the line that mends it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from listener.documents.causes import Causes
+
+STRICT = (
+    "strict_dynamic_mapping_exception: [1:52] mapping set to strict, dynamic introduction of "
+    "[{}] within [{}] is not allowed"
+)
+PARSING = "document_parsing_exception: [1:{}] failed to parse field [rating] of type [float]"
+
+
+def test_what_is_alike_is_one() -> None:
+    """Places and numbers do not tell causes apart; the most frequent comes first."""
+    causes = Causes()
+    causes.add("x", STRICT.format("length", "_doc"))
+    for number in range(300):
+        causes.add(str(number), PARSING.format(number), document={"rating": f"about {number}"})
+    first, second = causes.all()
+    assert causes.count == 301
+    assert (first.count, first.ids) == (300, ["0", "1", "2", "3", "4"])
+    assert (
+        first.reason == "document_parsing_exception: failed to parse field [rating] of type [float]"
+    )
+    assert first.example == "about 0"
+    assert second.count == 1
+
+
+def test_so_many_causes_are_told_apart_and_no_more() -> None:
+    """Whatever the reasons are: memory is bounded, and none is lost."""
+    causes = Causes()
+    for number in range(1000):
+        causes.add(str(number), f"reason {chr(0x4E00 + number)}")
+    assert len(causes.all()) == 201
+    assert causes.count == 1000
+    assert causes.all()[0].reason == "other reasons"
+
+
+@pytest.mark.parametrize(
+    ("field", "within", "document", "mend"),
+    [
+        ("n", "_doc", {"n": 90}, 'mappings.properties: "n": {"type": "long"}'),
+        ("n", "_doc", {"n": True}, 'mappings.properties: "n": {"type": "boolean"}'),
+        ("n", "_doc", {"n": [1.5]}, 'mappings.properties: "n": {"type": "double"}'),
+        ("n", "_doc", {"n": "2026-01-31"}, 'mappings.properties: "n": {"type": "date"}'),
+        ("n", "_doc", {"n": "two words"}, 'mappings.properties: "n": {"type": "text"}'),
+        ("n", "_doc", {}, 'mappings.properties: "n": {"type": "keyword"}'),
+        (
+            "born",
+            "actors.of",
+            {"actors": [{"of": {}}, {"of": {"born": 1970}}]},
+            'mappings.properties.actors.properties.of.properties: "born": {"type": "long"}',
+        ),
+    ],
+)
+def test_the_line_for_a_field_that_is_missing(
+    field: str, within: str, document: Any, mend: str
+) -> None:
+    """With its place in the mapping, and a type that takes the value."""
+    causes = Causes()
+    causes.add("1", STRICT.format(field, within), document=document)
+    [cause] = causes.all()
+    assert cause.mend.startswith(f"{mend}; or leave it out")
+
+
+def test_the_line_for_a_field_of_a_wrong_type() -> None:
+    """Both ways out: the query or the mapping."""
+    causes = Causes()
+    causes.add("1", PARSING.format(7), document={"rating": "n/a"})
+    [cause] = causes.all()
+    assert cause.mend == (
+        'let the query give a value of the type float; or in the mapping: "rating": '
+        '{"type": "keyword"}'
+    )
