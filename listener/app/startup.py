@@ -30,7 +30,8 @@ from listener.search.owners import Database
 from listener.sql import files
 from listener.state import file, identity
 from listener.state.control import ControlDocument
-from listener.state.heartbeat import beat, waiting_for
+from listener.state.heartbeat import Matter, waiting_for
+from listener.state.pulse import Pulse
 
 T = TypeVar("T")
 
@@ -42,10 +43,18 @@ class Startup:
     """Of one process, which may start its parts more than once. It is the Judge of resync."""
 
     def __init__(
-        self, config: Config, *, observe: Observe, stop: Stop, once: bool, force: bool
+        self,
+        config: Config,
+        *,
+        pulse: Pulse,
+        observe: Observe,
+        stop: Stop,
+        once: bool,
+        force: bool,
     ) -> None:
         """`once`, `force`: as of Daemon."""
         self._config = config
+        self._pulse = pulse
         self._observe = observe
         self._stop = stop
         self._once = once
@@ -100,12 +109,8 @@ class Startup:
             raise Stopped("stop was requested")
 
     def _beat(self, waits_for: ServerName | None, reason: str) -> None:
-        beat(
-            self._config.state_file_name,
-            fetch_delay=self._config.fetch_delay,
-            state=waiting_for(waits_for),
-            reason=reason,
-        )
+        matters = () if waits_for is not None else (Matter.of(reason),)
+        self._pulse.tell(waiting_for(waits_for), reason, matters=matters)
 
     def _prepare(self, client: search.Client) -> Assembly:
         """Triggers and checks. Raises Refused where anything is wrong that a person must mend."""

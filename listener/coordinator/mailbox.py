@@ -32,7 +32,8 @@ class Mailbox:
         self._mark: int | None = None
         self._sweep_wanted = False
         self._unmapped: dict[int, str] = {}
-        self._ticks = 0
+        self.ticks = 0
+        """How many ticks are complete."""
         self.session = 0
         """Number of the LISTEN connection; 0: there is none."""
         self.standing_by = False
@@ -173,15 +174,15 @@ class Mailbox:
     def ticked(self) -> None:
         """One more tick is complete."""
         with self._changed:
-            self._ticks += 1
+            self.ticks += 1
             self._changed.notify_all()
 
     def wait_for_tick(self, check: Check) -> None:
         """Ask for sweeps until a tick that began after now is complete. Raises what the Check
         raises."""
         with self._changed:
-            ticks = self._ticks + 2  # the one that runs may have begun before
-            while self._ticks < ticks:
+            ticks = self.ticks + 2  # the one that runs may have begun before
+            while self.ticks < ticks:
                 self._sweep_wanted = True
                 self._changed.notify_all()
                 self._changed.wait(0.02)
