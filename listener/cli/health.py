@@ -54,6 +54,9 @@ def look(config: Config) -> int:
         print(_none(config))
         return 1
     well, line = judge(heartbeat, time.time())
+    if lifeless(heartbeat) is not None:
+        # whatever it said last, it may be able to say no more
+        line = _unwritable(config.state_file_name) or line
     if heartbeat.host not in ("", socket.gethostname()):
         well = False
         line = (
@@ -74,19 +77,25 @@ def look_for_life(config: Config) -> int:
     if dead is None:
         print("alive")
         return 0
-    try:
-        replace(heartbeat_path(path).with_suffix(".probe"), "", durable=False)
-    except StateError as error:  # the daemon cannot, either
-        print(one_line(f"not known: {error}"))
-        return 0
-    heartbeat_path(path).with_suffix(".probe").unlink(missing_ok=True)
-    print(one_line(dead))
-    return 1
+    unknown = _unwritable(path)
+    print(one_line(unknown or dead))
+    return 1 if unknown is None else 0
 
 
 def _none(config: Config) -> str:
     path = heartbeat_path(config.state_file_name)
     return f"no heartbeat in {path}: no daemon has started with this state_file_name. {_START}"
+
+
+def _unwritable(path: Path) -> str | None:
+    """Why no heartbeat can be written, so that an old one says nothing; None: it can."""
+    probe = heartbeat_path(path).with_suffix(".probe")
+    try:
+        replace(probe, "probe", durable=False)
+    except StateError as error:
+        return f"not known: {error}"
+    probe.unlink(missing_ok=True)
+    return None
 
 
 def _with_signs(path: Path, heartbeat: Heartbeat) -> Heartbeat:

@@ -61,7 +61,8 @@ class Matter(Record):
 
 
 class Heartbeat(Record):
-    """How a daemon is. `at` is its machine's clock, in seconds since 1970.
+    """How a daemon is. `at` is its machine's clock, in seconds since 1970; `told_at` that of the
+    last sign of its work.
 
     `state` is a DaemonState, or one that only a newer release knows. `reason` says why it is not
     serving. `matters`: what waits for a person. `stuck_for`: for how many seconds its work has
@@ -72,6 +73,7 @@ class Heartbeat(Record):
     model_config = ConfigDict(extra="ignore")
 
     at: float
+    told_at: float = 0.0
     fetch_delay: float
     state: str
     last_processed: Moment | None = None

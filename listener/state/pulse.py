@@ -84,7 +84,11 @@ class Pulse:
             elif self._waits_since is None:
                 self._waits_since = now
             self._last = self._beat(
-                state, reason=reason, matters=matters, last_processed=last_processed
+                state,
+                told_at=time.time(),
+                reason=reason,
+                matters=matters,
+                last_processed=last_processed,
             )
             self._write(now)
 
