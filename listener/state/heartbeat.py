@@ -39,7 +39,7 @@ WAITING: Final = frozenset(
 )
 """States that pass by themselves, as a rule."""
 
-_MEND: Final = ". Mend: "
+_MEND: Final = " Mend: "
 """What stands in a reason of either server before what mends it."""
 _ASK: Final = "what `listener check` says"
 
@@ -54,10 +54,10 @@ class Matter(Record):
     def of(cls, reason: str, otherwise: str = _ASK) -> Matter:
         """Of a reason that may say itself what mends it; `otherwise` is what does where not."""
         why, said, mend = reason.rpartition(_MEND)
-        return cls(reason=why, mend=mend) if said else cls(reason=reason, mend=otherwise)
+        return cls(reason=why if said else reason, mend=mend if said else otherwise)
 
     def __str__(self) -> str:
-        return f"{self.reason.removesuffix('.')}{_MEND}{self.mend}"
+        return f"{self.reason.rstrip('.')}.{_MEND}{self.mend}"
 
 
 class Heartbeat(Record):

@@ -66,7 +66,7 @@ def test_a_disk_that_is_full(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> N
     ("happens", "told"),
     [
         (
-            lambda floor: setattr(floor.pipeline, "held", "402 expired. Mend: pay"),
+            lambda floor: setattr(floor.pipeline, "held", "402 expired Mend: pay"),
             "402 expired: pay",
         ),
         (

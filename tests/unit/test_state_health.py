@@ -85,7 +85,7 @@ def test_matters_make_one_line() -> None:
 
 def test_what_mends_is_the_last_part_of_a_reason() -> None:
     """The server's words before it may hold the same. Where it says nothing, `check` does."""
-    assert Matter.of("a. Mend: b. Mend: c") == Matter(reason="a. Mend: b", mend="c")
+    assert Matter.of("a Mend: b. Mend: c") == Matter(reason="a Mend: b.", mend="c")
     assert str(Matter.of("no such column.")) == ("no such column. Mend: what `listener check` says")
 
 
