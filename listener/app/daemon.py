@@ -11,7 +11,7 @@ from typing import Final
 from listener import __version__, postgres, search
 from listener.app.life import RunLife
 from listener.app.startup import Startup
-from listener.app.status import GIVEN_UP, REFUSALS, Status, describe
+from listener.app.status import GIVEN_UP, REFUSALS, Status, describe, matters_of
 from listener.app.wiring import Run, Stages
 from listener.capture.notifications import AlreadyActive
 from listener.config import Config
@@ -53,7 +53,7 @@ class Daemon:
         self._startup = Startup(
             config, pulse=self._pulse, observe=observe, stop=stop, once=once, force=force
         )
-        self._matter: Matter | None = None
+        self._matters: tuple[Matter, ...] = ()
         """Why it has ended, where a person must mend something."""
         self._served = False
         """Whether parts were started once: what does not fit from then on is waited for."""
@@ -67,7 +67,7 @@ class Daemon:
             self._pulse.start()
         status = self._outcome(self._work)
         if not self._once:
-            self._pulse.end(self._matter)
+            self._pulse.end(self._matters)
         if status is Status.ACTIVE and self._only_catches_up:
             status = self._outcome(self._beside_active)
         self._observe(events.StoppedAll(int(status)))
@@ -84,24 +84,26 @@ class Daemon:
         except Stopped:
             return Status.GAVE_UP if self._once else Status.OK
         except GIVEN_UP as error:
-            reason = describe(error)
+            reason, matters = describe(error), matters_of(error)
             lasting = isinstance(error, SERVER_ERRORS) and not failure_of(error).passes
             status = Status.USAGE if lasting else Status.GAVE_UP
         except AlreadyActive as error:
             reason, status = f"already active: {error}", Status.ACTIVE
+            matters = (Matter.of(reason),)
             if self._only_catches_up:
                 self._observe(events.BesideActive(str(error)))
                 return status
         except REFUSALS as error:
             reason, status = describe(error), Status.USAGE
+            matters = matters_of(error)
         except Exception as error:
             reason, status = f"{type(error).__name__}: {error}", Status.DEFECT
             if error is not self._life.reason:  # else it was told where it happened
                 self._observe(events.Crashed(threading.current_thread().name, reason))
-            self._matter = Matter(reason=f"a defect of listener: {reason}", mend=_DEFECT)
+            self._matters = (Matter(reason=f"a defect of listener: {reason}", mend=_DEFECT),)
             return status
         self._observe(events.Ended(reason))
-        self._matter = Matter.of(reason)
+        self._matters = matters
         return status
 
     def _work(self) -> Status:

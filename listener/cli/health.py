@@ -25,7 +25,9 @@ from listener.state.heartbeat import (
 TICKS: Final = 3
 AT_LEAST: Final = 10.0
 """Seconds: a busy machine may well hold up three short ticks."""
-_START: Final = "Mend: start it (`listener run`); its log says why it ended"
+_START: Final = "Mend: start it anew (`listener run`); its log says more"
+_MOST: Final = 3
+"""So many matters are told in the line."""
 _RESTART: Final = "Mend: restart it, and report what its log says"
 
 
@@ -124,7 +126,9 @@ def lifeless(heartbeat: Heartbeat, now: float | None = None) -> str | None:
 
 def judge(heartbeat: Heartbeat, now: float) -> tuple[bool, str]:
     """Whether nothing waits for a person at `now` (seconds since 1970), and a line on it."""
-    matters = "; also: ".join(str(one) for one in heartbeat.matters)
+    matters = "; also: ".join(str(one) for one in heartbeat.matters[:_MOST])
+    if len(heartbeat.matters) > _MOST:
+        matters += f"; and {len(heartbeat.matters) - _MOST} more"
     dead = lifeless(heartbeat, now)
     if heartbeat.state == DaemonState.ENDED and matters:
         return False, f"ended: {matters}"  # why, not only that

@@ -182,6 +182,9 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
     busy_since: float | None = None
     """When the statement that is under way began (monotonic clock); None: there is none."""
 
+    waits_for_lock: bool = False
+    """Whether that statement waited for a lock of others at the watchdog's last look."""
+
     opened_at: float = 0.0
     """When the session was opened (monotonic clock)."""
 
@@ -200,6 +203,7 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
             raise
         finally:
             self.busy_since = None
+            self.waits_for_lock = False
 
     def cut(self) -> None:
         """End the connection under a thread that waits on it: that thread gets an error."""

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Final
 
 from listener.config import Config
-from listener.postgres import sessions
+from listener.postgres import Session, sessions
 from listener.runtime.lifecycle import Stop
 from listener.state.file import StateError
 from listener.state.heartbeat import (
@@ -61,12 +61,12 @@ class Pulse:
         self.tell(DaemonState.STARTING, matters=before.matters if before and ended else ())
         self._thread.start()
 
-    def end(self, matter: Matter | None) -> None:
-        """The daemon has ended. `matter`: why, where a person must mend something."""
+    def end(self, matters: tuple[Matter, ...]) -> None:
+        """The daemon has ended. `matters`: why, where a person must mend something."""
         self._stop.request()
         if self._thread.is_alive():
             self._thread.join()
-        self.tell(DaemonState.ENDED, matters=() if matter is None else (matter,))
+        self.tell(DaemonState.ENDED, matters=matters)
 
     def tell(
         self,
@@ -106,11 +106,13 @@ class Pulse:
     def _write(self, now: float) -> None:
         """The lock is held."""
         self._written = now
-        if any(
-            since is not None and now - since > _A_STATEMENT
-            for since in (one.busy_since for one in sessions())
-        ):
-            self._moved = now
+        matters = list(self._last.matters)
+        for one in sessions():
+            since = one.busy_since
+            if since is not None and now - since > _A_STATEMENT:
+                self._moved = now
+                if one.waits_for_lock and now - since > PATIENCE:
+                    matters.append(_locked_out(one, now - since))
         silent = now - self._moved
         parts: dict[str, object] = {
             "at": time.time(),
@@ -119,8 +121,8 @@ class Pulse:
         }
         waits = now - self._waits_since if self._waits_since is not None else 0.0
         if waits > PATIENCE:
-            parts["matters"] = (*self._last.matters, self._waits_long(waits))
-        beat = self._last.model_copy(update=parts)
+            matters.append(_waited_for(self._last, waits))
+        beat = self._last.model_copy(update={**parts, "matters": tuple(matters)})
         try:
             write_heartbeat(self._path, beat)
         except StateError:
@@ -128,7 +130,16 @@ class Pulse:
             with contextlib.suppress(OSError):
                 os.utime(heartbeat_path(self._path))
 
-    def _waits_long(self, seconds: float) -> Matter:
-        last = self._last
-        why = f": {last.reason}" if last.reason else ""
-        return Matter.of(f"{last.state} for {seconds / 60:.0f} min{why}")
+
+def _waited_for(last: Heartbeat, seconds: float) -> Matter:
+    why = f": {last.reason}" if last.reason else ""
+    return Matter.of(f"{last.state} for {seconds / 60:.0f} min{why}")
+
+
+def _locked_out(session: Session, seconds: float) -> Matter:
+    pid = session.info.backend_pid
+    return Matter(
+        reason=f"{session.name} (PostgreSQL process {pid}) has waited for a lock for "
+        f"{seconds / 60:.0f} min",
+        mend=f"end what SELECT pg_blocking_pids({pid}) names",
+    )

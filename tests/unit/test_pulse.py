@@ -24,13 +24,23 @@ class Life:
         self.now = 1000.0
         self.statements: list[float | None] = []
         """Since when the sessions of this process wait for the server."""
+        self.locked_out = False
+        """Whether what they wait for is a lock."""
         clock = SimpleNamespace(monotonic=lambda: self.now, time=lambda: 5.0)
         monkeypatch.setattr(pulse, "time", clock)
         monkeypatch.setattr(
-            pulse, "sessions", lambda: [SimpleNamespace(busy_since=one) for one in self.statements]
+            pulse, "sessions", lambda: [self._session(one) for one in self.statements]
         )
         self.path = folder / "state.yaml"
         self.pulse = Pulse(_config(self.path, **options))
+
+    def _session(self, since: float | None) -> SimpleNamespace:
+        return SimpleNamespace(
+            busy_since=since,
+            waits_for_lock=self.locked_out,
+            name="listener: watermark",
+            info=SimpleNamespace(backend_pid=7),
+        )
 
     def beat(self) -> Heartbeat:
         """What its thread writes now."""
@@ -96,6 +106,22 @@ def test_work_that_is_stuck(life: Life) -> None:
     assert life.beat().stuck_for is None
 
 
+def test_a_statement_that_waits_for_a_lock(life: Life) -> None:
+    """It may be held for ever. Other long statements come to an end."""
+    life.pulse.tell(DaemonState.SERVING)
+    life.now += 301
+    life.statements = [life.now - 301]
+    assert life.beat().matters == ()
+    life.locked_out = True
+    [told] = life.beat().matters
+    assert str(told) == (
+        "listener: watermark (PostgreSQL process 7) has waited for a lock for 5 min. Mend: end "
+        "what SELECT pg_blocking_pids(7) names"
+    )
+    life.statements = [life.now - 299]
+    assert life.beat().matters == ()
+
+
 @pytest.mark.parametrize("options", [{"fetch_delay": 1000}, {"backoff": {"limit": 1500}}], ids=str)
 def test_rests_that_are_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
@@ -119,7 +145,7 @@ def test_why_the_one_before_ended(tmp_path: Path) -> None:
         beat = read_heartbeat(config.state_file_name)
         assert beat is not None
         states.append((beat.state, beat.matters))
-        one.end(MATTER)
+        one.end((MATTER,))
         beat = read_heartbeat(config.state_file_name)
         assert beat is not None
         assert (beat.state, beat.matters) == ("ended", (MATTER,))

@@ -53,7 +53,7 @@ def test_sentences() -> None:
     assert judge(waiting, NOW + 60) == (
         False,
         "the last heartbeat was 60 s ago (limit 10 s): waiting for PostgreSQL (refused). Mend: "
-        "start it (`listener run`); its log says why it ended",
+        "start it anew (`listener run`); its log says more",
     )
     assert "60 s ahead of the clock" in judge(waiting, NOW - 60)[1]
 
@@ -81,6 +81,8 @@ def test_matters_make_one_line() -> None:
         "held: 403 write block. Mend: PUT /films/_settings; also: 1 document is parked. Mend: what "
         "`listener parked` says"
     )
+    many = serving.model_copy(update={"matters": (HELD, HELD, HELD, PARKED, PARKED)})
+    assert judge(many, NOW)[1].endswith("/films/_settings; and 2 more")
 
 
 def test_what_mends_is_the_last_part_of_a_reason() -> None:
