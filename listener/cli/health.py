@@ -135,7 +135,8 @@ def judge(heartbeat: Heartbeat, now: float) -> tuple[bool, str]:
     if dead is not None:
         return False, dead
     if matters:
-        return False, f"{heartbeat.state}: {matters}"
+        known = matters.startswith(heartbeat.state)  # what is waited for names itself
+        return False, matters if known else f"{heartbeat.state}: {matters}"
     if heartbeat.state in NEED_A_PERSON:
         return False, _told(heartbeat)
     if heartbeat.last_processed is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from listener.changes import PayloadError
 from listener.observations import events
@@ -12,6 +13,8 @@ from listener.observations.events import Observe
 from listener.resync.cancellation import Check
 from listener.runtime.lifecycle import Stop
 from listener.state.store import Keeper
+
+_NONE_YET: Final = "no LISTEN connection"
 
 
 class Mailbox:
@@ -40,6 +43,8 @@ class Mailbox:
         """Whether another daemon holds the lock."""
         self.refused: str | None = None
         """Why there is no LISTEN connection, where a person must mend something."""
+        self.away = _NONE_YET
+        """Why there is none, whatever mends it."""
         self.rung = 0
         """How often a doorbell has rung since `take_rings`."""
         self.is_fenced = False
@@ -52,7 +57,7 @@ class Mailbox:
         with self._changed:
             self.session = session
             self.standing_by = False
-            self.refused = None
+            self.refused, self.away = None, _NONE_YET
             self._changed.notify_all()
 
     def stands_by(self) -> None:
@@ -68,9 +73,10 @@ class Mailbox:
             self.session = 0
             self._changed.notify_all()
 
-    def refuse(self, reason: str | None) -> None:
-        """A person must mend this before there is a connection; None: it may pass by itself."""
-        self.refused = reason
+    def refuse(self, reason: str, *, passes: bool) -> None:
+        """There is no connection, for this reason. Not `passes`: a person must mend it before."""
+        self.refused = None if passes else reason
+        self.away = reason
 
     # -- barriers ----------------------------------------------------------------------------------
 

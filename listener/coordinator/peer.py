@@ -20,7 +20,7 @@ from listener.state.pulse import PATIENCE
 _LOOK_EVERY: Final = 60.0
 """Seconds between two looks; and without one, after which standing by begins anew."""
 _MEND: Final = (
-    "give this configuration a pipeline and a postgres.db_schema of its own, or the same "
+    "give this configuration a pipeline and a postgres.schema of its own, or the same "
     "elasticsearch.urls, control_index and documents"
 )
 

@@ -81,7 +81,7 @@ class Signs:
         self._pulse.tell(
             state,
             reason,
-            matters=tuple(dict.fromkeys(self._matters(state))),
+            matters=tuple({one.reason: one for one in reversed(self._matters(state))}.values()),
             last_processed=self._keeper.last_processed,
         )
 
@@ -110,7 +110,7 @@ class Signs:
         """What waits for a person."""
         found = [Matter.of(one.reason) for one in self._seen.values()]
         if self._keeper.trouble is not None:
-            found.append(Matter.of(self._keeper.trouble, "make room there, or give the right"))
+            found.append(Matter.of(self._keeper.trouble, "room there, or the right to write there"))
         if state is DaemonState.STANDING_BY:
             differs = self._peer.differs()
             return found if differs is None else [*found, differs]

@@ -76,6 +76,12 @@ _UNTRUSTED: Final = re.compile(
 )
 """What libpq says of TLS that does not pass by itself: it gives no SQLSTATE for these."""
 
+_LOGIN: Final = re.compile(
+    r"authentication failed for user|is not permitted to log in|no pg_hba\.conf entry|"
+    r'FATAL:\s+(?:role|database) ".*" does not exist'
+)
+"""What a server says of a login that it refuses, in English. libpq gives no SQLSTATE for it."""
+
 _HINTS: Final = (
     (
         re.compile(r"root certificate file \"[^\"]*\" does not exist"),
@@ -342,6 +348,12 @@ def is_passing(error: BaseException) -> bool:
             return False
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     return isinstance(error, OSError)
+
+
+def is_refused_login(error: BaseException) -> bool:
+    """Whether the server let this role not in. It is waited for, since a password may be rotated;
+    but as a rule a person must mend it."""
+    return isinstance(error, psycopg.OperationalError) and _LOGIN.search(str(error)) is not None
 
 
 def describe(error: BaseException) -> str:

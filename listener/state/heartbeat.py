@@ -57,7 +57,8 @@ class Matter(Record):
         return cls(reason=why if said else reason, mend=mend if said else otherwise)
 
     def __str__(self) -> str:
-        return f"{self.reason.rstrip('.')}.{_MEND}{self.mend}"
+        end = "" if self.reason.endswith(("?", ".")) else "."
+        return f"{self.reason}{end}{_MEND}{self.mend}"
 
 
 class Heartbeat(Record):
