@@ -37,8 +37,8 @@ COMMANDS: Final[dict[str, str]] = {
     "verify": "compare database and index, both ways; with --repair mend what differs",
     "parked": "list the documents that were put aside, and why; with --retry try them again",
     "check": "check configuration, servers, rights, triggers and mappings; say what mends them",
-    "health": "0 while the daemon gives signs of life and needs no operator's decision, else 1 and "
-    "why",
+    "health": "0 where nothing waits for a person, else 1, why, and what mends it; with --live "
+    "signs of life alone",
     "kibana": "make Kibana's data views, one for each document (safe to repeat)",
 }
 """Each command, with what `--help` says of it; listener.cli.NAME is its module."""
@@ -125,7 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except ConfigError as error:
         print(f"listener: {error}", file=sys.stderr)
-        return 2
+        # a restart would end the daemon that is at work with the former configuration
+        return 0 if getattr(given, "live", False) else 2
     except BrokenPipeError:  # the reader has enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _SIGPIPE

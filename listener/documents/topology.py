@@ -196,7 +196,7 @@ class TriggerUpkeep:
             raise TriggersWrong(str(error)) from error
         if found.wrong:
             wrong = "; ".join(found.wrong[:3])
-            raise TriggersWrong(f"{wrong}: run `listener triggers install`")
+            raise TriggersWrong(f"{wrong}. Mend: `listener triggers install`")
         if found.catalog.types() != {one.id: parts.types[one.id] for one in parts.watches}:
             raise Reassemble("the types of watched keys have changed")
         if found.catalog.zoneless() != parts.zoneless:

@@ -76,6 +76,12 @@ _UNTRUSTED: Final = re.compile(
 )
 """What libpq says of TLS that does not pass by itself: it gives no SQLSTATE for these."""
 
+_LOGIN: Final = re.compile(
+    r"authentication failed for user|is not permitted to log in|no pg_hba\.conf entry|"
+    r'FATAL:\s+(?:role|database) ".*" does not exist'
+)
+"""What a server says of a login that it refuses, in English. libpq gives no SQLSTATE for it."""
+
 _HINTS: Final = (
     (
         re.compile(r"root certificate file \"[^\"]*\" does not exist"),
@@ -182,6 +188,9 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
     busy_since: float | None = None
     """When the statement that is under way began (monotonic clock); None: there is none."""
 
+    waits_for_lock: bool = False
+    """Whether that statement waited for a lock of others at the watchdog's last look."""
+
     opened_at: float = 0.0
     """When the session was opened (monotonic clock)."""
 
@@ -200,6 +209,7 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
             raise
         finally:
             self.busy_since = None
+            self.waits_for_lock = False
 
     def cut(self) -> None:
         """End the connection under a thread that waits on it: that thread gets an error."""
@@ -338,6 +348,12 @@ def is_passing(error: BaseException) -> bool:
             return False
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     return isinstance(error, OSError)
+
+
+def is_refused_login(error: BaseException) -> bool:
+    """Whether the server let this role not in. It is waited for, since a password may be rotated;
+    but as a rule a person must mend it."""
+    return isinstance(error, psycopg.OperationalError) and _LOGIN.search(str(error)) is not None
 
 
 def describe(error: BaseException) -> str:

@@ -341,7 +341,7 @@ def test_another_meaning_that_reads_an_unwatched_table(scene: Scene) -> None:
         held = daemon.wait_for("held", after=held, reason=unwatched)
     assert len(daemon.found("check_failed", after=mark)) == 1, "told once, however often it tries"
     assert not daemon.found("reconcile_started", after=mark), daemon.log
-    scene.wait_health(1, "held (")
+    scene.wait_health(1, "held: ")
     owner(scene, VIEW.format("title || ' again'"))
     # an audit may come in its midst, and ask for one more
     daemon.wait_for("reconciled", after=held)
