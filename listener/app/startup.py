@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from psycopg import errors
 from listener import postgres, search, triggers
 from listener.app.status import REFUSALS, TO_MEND, NotYet, Refused, describe, matters_of
 from listener.capture.lock import lock_holder
-from listener.checks import Finding, check_search, check_server, preflight
+from listener.checks import Finding, check_files, check_search, check_server, preflight
 from listener.config import Config
 from listener.documents import topology
 from listener.documents.topology import Assembly, QueriesWrong
@@ -116,6 +117,7 @@ class Startup:
     def _prepare(self, client: search.Client) -> Assembly:
         """Triggers and checks. Raises Refused where anything is wrong that a person must mend."""
         try:
+            self._refuse_broken_files()
             # nothing is made in a database for a pipeline that would then be refused
             key = self._of_postgres(self._first)
             if key is not None:
@@ -127,6 +129,19 @@ class Startup:
                 raise
             raise Refused(told(error)) from error
         return parts
+
+    def _refuse_broken_files(self) -> None:
+        """Files that no server is needed for to refuse them; the others are looked at beside them,
+        as far as the database answers. Nothing is installed for what is refused."""
+        found = check_files(self._config)
+        if not any(one.severity == "error" for one in found):
+            return
+        with (
+            contextlib.suppress(*SERVER_ERRORS),
+            postgres.connect(self._config.postgres, "listener: start") as connection,
+        ):
+            found += preflight.look_at_statements(self._config, connection)
+        self._judge(found)
 
     def _prepare_again(self, client: search.Client) -> Assembly:
         """The same for a daemon that has served before: a migration that does not fit the
@@ -241,7 +256,8 @@ class Startup:
         self._judge(
             check_search(
                 client, self._config, names=False, database=self._database, take=self._force
-            )
+            ),
+            self._found,
         )
 
     def _judge(self, findings: Sequence[Finding], told: Sequence[Finding] = ()) -> None:

@@ -9,7 +9,7 @@ from listener import ListenerError, failures, triggers
 from listener.capture.notifications import AlreadyActive
 from listener.config.settings import ConfigError
 from listener.coordinator.retry import GaveUp
-from listener.documents.queries import QueryFileError
+from listener.documents.files import QueryFileError
 from listener.documents.topology import Reassemble
 from listener.failures import failure_of
 from listener.resync.full_load import AliasTaken

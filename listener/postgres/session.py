@@ -105,6 +105,32 @@ _HINTS: Final = (
         "postgres.sslmode: prefer, or turn `ssl` on in postgresql.conf",
     ),
     (
+        re.compile(r"database \"[^\"]*\" does not exist"),
+        "postgres.dbname: a database that this server has",
+    ),
+    (
+        re.compile(r"authentication failed|role \"[^\"]*\" does not exist|no password supplied"),
+        "postgres.user and password, that the server knows; a password_file is read again at each "
+        "try",
+    ),
+    (
+        re.compile("no pg_hba.conf entry"),
+        "a line for this role, database and address in pg_hba.conf, or postgres.sslmode: require, "
+        "where that asks for hostssl",
+    ),
+    (
+        re.compile("timeout expired"),
+        "postgres.host and port: of PostgreSQL, and open to this machine",
+    ),
+    (
+        re.compile("failed to resolve host"),
+        "postgres.host: a name that this machine can resolve",
+    ),
+    (
+        re.compile("received invalid response to SSL negotiation|invalid response to GSSAPI"),
+        "postgres.port: that of PostgreSQL; something else answers there",
+    ),
+    (
         re.compile("session is read-only"),
         "it is a standby, or default_transaction_read_only is on for the server, this database or "
         "this role",
@@ -271,7 +297,13 @@ def connect(config: PostgresConfig, name: str, *, timed: bool = False) -> Sessio
 
 def open_session(parameters: Mapping[str, Any], name: str, *, timed: bool = False) -> Session:
     """The same with parameters of psycopg.connect."""
-    connection = Session.connect(**parameters, autocommit=True)
+    try:
+        connection = Session.connect(**parameters, autocommit=True)
+    except psycopg.OperationalError as error:
+        host = str(parameters.get("host"))
+        if host not in str(error):
+            error.add_note(f"host {host}, port {parameters.get('port')}")
+        raise
     connection.adapters.register_loader("timestamptz", Moments)
     connection.name = name
     connection.opened_at = time.monotonic()
@@ -363,15 +395,16 @@ def describe(error: BaseException) -> str:
         text = "; ".join([text, *getattr(error, "__notes__", ())])
     else:
         text = " ".join(str(error).split()) or type(error).__name__
+        text = "; ".join([text, *getattr(error, "__notes__", ())])
     if isinstance(error, Pooled):
         return f"{text}. Mend: {DIRECTLY}"
     if isinstance(error, _OTHER_OBJECT) and error.diag.message_primary:
-        return (
-            f"{text}. Mend: `listener check` says what is not as it should be, `listener triggers "
-            "install` makes anew what is listener's"
-        )
+        text += ". Mend: `listener check` says what is not as it should be"
+        if getattr(error, "__notes__", None):  # of a place in a file: installing mends none
+            return text
+        return f"{text}, `listener triggers install` makes anew what is listener's"
     if isinstance(error, psycopg.OperationalError):
         for pattern, mend in _HINTS:
             if pattern.search(text):
-                return f"{text}. Mend: {mend}"
+                return f"{text.rstrip('.?')}. Mend: {mend}"
     return text

@@ -471,7 +471,7 @@ def test_settings_of_the_server(scene: Scene) -> None:
         scene,
         suffix="coalesce(current_setting('app.rate', true), '') "
         "|| (SELECT rate FROM content.rated) "
-        "|| CASE WHEN v.title OPERATOR(content.%%) 'Film 1' THEN 'S' ELSE 'D' END",
+        "|| CASE WHEN v.title OPERATOR(content.%) 'Film 1' THEN 'S' ELSE 'D' END",
     )
     daemon = scene.serve()
     try:
