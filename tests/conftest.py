@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest.register_assert_rewrite("tests.kit")
+
+settings.register_profile("listener", deadline=None)  # how long an example takes proves nothing
+settings.load_profile("listener")
 
 FAULTS = Path(__file__).parent / "faults"
 
