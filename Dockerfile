@@ -33,7 +33,9 @@ WORKDIR /etc/listener
 USER 10001:10001
 VOLUME /var/lib/listener
 STOPSIGNAL SIGTERM
+# Signs of life alone: an orchestrator may restart what is unhealthy, and a restart must help. For
+# alarms there is `listener health`, which also fails where something waits for a person.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
-    CMD ["listener", "health"]
+    CMD ["listener", "health", "--live"]
 ENTRYPOINT ["listener"]
 CMD ["run"]

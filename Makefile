@@ -44,7 +44,6 @@ test: $(STAMP) ## formatting, lint, types, floors, all tests with coverage (25 m
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -m "not long" --numprocesses=auto --maxprocesses=2 --dist=loadfile
 	$(BIN)/coverage combine --quiet
-	@rm -f .coverage.* # of a daemon that a test killed while it was writing
 	$(BIN)/coverage report
 
 format: $(STAMP) ## mend formatting, and the lint that can be mended by itself

@@ -101,7 +101,6 @@ def _queried(
         # an ARRAY constructor has the column's own type, whatever that is
         keys = f"(ARRAY(SELECT {column} FROM {table} WHERE {present} ORDER BY {', '.join(quoted)}))"
         query = query.replace(f"%({name})s", keys)
-    query = query.replace("%%", "%")
     rows = connection.execute(
         f"SELECT q.id::text, q.document::text FROM (\n{query}\n) AS q".encode()
     ).fetchall()

@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 
 from listener import __version__, postgres, search
 from listener.app.life import RunLife
 from listener.app.startup import Startup
-from listener.app.status import GIVEN_UP, REFUSALS, Status, describe
+from listener.app.status import GIVEN_UP, REFUSALS, Status, describe, matters_of
 from listener.app.wiring import Run, Stages
 from listener.capture.notifications import AlreadyActive
 from listener.config import Config
@@ -21,6 +22,10 @@ from listener.observations.events import Observe
 from listener.resync.survey import Asked
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.state.control import ControlDocument
+from listener.state.heartbeat import Matter
+from listener.state.pulse import Pulse
+
+_DEFECT: Final = "start it again, and report what its log says"
 
 
 class Daemon:
@@ -44,7 +49,12 @@ class Daemon:
         self._stop = stop
         self._once = once
         self._asked = Asked(force, repair)
-        self._startup = Startup(config, observe=observe, stop=stop, once=once, force=force)
+        self._pulse = Pulse(config)
+        self._startup = Startup(
+            config, pulse=self._pulse, observe=observe, stop=stop, once=once, force=force
+        )
+        self._matters: tuple[Matter, ...] = ()
+        """Why it has ended, where a person must mend something."""
         self._served = False
         """Whether parts were started once: what does not fit from then on is waited for."""
         self._life = RunLife(observe)
@@ -53,7 +63,11 @@ class Daemon:
         """Work until done or stopped. Returns when everything has stopped."""
         mode = "full load" if self._asked.force else "once" if self._once else "daemon"
         self._observe(events.Started(__version__, self._config.pipeline, mode))
+        if not self._once:  # else it may be beside a daemon, whose heartbeat this is
+            self._pulse.start()
         status = self._outcome(self._work)
+        if not self._once:
+            self._pulse.end(self._matters)
         if status is Status.ACTIVE and self._only_catches_up:
             status = self._outcome(self._beside_active)
         self._observe(events.StoppedAll(int(status)))
@@ -70,22 +84,26 @@ class Daemon:
         except Stopped:
             return Status.GAVE_UP if self._once else Status.OK
         except GIVEN_UP as error:
-            reason = describe(error)
+            reason, matters = describe(error), matters_of(error)
             lasting = isinstance(error, SERVER_ERRORS) and not failure_of(error).passes
             status = Status.USAGE if lasting else Status.GAVE_UP
         except AlreadyActive as error:
             reason, status = f"already active: {error}", Status.ACTIVE
+            matters = (Matter.of(reason),)
             if self._only_catches_up:
                 self._observe(events.BesideActive(str(error)))
                 return status
         except REFUSALS as error:
             reason, status = describe(error), Status.USAGE
+            matters = matters_of(error)
         except Exception as error:
             reason, status = f"{type(error).__name__}: {error}", Status.DEFECT
             if error is not self._life.reason:  # else it was told where it happened
                 self._observe(events.Crashed(threading.current_thread().name, reason))
+            self._matters = (Matter(reason=f"a defect of listener: {reason}", mend=_DEFECT),)
             return status
         self._observe(events.Ended(reason))
+        self._matters = matters
         return status
 
     def _work(self) -> Status:
@@ -108,6 +126,7 @@ class Daemon:
                 asked=self._asked,
                 once=self._once,
                 judge=self._startup,
+                pulse=self._pulse,
                 observe=self._observe,
                 life=life,
             )

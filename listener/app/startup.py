@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -13,9 +14,9 @@ import psycopg
 from psycopg import errors
 
 from listener import postgres, search, triggers
-from listener.app.status import REFUSALS, TO_MEND, NotYet, Refused, describe
+from listener.app.status import REFUSALS, TO_MEND, NotYet, Refused, describe, matters_of
 from listener.capture.lock import lock_holder
-from listener.checks import Finding, check_search, check_server, preflight
+from listener.checks import Finding, check_files, check_search, check_server, preflight
 from listener.config import Config
 from listener.documents import topology
 from listener.documents.topology import Assembly, QueriesWrong
@@ -30,7 +31,8 @@ from listener.search.owners import Database
 from listener.sql import files
 from listener.state import file, identity
 from listener.state.control import ControlDocument
-from listener.state.heartbeat import beat, waiting_for
+from listener.state.heartbeat import DaemonState, Matter, waiting_for
+from listener.state.pulse import Pulse
 
 T = TypeVar("T")
 
@@ -42,10 +44,18 @@ class Startup:
     """Of one process, which may start its parts more than once. It is the Judge of resync."""
 
     def __init__(
-        self, config: Config, *, observe: Observe, stop: Stop, once: bool, force: bool
+        self,
+        config: Config,
+        *,
+        pulse: Pulse,
+        observe: Observe,
+        stop: Stop,
+        once: bool,
+        force: bool,
     ) -> None:
         """`once`, `force`: as of Daemon."""
         self._config = config
+        self._pulse = pulse
         self._observe = observe
         self._stop = stop
         self._once = once
@@ -91,25 +101,23 @@ class Startup:
         limits = self._config.backoff
         return Backoff(limits.start, limits.factor, limits.limit)
 
-    def _wait(self, failure: Failure, waits: Backoff) -> None:
-        """Tell of a failure, and wait before the next look. Raises Stopped."""
+    def _wait(
+        self, failure: Failure, waits: Backoff, matters: tuple[Matter, ...] | None = None
+    ) -> None:
+        """Tell of a failure, and wait before the next look. `matters`: what waits for a person;
+        None: the reason says it, where it does not pass. Raises Stopped."""
         told = failure if failure.passes else replace(failure, reason=str(failure))
         seconds = told.next_wait(waits, self._observe)
-        self._beat(failure.waits_for, failure.reason)
+        if matters is None:
+            matters = () if failure.passes else (Matter.of(failure.reason),)
+        self._pulse.tell(waiting_for(failure.waits_for), failure.reason, matters=matters)
         if self._stop.wait(seconds):
             raise Stopped("stop was requested")
-
-    def _beat(self, waits_for: ServerName | None, reason: str) -> None:
-        beat(
-            self._config.state_file_name,
-            fetch_delay=self._config.fetch_delay,
-            state=waiting_for(waits_for),
-            reason=reason,
-        )
 
     def _prepare(self, client: search.Client) -> Assembly:
         """Triggers and checks. Raises Refused where anything is wrong that a person must mend."""
         try:
+            self._refuse_broken_files()
             # nothing is made in a database for a pipeline that would then be refused
             key = self._of_postgres(self._first)
             if key is not None:
@@ -122,6 +130,19 @@ class Startup:
             raise Refused(told(error)) from error
         return parts
 
+    def _refuse_broken_files(self) -> None:
+        """Files that no server is needed for to refuse them; the others are looked at beside them,
+        as far as the database answers. Nothing is installed for what is refused."""
+        found = check_files(self._config)
+        if not any(one.severity == "error" for one in found):
+            return
+        with (
+            contextlib.suppress(*SERVER_ERRORS),
+            postgres.connect(self._config.postgres, "listener: start") as connection,
+        ):
+            found += preflight.look_at_statements(self._config, connection)
+        self._judge(found)
+
     def _prepare_again(self, client: search.Client) -> Assembly:
         """The same for a daemon that has served before: a migration that does not fit the
         configuration is no reason to end; hold until a person mends the one or the other."""
@@ -130,8 +151,8 @@ class Startup:
             try:
                 return self._prepare(client)
             except TO_MEND as error:
-                failure = Failure(None, describe(error), passes=False)
-            self._wait(failure, waits)
+                failure, matters = Failure(None, describe(error), passes=False), matters_of(error)
+            self._wait(failure, waits, matters)
 
     def _of_postgres(self, look: Callable[[], T]) -> T:
         schema = self._config.postgres.db_schema
@@ -201,7 +222,7 @@ class Startup:
                     observe=self._observe,
                     stop=self._stop,
                     hurry=True,
-                    waiting=partial(self._beat, ServerName.POSTGRES),
+                    waiting=partial(self._pulse.tell, DaemonState.WAITING_FOR_POSTGRES),
                 )
             found = preflight.look_at_triggers(self._config, connection, standby=standby)
             altered = auto and any(one.severity == "error" for one in found)
@@ -235,7 +256,8 @@ class Startup:
         self._judge(
             check_search(
                 client, self._config, names=False, database=self._database, take=self._force
-            )
+            ),
+            self._found,
         )
 
     def _judge(self, findings: Sequence[Finding], told: Sequence[Finding] = ()) -> None:
@@ -252,7 +274,9 @@ class Startup:
             raise Refused(
                 f"{errors[0].what}: {errors[0].mend}"
                 if len(errors) == 1
-                else f"{len(errors)} things to mend, each named above; `listener check` looks again"
+                else f"{len(errors)} things to mend, each named above; `listener check` looks "
+                "again",
+                tuple(Matter(reason=one.what, mend=one.mend) for one in errors),
             )
 
     def judge_queries(self, connection: postgres.Connection, *, again: bool) -> None:

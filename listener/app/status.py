@@ -9,7 +9,7 @@ from listener import ListenerError, failures, triggers
 from listener.capture.notifications import AlreadyActive
 from listener.config.settings import ConfigError
 from listener.coordinator.retry import GaveUp
-from listener.documents.queries import QueryFileError
+from listener.documents.files import QueryFileError
 from listener.documents.topology import Reassemble
 from listener.failures import failure_of
 from listener.resync.full_load import AliasTaken
@@ -17,6 +17,7 @@ from listener.resync.ownership import ForeignState
 from listener.runtime.lifecycle import Stopped
 from listener.search.index_config import IndexError_
 from listener.state.file import StateError
+from listener.state.heartbeat import Matter
 
 
 class Status(IntEnum):
@@ -31,7 +32,12 @@ class Status(IntEnum):
 
 
 class Refused(ListenerError):
-    """The configuration and the servers do not fit; the message says what to mend."""
+    """The configuration and the servers do not fit; the message says what to mend, and `matters`
+    each thing of it."""
+
+    def __init__(self, told: str, matters: tuple[Matter, ...] = ()) -> None:
+        super().__init__(told)
+        self.matters = matters
 
 
 class NotYet(ListenerError):
@@ -64,6 +70,12 @@ EXPECTED: Final[tuple[type[BaseException], ...]] = (
     Stopped,
 )
 """What may end a thread and is no defect."""
+
+
+def matters_of(error: BaseException) -> tuple[Matter, ...]:
+    """What a person must mend before a run can begin, one by one where they are known."""
+    known = error.matters if isinstance(error, Refused) else ()
+    return known or (Matter.of(describe(error)),)
 
 
 def describe(error: BaseException) -> str:

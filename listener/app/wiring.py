@@ -20,6 +20,7 @@ from listener.coordinator.doorbell import Doorbell
 from listener.coordinator.mailbox import Mailbox
 from listener.coordinator.once import Once
 from listener.coordinator.opening import Opening
+from listener.coordinator.peer import Peer
 from listener.coordinator.polls import Polls
 from listener.coordinator.progress import Progress
 from listener.coordinator.receiver import Receiver
@@ -71,6 +72,7 @@ from listener.runtime.lifecycle import Life
 from listener.search.indexes import Indexes
 from listener.search.versions import Versions
 from listener.state.control import ControlDocument
+from listener.state.pulse import Pulse
 from listener.state.store import Keeper
 
 
@@ -88,6 +90,7 @@ class Run:
     asked: Asked
     once: bool
     judge: Judge
+    pulse: Pulse
     observe: Observe
     life: Life
 
@@ -300,7 +303,14 @@ class Stages:
         keeper = self._keeper = ground.keeper
         pipeline = self._pipeline = indexing.pipeline
         jobs = self._jobs = resync.jobs
-        signs = Signs(config, pipeline, jobs, keeper)
+        signs = Signs(
+            run.pulse,
+            pipeline=pipeline,
+            jobs=jobs,
+            keeper=keeper,
+            mailbox=mailbox,
+            peer=Peer(ground.control, config.pipeline, run.aliases),
+        )
         patience = config.backoff.give_up_after if run.once else None
         guard = Guard(run.waits(), patience, observe, life.stop, signs)
         audits = Audits(
@@ -309,6 +319,7 @@ class Stages:
             fence=indexing.fence,
             pipeline=pipeline,
             jobs=jobs,
+            signs=signs,
             observe=observe,
         )
         doorbells = {watch.id for watch in run.parts.watches if watch.rings}

@@ -51,8 +51,8 @@ class Receiver(Protocol):
     def on_lost(self) -> None:
         """The connection, and with it the lock, is gone."""
 
-    def on_refused(self, reason: str | None) -> None:
-        """No connection before an operator has mended this; None: it may pass by itself."""
+    def on_refused(self, reason: str, *, passes: bool) -> None:
+        """No connection, for this reason. Not `passes`: before an operator has mended it."""
 
     def on_change(self, change: Change) -> None:
         """A change was notified. May raise PayloadError where it names what is not watched."""
@@ -120,7 +120,8 @@ class Notifications:
                     if self._listening is not None:
                         self._observe(events.ConnectionLost("listening", failure.reason))
                     self._forget()
-                    self._receiver.on_refused(None if failure.passes else failure.reason)
+                    passes = failure.passes and not postgres.is_refused_login(error)
+                    self._receiver.on_refused(failure.reason, passes=passes)
                     self._stop.wait(failure.next_wait(self._backoff, self._observe))
         finally:
             self._forget()

@@ -4,6 +4,7 @@ The functions take a connection or a client and return findings. They change not
 are the server's state (no connection, no answer) pass through: they are no findings.
 """
 
+from listener.checks.files import check_files
 from listener.checks.finding import Finding
 from listener.checks.limits import check_limits
 from listener.checks.privileges import check_installing, check_privileges
@@ -16,6 +17,7 @@ from listener.checks.tables import check_tables
 __all__ = [
     "Finding",
     "Statement",
+    "check_files",
     "check_installing",
     "check_limits",
     "check_privileges",

@@ -12,8 +12,8 @@ from listener.changes import Key
 from listener.checks.advice import watch_lines
 from listener.checks.finding import Finding
 from listener.config import WatchConfig, split_name
+from listener.documents.files import QueryFileError
 from listener.documents.kinds import Kind
-from listener.documents.queries import QueryFileError
 from listener.documents.sampling import KeyTable
 from listener.documents.topology import Assembly, watch_of
 from listener.postgres import Connection

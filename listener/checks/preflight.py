@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Final
 
 from listener import triggers
+from listener.changes import KeyType, Watch
 from listener.checks import (
     Finding,
     Statement,
+    check_files,
     check_installing,
     check_limits,
     check_privileges,
@@ -15,9 +18,17 @@ from listener.checks import (
     check_tables,
     sample,
 )
-from listener.config import Config
-from listener.documents.topology import Assembly, installation_of
+from listener.config import Config, split_name
+from listener.documents.files import QueryFileError, SqlFile, read, sql_files
+from listener.documents.queries import render
+from listener.documents.topology import Assembly, installation_of, watches_of
 from listener.postgres import Connection
+from listener.triggers.nearest import nearest_table
+
+_NAMED: Final = 10
+"""Tables that are named."""
+_SHOWN: Final = 3
+"""Sentences that are told in full."""
 
 INSTALL = (
     "run `listener triggers install` (or `listener triggers print` for the SQL), or set "
@@ -42,38 +53,94 @@ def look_at_triggers(
     if other is not None:
         return [Finding("error", other.what, other.mend)]
     found = triggers.differences(connection, installation_of(config))
-    if found.wrong:
+    if not found.causes:
+        return [
+            Finding(
+                "warning", one, f"polls read whole tables: {INSTALL}" if "index" in one else INSTALL
+            )
+            for one in found.slow
+        ]
+    told = []
+    for cause in found.causes:
+        what = _told(cause, absent=found.absent)
         if standby:
-            return [Finding("warning", one, LATER) for one in found.wrong]
-        return [Finding("error", one, INSTALL) for one in found.wrong]
-    return [
-        Finding(
-            "warning", one, f"polls read whole tables: {INSTALL}" if "index" in one else INSTALL
-        )
-        for one in found.slow
-    ]
+            told.append(Finding("warning", what, LATER))
+        else:
+            told.append(Finding("error", what, INSTALL if cause.mend is None else cause.mend))
+    return told
 
 
-def look_at_database(config: Config, connection: Connection, parts: Assembly) -> list[Finding]:
-    """Rights, and the user's SQL files. Raises psycopg.Error."""
-    found = check_privileges(connection, config.documents, config.postgres.db_schema)
+def _told(cause: triggers.Cause, *, absent: bool) -> str:
+    """One line, with the tables that it concerns."""
+    tables = ", ".join(cause.tables[:_NAMED])
+    if len(cause.tables) > _NAMED:
+        tables += f" and {len(cause.tables) - _NAMED} more"
+    if absent and cause.mend is None:
+        return f"listener is not installed in this database: no triggers on {tables}"
+    if len(cause.reasons) <= _SHOWN:
+        return "; ".join(cause.reasons)
+    on = f" on {tables}" if tables else ""
+    return (
+        f"{len(cause.reasons)} things of listener{on} are missing or not as they should be: "
+        f"{cause.reasons[0]}, and so on"
+    )
+
+
+def look_at_database(
+    config: Config, connection: Connection, parts: Assembly | None = None
+) -> list[Finding]:
+    """Rights, limits, tables and the user's files. Raises psycopg.Error.
+
+    What is wrong with one table or file hides nothing of the others. `parts`: None where something
+    is wrong with them.
+    """
+    watches = watches_of(config) if parts is None else parts.watches
+    schema = config.postgres.db_schema
+    found = check_privileges(connection, config.documents, schema)
     if config.triggers.install == "auto":
-        found += check_installing(connection, config.postgres.db_schema)
-    found += check_limits(connection, parts.watches)
-    found += check_tables(connection, parts.watches, config.postgres.db_schema, config.triggers)
-    for number, document in enumerate(config.documents):
-        found += check_statements(connection, document, _statements(parts, number))
+        found += check_installing(connection, schema)
+    found += check_limits(connection, watches)
+    found += check_tables(connection, watches, schema, config.triggers)
+    found += check_files(config)
+    found += look_at_statements(config, connection)
     return list(dict.fromkeys(found))
 
 
-def _statements(parts: Assembly, number: int) -> Iterator[Statement]:
-    source = parts.kinds[number].source.statements
-    config, types = source.config, source.types
-    given = sample("ids", types, array=True)
-    yield Statement("query", config.query_file, source.rendered_query, given)
-    for watch, rendered in source.rendered_mappings.items():
-        given = sample("keys", parts.types[watch], array=True)
-        yield Statement("mapping", source.mapping_paths[watch], rendered, given)
-    if source.rendered_ids is not None and config.ids_file is not None:
-        given = {**sample("after", types, array=False), "limit": 1}
-        yield Statement("ids", config.ids_file, source.rendered_ids, given)
+def look_at_statements(config: Config, connection: Connection) -> list[Finding]:
+    """The user's SQL files, as PostgreSQL takes them: those of which `check_files` says nothing,
+    and of which the tables are there. Raises psycopg.Error."""
+    keys = {
+        (one.table, one.key): Watch(*split_name(one.table), one.key, notify="off")
+        for document in config.documents
+        for one in (document, *document.watch)
+    }
+    watches = tuple(dict.fromkeys(keys.values()))
+    catalog, _ = triggers.look_up(connection, watches, config.postgres.db_schema, config.triggers)
+    types = catalog.types()
+    meant = [
+        near
+        for one in watches
+        if one.id not in types and (near := nearest_table(connection, one.schema, one.table))
+    ]
+    found: list[Finding] = []
+    for document in config.documents:
+        statements = [
+            _statement(one, types[keys[one.table, one.key].id])
+            for one in sql_files(document)
+            if keys[one.table, one.key].id in types
+        ]
+        good = [one for one in statements if one is not None]
+        found += check_statements(connection, document, good, meant)
+    return found
+
+
+def _statement(file: SqlFile, types: Sequence[KeyType]) -> Statement | None:
+    """The file with a sample of keys in it; None: it is told by `check_files` what is wrong."""
+    try:
+        rendered = render(read(file.path), file.name, types, array=file.array, path=file.path)
+    except QueryFileError:
+        return None
+    given = sample(file.name, types, array=file.array)
+    if not file.array:
+        given["limit"] = 1
+    return Statement(file.role, file.path, rendered, given)

@@ -19,8 +19,8 @@ from listener.checks.lookups import check_lookups
 from listener.checks.stamps import check_stamps
 from listener.documents import sampling
 from listener.documents.causes import Cause, Causes
+from listener.documents.files import QueryFileError
 from listener.documents.kinds import Kind
-from listener.documents.queries import QueryFileError
 from listener.documents.reading import Faulty
 from listener.documents.topology import Assembly
 from listener.documents.trial import Trial

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final, ParamSpec
 
 from listener.checks import cluster
+from listener.checks.files import check_index_config
 from listener.checks.finding import Finding
 from listener.config import Config, DocumentConfig
 from listener.search import (
@@ -20,8 +21,7 @@ from listener.search import (
     is_passing,
 )
 from listener.search.aliases import aliases_of
-from listener.search.index_config import IndexBody, IndexError_, flat_settings, read_body
-from listener.search.index_settings import doubts, faults
+from listener.search.index_config import IndexBody, IndexError_, read_body
 from listener.search.indexes import Indexes
 from listener.search.owners import Database
 from listener.search.templates import PREFIX, foreign_templates, shadowed
@@ -56,15 +56,9 @@ def check_search(
     found += _guarded("read the cluster's health", cluster.health, client)
     found += cluster.rights(client, config)
     for document in config.documents:
-        try:
+        found += check_index_config(document)
+        with contextlib.suppress(IndexError_):  # which the line above has told
             body = read_body(document.index_config_file)
-        except OSError as error:
-            found.append(Finding("error", f"{document.index_config_file}: {describe(error)}"))
-        except IndexError_ as error:
-            found.append(Finding("error", str(error)))
-        else:
-            found += _dynamic(body, document.index_config_file)
-            found += _settings(body, document.index_config_file)
             found += _guarded("try a mapping out", _mapping, client, document, body)
         if names:
             found += _guarded("look up the alias", _alias, client, document.index)
@@ -101,27 +95,6 @@ def _guarded(
         return [Finding("error", f"may not {what}: {describe(error)}", mend)]
 
 
-def _dynamic(body: IndexBody, path: Path) -> Iterator[Finding]:
-    """Undeclared fields: guessed types make an index large and differ from day to day."""
-    for place, value in _dynamics(body.mappings, "mappings"):
-        if str(value).lower() != "strict":
-            yield Finding(
-                "error",
-                f"{path}: {place}.dynamic is {json.dumps(value)}: fields that the mapping does not "
-                "name would be guessed or dropped",
-                f'{place}: "dynamic": "strict"',
-            )
-
-
-def _settings(body: IndexBody, path: Path) -> Iterator[Finding]:
-    """What loses writes, or keeps documents from being what was sent."""
-    settings, mappings = flat_settings(body.settings), body.mappings
-    for one in faults(settings, mappings):
-        yield Finding("error", f"{path}: {one.what}", one.mend)
-    for one in doubts(settings, mappings):
-        yield Finding("warning", f"{path}: {one.what}", one.mend)
-
-
 def _owner(indexes: Indexes, alias: str, take: bool) -> Iterator[Finding]:
     """Another pipeline, or the same one of another database, that feeds this alias."""
     try:
@@ -131,15 +104,6 @@ def _owner(indexes: Indexes, alias: str, take: bool) -> Iterator[Finding]:
     except Forbidden as error:  # the rights are told by themselves
         if is_blocked(error):
             raise
-
-
-def _dynamics(mapping: Mapping[str, Any], place: str) -> Iterator[tuple[str, Any]]:
-    if "dynamic" in mapping:
-        yield place, mapping["dynamic"]
-    properties = mapping.get("properties")
-    for name, inner in properties.items() if isinstance(properties, dict) else ():
-        if isinstance(inner, dict):
-            yield from _dynamics(inner, f"{place}.properties.{name}")
 
 
 def _mapping(client: Client, document: DocumentConfig, body: IndexBody) -> Iterator[Finding]:
@@ -152,7 +116,7 @@ def _mapping(client: Client, document: DocumentConfig, body: IndexBody) -> Itera
         )
     except BadRequest as error:
         what = f"the server does not take it: {_innermost(error.body)}"
-        yield Finding("error", f"{document.index_config_file}: {what}")
+        yield Finding("error", f"{document.index}: {document.index_config_file}: {what}")
 
 
 def _innermost(body: Any) -> str:

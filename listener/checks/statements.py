@@ -26,10 +26,11 @@ from listener.checks.privileges import grant, row_security
 from listener.config import DocumentConfig, split_name
 from listener.documents import meaning
 from listener.documents.candidates import FUNCTION, RELATION
+from listener.documents.files import Role
+from listener.documents.placeholders import plain
 from listener.postgres import Connection, is_passing
 from listener.sql import files
-
-Role = Literal["query", "mapping", "ids"]
+from listener.triggers.nearest import nearest_table
 
 _COLUMNS: Final[dict[Role, str]] = {
     "query": "it must return exactly the columns id and document",
@@ -50,6 +51,11 @@ _MERGES: Final = re.compile(
 _PAGES: Final = re.compile(r"\blimit\b", re.IGNORECASE)
 """What goes on behind the last id of a page."""
 _DENIED: Final = "42501"
+_NO_TABLE: Final = re.compile(r'relation "(?:([^".]+)\.)?([^".]+)" does not exist')
+"""In English; in other languages of the server its own words must do."""
+_BY_TYPE: Final = ("42601", "42804", "42846", "42883")
+"""Errors that a placeholder of another type than was expected makes."""
+_TAKEN: Final = re.compile(r"%\((\w+)\)s::text(?:\[\])?::([a-z]+(?:\[\])?)")
 _PREPARED: Final = "listener_check"
 
 
@@ -71,16 +77,29 @@ def sample(name: str, types: Sequence[KeyType], *, array: bool) -> dict[str, Any
 
 
 def check_statements(
-    connection: Connection, document: DocumentConfig, statements: Iterable[Statement]
+    connection: Connection,
+    document: DocumentConfig,
+    statements: Iterable[Statement],
+    meant: Iterable[tuple[str, str]] = (),
 ) -> list[Finding]:
     """Look at the SQL files of one document. Changes nothing, runs none of them.
 
-    Raises psycopg.Error only where the server or the connection is at fault.
+    `meant`: tables that count as watched, since a name in `watch` is a misspelled one of theirs.
+    What is to be mended once is told once, with all files. Raises psycopg.Error only where the
+    server or the connection is at fault.
     """
-    found: list[Finding] = []
+    found: dict[Finding, list[str]] = {}
     for statement in statements:
-        found.extend(_Inspection(connection, document, statement).run())
-    return list(dict.fromkeys(found))
+        for one in _Inspection(connection, document, statement, frozenset(meant)).run():
+            found.setdefault(one, []).append(str(statement.path))
+    return [
+        Finding(
+            one.severity,
+            f"{document.index}: {' and '.join(dict.fromkeys(paths))}: {one.what}",
+            one.mend,
+        )
+        for one, paths in found.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +122,7 @@ class _Inspection:
     connection: Connection
     document: DocumentConfig
     statement: Statement
+    meant: frozenset[tuple[str, str]]
     found: list[Finding] = field(default_factory=list)
 
     def run(self) -> list[Finding]:
@@ -127,7 +147,7 @@ class _Inspection:
         return self.found
 
     def _add(self, severity: Literal["error", "warning"], what: str, mend: str = "") -> None:
-        self.found.append(Finding(severity, f"{self.statement.path}: {what}", mend))
+        self.found.append(Finding(severity, what, mend))
 
     def _bound(self) -> str:
         """The statement with its parameters in it: PREPARE takes no parameters from outside."""
@@ -150,13 +170,29 @@ class _Inspection:
                 raise
             if error.sqlstate == _DENIED and not denied:
                 return None
-            mend = error.diag.message_hint or ""
-            if error.sqlstate == _DENIED:
-                role = self.connection.info.user
-                mend = f"GRANT USAGE ON SCHEMA …, or SELECT ON …, to {role}; or BYPASSRLS"
             what = error.diag.message_primary or str(error)
-            self._add("error", f"{_line(error, text)}{what}", mend)
+            self._add("error", f"{_line(error, text)}{what}", self._mend(error, text))
         return None
+
+    def _mend(self, error: psycopg.Error, text: str) -> str:
+        """PostgreSQL's own hint, and what may be meant."""
+        if error.sqlstate == _DENIED:
+            role = self.connection.info.user
+            return f"GRANT USAGE ON SCHEMA …, or SELECT ON …, to {role}; or BYPASSRLS"
+        found = _NO_TABLE.fullmatch(error.diag.message_primary or "")
+        near = nearest_table(self.connection, found[1], found[2]) if found else None
+        if near is not None:
+            return f"did you mean {'.'.join(near)}?"
+        hint = error.diag.message_hint or ""
+        lines = self.statement.sql.split("\n")
+        number = _line_number(error, text)
+        taken = _TAKEN.search(lines[number - 1]) if number and number <= len(lines) else None
+        if taken is None or error.sqlstate not in _BY_TYPE:
+            return hint
+        many = taken[2].endswith("[]")
+        told = f"%({taken[1]})s is of the type {taken[2]}, as the key of its table is"
+        told += f": write COLUMN = ANY(%({taken[1]})s)" if many else ""
+        return f"{hint}\n{told}".strip()
 
     def _plan(self, text: str) -> Plan | None:
         cursor = self._try(f"EXPLAIN (VERBOSE, FORMAT JSON) {text}", denied=False)
@@ -210,7 +246,7 @@ class _Inspection:
     def _definitions(self) -> Sequence[tuple[str, str, str | None]]:
         """Of the views and functions that the file reads: name, text, and a column of theirs whose
         values a comparison takes for one."""
-        reached = meaning.reached(self.connection, [self.statement.sql])
+        reached = meaning.reached(self.connection, [plain(self.statement.sql)])
         return self.connection.execute(
             files.load("checks/definitions"),
             {"classes": reached.get(RELATION, []), "functions": reached.get(FUNCTION, [])},
@@ -241,6 +277,7 @@ class _Inspection:
     def _unwatched(self, relations: Sequence[_Relation], plan: Plan | None) -> None:
         known = {split_name(one.table) for one in self.document.watch}
         known.update(split_name(name) for name in self.document.static)
+        known.update(self.meant)
         roots: dict[tuple[str, str], list[_Relation]] = {}
         for one in relations:
             if one.kind != "v" and known.isdisjoint(one.parts_of):
@@ -291,7 +328,7 @@ class _Inspection:
         )
 
     def _changes_by_itself(self, plan: Plan) -> None:
-        clock = set(plan.clock) | clock_literals(self.statement.sql)
+        clock = set(plan.clock) | clock_literals(plain(self.statement.sql))
         volatile: set[str] = set()
         unseen: set[str] = set()
         calls = sorted(plan.calls, key=lambda one: (one.schema, one.name))
@@ -322,6 +359,12 @@ class _Inspection:
 
 
 def _line(error: psycopg.Error, text: str) -> str:
-    """`line 7: ` of the user's file: what we put before it ends with no line."""
+    """`line 7: ` of the user's file."""
+    number = _line_number(error, text)
+    return "" if number is None else f"line {number}: "
+
+
+def _line_number(error: psycopg.Error, text: str) -> int | None:
+    """What listener puts before the file's text ends with no line."""
     position = error.diag.statement_position
-    return "" if position is None else f"line {text[: int(position) - 1].count(chr(10)) + 1}: "
+    return None if position is None else text[: int(position) - 1].count("\n") + 1

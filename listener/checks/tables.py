@@ -11,6 +11,7 @@ from listener.checks.finding import Finding
 from listener.config import TriggersConfig
 from listener.postgres import Connection
 from listener.sql import files
+from listener.triggers.nearest import nearest_column
 
 
 def check_tables(
@@ -36,6 +37,10 @@ def _column(connection: Connection, watch: Watch) -> Iterator[Finding]:
     if row is None:
         return
     label = f"{watch.schema}.{watch.table}"
+    near = nearest_column(watch.updated_at, row[1])
+    meant = (
+        "" if near is None else f"if it is {near} that is meant, write `updated_at: {near}`; else "
+    )
     whole = f", first of all {', '.join(row[0])}" if row[0] else ""
     add = sql.SQL("ALTER TABLE {} ADD COLUMN {} timestamptz DEFAULT now();").format(
         sql.Identifier(watch.schema, watch.table), sql.Identifier(watch.updated_at)
@@ -47,7 +52,7 @@ def _column(connection: Connection, watch: Watch) -> Iterator[Finding]:
         "another table, COPY FROM without a list of columns, UNION with another table, ATTACH "
         "PARTITION, a prepared statement that returns *, a list of columns or a ROW(…) where "
         "a row of the table is meant)",
-        f"look for such statements and functions{whole}; then add it in a quiet moment:\n"
+        f"{meant}look for such statements and functions{whole}; then add it in a quiet moment:\n"
         f"{add.as_string(connection)}\n"
         "or leave `updated_at` out (the journal records the changes then)",
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import io
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NoReturn, Protocol, cast
 
@@ -37,8 +38,8 @@ COMMANDS: Final[dict[str, str]] = {
     "verify": "compare database and index, both ways; with --repair mend what differs",
     "parked": "list the documents that were put aside, and why; with --retry try them again",
     "check": "check configuration, servers, rights, triggers and mappings; say what mends them",
-    "health": "0 while the daemon gives signs of life and needs no operator's decision, else 1 and "
-    "why",
+    "health": "0 where nothing waits for a person, else 1, why, and what mends it; with --live "
+    "signs of life alone",
     "kibana": "make Kibana's data views, one for each document (safe to repeat)",
 }
 """Each command, with what `--help` says of it; listener.cli.NAME is its module."""
@@ -54,6 +55,8 @@ _WITHOUT_VALUES: Final = tuple(
 )
 """What argparse says, and what is said instead."""
 
+_CHOICE: Final = re.compile(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", re.DOTALL)
+
 
 class Command(Protocol):
     """The module of a command. It is imported when the command is used, and no other one is."""
@@ -68,12 +71,46 @@ class Command(Protocol):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Tells what is wrong without the words that it was given: one may be a connection string."""
+    """Tells what is wrong without the words that it was given: one may be a connection string.
+
+    Where a word is nearly spelled like a command or an option, that one is named.
+    """
+
+    words: Sequence[str] = ()
+    """What is parsed."""
 
     def error(self, message: str) -> NoReturn:
+        near = _nearest(message, self.words, self)
         for pattern, told in _WITHOUT_VALUES:
             message = pattern.sub(told, message)
-        super().error(message)
+        super().error(f"{message}; did you mean {near}?" if near else message)
+
+
+def _nearest(message: str, words: Sequence[str], parser: argparse.ArgumentParser) -> str | None:
+    """What was meant by one of these words, by a message of argparse: a name that there is."""
+    chosen = _CHOICE.search(message)
+    near = _one(chosen[1], re.findall(r"[\w-]+", chosen[2])) if chosen is not None else None
+    if near is not None or not (chosen or "unrecognized" in message):
+        return near
+    known = list(_options(parser))
+    for word in words:
+        name = word.partition("=")[0]
+        if name.startswith("-") and name not in known:
+            near = near or _one(name, known)
+    return near
+
+
+def _one(word: str, known: Sequence[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(word, known, 1)), None)
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The options of this parser and of the commands that are used."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                yield from _options(one)
 
 
 def command(name: str) -> Command:
@@ -81,7 +118,7 @@ def command(name: str) -> Command:
     return cast(Command, importlib.import_module(f"listener.cli.{name}"))
 
 
-def parser(*used: str) -> argparse.ArgumentParser:
+def parser(*used: str) -> _Parser:
     """The command line. `used`: the commands whose own arguments it takes."""
     top = _Parser(
         prog="listener",
@@ -109,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     words = sys.argv[1:] if arguments is None else arguments
     top = parser(*(word for word in words if word in COMMANDS))
+    top.words = words
     given = top.parse_args(words)
     if given.once and given.command not in (None, "run"):
         top.error("--once goes with run")
@@ -125,7 +163,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except ConfigError as error:
         print(f"listener: {error}", file=sys.stderr)
-        return 2
+        # a restart would end the daemon that is at work with the former configuration
+        return 0 if getattr(given, "live", False) else 2
     except BrokenPipeError:  # the reader has enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _SIGPIPE

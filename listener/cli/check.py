@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from listener import postgres, search, triggers
-from listener.checks import Finding, check_samples, check_search, check_server
-from listener.checks.preflight import look_at_database, look_at_triggers
+from listener import ListenerError, postgres, search, triggers
+from listener.checks import Finding, check_files, check_samples, check_search, check_server
+from listener.checks.preflight import INSTALL, look_at_database, look_at_triggers
 from listener.config import Config
 from listener.config.settings import config_path, misspelt
+from listener.documents.files import QueryFileError
 from listener.documents.topology import assemble
 from listener.failures import SERVER_ERRORS, failure_of
 from listener.observations.events import Observe, ServerName
@@ -32,12 +33,14 @@ def run(config: Config, _observe: Observe, stop: Stop, given: argparse.Namespace
         Finding("warning", f"the variable {name} means nothing", f"did you mean {meant}?")
         for name, meant in misspelt(config_path(given.config)).items()
     ]
+    findings += check_files(config)
     ours: list[Database] = []
     away = _try(ServerName.POSTGRES, lambda: _postgres(config, findings, ours), findings)
     away |= _try(ServerName.ELASTICSEARCH, lambda: _elasticsearch(config, findings, ours), findings)
-    if not away:
-        away = _samples(config, findings, ours, stop)
-    for one in sorted(dict.fromkeys(findings), key=lambda one: one.severity):
+    if not away and ours:  # with a session of its own
+        away = _samples(config, findings, ours[0], stop)
+    findings = sorted(dict.fromkeys(findings), key=lambda one: one.severity)
+    for one in findings:
         print(f"{one.severity}: {one.what}")
         for line in one.mend.splitlines():
             print(f"    {line}")
@@ -82,20 +85,31 @@ def _postgres(config: Config, findings: list[Finding], ours: list[Database]) -> 
             return
         try:
             found = look_at_triggers(config, connection)
-            if config.triggers.install == "auto" and any(one.severity == "error" for one in found):
-                what = (
-                    f"{len(found)} triggers or tables of ours are missing or not as they should be"
-                )
-                findings.append(Finding("warning", what, "`listener run` installs them"))
-            else:
-                findings += found
-            parts = assemble(config, connection)
+            if config.triggers.install == "auto":
+                found = [_installed_later(one) for one in found]
+            findings += found
         except triggers.TriggerError as error:
             findings += [Finding("error", problem) for problem in error.problems]
-        except ValueError as error:  # SQL files, keys, contradictions
-            findings += [Finding("error", line) for line in str(error).split("; ")]
-        else:
-            findings += look_at_database(config, connection, parts)
+        findings += look_at_database(config, connection)
+        if not any(one.severity == "error" and one.mend != INSTALL for one in findings):
+            _assemble(config, connection, findings)
+
+
+def _installed_later(found: Finding) -> Finding:
+    """What the daemon itself mends is no error."""
+    if found.severity == "error" and found.mend == INSTALL:
+        return Finding("warning", found.what, "`listener run` installs them")
+    return found
+
+
+def _assemble(config: Config, connection: postgres.Connection, findings: list[Finding]) -> None:
+    """What only the parts together tell: contradictions between watches."""
+    try:
+        assemble(config, connection)
+    except (triggers.TriggerError, QueryFileError) as error:
+        findings += [Finding("error", problem) for problem in error.problems]
+    except ListenerError as error:
+        findings.append(Finding("error", str(error)))
 
 
 def _elasticsearch(config: Config, findings: list[Finding], ours: list[Database]) -> None:
@@ -103,11 +117,12 @@ def _elasticsearch(config: Config, findings: list[Finding], ours: list[Database]
     findings += check_search(client, config, database=ours[0] if ours else None)
 
 
-def _samples(config: Config, findings: list[Finding], ours: list[Database], stop: Stop) -> bool:
+def _samples(config: Config, findings: list[Finding], database: Database, stop: Stop) -> bool:
     """Read a sample of each document; whether a server cannot answer now.
 
-    Where the parts do not fit together the other checks have said so.
+    Where the parts do not fit together, or a right is missing, the other checks have said so.
     """
+    errors = any(one.severity == "error" for one in findings)
     denied = any("lacks the privileges" in one.what for one in findings)
     try:
         with (
@@ -115,16 +130,17 @@ def _samples(config: Config, findings: list[Finding], ours: list[Database], stop
             search.connect(config.elasticsearch) as client,
         ):
             parts = assemble(config, connection)
-            owner = Owner(config.pipeline, ours[0] if ours else None)
+            owner = Owner(config.pipeline, database)
             findings += check_samples(connection, client, owner, parts, stop=stop, denied=denied)
     except SERVER_ERRORS as error:
         failure = failure_of(error)
         if failure.passes:
             print(f"error: {failure}")
             return True
-        findings.append(Finding("error", str(failure)))
+        if not errors:
+            findings.append(Finding("error", str(failure)))
     except SURPRISES as error:
-        if not any(one.severity == "error" for one in findings):
+        if not errors:
             findings.append(Finding("error", told(error)))
     else:
         print("samples: looked at")

@@ -68,19 +68,6 @@ def _absolute(value: Path, info: ValidationInfo) -> Path:
     return value if folder is None else Path(folder) / value
 
 
-def _readable(value: Path, info: ValidationInfo) -> Path:
-    if not isinstance(info.context, dict):  # a model made in code: no file was loaded
-        return value
-    path = _absolute(value, info)
-    try:
-        path.read_text("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: it is not UTF-8 (byte {error.start})") from error
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    return path
-
-
 Text = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Text, ...], BeforeValidator(_alone), Field(min_length=1)]
 Listed = Annotated[tuple[Text, ...], BeforeValidator(_commas), Field(min_length=1)]
@@ -88,8 +75,9 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Ports = Annotated[tuple[Port, ...], BeforeValidator(_commas), Field(min_length=1)]
 AnyPath = Annotated[Path, AfterValidator(_absolute)]
 """A path; a relative one starts at the folder of the configuration file."""
-TextFile = Annotated[Path, AfterValidator(_readable)]
-"""The path of a file that is there and is UTF-8 when the configuration is loaded."""
+TextFile = AnyPath
+"""The path of a file in UTF-8. It is read where it is used, and everything that is wrong with all
+of them is told at once."""
 
 
 def refuse_log_in(option: str, value: str) -> None:

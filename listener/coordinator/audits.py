@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 
 from listener import postgres, search
 from listener.config import Config
+from listener.coordinator.signs import Signs
 from listener.failures import failure_of
 from listener.indexing.fence import Fence
 from listener.indexing.pipeline import Pipeline
@@ -15,7 +15,6 @@ from listener.observations import events
 from listener.observations.events import Observe
 from listener.resync.audit import Auditor
 from listener.resync.jobs import Jobs
-from listener.search.index_settings import Fault
 
 
 class Audits:
@@ -29,6 +28,7 @@ class Audits:
         fence: Fence,
         pipeline: Pipeline,
         jobs: Jobs,
+        signs: Signs,
         observe: Observe,
     ) -> None:
         self._kinds = range(len(config.documents))
@@ -37,9 +37,9 @@ class Audits:
         self._fence = fence
         self._pipeline = pipeline
         self._jobs = jobs
+        self._signs = signs
         self._observe = observe
         self._control_index = config.elasticsearch.control_index
-        self._hindrances: Sequence[Fault] = ()
         self._audited_at = -math.inf
         self._doubted = False
         """Elasticsearch was in trouble: what comes back may be an older one."""
@@ -124,9 +124,9 @@ class Audits:
         except search.Error:
             return  # what may not be read, as where an index is blocked, hinders nothing else
         for one in found:
-            if one not in self._hindrances:
+            if one not in self._signs.hindrances:
                 self._observe(events.CheckWarning(one.what, one.mend))
-        self._hindrances = found
+        self._signs.hindrances = found
 
     def _astray(self) -> str | None:
         """What may have led writes to other indexes; None: nothing has."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from listener.changes import PayloadError
 from listener.observations import events
@@ -12,6 +13,8 @@ from listener.observations.events import Observe
 from listener.resync.cancellation import Check
 from listener.runtime.lifecycle import Stop
 from listener.state.store import Keeper
+
+_NONE_YET: Final = "no LISTEN connection"
 
 
 class Mailbox:
@@ -32,13 +35,16 @@ class Mailbox:
         self._mark: int | None = None
         self._sweep_wanted = False
         self._unmapped: dict[int, str] = {}
-        self._ticks = 0
+        self.ticks = 0
+        """How many ticks are complete."""
         self.session = 0
         """Number of the LISTEN connection; 0: there is none."""
         self.standing_by = False
         """Whether another daemon holds the lock."""
         self.refused: str | None = None
         """Why there is no LISTEN connection, where a person must mend something."""
+        self.away = _NONE_YET
+        """Why there is none, whatever mends it."""
         self.rung = 0
         """How often a doorbell has rung since `take_rings`."""
         self.is_fenced = False
@@ -51,7 +57,7 @@ class Mailbox:
         with self._changed:
             self.session = session
             self.standing_by = False
-            self.refused = None
+            self.refused, self.away = None, _NONE_YET
             self._changed.notify_all()
 
     def stands_by(self) -> None:
@@ -67,9 +73,10 @@ class Mailbox:
             self.session = 0
             self._changed.notify_all()
 
-    def refuse(self, reason: str | None) -> None:
-        """A person must mend this before there is a connection; None: it may pass by itself."""
-        self.refused = reason
+    def refuse(self, reason: str, *, passes: bool) -> None:
+        """There is no connection, for this reason. Not `passes`: a person must mend it before."""
+        self.refused = None if passes else reason
+        self.away = reason
 
     # -- barriers ----------------------------------------------------------------------------------
 
@@ -173,15 +180,15 @@ class Mailbox:
     def ticked(self) -> None:
         """One more tick is complete."""
         with self._changed:
-            self._ticks += 1
+            self.ticks += 1
             self._changed.notify_all()
 
     def wait_for_tick(self, check: Check) -> None:
         """Ask for sweeps until a tick that began after now is complete. Raises what the Check
         raises."""
         with self._changed:
-            ticks = self._ticks + 2  # the one that runs may have begun before
-            while self._ticks < ticks:
+            ticks = self.ticks + 2  # the one that runs may have begun before
+            while self.ticks < ticks:
                 self._sweep_wanted = True
                 self._changed.notify_all()
                 self._changed.wait(0.02)

@@ -37,9 +37,9 @@ class Receiver:
         """The LISTEN connection is gone."""
         self._mailbox.lost()
 
-    def on_refused(self, reason: str | None) -> None:
+    def on_refused(self, reason: str, *, passes: bool) -> None:
         """A person must mend this before there is a connection; None: it may pass by itself."""
-        self._mailbox.refuse(reason)
+        self._mailbox.refuse(reason, passes=passes)
 
     def on_change(self, change: Change) -> None:
         """Hand changed keys to the pipeline; anything larger asks for a sweep.

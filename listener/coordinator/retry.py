@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from listener import ListenerError, triggers
 from listener.coordinator.signs import Signs
-from listener.documents.queries import QueryFileError
+from listener.documents.files import QueryFileError
 from listener.documents.topology import QueriesWrong, TriggersWrong
 from listener.failures import FAILURES, Failure, failure_of
 from listener.indexing.fence import FencedOut

@@ -62,7 +62,7 @@ class Takeover:
                 if refused is not None:
                     self._signs.tell(DaemonState.HELD, refused)
                 else:
-                    self._signs.tell(DaemonState.WAITING_FOR_POSTGRES, "no LISTEN connection")
+                    self._signs.tell(DaemonState.WAITING_FOR_POSTGRES, mailbox.away)
             mailbox.wait_for_session(self._look_every)
         return mailbox.session
 

@@ -9,25 +9,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+from listener.documents.tokens import tokens
+
 Name = tuple[str | None, str]
 """A schema, where the text has one, and a name."""
 
 _PLACEHOLDER: Final = re.compile(r"%\([^)]*\)s")
-_TOKEN: Final = re.compile(
-    r"""
-      (?P<space>\s+|--[^\n]*)
-    | (?P<block>/\*)
-    | (?P<dollar>\$(?P<tag>(?:[^\W\d]\w*)?)\$(?P<body>.*?)\$(?P=tag)\$)
-    | (?P<escaped>[eE]'(?:[^'\\]|\\.|'')*'(?:\s*\n\s*'(?:[^'\\]|\\.|'')*')*)
-    | (?P<literal>(?:[uU]&)?'(?:[^']|'')*'(?:\s*\n\s*'(?:[^']|'')*')*)
-    | (?P<quoted>(?:[uU]&)?"(?:[^"]|"")+")
-    | (?P<word>[^\W\d][\w$]*)
-    | (?P<number>\d\w*(?:\.\d\w*)?)
-    | (?P<cast>::)
-    | (?P<symbol>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 _CONTINUED: Final = re.compile(r"'\s*\n\s*'")
 """A literal goes on in another line."""
 _UESCAPE: Final = re.compile(r"(?:\s|--[^\n]*)*uescape(?:\s|--[^\n]*)*'(.)'", re.IGNORECASE)
@@ -166,15 +153,14 @@ def _whole(text: str) -> Iterator[str]:
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
-    at = 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        assert match is not None
-        at = match.end()
+    after = 0
+    for match, end in tokens(text):
+        if match.start() < after:  # a part of U&'…' UESCAPE '…'
+            continue
         kind, token = match.lastgroup, match.group()
         if match["block"]:
-            at = _comment(text, at)
-        elif match["dollar"]:
+            continue
+        if match["dollar"]:
             yield "literal", match["body"]
         elif kind == "escaped":
             yield "literal", _paired(_ESCAPE.sub(_plain, _joined(token[2:-1])))
@@ -182,26 +168,14 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
             held = token[token.index(token[-1]) + 1 : -1]
             held = held.replace('""', '"') if kind == "quoted" else _joined(held)
             if token[0] in "uU":
-                given = _UESCAPE.match(text, at)
-                at = given.end() if given else at
+                given = _UESCAPE.match(text, end)
+                after = given.end() if given else end
                 held = _unescaped(held, given[1] if given else "\\")
             yield ("name", _cut(held)) if kind == "quoted" else ("literal", held)
         elif kind == "word":
             yield "name", _cut(token.translate(_FOLDED))
         elif kind != "space":
             yield "symbol", token
-
-
-def _comment(text: str, at: int) -> int:
-    """Where a block comment ends: they nest."""
-    depth = 1
-    while depth:
-        match = re.compile(r"/\*|\*/").search(text, at)
-        if match is None:
-            return len(text)
-        depth += 1 if match.group() == "/*" else -1
-        at = match.end()
-    return at
 
 
 def _joined(text: str) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from listener.changes import Key, canonical_keys
 from listener.config import split_name
+from listener.documents import blame
 from listener.documents.queries import SQL_TYPE, arrays, single
 from listener.documents.statements import PREPARE_UP_TO, Statements
 from listener.postgres import Connection
@@ -92,7 +94,11 @@ def mapped_page(
         limit=sql.Literal(limit),
     )
     paged = sql.SQL("SELECT t.id::text FROM (\n{}\n) AS t(id) ORDER BY t.id").format(statement)
-    rows = connection.execute(paged, parameters, prepare=len(keys) <= PREPARE_UP_TO).fetchall()
+    try:
+        rows = connection.execute(paged, parameters, prepare=len(keys) <= PREPARE_UP_TO).fetchall()
+    except psycopg.Error as error:
+        blame.point(error, statements.mapping_paths[watch], paged, mapping)
+        raise
     end = rows[-1][0] if len(rows) == limit else None
     return statements.keys_of((row[0] for row in rows), watch), end
 
@@ -123,9 +129,13 @@ def _page_of_ids_file(
     else:
         for n in range(columns):
             parameters[f"after_{n + 1}"] = after[n] if after else None
-    rows = connection.execute(
-        sql.SQL("SELECT q.id::text FROM (\n" + rendered + "\n) AS q"), parameters, prepare=False
-    ).fetchall()
+    statement = sql.SQL("SELECT q.id::text FROM (\n" + rendered + "\n) AS q")
+    try:
+        rows = connection.execute(statement, parameters, prepare=False).fetchall()
+    except psycopg.Error as error:
+        if statements.config.ids_file is not None:
+            blame.point(error, statements.config.ids_file, statement, rendered)
+        raise
     return list(dict.fromkeys(statements.keys_of((row[0] for row in rows), "ids_file")))
 
 

@@ -7,12 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from listener import ListenerError
 from listener.changes import Key, KeyType
-
-_PLACEHOLDER: Final = re.compile(r"%\(([^)]*)\)s")
-_END: Final = re.compile(r";(?:\s|--[^\n]*(?:\n|\Z)|/\*(?:(?!\*/).)*\*/)*\Z", re.DOTALL)
-"""A semicolon with nothing but space and comments behind it."""
+from listener.documents.files import QueryFileError, faults
+from listener.documents.placeholders import end_of, names, pieces_of
 
 SQL_TYPE: Final[dict[KeyType, str]] = {
     "smallint": "smallint",
@@ -27,45 +24,38 @@ SQL_TYPE: Final[dict[KeyType, str]] = {
 _PLAIN: Final = re.compile(r"[0-9a-f-]+(?:,[0-9a-f-]+)*")
 
 
-class QueryFileError(ListenerError, ValueError):
-    """A query, mapping or ids file breaks its contract. The message says what and where."""
-
-
 def render(
     text: str, name: str, types: Sequence[KeyType], *, array: bool, path: Path, one: bool = False
 ) -> str:
     """The user's SQL with our casts: `%(ids)s` becomes `%(ids)s::text[]::uuid[]`.
 
+    It keeps the lines of the file, and doubles each other `%`, for psycopg.
+
     `one`: an array of one element, as an expression that shows its length to the planner, which
     takes any other array for ten elements when it plans a prepared statement once and for all.
     `name` is ids, keys or after; a composite key has one placeholder a column, numbered from 1
-    (`%(ids_1)s`). Raises QueryFileError for placeholders that nobody fills.
+    (`%(ids_1)s`). Raises QueryFileError with everything that `faults` finds.
     """
+    wrong = faults(text, name, len(types), array=array)
+    if wrong:
+        raise QueryFileError(*(fault.at(path) for fault in wrong))
+    known = dict(zip(names(name, len(types)), types, strict=True))
     suffix = "[]" if array else ""
-    if len(types) == 1:
-        known = {name: types[0]}
-    else:
-        known = {f"{name}_{number}": kind for number, kind in enumerate(types, 1)}
-    seen: set[str] = set()
-
-    def cast(match: re.Match[str]) -> str:
-        found = match.group(1)
-        if found == "limit" and not array:
-            return match.group(0)
-        if found not in known:
-            raise QueryFileError(
-                f"{path}: unknown placeholder %({found})s; it takes "
-                + ", ".join(f"%({one})s" for one in known)
-            )
-        seen.add(found)
-        given = f"ARRAY[%({found})s::text]" if one else f"%({found})s::text{suffix}"
-        return f"{given}::{SQL_TYPE[known[found]]}{suffix}"
-
-    rendered = _PLACEHOLDER.sub(cast, _END.sub("", text)).strip()
-    missing = [one for one in known if one not in seen]
-    if missing:
-        raise QueryFileError(f"{path}: it does not use %({missing[0]})s")
-    return rendered
+    pieces = pieces_of(text)
+    end = end_of(pieces)
+    rendered: list[str] = []
+    for piece in pieces:
+        if piece.at >= end:
+            break
+        if piece.kind != "placeholder":
+            rendered.append(piece.text.replace("%", "%%"))
+        elif piece.text not in known:
+            rendered.append(f"%({piece.text})s")
+        else:
+            cast = f"::{SQL_TYPE[known[piece.text]]}{suffix}"
+            given = f"ARRAY[%({piece.text})s::text]" if one else f"%({piece.text})s::text{suffix}"
+            rendered.append(given + cast)
+    return "".join(rendered).rstrip()
 
 
 def arrays(

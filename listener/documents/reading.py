@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+import psycopg
 from psycopg import sql
 
 from listener.changes import Key
-from listener.documents.queries import QueryFileError, arrays, single
+from listener.documents import blame
+from listener.documents.files import QueryFileError
+from listener.documents.queries import arrays, single
 from listener.documents.statements import PREPARE_UP_TO, Statements
 from listener.postgres import Connection
 from listener.search.bulk import Document
@@ -107,7 +110,13 @@ def _execute(
         if statement is statements.query_one
         else arrays("ids", keys, statements.types)
     )
-    return cursor.execute(statement, given, prepare=len(keys) <= PREPARE_UP_TO).fetchall()
+    try:
+        return cursor.execute(statement, given, prepare=len(keys) <= PREPARE_UP_TO).fetchall()
+    except psycopg.Error as error:
+        one = statement is statements.query_one
+        rendered = statements.rendered_one if one else statements.rendered_query
+        blame.point(error, statements.config.query_file, statement, rendered)
+        raise
 
 
 def _nothing_odd(

@@ -118,7 +118,8 @@ class DocumentSource:
         blame.note(
             error,
             connection,
-            f"{self.statements.config.query_file} of {self.name}",
+            self.statements.config.query_file,
+            self.name,
             keys,
             run=lambda part: read_documents(self.statements, connection, part),
             name=lambda key: f"document {one_line(self.id_of(key))}",
@@ -134,8 +135,9 @@ class DocumentSource:
         try:
             return paging.id_page(self.statements, connection, after, limit)
         except psycopg.Error as error:
-            place = self.statements.config.ids_file or f"ids in {self.statements.config.table}"
-            blame.note(error, connection, f"{place} of {self.name}")
+            path = self.statements.config.ids_file
+            place = self.name if path else f"ids in {self.statements.config.table} of {self.name}"
+            blame.note(error, connection, path, place)
             raise
 
     def estimate(self, connection: Connection) -> int:
@@ -177,7 +179,8 @@ class DocumentSource:
             blame.note(
                 error,
                 connection,
-                f"{self.statements.mapping_paths[watch]} of {self.name}",
+                self.statements.mapping_paths[watch],
+                self.name,
                 keys,
                 run=lambda part: self.mapped_page(connection, watch, part, None, 1),
                 name=lambda key: f"key {one_line(document_id(key, types))} of {watch}",

@@ -22,7 +22,9 @@ from listener.changes import (
     key_of_id,
 )
 from listener.config import DocumentConfig
-from listener.documents.queries import QueryFileError, render
+from listener.documents.files import QueryFileError, read
+from listener.documents.placeholders import plain
+from listener.documents.queries import render
 
 PREPARE_UP_TO: Final = 20
 """Statements for few ids are prepared (planning costs more than running); those for many are
@@ -49,20 +51,20 @@ class Statements:
         mappings: Mapping[str, Path],
     ) -> None:
         """`types`: of the key's columns. `watch_types`: the same by watch id. `mappings`: the
-        mapping files by watch id. Raises OSError, and QueryFileError where a file breaks its
-        contract.
+        mapping files by watch id. Raises QueryFileError where a file cannot be read, or breaks
+        its contract.
         """
         self.config = config
         self.types = tuple(types)
         self.watch_types = watch_types
         self.mapping_paths = mappings
         path = config.query_file
-        text = path.read_text("utf-8")
+        text = read(path)
         self.rendered_query = render(text, "ids", types, array=True, path=path)
-        one = render(text, "ids", types, array=True, path=path, one=True)
+        self.rendered_one = render(text, "ids", types, array=True, path=path, one=True)
         self.query = sql.SQL(_DOCUMENTS.format(self.rendered_query))
         """Documents of many keys."""
-        self.query_one = sql.SQL(_DOCUMENTS.format(one))
+        self.query_one = sql.SQL(_DOCUMENTS.format(self.rendered_one))
         """The document of one key."""
         self.ids_only = sql.SQL("SELECT q.id::text FROM (\n" + self.rendered_query + "\n) AS q")
         """The ids alone of what the query returns for many keys."""
@@ -71,7 +73,7 @@ class Statements:
         self.mappings_of_one: dict[str, str] = {}
         """By watch id, the mapping for one key."""
         for watch, path in mappings.items():
-            text, of_watch = path.read_text("utf-8"), watch_types[watch]
+            text, of_watch = read(path), watch_types[watch]
             self.rendered_mappings[watch] = render(text, "keys", of_watch, array=True, path=path)
             self.mappings_of_one[watch] = render(
                 text, "keys", of_watch, array=True, path=path, one=True
@@ -80,7 +82,7 @@ class Statements:
         """The statement of the ids file; None: ids are paged from the table."""
         if config.ids_file is not None:
             self.rendered_ids = render(
-                config.ids_file.read_text("utf-8"),
+                read(config.ids_file),
                 "after",
                 types,
                 array=False,
@@ -91,7 +93,7 @@ class Statements:
     def texts(self) -> tuple[str, ...]:
         """All SQL of this kind, with casts: what it depends on stands there by name."""
         ids = () if self.rendered_ids is None else (self.rendered_ids,)
-        return (self.rendered_query, *self.rendered_mappings.values(), *ids)
+        return tuple(map(plain, (self.rendered_query, *self.rendered_mappings.values(), *ids)))
 
     def id_of(self, key: Key) -> str:
         """The `_id` of a key."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from listener import ListenerError, triggers
 from listener.changes import KeyType, Route, Watch, merge_watches
 from listener.config import Config, DocumentConfig, WatchConfig, split_name
+from listener.documents.files import QueryFileError, doubled, read, wrong_files
 from listener.documents.kinds import Kind
 from listener.documents.source import DocumentSource
 from listener.documents.statements import Statements
@@ -89,6 +90,9 @@ def assemble(config: Config, connection: Connection) -> Assembly:
 
     Raises TriggerError, QueryFileError, IndexError_ or ValueError with what to mend.
     """
+    wrong = [one for document in config.documents for one in wrong_files(document)]
+    if wrong:
+        raise QueryFileError(*dict.fromkeys(wrong))
     watches = watches_of(config)
     schema = config.postgres.db_schema
     triggers.refuse_other_pipeline(connection, schema, config.pipeline)
@@ -196,7 +200,7 @@ class TriggerUpkeep:
             raise TriggersWrong(str(error)) from error
         if found.wrong:
             wrong = "; ".join(found.wrong[:3])
-            raise TriggersWrong(f"{wrong}: run `listener triggers install`")
+            raise TriggersWrong(f"{wrong}. Mend: `listener triggers install`")
         if found.catalog.types() != {one.id: parts.types[one.id] for one in parts.watches}:
             raise Reassemble("the types of watched keys have changed")
         if found.catalog.zoneless() != parts.zoneless:
@@ -205,11 +209,18 @@ class TriggerUpkeep:
 
 def _hash(document: DocumentConfig, config: IndexConfig) -> str:
     """Changes with the mapping, the query, and which tables are watched how."""
-    texts = [document.query_file.read_text("utf-8"), document.table, *document.key]
+    texts = [_text(document.query_file), document.table, *document.key]
     if document.ids_file is not None:
-        texts.append(document.ids_file.read_text("utf-8"))
+        texts.append(_text(document.ids_file))
     for one in sorted(document.watch, key=lambda watch: (watch.table, watch.key)):
-        mapping = one.mapping_file.read_text("utf-8") if one.mapping_file else ""
+        mapping = _text(one.mapping_file) if one.mapping_file else ""
         texts += [one.table, *one.key, str(one.updated_at), str(one.columns), mapping]
     digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
     return content_hash(config, digest)
+
+
+def _text(path: Path) -> str:
+    """What an SQL file says. Where `%%` meant something else to former versions it is another text:
+    what these have loaded is not what it says."""
+    text = read(path)
+    return f"{text}\0%%" if doubled(text) else text

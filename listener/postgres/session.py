@@ -76,6 +76,12 @@ _UNTRUSTED: Final = re.compile(
 )
 """What libpq says of TLS that does not pass by itself: it gives no SQLSTATE for these."""
 
+_LOGIN: Final = re.compile(
+    r"authentication failed for user|is not permitted to log in|no pg_hba\.conf entry|"
+    r'FATAL:\s+(?:role|database) ".*" does not exist'
+)
+"""What a server says of a login that it refuses, in English. libpq gives no SQLSTATE for it."""
+
 _HINTS: Final = (
     (
         re.compile(r"root certificate file \"[^\"]*\" does not exist"),
@@ -97,6 +103,32 @@ _HINTS: Final = (
     (
         re.compile("does not support SSL"),
         "postgres.sslmode: prefer, or turn `ssl` on in postgresql.conf",
+    ),
+    (
+        re.compile(r"database \"[^\"]*\" does not exist"),
+        "postgres.dbname: a database that this server has",
+    ),
+    (
+        re.compile(r"authentication failed|role \"[^\"]*\" does not exist|no password supplied"),
+        "postgres.user and password, that the server knows; a password_file is read again at each "
+        "try",
+    ),
+    (
+        re.compile("no pg_hba.conf entry"),
+        "a line for this role, database and address in pg_hba.conf, or postgres.sslmode: require, "
+        "where that asks for hostssl",
+    ),
+    (
+        re.compile("timeout expired"),
+        "postgres.host and port: of PostgreSQL, and open to this machine",
+    ),
+    (
+        re.compile("failed to resolve host"),
+        "postgres.host: a name that this machine can resolve",
+    ),
+    (
+        re.compile("received invalid response to SSL negotiation|invalid response to GSSAPI"),
+        "postgres.port: that of PostgreSQL; something else answers there",
     ),
     (
         re.compile("session is read-only"),
@@ -182,6 +214,9 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
     busy_since: float | None = None
     """When the statement that is under way began (monotonic clock); None: there is none."""
 
+    waits_for_lock: bool = False
+    """Whether that statement waited for a lock of others at the watchdog's last look."""
+
     opened_at: float = 0.0
     """When the session was opened (monotonic clock)."""
 
@@ -200,6 +235,7 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
             raise
         finally:
             self.busy_since = None
+            self.waits_for_lock = False
 
     def cut(self) -> None:
         """End the connection under a thread that waits on it: that thread gets an error."""
@@ -261,7 +297,13 @@ def connect(config: PostgresConfig, name: str, *, timed: bool = False) -> Sessio
 
 def open_session(parameters: Mapping[str, Any], name: str, *, timed: bool = False) -> Session:
     """The same with parameters of psycopg.connect."""
-    connection = Session.connect(**parameters, autocommit=True)
+    try:
+        connection = Session.connect(**parameters, autocommit=True)
+    except psycopg.OperationalError as error:
+        host = str(parameters.get("host"))
+        if host not in str(error):
+            error.add_note(f"host {host}, port {parameters.get('port')}")
+        raise
     connection.adapters.register_loader("timestamptz", Moments)
     connection.name = name
     connection.opened_at = time.monotonic()
@@ -340,6 +382,12 @@ def is_passing(error: BaseException) -> bool:
     return isinstance(error, OSError)
 
 
+def is_refused_login(error: BaseException) -> bool:
+    """Whether the server let this role not in. It is waited for, since a password may be rotated;
+    but as a rule a person must mend it."""
+    return isinstance(error, psycopg.OperationalError) and _LOGIN.search(str(error)) is not None
+
+
 def describe(error: BaseException) -> str:
     """One line for a log: PostgreSQL's message without its context and without values of rows."""
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
@@ -347,15 +395,16 @@ def describe(error: BaseException) -> str:
         text = "; ".join([text, *getattr(error, "__notes__", ())])
     else:
         text = " ".join(str(error).split()) or type(error).__name__
+        text = "; ".join([text, *getattr(error, "__notes__", ())])
     if isinstance(error, Pooled):
         return f"{text}. Mend: {DIRECTLY}"
     if isinstance(error, _OTHER_OBJECT) and error.diag.message_primary:
-        return (
-            f"{text}. Mend: `listener check` says what is not as it should be, `listener triggers "
-            "install` makes anew what is listener's"
-        )
+        text += ". Mend: `listener check` says what is not as it should be"
+        if getattr(error, "__notes__", None):  # of a place in a file: installing mends none
+            return text
+        return f"{text}, `listener triggers install` makes anew what is listener's"
     if isinstance(error, psycopg.OperationalError):
         for pattern, mend in _HINTS:
             if pattern.search(text):
-                return f"{text}. Mend: {mend}"
+                return f"{text.rstrip('.?')}. Mend: {mend}"
     return text

@@ -78,6 +78,9 @@ class Watchdog:
             rows = []
         self._blind = 0
         working = {row[0] for row in rows}
+        locked_out = {row[0] for row in rows if row[1]}
+        for session in waiting:
+            session.waits_for_lock = session.info.backend_pid in locked_out
         dead = {
             session: since
             for session, since in waiting.items()

@@ -12,7 +12,7 @@ from elastic_transport import HttpHeaders, Urllib3HttpNode
 from elastic_transport._node import NodeApiResponse
 
 from listener.config import ElasticsearchConfig
-from listener.search.errors import NotElasticsearch
+from listener.search.errors import NotElasticsearch, at
 from listener.search.genuine import PRODUCT, is_object, why_foreign
 from listener.search.login import Login
 
@@ -78,7 +78,11 @@ class PlainNode(Urllib3HttpNode):
         as_sent = plain.get("accept") == AS_SENT
         if as_sent:
             plain["accept"] = "application/json"
-        answer = super().perform_request(method, target, body, plain, request_timeout)
+        try:
+            answer = super().perform_request(method, target, body, plain, request_timeout)
+        except elastic_transport.TransportError as error:
+            at(error, self.base_url)
+            raise
         status, given = answer.meta.status, answer.meta.headers
         if status == 401:
             self.login.refused()

@@ -38,6 +38,7 @@ _UNTRUSTED: Final = re.compile(
     re.IGNORECASE,
 )
 """What is said of TLS that does not pass by itself."""
+_AT: Final = "at "
 _LOGIN: Final = (
     "elasticsearch.user and password, or api_key, that the server knows; a file of either is read "
     "again at each try"
@@ -67,7 +68,16 @@ _HINTS: Final = (
     ),
     (
         re.compile("without response|plaintext http"),
-        "elasticsearch.urls: https://, if the server speaks TLS there",
+        "elasticsearch.urls: https://, if the server speaks TLS there; else the port of "
+        "Elasticsearch",
+    ),
+    (
+        re.compile("Failed to resolve|Name or service not known"),
+        "elasticsearch.urls: a host that this machine can resolve",
+    ),
+    (
+        re.compile(r"BadStatusLine|line 1|InvalidHeader|ProtocolError"),
+        "elasticsearch.urls: the port of Elasticsearch; something else answers there",
     ),
 )
 """What mends an error, by the words of the client and of OpenSSL."""
@@ -103,6 +113,17 @@ def is_blocked(error: Refused) -> bool:
     return error.error == "cluster_block_exception"
 
 
+def at(error: Away, url: str) -> None:
+    """Note at which server there was no answer: the client's own words name no scheme, or none."""
+    error.add_note(f"{_AT}{url}")
+
+
+def _server(error: BaseException) -> str:
+    """`http://127.0.0.1:9200: `, where it is known."""
+    notes = getattr(error, "__notes__", ())
+    return next((f"{one.removeprefix(_AT)}: " for one in notes if one.startswith(_AT)), "")
+
+
 def describe(error: BaseException) -> str:
     """One line for a log: status, type and reason of the server's answer."""
     if isinstance(error, Refused):
@@ -116,7 +137,7 @@ def describe(error: BaseException) -> str:
     if isinstance(error, Unusable | NotElasticsearch):
         return str(error.message)
     if isinstance(error, Away):
-        text = f"{type(error).__name__}: {str(error.message)[:300]}"
+        text = f"{_server(error)}{type(error).__name__}: {str(error.message)[:300]}"
         mend = next((mend for pattern, mend in _HINTS if pattern.search(text)), None)
         return f"{text}. Mend: {mend}" if mend else text
     return " ".join(str(error).split())[:300] or type(error).__name__

@@ -72,8 +72,9 @@ _OF_INDEX: Final = frozenset(
 _SHOWN: Final = 500
 """Characters of a reason that are told: an id alone may have 512."""
 _ALIAS_GONE: Final = frozenset({"index_not_found_exception"})
-_PREVIEW: Final = re.compile(r"\.? *Preview of field's value: '.*'", re.DOTALL)
-"""What users wrote does not belong into logs."""
+_PREVIEW: Final = re.compile(r"(Preview of field's value: ')(.*)(?='\Z)", re.DOTALL)
+_VALUE: Final = 60
+"""Characters of a value that are told: enough to find it, and no whole text of a user in a log."""
 _STORED: Final = re.compile(
     r".*version conflict, current version \[([0-9]{1,19})\] is higher[^\[\]]*\[[0-9]+\]\Z",
     re.DOTALL,
@@ -239,6 +240,11 @@ def _is_status(status: object, least: int, most: int) -> bool:
 
 def _type_and_reason(error: Any) -> tuple[str, str]:
     if isinstance(error, Mapping):
-        reason = _PREVIEW.sub("", str(error.get("reason", "")))
+        reason = _PREVIEW.sub(_preview, str(error.get("reason", "")))
         return str(error.get("type", "unknown"))[:_SHOWN], reason
     return "unknown", str(error)
+
+
+def _preview(match: re.Match[str]) -> str:
+    value = match[2]
+    return match[1] + (value if len(value) <= _VALUE else f"{value[:_VALUE]}…")

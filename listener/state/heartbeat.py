@@ -1,13 +1,11 @@
-"""The heartbeat: a sign of life beside the state file, for `listener health`.
+"""The heartbeat: signs of life and what waits for a person, in a file beside the state file.
 
-It is worth nothing after a minute, and so is written without waiting for the disk.
+It is the one place for how a daemon is: the daemon writes it (`pulse`), and `listener health`
+renders it. It is worth nothing after a minute, and so is written without waiting for the disk.
 """
 
 from __future__ import annotations
 
-import contextlib
-import time
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
@@ -15,13 +13,14 @@ from typing import Final
 from pydantic import ConfigDict
 
 from listener.observations.events import ServerName
-from listener.state.file import StateError, replace
+from listener.state.file import replace
 from listener.state.model import Moment, Record
 
 
 class DaemonState(StrEnum):
     """What the daemon does, in a word or two for people."""
 
+    STARTING = "starting"
     SERVING = "serving"
     LOADING = "loading"
     STANDING_BY = "standing by"
@@ -30,26 +29,59 @@ class DaemonState(StrEnum):
     GUARDED = "guarded"
     BRAKED = "braked"
     HELD = "held"
+    ENDED = "ended"
 
 
 NEED_A_PERSON: Final = frozenset({DaemonState.GUARDED, DaemonState.BRAKED, DaemonState.HELD})
-"""States in which a person must act; `listener health` fails."""
+"""States in which a person must act, also where a heartbeat of a former release says no more."""
+WAITING: Final = frozenset(
+    {DaemonState.WAITING_FOR_POSTGRES, DaemonState.WAITING_FOR_ELASTICSEARCH}
+)
+"""States that pass by themselves, as a rule."""
+
+_MEND: Final = " Mend: "
+"""What stands in a reason of either server before what mends it."""
+_ASK: Final = "what `listener check` says"
+
+
+class Matter(Record):
+    """What waits for a person: why, and what mends it, with the command where there is one."""
+
+    reason: str
+    mend: str
+
+    @classmethod
+    def of(cls, reason: str, otherwise: str = _ASK) -> Matter:
+        """Of a reason that may say itself what mends it; `otherwise` is what does where not."""
+        why, said, mend = reason.rpartition(_MEND)
+        return cls(reason=why if said else reason, mend=mend if said else otherwise)
+
+    def __str__(self) -> str:
+        end = "" if self.reason.endswith(("?", ".")) else "."
+        return f"{self.reason}{end}{_MEND}{self.mend}"
 
 
 class Heartbeat(Record):
-    """A sign of life. `at` is this machine's clock, in seconds since 1970.
+    """How a daemon is. `at` is its machine's clock, in seconds since 1970; `told_at` that of the
+    last sign of its work.
 
     `state` is a DaemonState, or one that only a newer release knows. `reason` says why it is not
-    serving. Fields that a newer release adds are ignored.
+    serving. `matters`: what waits for a person. `stuck_for`: for how many seconds its work has
+    given no sign, where that is too long; None: it works, or waits for a server. `host`: the
+    machine's name; "": a former release did not say. Fields that a newer release adds are ignored.
     """
 
     model_config = ConfigDict(extra="ignore")
 
     at: float
+    told_at: float = 0.0
     fetch_delay: float
     state: str
     last_processed: Moment | None = None
     reason: str | None = None
+    matters: tuple[Matter, ...] = ()
+    stuck_for: float | None = None
+    host: str = ""
 
 
 def waiting_for(server: ServerName | None) -> DaemonState:
@@ -69,28 +101,6 @@ def heartbeat_path(path: Path) -> Path:
 def write_heartbeat(path: Path, heartbeat: Heartbeat) -> None:
     """Replace the heartbeat beside the state file `path`. Raises StateError as `write` does."""
     replace(heartbeat_path(path), heartbeat.model_dump_json() + "\n", durable=False)
-
-
-def beat(
-    path: Path,
-    *,
-    fetch_delay: float,
-    state: DaemonState,
-    last_processed: datetime | None = None,
-    reason: str | None = None,
-) -> None:
-    """Write a heartbeat of now; a disk that cannot be written to is told when the state is."""
-    with contextlib.suppress(StateError):
-        write_heartbeat(
-            path,
-            Heartbeat(
-                at=time.time(),
-                fetch_delay=fetch_delay,
-                state=state,
-                last_processed=last_processed,
-                reason=reason,
-            ),
-        )
 
 
 def read_heartbeat(path: Path) -> Heartbeat | None:

@@ -11,19 +11,38 @@ from listener.triggers import names
 from listener.triggers.called import CALLED
 from listener.triggers.catalog import Catalog, rows
 from listener.triggers.plan import Installation, plan_for
+from listener.triggers.steps import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Differences that one thing mends: `reasons`, one sentence each.
+
+    `tables`: the watched tables that it concerns. `mend`: what mends it; None: installing does.
+    """
+
+    reasons: tuple[str, ...]
+    tables: tuple[str, ...] = ()
+    mend: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """How what is there differs from what should be there, one sentence each.
+    """How what is there differs from what should be there.
 
-    `slow`: what is missing or left over that is for speed alone; `wrong`: all else. `catalog`: what
-    is known of the watched tables.
+    `slow`: what is missing or left over that is for speed alone; `causes`: all else. `catalog`:
+    what is known of the watched tables. `absent`: nothing of listener is there at all.
     """
 
     catalog: Catalog
-    wrong: tuple[str, ...]
+    causes: tuple[Cause, ...]
     slow: tuple[str, ...]
+    absent: bool
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """All sentences of the causes."""
+        return tuple(dict.fromkeys(one for cause in self.causes for one in cause.reasons))
 
 
 def differences(conn: Connection, wanted: Installation) -> Differences:
@@ -32,21 +51,45 @@ def differences(conn: Connection, wanted: Installation) -> Differences:
     """
     catalog = wanted.resolve(conn)
     steps = plan_for(conn, wanted, catalog)
-    wrong = [reason for step in steps if not step.optional for reason in step.reasons]
+    needed = [step for step in steps if not step.optional and step.reasons]
+    ours = [step for step in needed if step.mend is None]
+    causes = [Cause(_reasons(ours), _watched(ours))] if ours else []
+    causes += [
+        Cause(
+            step.reasons, (), "\n".join([f"{step.mend}:", *(f"{one};" for one in step.statements)])
+        )
+        for step in needed
+        if step.mend is not None
+    ]
     for one in catalog.watched:
         if one.stamp is not None:
-            wrong.extend(
-                f"{table}: trigger {name} fires after our stamp and may override it: give it a "
-                "name that sorts before `~`"
+            causes += [
+                Cause(
+                    (f"{table}: trigger {name} fires after our stamp and may override it",),
+                    (table,),
+                    f"give the trigger {name} a name that sorts before `~`",
+                )
                 for table, name in rows(
                     conn,
                     "later",
                     oids=[member.oid for member in one.members],
                     name=names.stamp_trigger(wanted.schema, one.watch),
                 )
-            )
-    slow = tuple(reason for step in steps if step.optional for reason in step.reasons)
-    return Differences(catalog, tuple(dict.fromkeys(wrong)), slow)
+            ]
+    return Differences(
+        catalog,
+        tuple(dict.fromkeys(causes)),
+        _reasons([step for step in steps if step.optional]),
+        any(one.startswith("CREATE SCHEMA ") for step in ours for one in step.statements),
+    )
+
+
+def _reasons(steps: Sequence[Step]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(reason for step in steps for reason in step.reasons))
+
+
+def _watched(steps: Sequence[Step]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(step.watched for step in steps if step.watched is not None))
 
 
 def fingerprint(conn: Connection, watches: Sequence[Watch], schema: str) -> dict[str, str]:

@@ -20,6 +20,7 @@ def drop_triggers(by_table: dict[int, list[PresentTrigger]], present: Present) -
             tuple(drop_trigger(one) for one in group),
             tuple(f"{label}: trigger {one.name} is no longer wanted" for one in group),
             tables=tuple(touched(group, present).items()),
+            watched=label,
         )
 
 

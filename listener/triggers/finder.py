@@ -8,6 +8,7 @@ from typing import Final
 from listener.changes import KEY_TYPES, KeyType, Watch
 from listener.postgres import Connection
 from listener.triggers.catalog import Column, Member, Watched, rows
+from listener.triggers.nearest import nearest_column, nearest_table
 from listener.triggers.stamping import Stamping
 from listener.triggers.steps import name_of, text
 
@@ -91,7 +92,10 @@ class Finder:
             return ()
         found = rows(self._conn, "relation", schema=watch.schema, table=watch.table)
         if not found:
-            self._wrong("there is no such table (or this role may not see it)")
+            meant = nearest_table(self._conn, watch.schema, watch.table, self._schema)
+            hint = f"; did you mean {'.'.join(meant)}?" if meant else ""
+            where = f"in the database {self._conn.info.dbname}"
+            self._wrong(f"there is no such table {where}{hint}")
             return ()
         oid, schema, name, kind, _ = found[0]
         if (schema, name) != (watch.schema, watch.table):
@@ -137,8 +141,14 @@ class Finder:
         )
 
     def _missing(self, role: str, name: str, columns: dict[str, Column]) -> None:
-        near = [one for one in columns if one.lower() == name.lower()]
-        hint = f"; names are case-sensitive, there is {near[0]}" if near else ""
+        near, hint = nearest_column(name, list(columns)), ""
+        if near is not None:
+            alike = near.lower() == name.lower()
+            hint = (
+                f"; names are case-sensitive, there is {near}"
+                if alike
+                else (f"; did you mean {near}?")
+            )
         self._wrong(f"{role} {name} does not exist{hint}")
 
     def _key(self, columns: dict[str, Column]) -> tuple[KeyType, ...]:

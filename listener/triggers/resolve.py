@@ -17,10 +17,23 @@ def resolve(
     conn: Connection, watches: Sequence[Watch], schema: str, config: TriggersConfig
 ) -> Catalog:
     """Look the watched tables up. Raises TriggerError with everything that is wrong at once."""
+    catalog, problems = look_up(conn, watches, schema, config)
+    if problems:
+        raise TriggerError(*problems)
+    return catalog
+
+
+def look_up(
+    conn: Connection, watches: Sequence[Watch], schema: str, config: TriggersConfig
+) -> tuple[Catalog, tuple[str, ...]]:
+    """Those of the watched tables with which nothing is wrong, and all that is wrong with others.
+
+    Raises psycopg.Error.
+    """
     server = look(conn)
     problems = list(_server(conn, server, watches, schema, config))
     if server.ascii_only:
-        raise TriggerError(*problems)  # without an encoding, names are no text either
+        return Catalog(()), tuple(problems)  # without an encoding, names are no text either
     watched: list[Watched] = []
     seen: dict[int, str] = {}
     for watch in watches:
@@ -30,9 +43,7 @@ def resolve(
         if one is not None:
             watched.append(one)
             problems.extend(_watched_twice(one, seen))
-    if problems:
-        raise TriggerError(*dict.fromkeys(problems))
-    return Catalog(tuple(watched))
+    return Catalog(tuple(watched)), tuple(dict.fromkeys(problems))
 
 
 def _server(

@@ -23,7 +23,7 @@ class Step:
     `reasons`: what is not as it should be, one sentence each. `tables`: which are locked, all at
     once and first: OID and quoted name of each. `optional`: for speed alone. `undo`: what
     takes back a step that was cut short. `mend`: which role can do it where this one may not; None:
-    the owner of the tables.
+    the owner of the tables. `watched`: the watched table that it is for, where it is for one.
     """
 
     title: str
@@ -34,6 +34,7 @@ class Step:
     optional: bool = False
     undo: str | None = None
     mend: str | None = None
+    watched: str | None = None
 
     @property
     def lock_mode(self) -> str | None:

@@ -87,6 +87,7 @@ def table_steps(
             tables=tuple(
                 (dict(place_of(member) for member in tables) | touched(away, present)).items()
             ),
+            watched=root.label,
         )
     if compare is not None:
         yield from _in_pieces(root, list(parts.values()), compare)
@@ -121,6 +122,7 @@ def compiled_anew(
                 tuple(_create_function(one, schema)),
                 (f"{label}: function {schema}.{one.name} was made for other types of columns",),
                 optional=True,
+                watched=label,
             )
 
 
@@ -133,6 +135,7 @@ def _in_pieces(root: Member, parts: Sequence[_Part], compare: str) -> Iterator[S
             (*(statement for part in some for statement in part.statements), compare),
             tuple(reason for part in some for reason in part.reasons),
             tables=tuple(place_of(part.member) for part in some),
+            watched=root.label,
         )
 
 

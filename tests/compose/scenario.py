@@ -55,7 +55,7 @@ def build(deployment: Deployment) -> list[Line]:
     expect(config["User"], "10001:10001", "user of the image")
     expect(config["Entrypoint"], ["listener"], "entry point of the image")
     expect(config["StopSignal"], "SIGTERM", "stop signal of the image")
-    expect(config["Healthcheck"]["Test"], ["CMD", "listener", "health"], "health check")
+    expect(config["Healthcheck"]["Test"], ["CMD", "listener", "health", "--live"], "health check")
     inside = deployment.engine.docker(
         "run", "--rm", "--entrypoint", "find", deployment.image,
         "/opt/listener", "/etc/listener", "/var/lib/listener",

@@ -65,7 +65,7 @@ def ticks(scene: Scene, seconds: float) -> None:
     path = scene.state_file.with_name("state.yaml.heartbeat")
 
     def beat() -> float:
-        found = re.search(r'"at":([\d.]+)', path.read_text("utf-8"))
+        found = re.search(r'"told_at":([\d.]+)', path.read_text("utf-8"))
         return float(found[1]) if found else 0.0
 
     until = beat() + seconds

@@ -13,7 +13,7 @@ from tests.kit.servers import own_postgres
 
 def test_a_table_that_only_pages_the_load_needs_no_notify(tmp_path: Path) -> None:
     """It gets no trigger: prepared transactions, which NOTIFY would break, are no obstacle."""
-    (tmp_path / "index.json").write_text("{}")
+    (tmp_path / "index.json").write_text('{"mappings": {}}')
     (tmp_path / "query.sql").write_text(
         "SELECT id, '{}' AS document FROM base WHERE id = ANY(%(ids)s)"
     )

@@ -22,6 +22,7 @@ from listener.checks import (
     sample,
 )
 from listener.config import DocumentConfig, PostgresConfig
+from listener.documents.queries import render
 from listener.postgres import Connection, Pooled, connect, describe
 from playground.cluster import PASSWORD
 from playground.postgres import PostgresServer
@@ -155,8 +156,8 @@ def test_an_unwatched_table_is_an_error_with_the_lines_to_add(connection: Connec
     found = inspect(connection, sql)
     assert [one.severity for one in found] == ["error", "error"]
     assert found[0].what == (
-        "film.sql: it reads content.film_genre, which is neither watched nor static: its changes "
-        "would not reach films"
+        "films: film.sql: it reads content.film_genre, which is neither watched nor static: its "
+        "changes would not reach films"
     )
     assert found[0].mend == (
         "watch:\n  - table: content.film_genre\n    key: film_id\n"
@@ -325,6 +326,7 @@ def test_mapping_and_ids_files(connection: Connection) -> None:
         ("SELECT f.id,\n  f.titel AS document\nFROM content.film AS f" + TAIL, "line 2: column f."),
         ("SELECT id, document\nFROM content.film\nWHERE WHERE", "line 3: syntax error"),
         ("SELECT id FROM content.filmm", 'line 1: relation "content.filmm" does not exist'),
+        (HEAD.format(more="") + "\nWHERE f.id = %(ids)s::text[]::uuid[]", "line 2: operator does"),
         (QUERY + "; DROP TABLE content.film", "cannot insert multiple commands"),
         ("DELETE FROM content.film RETURNING id, '{}' AS document", "line 1: syntax error"),
         ("VACUUM", "line 1: syntax error"),
@@ -336,13 +338,17 @@ def test_statements_that_fail(fresh: Connection, sql: str, what: str) -> None:
     found = inspect(fresh, sql)
     assert found[0].severity == "error"
     assert f"film.sql: {what}" in found[0].what
+    assert {"filmm": "did you mean content.film?", "= %": "write COLUMN = ANY(%(ids)s)"}.get(
+        next((one for one in ("filmm", "= %") if one in sql), ""), ""
+    ) in found[0].mend
     assert fresh.execute("SELECT count(*) FROM content.film").fetchone() == (1,)
     assert inspect(fresh, QUERY) == []  # the session is as good as before
 
 
 def test_a_percent_sign(connection: Connection) -> None:
-    """Doubled in the file, as its placeholders require."""
-    assert inspect(connection, QUERY + " AND f.title LIKE 'a%%'") == []
+    """In a file it is SQL; what is inspected has it doubled, for psycopg."""
+    text = QUERY.replace("::text[]::uuid[]", "") + " AND f.title LIKE 'a%' AND 5 % 3 = 2"
+    assert inspect(connection, render(text, "ids", ("uuid",), array=True, path=Path("x"))) == []
 
 
 def test_errors_of_the_connection_pass(postgres_server: PostgresServer, fresh: Connection) -> None:

@@ -77,12 +77,13 @@ def scenario(server: SearchServer, folder: Path, prefix: str) -> None:
     assert found() == []
     assert server.request("GET", f"/{prefix}*")[1] in ({}, []), "checking has made something"
 
-    broken = {"mappings": {"properties": {"a": {"type": "keywrd"}}}}
+    broken: dict[str, Any] = {"mappings": {"properties": {"a": {"type": "keywrd"}}}}
     only(found(body=broken), "error", "the server does not take it: ", "")
     assert "keywrd" in found(body=broken)[0].what
     broken = {"mappings": {"properties": {"a": {"type": "text", "analyzer": "nobody"}}}}
     assert "nobody" in found(body=broken)[0].what
-    assert "number_of_shrads" in found(body={"settings": {"number_of_shrads": 1}})[0].what
+    broken = {"mappings": {}, "settings": {"number_of_shrads": 1}}
+    assert "number_of_shrads" in found(body=broken)[0].what
 
     put(server, f"/{prefix}-taken", {})
     only(
@@ -218,7 +219,17 @@ def test_a_red_cluster(search_server: SearchServer, index_prefix: str, tmp_path:
 @pytest.mark.parametrize(
     ("body", "what"),
     [
-        ("{", "it is no JSON"),
+        ("{", "line 1: it is no JSON"),
+        ('{"mappings": {"properties": {"a": {}, "a": {}}}}', "it is no JSON: `a` stands twice"),
+        ({"settings": {}}, "it has no `mappings`: write"),
+        (
+            {"mapping": {}},
+            "besides `settings` and `mappings` it has `mapping`; did you mean `mappings`?",
+        ),
+        (
+            {"properties": {}},
+            "besides `settings` and `mappings` it has `properties`: write `properties` inside",
+        ),
         ("[]", "it is no object with `settings` and `mappings`"),
         ({"mappings": []}, "it is no object with `settings` and `mappings`"),
         ({"mappings": {}, "aliases": {}}, "besides `settings` and `mappings` it has `aliases`"),

@@ -13,7 +13,8 @@ import pytest
 
 from listener.changes import Key, KeyType
 from listener.config import DocumentConfig
-from listener.documents.queries import QueryFileError, arrays
+from listener.documents.files import QueryFileError
+from listener.documents.queries import arrays
 from listener.documents.reading import Faulty
 from listener.documents.source import DocumentSource
 from listener.documents.statements import Statements
@@ -114,7 +115,7 @@ def test_a_row_that_makes_the_query_fail_is_found(connection: Connection, make: 
 def test_rows_that_fail_among_many(connection: Connection, make: Make) -> None:
     """They are found in pieces, the next reads are made in pieces, and the order stays."""
     source = make(
-        "SELECT n AS id, json_build_object('x', 1 / (n %% 977)) AS document "
+        "SELECT n AS id, json_build_object('x', 1 / (n % 977)) AS document "
         "FROM unnest(%(ids)s) AS n"
     )
     asked = keys(*range(1, 2001))

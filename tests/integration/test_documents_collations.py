@@ -79,7 +79,7 @@ def connection(icu_server: PostgresServer, request: pytest.FixtureRequest) -> It
 
 def the_source(folder: Path, mapping: str) -> DocumentSource:
     """Documents whose ids are texts."""
-    (folder / "index.json").write_text("{}")
+    (folder / "index.json").write_text('{"mappings": {}}')
     (folder / "query.sql").write_text(QUERY)
     (folder / "mapping.sql").write_text(mapping)
     config = DocumentConfig.model_validate(

@@ -73,7 +73,7 @@ QUERY = """
         'near', (1, 2)::app.pair OPERATOR(app.<~>) (3, 4)::app.pair,
         'cast', (1, 2)::app.pair::text,
         'words', to_tsvector('app.words', f.title), 'code', 'x'::app.short,
-        'like', f.title OPERATOR(public.%%) 'film', 'secret', app.revealed(),
+        'like', f.title OPERATOR(public.%) 'film', 'secret', app.revealed(),
         'rate', current_setting('app.rate', true), 'viewed', (SELECT rate FROM app.rated),
         'far', (SELECT max(name) FROM app.distant)) AS document
     FROM app.film_view AS v JOIN film AS f USING (id)
@@ -534,8 +534,8 @@ OPERATOR = (
     "CREATE OPERATOR app.{2} (LEFTARG = {0}, RIGHTARG = {1}, FUNCTION = app.odd)"
 )
 BY_KEYWORD = {
-    "LIKE": ("f.title LIKE 'F%%'", OPERATOR.format("varchar", "varchar", "~~")),
-    "NOT ILIKE": ("f.title NOT ILIKE 'F%%'", OPERATOR.format("varchar", "varchar", "!~~*")),
+    "LIKE": ("f.title LIKE 'F%'", OPERATOR.format("varchar", "varchar", "~~")),
+    "NOT ILIKE": ("f.title NOT ILIKE 'F%'", OPERATOR.format("varchar", "varchar", "!~~*")),
     "SIMILAR TO": ("f.title SIMILAR TO 'F'", OPERATOR.format("varchar", "text", "~")),
     "IN": ("f.title IN ('F')", OPERATOR.format("varchar", "varchar", "=")),
     "NOT IN": ("f.title NOT IN ('F')", OPERATOR.format("varchar", "varchar", "<>")),

@@ -72,7 +72,7 @@ class Ear:
     def on_lost(self) -> None:
         """The connection is gone."""
 
-    def on_refused(self, reason: str | None) -> None:
+    def on_refused(self, reason: str, *, passes: bool) -> None:
         """Nothing is refused here."""
 
     def on_change(self, change: Change) -> None:

@@ -220,9 +220,9 @@ class NotedReceiver(Receiver):
         """The connection is gone."""
         self._database.step("lost")
 
-    def on_refused(self, reason: str | None) -> None:
+    def on_refused(self, reason: str, *, passes: bool) -> None:
         """No connection before an operator has mended this."""
-        self._database.step(f"refused: {reason}")
+        self._database.step(f"refused: {None if passes else reason}")
 
     def on_change(self, change: Change) -> None:
         """A change was notified."""

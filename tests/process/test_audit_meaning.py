@@ -341,7 +341,7 @@ def test_another_meaning_that_reads_an_unwatched_table(scene: Scene) -> None:
         held = daemon.wait_for("held", after=held, reason=unwatched)
     assert len(daemon.found("check_failed", after=mark)) == 1, "told once, however often it tries"
     assert not daemon.found("reconcile_started", after=mark), daemon.log
-    scene.wait_health(1, "held (")
+    scene.wait_health(1, "held: ")
     owner(scene, VIEW.format("title || ' again'"))
     # an audit may come in its midst, and ask for one more
     daemon.wait_for("reconciled", after=held)
@@ -471,7 +471,7 @@ def test_settings_of_the_server(scene: Scene) -> None:
         scene,
         suffix="coalesce(current_setting('app.rate', true), '') "
         "|| (SELECT rate FROM content.rated) "
-        "|| CASE WHEN v.title OPERATOR(content.%%) 'Film 1' THEN 'S' ELSE 'D' END",
+        "|| CASE WHEN v.title OPERATOR(content.%) 'Film 1' THEN 'S' ELSE 'D' END",
     )
     daemon = scene.serve()
     try:

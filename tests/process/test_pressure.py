@@ -130,7 +130,7 @@ def test_a_mapping_that_refuses_everything_holds(scene: Scene) -> None:
     daemon.wait_for("held", after=held)
     assert len(daemon.found("parked")) < 100
     assert not daemon.found("loaded")
-    scene.wait_health(1, "braked (")
+    scene.wait_health(1, "braked: ")
     daemon.stop()
     # mended: a changed mapping is a new load
     from tests.kit.scene import movies  # noqa: PLC0415

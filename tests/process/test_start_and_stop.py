@@ -120,7 +120,7 @@ def beats(scene: Scene, reason: str) -> None:
         beat = read_heartbeat(scene.state_file)
         if beat is not None and reason in str(beat.reason):
             assert beat.state == DaemonState.WAITING_FOR_POSTGRES, beat
-            seen.add(beat.at)
+            seen.add(beat.told_at)
         return len(seen) > 1
 
     wait_until(two, what=f"two heartbeats that say {reason}", seconds=30)

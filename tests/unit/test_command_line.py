@@ -32,6 +32,28 @@ def test_what_is_misplaced(capsys: pytest.CaptureFixture[str], words: list[str],
 
 
 @pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["chek"], "check"),
+        (["triggers", "instal"], "install"),
+        (["verify", "--repiar"], "--repair"),
+        (["load", "--drop_old=hunter2"], "--drop-old"),
+        (["run", "--onec"], "--once"),
+        (["--confg", "x.yaml", "run"], "--config"),
+    ],
+)
+def test_what_is_misspelled(
+    capsys: pytest.CaptureFixture[str], words: list[str], meant: str
+) -> None:
+    """The name that was meant is told, and nothing of what was written."""
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(words)
+    shown = capsys.readouterr().err
+    assert f"did you mean {meant}?" in shown
+    assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
     "dsn",
     [
         "hunter2",

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from listener import search
+from listener.documents.files import QueryFileError
 from listener.documents.kinds import Kind
-from listener.documents.queries import QueryFileError
 from listener.indexing.fence import FencedOut
 from listener.observations.events import Held, Waiting
 from listener.postgres import Connection

@@ -57,13 +57,15 @@ def test_what_is_said_of_the_connection(mailbox: Mailbox) -> None:
 
     assert said() == (1, False, None)
     mailbox.lost()
-    mailbox.refuse("no such role")
+    mailbox.refuse("no such role", passes=False)
     assert said() == (0, False, "no such role")
     mailbox.stands_by()
     assert said() == (0, True, None)
-    mailbox.refuse("no such role")
+    mailbox.refuse("no such role", passes=False)
     mailbox.listening(2)
     assert said() == (2, False, None)
+    mailbox.refuse("connection refused", passes=True)
+    assert (said(), mailbox.away) == ((2, False, None), "connection refused")
 
 
 # -- barriers --------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_what_is_said_of_the_connection(floor: Floor) -> None:
     assert floor.mailbox.session == 3
     floor.receiver.on_lost()
     assert floor.mailbox.session == 0
-    floor.receiver.on_refused("no such role")
+    floor.receiver.on_refused("no such role", passes=False)
     assert floor.mailbox.refused == "no such role"
     floor.receiver.on_standby()
     assert floor.mailbox.standing_by

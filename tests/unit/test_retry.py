@@ -10,7 +10,7 @@ import pytest
 
 from listener.coordinator.retry import GaveUp
 from listener.coordinator.session import BeginAnew, SessionLost
-from listener.documents.queries import QueryFileError
+from listener.documents.files import QueryFileError
 from listener.documents.topology import QueriesWrong, Reassemble, TriggersWrong
 from listener.indexing.fence import FencedOut
 from listener.observations import events

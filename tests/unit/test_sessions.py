@@ -13,7 +13,6 @@ from listener.indexing.outage import Trouble
 from listener.observations import events
 from listener.observations.events import ServerName
 from listener.runtime.lifecycle import Stopped
-from listener.state.heartbeat import DaemonState
 from tests.kit.coordinator import Floor
 
 LOST = psycopg.OperationalError("gone")
@@ -249,49 +248,6 @@ def test_a_round_that_was_done(floor: Floor) -> None:
     assert floor.sessions.guarded(lambda: None)
     floor.sessions.get()
     assert begun(floor) == 0
-
-
-# -- signs of life ---------------------------------------------------------------------------------
-
-
-def test_what_is_shown(floor: Floor) -> None:
-    """What holds the pipeline comes before what it waits for, and both before what it does."""
-    floor.session()
-    expected: list[tuple[str, str | None]] = [("serving", None)]
-    floor.signs.serving()
-    floor.jobs.running = True
-    floor.signs.serving()
-    expected.append(("loading", None))
-    floor.pipeline.trouble = ELASTICSEARCH
-    floor.signs.serving()
-    expected.append(("waiting for Elasticsearch", "503"))
-    floor.jobs.held = "an index is closed"
-    floor.signs.serving()
-    expected.append(("held", "an index is closed"))
-    floor.jobs.guarded = ["films"]
-    floor.signs.serving()
-    expected.append(("guarded", "films: deleting so many documents needs a person's word"))
-    floor.pipeline.braked = "100 in a row"
-    floor.signs.serving()
-    expected.append(("braked", "100 in a row"))
-    assert floor.shown == expected
-
-
-def test_nothing_holds_a_standby(floor: Floor) -> None:
-    """What its pipeline met before is another daemon's now."""
-    floor.session()
-    floor.signs.active = False
-    floor.pipeline.braked, floor.pipeline.trouble = "100 in a row", ELASTICSEARCH
-    floor.signs.tell(DaemonState.STANDING_BY)
-    assert floor.shown == [("standing by", None)]
-
-
-def test_a_disk_that_is_full(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is a reason, but does not hold the pipeline."""
-    floor.session()
-    monkeypatch.setattr(type(floor.keeper), "trouble", "the disk is full")
-    floor.signs.serving()
-    assert floor.shown == [("serving", "the disk is full")]
 
 
 # -- the thread ------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from listener.app.status import GIVEN_UP
 from listener.observations.events import Held, Observation, Waiting
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.state.heartbeat import read_heartbeat
+from listener.state.pulse import Pulse
 from listener.triggers import Busy, TriggerError
 
 
@@ -39,7 +40,12 @@ class Looking:
             fetch_delay=1.0,
         )
         self.startup = Startup(
-            config, observe=self.told.append, stop=Stop(), once=True, force=False
+            config,
+            pulse=Pulse(config),
+            observe=self.told.append,
+            stop=Stop(),
+            once=True,
+            force=False,
         )
 
     def look(self) -> str:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Final
 
 import pytest
+from typing_extensions import override
 
 from listener.capture.notify_queue import NotifyQueue
 from listener.changes import Route
@@ -19,6 +20,7 @@ from listener.coordinator.barrier import Barrier
 from listener.coordinator.doorbell import Doorbell
 from listener.coordinator.once import Once
 from listener.coordinator.opening import Opening
+from listener.coordinator.peer import Peer
 from listener.coordinator.polls import Polls
 from listener.coordinator.progress import Progress
 from listener.coordinator.receiver import Receiver
@@ -32,6 +34,8 @@ from listener.coordinator.ticks import Ticker
 from listener.documents.topology import Assembly
 from listener.postgres import Connection
 from listener.runtime.backoff import Backoff
+from listener.state.heartbeat import DaemonState, Matter
+from listener.state.pulse import Pulse
 from tests.kit.coordinator import database
 from tests.kit.coordinator.database import FakeConnections, FakeNotifications, FakeTriggers
 from tests.kit.coordinator.fence import FakeFence
@@ -51,6 +55,7 @@ _CLOCKS: Final = (
     "polls",
     "progress",
     "retry",
+    "signs",
     "session",
     "rounds",
     "takeover",
@@ -63,6 +68,38 @@ _DOCUMENT: Final = {
     "query_file": "film.sql",
     "watch": ({"table": "film", "key": "id"},),
 }
+
+
+class FakePulse(Pulse):
+    """Shows what is told, and writes nothing."""
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+
+    @override
+    def tell(
+        self,
+        state: DaemonState,
+        reason: str | None = None,
+        *,
+        matters: tuple[Matter, ...] = (),
+        last_processed: datetime | None = None,
+    ) -> None:
+        """How the daemon is now."""
+        self._floor.shown.append((state, reason))
+        self._floor.matters = matters
+
+
+class FakePeer(Peer):
+    """An active daemon that is as the test says."""
+
+    def __init__(self, floor: Floor) -> None:
+        self._floor = floor
+
+    @override
+    def differs(self) -> Matter | None:
+        """What must be put right."""
+        return self._floor.peer_differs
 
 
 class Floor(World):
@@ -78,6 +115,10 @@ class Floor(World):
         super().__init__()
         self.shown: list[tuple[str, str | None]] = []
         """Signs of life: state and reason."""
+        self.matters: tuple[Matter, ...] = ()
+        """What waits for a person, as of the last sign."""
+        self.peer_differs: Matter | None = None
+        """What a standby finds wrong with the active daemon."""
         self._patch(monkeypatch)
         self.life = FailingLife()
         self.life.stop = self.stop
@@ -135,11 +176,7 @@ class Floor(World):
         for name in _CLOCKS:
             monkeypatch.setattr(f"listener.coordinator.{name}.time", clock)
         monkeypatch.setattr("listener.capture.doorbell_lease.time", clock)
-        monkeypatch.setattr("listener.state.heartbeat.beat", self._beat)
         monkeypatch.setattr("listener.coordinator.polls.Sweep", lambda *_: FakeSweep(self))
-
-    def _beat(self, _path: Path, *, state: str, reason: str | None = None, **_: object) -> None:
-        self.shown.append((state, reason))
 
     def _wire(self, *, all_rows: bool, give_up_after: float | None) -> None:
         pipeline, jobs, fence, auditor = self.pipeline, self.jobs, self.fence, self.auditor
@@ -155,7 +192,14 @@ class Floor(World):
             (film_kind(), film_kind("actors", number=1)),
         )
         self.receiver = Receiver(parts.types, {PERSON.id}, pipeline, mailbox)
-        self.signs = Signs(self.config, pipeline, jobs, keeper)
+        self.signs = Signs(
+            FakePulse(self),
+            pipeline=pipeline,
+            jobs=jobs,
+            keeper=keeper,
+            mailbox=mailbox,
+            peer=FakePeer(self),
+        )
         self.guard = Guard(Backoff(0.1, 2, 3), give_up_after, observe, self.stop, self.signs)
         self.audits = Audits(
             config=self.config,
@@ -163,6 +207,7 @@ class Floor(World):
             fence=fence,
             pipeline=pipeline,
             jobs=jobs,
+            signs=self.signs,
             observe=observe,
         )
         self.barrier = Barrier("listener", mailbox, FakeNotifications(self), self.signs)

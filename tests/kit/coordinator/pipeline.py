@@ -23,6 +23,7 @@ class FakePipeline(Pipeline):
     crashed: str | None = None
     held: str | None = None
     braked: str | None = None
+    parked: int = 0
 
     def __init__(self, world: World) -> None:
         self._world = world
