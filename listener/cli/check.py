@@ -15,7 +15,7 @@ from listener.documents.topology import assemble
 from listener.failures import SERVER_ERRORS, failure_of
 from listener.observations.events import Observe, ServerName
 from listener.observations.surprises import SURPRISES, told
-from listener.runtime.lifecycle import Stop
+from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.owners import Database, Owner
 from listener.state import identity
 
@@ -132,6 +132,8 @@ def _samples(config: Config, findings: list[Finding], database: Database, stop: 
             parts = assemble(config, connection)
             owner = Owner(config.pipeline, database)
             findings += check_samples(connection, client, owner, parts, stop=stop, denied=denied)
+    except Stopped:
+        raise KeyboardInterrupt from None
     except SERVER_ERRORS as error:
         failure = failure_of(error)
         if failure.passes:

@@ -12,6 +12,7 @@ import pytest
 from playground.daemon import ListenerProcess
 from playground.system import wait_until
 from tests.kit.scene import Scene
+from tests.kit.wrong_index import lie
 
 FILM = "00000000-0000-4000-8000-00000000dead"
 
@@ -108,6 +109,24 @@ def test_what_would_become_of_documents(scene: Scene) -> None:
     assert everything(scene) == before
     daemon.stop()
     scene.set(documents=documents)
+    scene.assert_converged()
+
+
+def test_an_index_that_is_wrong(scene: Scene) -> None:
+    """Few differences are looked at again; what the query does not return is gone, whatever its id
+    is. Only what differs is tried, and one in 50 of the others."""
+    scene.once()
+    lie(scene)
+    report = json.loads(preview(scene, "--json", expect=1).output)
+    counts = {name: report[name] for name in ("new", "changed", "gone", "refused", "unchanged")}
+    assert counts == {"new": 1, "changed": 1, "gone": 2, "refused": 0, "unchanged": 298}
+    assert sorted(report["examples"]["gone"]) == [FILM, "no-uuid-at-all"]
+    assert report["tried"] == 2 + 6
+    [field] = report["fields"]
+    assert (field["field"], field["count"], field["before"]) == ("title", 1, "wrong")
+    assert (report["definition"], report["loads_anew"]) == ([], False)
+    scene.start("verify", "--repair").expect_exit(0, 60)
+    preview(scene, expect=0)
     scene.assert_converged()
 
 
