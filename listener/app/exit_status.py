@@ -6,8 +6,10 @@ import sys
 from collections.abc import Callable
 
 from listener.app.status import Status
+from listener.documents.files import QueryFileError
 from listener.failures import FAILURES, failure_of
 from listener.runtime.lifecycle import Stopped
+from listener.triggers import TriggerError
 
 
 def status_of(work: Callable[[], int]) -> int:
@@ -16,6 +18,10 @@ def status_of(work: Callable[[], int]) -> int:
         return work()
     except Stopped:
         return 130
+    except (QueryFileError, TriggerError) as error:
+        for problem in error.problems:
+            print(f"listener: {problem}", file=sys.stderr)
+        return int(Status.USAGE)
     except FAILURES as error:
         failure = failure_of(error)
         print(f"listener: {failure}", file=sys.stderr)

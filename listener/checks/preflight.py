@@ -124,8 +124,9 @@ def look_at_statements(config: Config, connection: Connection) -> list[Finding]:
     ]
     found: list[Finding] = []
     for document in config.documents:
+        own = types.get(keys[document.table, document.key].id, ())
         statements = [
-            _statement(one, types[keys[one.table, one.key].id])
+            _statement(one, types[keys[one.table, one.key].id], own)
             for one in sql_files(document)
             if keys[one.table, one.key].id in types
         ]
@@ -134,7 +135,9 @@ def look_at_statements(config: Config, connection: Connection) -> list[Finding]:
     return found
 
 
-def _statement(file: SqlFile, types: Sequence[KeyType]) -> Statement | None:
+def _statement(
+    file: SqlFile, types: Sequence[KeyType], returns: Sequence[KeyType]
+) -> Statement | None:
     """The file with a sample of keys in it; None: it is told by `check_files` what is wrong."""
     try:
         rendered = render(read(file.path), file.name, types, array=file.array, path=file.path)
@@ -143,4 +146,4 @@ def _statement(file: SqlFile, types: Sequence[KeyType]) -> Statement | None:
     given = sample(file.name, types, array=file.array)
     if not file.array:
         given["limit"] = 1
-    return Statement(file.role, file.path, rendered, given)
+    return Statement(file.role, file.path, rendered, given, returns)

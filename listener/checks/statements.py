@@ -20,7 +20,9 @@ from psycopg import ClientCursor
 
 from listener.changes import KeyType
 from listener.checks.advice import static_line, watch_lines
+from listener.checks.faults import line_of, mend_of
 from listener.checks.finding import Finding
+from listener.checks.id_types import ids_wrong
 from listener.checks.plan import CLOCK_FUNCTIONS, Plan, clock_literals, read_plan
 from listener.checks.privileges import grant, row_security
 from listener.config import DocumentConfig, split_name
@@ -30,7 +32,6 @@ from listener.documents.files import Role
 from listener.documents.placeholders import plain
 from listener.postgres import Connection, is_passing
 from listener.sql import files
-from listener.triggers.nearest import nearest_table
 
 _COLUMNS: Final[dict[Role, str]] = {
     "query": "it must return exactly the columns id and document",
@@ -51,22 +52,21 @@ _MERGES: Final = re.compile(
 _PAGES: Final = re.compile(r"\blimit\b", re.IGNORECASE)
 """What goes on behind the last id of a page."""
 _DENIED: Final = "42501"
-_NO_TABLE: Final = re.compile(r'relation "(?:([^".]+)\.)?([^".]+)" does not exist')
-"""In English; in other languages of the server its own words must do."""
-_BY_TYPE: Final = ("42601", "42804", "42846", "42883")
-"""Errors that a placeholder of another type than was expected makes."""
-_TAKEN: Final = re.compile(r"%\((\w+)\)s::text(?:\[\])?::([a-z]+(?:\[\])?)")
 _PREPARED: Final = "listener_check"
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One SQL file, rendered (with casts at its placeholders), and parameters to plan it with."""
+    """One SQL file, rendered (with casts at its placeholders), and parameters to plan it with.
+
+    `returns`: the types of the document's key, which its ids are; empty: not known.
+    """
 
     role: Role
     path: Path
     sql: str
     parameters: Mapping[str, Any]
+    returns: Sequence[KeyType] = ()
 
 
 def sample(name: str, types: Sequence[KeyType], *, array: bool) -> dict[str, Any]:
@@ -171,28 +171,11 @@ class _Inspection:
             if error.sqlstate == _DENIED and not denied:
                 return None
             what = error.diag.message_primary or str(error)
-            self._add("error", f"{_line(error, text)}{what}", self._mend(error, text))
+            line = line_of(error, text)
+            place = "" if line is None else f"line {line}: "
+            mend = mend_of(self.connection, error, line, self.statement.sql)
+            self._add("error", f"{place}{what}", mend)
         return None
-
-    def _mend(self, error: psycopg.Error, text: str) -> str:
-        """PostgreSQL's own hint, and what may be meant."""
-        if error.sqlstate == _DENIED:
-            role = self.connection.info.user
-            return f"GRANT USAGE ON SCHEMA …, or SELECT ON …, to {role}; or BYPASSRLS"
-        found = _NO_TABLE.fullmatch(error.diag.message_primary or "")
-        near = nearest_table(self.connection, found[1], found[2]) if found else None
-        if near is not None:
-            return f"did you mean {'.'.join(near)}?"
-        hint = error.diag.message_hint or ""
-        lines = self.statement.sql.split("\n")
-        number = _line_number(error, text)
-        taken = _TAKEN.search(lines[number - 1]) if number and number <= len(lines) else None
-        if taken is None or error.sqlstate not in _BY_TYPE:
-            return hint
-        many = taken[2].endswith("[]")
-        told = f"%({taken[1]})s is of the type {taken[2]}, as the key of its table is"
-        told += f": write COLUMN = ANY(%({taken[1]})s)" if many else ""
-        return f"{hint}\n{told}".strip()
 
     def _plan(self, text: str) -> Plan | None:
         cursor = self._try(f"EXPLAIN (VERBOSE, FORMAT JSON) {text}", denied=False)
@@ -208,8 +191,12 @@ class _Inspection:
         right = sorted(names) == ["document", "id"] if role == "query" else names.count("id") == 1
         if not right:
             self._add("error", f"{_COLUMNS[role]}, and returns {', '.join(names) or 'none'}")
-        else:
-            self._merged(text)
+            return
+        oid = cursor.description[names.index("id")].type_code
+        wrong = ids_wrong(self.connection, oid, self.document, self.statement.returns)
+        if wrong is not None:
+            self._add("error", *wrong)
+        self._merged(text)
 
     def _merged(self, text: str) -> None:
         """Which ids are one for DISTINCT is the business of the collation of their column, in the
@@ -356,15 +343,3 @@ class _Inspection:
                 f"what {', '.join(sorted(unseen))} reads inside cannot be seen",
                 "watch the tables that it reads, or declare it IMMUTABLE if it reads none",
             )
-
-
-def _line(error: psycopg.Error, text: str) -> str:
-    """`line 7: ` of the user's file."""
-    number = _line_number(error, text)
-    return "" if number is None else f"line {number}: "
-
-
-def _line_number(error: psycopg.Error, text: str) -> int | None:
-    """What listener puts before the file's text ends with no line."""
-    position = error.diag.statement_position
-    return None if position is None else text[: int(position) - 1].count("\n") + 1

@@ -83,8 +83,8 @@ def read_documents(
             gone = [Document(key, statements.id_of(key), None) for key in odd]
             return [*gone, *read_documents(statements, connection, good)]
         raise QueryFileError(
-            f"{statements.config.query_file}: the query returned an id that was not asked for; "
-            "it must be restricted to %(ids)s"
+            f"{statements.config.index}: {statements.config.query_file}: the query returned an id "
+            "that was not asked for; it must be restricted to %(ids)s"
         )
     read += [
         Faulty(key, faults[doc_id])

@@ -108,7 +108,7 @@ class Statements:
 
     def returned_id(self, text: str | None) -> str:
         """The `_id` that the query returned. Raises QueryFileError where it is none."""
-        path = self.config.query_file
+        path = f"{self.config.index}: {self.config.query_file}"
         if text is None:
             raise QueryFileError(f"{path}: the query returned NULL as id")
         if len(self.types) == 1:
@@ -122,10 +122,16 @@ class Statements:
             ) from error
 
     def keys_of(self, ids: Iterable[str], place: str) -> list[Key]:
-        """The keys of ids that SQL returned. `place`: which SQL. Raises QueryFileError."""
+        """The keys of ids that SQL returned. Raises QueryFileError.
+
+        `place`: of which SQL, the id of a watch or `ids_file`.
+        """
         try:
             if len(self.types) == 1:
                 return canonical_keys([(text,) for text in ids], self.types)
             return [key_of_id(text, self.types) for text in ids]
         except PayloadError as error:
-            raise QueryFileError(f"{self.config.index}: ids of {place}: {error}") from error
+            path = self.mapping_paths.get(place, self.config.ids_file)
+            raise QueryFileError(
+                f"{self.config.index}: {path}: it returned an id that no document has: {error}"
+            ) from error

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from listener import ListenerError, triggers
 from listener.changes import KeyType, Route, Watch, merge_watches
@@ -19,6 +20,9 @@ from listener.observations.surprises import Unfit
 from listener.postgres import Connection
 from listener.runtime.lifecycle import Stop
 from listener.search.index_config import IndexConfig, content_hash, read_config
+
+_TOLD: Final = 3
+"""Sentences of a cause that are told."""
 
 
 class TriggersWrong(ListenerError):
@@ -198,9 +202,11 @@ class TriggerUpkeep:
             raise
         except triggers.TriggerError as error:
             raise TriggersWrong(str(error)) from error
-        if found.wrong:
-            wrong = "; ".join(found.wrong[:3])
-            raise TriggersWrong(f"{wrong}. Mend: `listener triggers install`")
+        for cause in found.causes:
+            more = len(cause.reasons) - _TOLD
+            told = "; ".join(cause.reasons[:_TOLD]) + (f" and {more} more" if more > 0 else "")
+            mend = "`listener triggers install`" if cause.mend is None else cause.mend
+            raise TriggersWrong(f"{told}. Mend: {' '.join(mend.split())}")
         if found.catalog.types() != {one.id: parts.types[one.id] for one in parts.watches}:
             raise Reassemble("the types of watched keys have changed")
         if found.catalog.zoneless() != parts.zoneless:

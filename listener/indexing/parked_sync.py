@@ -8,8 +8,8 @@ from listener.changes import Key, PayloadError, key_of_id
 from listener.documents.source import DocumentSource
 from listener.indexing.ledger import Ledger
 from listener.indexing.parked_table import ParkedTable
+from listener.indexing.parked_told import ParkedTold
 from listener.indexing.parking import UNPROVEN
-from listener.observations import events
 from listener.observations.events import Observe
 from listener.postgres import Connection
 
@@ -29,7 +29,7 @@ class ParkedSync:
         self._sources = sources
         self._kinds = {source.name: kind for kind, source in enumerate(sources)}
         self._table = table
-        self._observe = observe
+        self.told = ParkedTold(observe)
 
     def read(self, connection: Connection) -> None:
         """Learn which documents are parked. Call it where nothing is written down meanwhile.
@@ -54,7 +54,7 @@ class ParkedSync:
             for one in parked:
                 again = one.reason.startswith(UNPROVEN) and self._ledger.is_unproven(kind, one.id)
                 if not again:  # told already, and tried at each audit
-                    self._observe(events.Parked(source.name, one.id, one.reason))
+                    self.told.add(source.name, one.id, one.reason)
             cleared = {(number, doc_id) for number, doc_id in to_clear if number == kind}
             if cleared:
                 self._table.clear(connection, source.name, (one[1] for one in cleared))

@@ -66,6 +66,7 @@ class Pipeline:
         """Finish what is in flight, then end the threads. Safe to call twice, or before start."""
         self._ledger.stop()
         self._worker.join()
+        self._parked.told.tell(everything=True)
 
     def pause(self) -> None:
         """Take no new batches until `resume`."""
@@ -136,6 +137,7 @@ class Pipeline:
 
     def wait_settled(self, mark: int, seconds: float | None = None) -> bool:
         """Wait until all before the mark is in Elasticsearch; False at stop or timeout."""
+        self._parked.told.tell()
         return self._ledger.wait_settled(mark, seconds)
 
     def wait_noted(self, seconds: float | None = None) -> bool:

@@ -190,6 +190,19 @@ class Parked(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class ParkedAlike(Observation):
+    """More documents were put aside for one cause: so many since the last line of it, the first
+    ids, and the reason of the first one. `listener parked` lists them all."""
+
+    index: str
+    count: int
+    ids: str
+    reason: str
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = "{index}: parked {count} more for one cause, first {ids}: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
 class MappingFailed(Observation):
     """A mapping file failed on the keys of some rows: which documents they concern is not known, so
     all of this index are compared."""

@@ -33,7 +33,14 @@ Step = dict[str, Any]
 DEADLINE: Final = 60.0
 STOP: Final = "stop"
 """The fault of being asked to stop."""
-_UNEXPECTED: Final = ("crashed", "parked", "bad_payload", "deletes_guarded", "ended")
+_UNEXPECTED: Final = (
+    "crashed",
+    "parked",
+    "parked_alike",
+    "bad_payload",
+    "deletes_guarded",
+    "ended",
+)
 
 
 class Defect(AssertionError):

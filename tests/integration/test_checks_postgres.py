@@ -300,6 +300,43 @@ def test_columns(connection: Connection, sql: str, role: str, what: str) -> None
     only(inspect(connection, sql, role=role), "error", what)
 
 
+@pytest.mark.parametrize(
+    ("types", "expression", "what"),
+    [
+        (
+            ("uuid",),
+            "fg.genre_id",
+            "its ids are of the type integer, and the key of content.film is of uuid",
+        ),
+        (("integer",), "fg.film_id", "its ids are of the type uuid"),
+        (("uuid", "integer"), "fg.film_id", "has 2 columns"),
+        (("uuid",), "fg.film_id", None),
+        (("uuid",), "fg.film_id::text", None),
+        (("bigint",), "fg.genre_id", None),
+        (("text",), "fg.genre_id", None),
+        (("uuid", "integer"), "json_build_array(fg.film_id, fg.genre_id)", None),
+    ],
+)
+def test_types_of_ids(
+    connection: Connection, types: tuple[KeyType, ...], expression: str, what: str | None
+) -> None:
+    """A mapping that returns the wrong column would lead to no document, or fail for each key."""
+    sql = f"SELECT {expression} AS id FROM content.film_genre AS fg WHERE genre_id = ANY(%(keys)s)"
+    given = sample("keys", ("integer",), array=True)
+    statement = Statement(
+        "mapping",
+        Path("x.sql"),
+        render(sql, "keys", ("integer",), array=True, path=Path()),
+        given,
+        types,
+    )
+    found = check_statements(connection, document("content.film_genre"), [statement])
+    if what is None:
+        assert found == []
+    else:
+        only(found, "error", what, "as id")
+
+
 def test_mapping_and_ids_files(connection: Connection) -> None:
     """Arrays of keys, and a page with `after` and `limit`; composite keys have a column each."""
     sql = "SELECT fg.film_id AS id FROM content.film_genre AS fg WHERE fg.genre_id = ANY({})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import cast
 
 import psycopg
@@ -13,10 +14,13 @@ from listener.changes import Key, Route
 from listener.indexing.batch import Limits
 from listener.indexing.parked_sync import ParkedSync
 from listener.indexing.parked_table import ParkedDocument, ParkedTable
+from listener.indexing.parked_told import ParkedTold
 from listener.indexing.parking import UNPROVEN, ToPark
 from listener.indexing.queue import Jobs
-from listener.observations.events import Observation, Parked
+from listener.observations.events import Observation, Parked, ParkedAlike
 from listener.postgres import Connection
+from listener.runtime import throttle
+from listener.runtime.throttle import FIRST
 from tests.kit.indexing import OneKind
 
 NOWHERE = cast("Connection", None)
@@ -146,6 +150,7 @@ def test_a_failed_write(process: Process) -> None:
     process.write()
     process.write()
     assert process.table.written == ["films: parked 7, 8"]
+    process.sync.told.tell(everything=True)
     assert process.told == [Parked("films", "7", "no"), Parked("films", "8", "no")]
     assert process.settled(mark)
 
@@ -263,6 +268,7 @@ def test_a_row_that_was_removed_elsewhere(process: Process) -> None:
     process.park("7")
     process.write()
     assert process.table.rows == {"7": "no"}
+    process.sync.told.tell(everything=True)
     assert process.told == [Parked("films", "7", "no")] * 2
 
 
@@ -312,3 +318,41 @@ def test_what_was_put_aside_without_a_proof(table: Table, process: Process) -> N
     process.write()
     assert process.sync.unproven() == {}
     assert table.rows == {}
+
+
+def test_documents_alike_are_told_with_a_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one at once, the others in one line when it is time; another cause by itself."""
+    now = [100.0]
+    monkeypatch.setattr(throttle, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    told: list[Observation] = []
+    one = ParkedTold(told.append)
+    reason = "failed to parse field [n] in document with id '{}'. Preview of field's value: '{}'"
+    for number in range(100):
+        one.add("films", str(number), reason.format(number, f"a{number}"))
+    one.add("films", "x", "division by zero")
+    one.add("actors", "1", reason.format(1, "b"))
+    assert told == [
+        Parked("films", "0", reason.format(0, "a0")),
+        Parked("films", "x", "division by zero"),
+        Parked("actors", "1", reason.format(1, "b")),
+    ]
+    one.tell()
+    assert len(told) == 3
+    now[0] += FIRST
+    one.tell()
+    one.tell()
+    assert told[3:] == [ParkedAlike("films", 99, "1, 2, 3", reason.format(1, "a1"))]
+    one.add("films", "200", reason.format(200, ""))
+    assert len(told) == 4
+    one.tell(everything=True)
+    assert told[4:] == [Parked("films", "200", reason.format(200, ""))]
+
+
+def test_causes_that_are_told_apart_are_bounded() -> None:
+    """Each is told at once; what stands in brackets may be text of users."""
+    told: list[Observation] = []
+    one = ParkedTold(told.append)
+    for number in range(1000):
+        one.add("films", "1", f"no field [{'abcdefghij'[number % 10] * (1 + number // 10)}]")
+    assert len(told) == 1000
+    assert len(one._alike) <= 200

@@ -11,6 +11,7 @@ from psycopg.adapt import Transformer
 from listener.documents.files import QueryFileError, doubled, faults, read
 from listener.documents.placeholders import line_of, plain, sent
 from listener.documents.queries import render
+from listener.documents.topology import _text
 
 FILE = Path("film.sql")
 CAST = "%(ids)s::text[]::uuid[]"
@@ -110,6 +111,14 @@ def test_a_position_of_postgresql_is_a_line_of_the_file() -> None:
 def test_files_of_former_versions(text: str, line: int | None) -> None:
     """These doubled every percent sign: what else has one is no such file."""
     assert doubled(text) == line
+
+
+def test_what_a_former_version_loaded_is_loaded_anew(tmp_path: Path) -> None:
+    """Where it read `%%` as one sign, its documents may not be what the file says: another hash."""
+    path = tmp_path / "film.sql"
+    for text, same in (("SELECT '50%%'", False), ("SELECT '50%'", True), ("SELECT 1", True)):
+        path.write_text(text)
+        assert (_text(path) == text) is same
 
 
 @pytest.mark.parametrize(
