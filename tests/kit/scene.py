@@ -205,14 +205,21 @@ class Scene:
         return process
 
     def wait_health(
-        self, expect: int, said: str = "", *, folder: str = "", seconds: float = 30
-    ) -> None:
-        """Wait until `listener health` ends so, and says this: the daemon beats once a tick."""
+        self,
+        expect: int,
+        said: str = "",
+        *,
+        live: bool = False,
+        folder: str = "",
+        seconds: float = 30,
+    ) -> str:
+        """Wait until `listener health` ends so, and says this: the daemon beats once a tick. Its
+        line. `live`: with --live."""
         deadline = time.monotonic() + seconds
         while True:
-            health = self.start("health", folder=folder)
+            health = self.start("health", *(["--live"] if live else []), folder=folder)
             if health.exit_status() == expect and said in health.output:
-                return
+                return health.output
             assert time.monotonic() < deadline, (expect, said, health.output)
 
     @property

@@ -283,6 +283,15 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_once.py::test_second_daemon",
         "faults/test_daemon_many.py::test_two_started_in_the_same_second",
     ),
+    "its configuration is a copy": (
+        "unit/test_peer.py::test_a_copied_configuration",
+        "unit/test_peer.py::test_another_elasticsearch",
+        "unit/test_signs.py::test_a_standby_of_another_daemon",
+    ),
+    "its work is stuck": (
+        "unit/test_pulse.py::test_work_that_is_stuck",
+        "unit/test_state_health.py::test_what_a_restart_mends",
+    ),
     "another pipeline is configured with the same `postgres.schema`": (
         "process/test_pipelines.py::test_the_second_is_refused_by_name",
         "process/test_pipelines.py::test_a_schema_of_its_own_is_the_way_out",
