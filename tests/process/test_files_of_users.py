@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.lengths import one_short
 from tests.kit.scene import Scene
 
 
@@ -57,26 +58,28 @@ def test_mistakes_in_all_files_at_once(scene: Scene, files: Path) -> None:
     scene.assert_converged()
 
 
-@pytest.mark.parametrize(
-    ("file", "change", "told"),
-    [
-        ("film.sql", ("= ANY(%(ids)s)", "= %(ids)s"), "write COLUMN = ANY(%(ids)s)"),
-        ("film.sql", ("AS document", "AS doc"), "exactly the columns id and document"),
-        ("film.sql", ("content.person AS", "content.persons AS"), "did you mean content.person?"),
-        ("film.sql", ("%(ids)s)", "%(ids)s); DELETE FROM content.genre"), "a second statement"),
-        (
-            "config.yaml",
-            ("table: content.genre\n", "table: content.genres\n"),
-            "content.genres: there is no such table",
-        ),
-        ("config.yaml", ("key: film_work_id", "key: filmwork_id"), "did you mean film_work_id?"),
-        ("config.yaml", (": film.sql", ": films.sql"), "cannot read it: No such file"),
-    ],
-)
+MISTAKES = [
+    ("film.sql", ("= ANY(%(ids)s)", "= %(ids)s"), "write COLUMN = ANY(%(ids)s)"),
+    ("film.sql", ("AS document", "AS doc"), "exactly the columns id and document"),
+    ("film.sql", ("content.person AS", "content.persons AS"), "did you mean content.person?"),
+    ("film.sql", ("%(ids)s)", "%(ids)s); DELETE FROM content.genre"), "a second statement"),
+    (
+        "config.yaml",
+        ("table: content.genre\n", "table: content.genres\n"),
+        "content.genres: there is no such table",
+    ),
+    ("config.yaml", ("key: film_work_id", "key: filmwork_id"), "did you mean film_work_id?"),
+    ("config.yaml", (": film.sql", ": films.sql"), "cannot read it: No such file"),
+]
+"""A file, what is mistyped in it, and what is told."""
+
+
+@pytest.mark.parametrize("mistake", one_short(MISTAKES, MISTAKES[4]))
 def test_one_mistake_is_one_finding(
-    scene: Scene, files: Path, file: str, change: tuple[str, str], told: str
+    scene: Scene, files: Path, mistake: tuple[str, tuple[str, str], str]
 ) -> None:
     """It says what was meant, and not to install triggers where that mends nothing."""
+    file, change, told = mistake
     config = scene.config
     edit(files / file, *change)
     check = scene.processes.start(config, "check")

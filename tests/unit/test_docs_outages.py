@@ -271,6 +271,13 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "process/test_verify.py::test_verify_mends_beside_a_daemon",
     ),
     # -- the daemon --------------------------------------------------------------------------------
+    "an SQL file or the file of an index is mistyped": (
+        "process/test_files_of_users.py::test_mistakes_in_all_files_at_once",
+        "process/test_files_of_users.py::test_one_mistake_is_one_finding",
+    ),
+    "a column or table that an SQL file reads is renamed or dropped": (
+        "process/test_files_of_users.py::test_what_fails_later_is_told_with_its_line",
+    ),
     "SIGKILL, at any moment": (
         "process/test_state.py::test_daemon_killed_again_and_again",
         "faults/test_daemon_kills.py::test_killed_before_the_verdict",
