@@ -11,7 +11,7 @@ from listener import postgres
 from listener.changes import Key
 from listener.checks.advice import watch_lines
 from listener.checks.finding import Finding
-from listener.config import WatchConfig, split_name
+from listener.config import DocumentConfig, WatchConfig, split_name
 from listener.documents.files import QueryFileError
 from listener.documents.kinds import Kind
 from listener.documents.sampling import KeyTable
@@ -28,16 +28,15 @@ _DENIED: Final = "42501"
 
 
 def check_keys(
-    connection: Connection, kind: Kind, parts: Assembly, share: float
+    connection: Connection, document: DocumentConfig, kind: Kind, parts: Assembly, share: float
 ) -> Iterator[Finding]:
     """Watches of this kind whose keys lead to no document.
 
     `share`: of how many rows of the document's own table the query makes a document, from 0 to 1.
     Raises psycopg.Error only where the server or the connection is at fault.
     """
-    config = kind.source.statements.config
-    for watch in config.watch:
-        own = split_name(watch.table) == split_name(config.table) and watch.key == config.key
+    for watch in document.watch:
+        own = split_name(watch.table) == split_name(document.table) and watch.key == document.key
         if own and watch.mapping_file is None:
             continue  # the sample of documents has told it
         try:

@@ -13,6 +13,7 @@ from listener import postgres
 from listener.changes import Key
 from listener.checks.finding import Finding
 from listener.checks.plan import FullScan, full_scans
+from listener.config import DocumentConfig
 from listener.documents.kinds import Kind
 from listener.documents.queries import arrays
 from listener.documents.sampling import KeyTable
@@ -25,22 +26,21 @@ _LARGE: Final = 1 << 20
 
 
 def check_lookups(
-    connection: Connection, kind: Kind, parts: Assembly, key: Key
+    connection: Connection, document: DocumentConfig, kind: Kind, parts: Assembly, key: Key
 ) -> Iterator[Finding]:
     """Large tables that are read in full for one document, or for one key of a mapping.
 
     `key`: of a document. Raises psycopg.Error only where the server or the connection is at fault.
     """
     statements = kind.source.statements
-    config = statements.config
     yield from _look(
         connection,
         kind.index,
-        config.query_file,
+        document.query_file,
         statements.rendered_query,
         arrays("ids", [key], statements.types),
     )
-    for watch in config.watch:
+    for watch in document.watch:
         one = watch_of(watch).id
         if watch.mapping_file is None:
             continue

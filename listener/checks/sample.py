@@ -17,6 +17,7 @@ from listener.checks.finding import Finding
 from listener.checks.keys import check_keys
 from listener.checks.lookups import check_lookups
 from listener.checks.stamps import check_stamps
+from listener.config import DocumentConfig
 from listener.documents import sampling
 from listener.documents.causes import Cause, Causes
 from listener.documents.files import QueryFileError
@@ -47,12 +48,13 @@ def check_samples(
     connection: Connection,
     client: search.Client,
     owner: Owner,
+    documents: Sequence[DocumentConfig],
     parts: Assembly,
     *,
     stop: Stop,
     denied: bool = False,
 ) -> list[Finding]:
-    """What is wrong with the documents of these kinds, with the keys of their watches, and with
+    """What is wrong with the documents of these entries, with the keys of their watches, and with
     what a single one costs. `denied`: that the user of Elasticsearch lacks rights is told already.
 
     Raises psycopg.Error only where the server or the connection is at fault, Stopped; errors of
@@ -60,13 +62,13 @@ def check_samples(
     """
     connection.execute("SET default_transaction_read_only = on")
     found: list[Finding] = []
-    for kind in parts.kinds:
+    for document, kind in zip(documents, parts.kinds, strict=False):
         trial = Trial(connection, client, owner, kind, stop)
-        looked = _Sample(connection, kind, trial, denied=denied)
+        looked = _Sample(connection, document, kind, trial, denied=denied)
         found += looked.findings()
         if looked.keys:
-            found += check_keys(connection, kind, parts, looked.share)
-            found += check_lookups(connection, kind, parts, looked.keys[0])
+            found += check_keys(connection, document, kind, parts, looked.share)
+            found += check_lookups(connection, document, kind, parts, looked.keys[0])
     found += check_stamps(connection, parts.watches)
     return list(dict.fromkeys(found))
 
@@ -75,11 +77,19 @@ class _Sample:
     """The sample of one document kind. `keys`: of its rows. `share`: of these, how many the query
     makes a document of, from 0 to 1."""
 
-    def __init__(self, connection: Connection, kind: Kind, trial: Trial, *, denied: bool) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        document: DocumentConfig,
+        kind: Kind,
+        trial: Trial,
+        *,
+        denied: bool,
+    ) -> None:
         self._connection = connection
         self._kind = kind
         self._source = kind.source
-        self._config = kind.source.statements.config
+        self._document = document
         self._trial = trial
         self._denied = denied
         self.keys: Sequence[Key] = ()
@@ -136,7 +146,7 @@ class _Sample:
         for cause in causes.all():
             broken = cause.reason.startswith(_CONTRACT)
             mend = next((mend for words, mend in _MENDS if words in cause.reason), "")
-            yield self._finding(str(self._config.query_file), cause, mend, error=broken)
+            yield self._finding(str(self._document.query_file), cause, mend, error=broken)
 
     def _missing(self, keys: Sequence[Key]) -> Iterator[Finding]:
         """Ids without a document: a filter of the query's, or a mistake in it."""
@@ -146,7 +156,7 @@ class _Sample:
             for one in self._source.read(self._connection, [key])
             if isinstance(one, Document) and one.body is not None
         ]
-        where = f"{self._kind.index}: {self._config.query_file}"
+        where = f"{self._kind.index}: {self._document.query_file}"
         if len(self.keys) > 1 and alone:
             ids = ", ".join(map(shown, alone))
             yield Finding(
@@ -159,7 +169,7 @@ class _Sample:
             yield Finding(
                 "warning",
                 f"{where}: it returns no document for any of {len(keys)} ids of "
-                f"{self._config.ids_file or self._config.table}",
+                f"{self._document.ids_file or self._document.table}",
                 "look at its WHERE and its joins; it must return the same ids that it was given",
             )
 
@@ -177,7 +187,7 @@ class _Sample:
             if before is not None and before == after != body:
                 yield Finding(
                     "error",
-                    f"{self._kind.index}: {self._config.query_file}: the document of "
+                    f"{self._kind.index}: {self._document.query_file}: the document of "
                     f"{shown(one.id)} is another one when other ids are asked for, too",
                     f"{_ALL}aggregate or window without PARTITION BY the id",
                 )
@@ -196,7 +206,7 @@ class _Sample:
                 value: Any = exact_json.document(bodies[one.id])
                 causes.add(one.id, one.reason, held=one.held, document=value)
         for cause in causes.all():
-            place = str(self._config.index_config_file)
+            place = str(self._document.index_config_file)
             lacking = "strict_dynamic" in cause.reason
             yield self._finding(place, cause, cause.mend, error=lacking or cause.held)
 

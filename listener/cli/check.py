@@ -131,7 +131,9 @@ def _samples(config: Config, findings: list[Finding], database: Database, stop: 
         ):
             parts = assemble(config, connection)
             owner = Owner(config.pipeline, database)
-            findings += check_samples(connection, client, owner, parts, stop=stop, denied=denied)
+            findings += check_samples(
+                connection, client, owner, config.documents, parts, stop=stop, denied=denied
+            )
     except Stopped:
         raise KeyboardInterrupt from None
     except SERVER_ERRORS as error:
