@@ -22,8 +22,10 @@ class Signs:
         """Whether this daemon is the active one: a standby sends nothing, so nothing holds it."""
 
     def serving(self) -> None:
-        """All is well, unless a person must decide over deletes."""
-        if self._jobs.guarded:
+        """All is well, unless a person must decide over deletes, or over a new index."""
+        if self._jobs.refusals:
+            self.tell(DaemonState.HELD, "; ".join(self._jobs.refusals))
+        elif self._jobs.guarded:
             names = ", ".join(sorted(self._jobs.guarded))
             self.tell(
                 DaemonState.GUARDED, f"{names}: deleting so many documents needs a person's word"

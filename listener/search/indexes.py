@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from listener.search import aliases, claims, creation, existing, hindrances, leftovers, shards
+from listener.search import (
+    aliases,
+    claims,
+    counts,
+    creation,
+    existing,
+    hindrances,
+    leftovers,
+    shards,
+)
 from listener.search.aliases import Astray
 from listener.search.client import Client
 from listener.search.existing import Existing
@@ -72,6 +81,11 @@ class Indexes:
     def shards(self, names: Collection[str]) -> dict[str, dict[str, Shard]]:
         """The primaries at work of these indexes, by the index's name and the shard's number."""
         return shards.read(self._client, names)
+
+    def count(self, name: str) -> int:
+        """How many documents an index has. Raises Unreadable where a shard does not answer."""
+        self._client.indices.refresh(index=name)
+        return counts.count(self._client, name)
 
     # -- a full load -----------------------------------------------------------------------------
 
