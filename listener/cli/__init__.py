@@ -34,6 +34,8 @@ COMMANDS: Final[dict[str, str]] = {
     "run": "follow the database (the default); with --once catch up and exit",
     "load": "load all or some indexes anew and swap the aliases; asks the active daemon to, or "
     "does it where there is none",
+    "indexes": "list the indexes of this pipeline, with role, definition, documents, size and age; "
+    "--drop those that are left over",
     "triggers": "install, remove or print the triggers",
     "verify": "compare database and index, both ways; with --repair mend what differs",
     "parked": "list the documents that were put aside, and why; with --retry try them again",
@@ -117,6 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         top.error("--json goes without --retry")
     if given.command == "load" and given.drop_old and (given.index or given.accept):
         top.error("--drop-old goes without INDEX and --accept")
+    if given.command == "indexes" and given.drop_all and given.drop:
+        top.error("--drop-all goes without --drop")
     if given.command == "verify" and given.allow_deletes and not given.repair:
         top.error("--allow-deletes goes with --repair")
     if isinstance(

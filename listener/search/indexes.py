@@ -5,7 +5,8 @@ The work is done by the modules beside this one; `Indexes` knows the client and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from listener.search import (
@@ -15,6 +16,7 @@ from listener.search import (
     creation,
     existing,
     hindrances,
+    inventory,
     leftovers,
     shards,
 )
@@ -23,6 +25,7 @@ from listener.search.client import Client
 from listener.search.existing import Existing
 from listener.search.index_config import IndexConfig
 from listener.search.index_settings import Fault
+from listener.search.inventory import Stored
 from listener.search.owners import Database, Owner
 from listener.search.shards import Shard
 
@@ -151,6 +154,12 @@ class Indexes:
     def old_of_others(self, alias: str) -> list[Existing]:
         """Those of a pipeline of this name with another database, which may be alive."""
         return leftovers.old_of_others(self._client, self.owner, alias)
+
+    def inventory(self, configured: Iterable[str], generation: int, now: datetime) -> list[Stored]:
+        """All indexes of this owner: as of `inventory.inventory`."""
+        return inventory.inventory(
+            self._client, self.owner, configured, generation=generation, now=now
+        )
 
     def delete(self, name: str) -> None:
         """Delete an index."""
