@@ -28,9 +28,7 @@ from listener.state.control import ControlDocument
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
-    parser.add_argument(
-        "index", nargs="*", metavar="INDEX", help="only these (default: all, with a new state)"
-    )
+    parser.add_argument("index", nargs="*", metavar="INDEX", help="only these (default: all)")
     parser.add_argument(
         "--accept",
         action="store_true",
@@ -54,21 +52,24 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
 
     def work() -> int:
         names = _chosen(config, given.index)
+        status: int | None = None
         if _is_active(config):
-            return _ask(config, names, stop, accept=given.accept)
-        daemon = Daemon(
-            config,
-            observe=observe,
-            stop=stop,
-            once=True,
-            force=not given.index,
-            load=names,
-            accept=names if given.accept else (),
-        )
-        status = daemon.run()
-        if status is Status.ACTIVE:  # it has begun since
-            return _ask(config, names, stop, accept=given.accept)
-        return int(status)
+            status = _ask(config, names, stop, accept=given.accept)
+        if status is None:
+            daemon = Daemon(
+                config,
+                observe=observe,
+                stop=stop,
+                once=True,
+                force=not given.index,
+                load=names,
+                accept=names if given.accept else (),
+            )
+            status = int(daemon.run())
+        if status == Status.ACTIVE:  # another one has begun since
+            again = _ask(config, names, stop, accept=given.accept)
+            status = status if again is None else again
+        return status
 
     return status_of(work)
 
@@ -93,8 +94,8 @@ def _is_active(config: Config) -> bool:
         return False
 
 
-def _ask(config: Config, names: Sequence[str], stop: Stop, *, accept: bool) -> int:
-    """Have the active daemon do it."""
+def _ask(config: Config, names: Sequence[str], stop: Stop, *, accept: bool) -> int | None:
+    """Have the active daemon do it. None: it has ended, and no other one has begun."""
     with ExitStack() as stack:
         connection = stack.enter_context(postgres.connect(config.postgres, "listener: load"))
         parts = assemble(config, connection)

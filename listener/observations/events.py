@@ -335,8 +335,8 @@ class LoadProgress(Observation):
     written: int
     parked: int
     TEXT: ClassVar[str] = (
-        "{index}: read {documents} of about {total} in {seconds:.1f} s: {written} written, "
-        "{parked} parked"
+        "{index}: loaded {documents} of about {total} in {seconds:.1f} s ({written} written, "
+        "{parked} parked)"
     )
 
 
@@ -352,8 +352,8 @@ class Loaded(Observation):
     written: int
     parked: int
     TEXT: ClassVar[str] = (
-        "{index}: loaded {written} documents in {seconds:.1f} s ({physical}): {documents} read, "
-        "{written} written, {parked} parked"
+        "{index}: loaded in {seconds:.1f} s: {documents} read, {written} written, {parked} parked "
+        "({physical})"
     )
 
 

@@ -21,7 +21,7 @@ from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.indexes import Indexes
-from listener.search.write_aliases import made_at, patterns
+from listener.search.write_aliases import made_at, owned, patterns
 from listener.state.control import ControlDocument
 from listener.state.model import State
 
@@ -73,11 +73,12 @@ class AskedLoads:
         self._stop = stop
         self._patience = patience
 
-    def run(self, names: Sequence[str], schema: str, *, accept: bool) -> int:
+    def run(self, names: Sequence[str], schema: str, *, accept: bool) -> int | None:
         """Load the indexes of these aliases; the exit status. Raises Stopped: the daemon goes on.
 
         0: all swapped in; 1: some documents are parked, or there are none; 2: an index is not
-        swapped in, or the daemon has other files; 3: it did not come to it.
+        swapped in, or the daemon has other files; 3: it did not come to it. None: no daemon is
+        active any more.
         """
         kinds = [kind for kind in self._parts.kinds if kind.index in names]
         state = self._control.read().state
@@ -90,15 +91,15 @@ class AskedLoads:
                 file=sys.stderr,
             )
             return REFUSED
-        asked = [self._ask(kind, schema, state, accept=accept) for kind in kinds]
+        asked = [self._ask(kind, schema, accept=accept) for kind in kinds]
         self._daemon.ring()
         print(f"asked the active daemon to load {', '.join(one.kind.index for one in asked)}")
-        self._follow(asked)
+        if not self._follow(asked):
+            return None
         return max(one.status or SWAPPED for one in asked)
 
-    def _ask(self, kind: Kind, schema: str, state: State | None, *, accept: bool) -> _One:
-        refused = state.refused.get(kind.index) if state is not None and accept else None
-        waiting = refused.physical if refused is not None else None
+    def _ask(self, kind: Kind, schema: str, *, accept: bool) -> _One:
+        waiting = self._loading(kind.index) if accept else None
         total = kind.source.estimate(self._connection)
         at = journal.ask_load(
             self._connection,
@@ -111,8 +112,15 @@ class AskedLoads:
         )
         return _One(kind, at, total, waiting)
 
-    def _follow(self, asked: Sequence[_One]) -> None:
-        """Until each has its end."""
+    def _loading(self, alias: str) -> str | None:
+        """The index that is being loaded now, or waits for a person's word."""
+        found: dict[str, list[str]] = self._indexes.aliases(*patterns(alias, "l"))
+        ours = owned(alias)
+        names = {int(match[1]): found[one] for one in found if (match := ours.match(one))}
+        return max(names[max(names)]) if names else None
+
+    def _follow(self, asked: Sequence[_One]) -> bool:
+        """Until each has its end. False: no daemon is active any more."""
         moved, seen = time.monotonic(), ""
         while any(one.status is None for one in asked):
             if self._stop.wait(_LOOK_EVERY):
@@ -131,20 +139,18 @@ class AskedLoads:
             if time.monotonic() - moved > patience:
                 self._give_up(asked, patience)
             elif not self._daemon.at_work():
-                self._give_up(asked, None)
+                return False
+        return True
 
-    def _give_up(self, asked: Sequence[_One], patience: float | None) -> None:
+    def _give_up(self, asked: Sequence[_One], patience: float) -> None:
         for one in asked:
-            if one.status is not None:
-                continue
-            one.status = GIVEN_UP
-            why = (
-                "no daemon is active any more: the next one that starts goes on with it"
-                if patience is None
-                else f"nothing was seen of it for {patience:g} s. The daemon goes on with it when "
-                "it can; its log says what it waits for, `listener health` too"
-            )
-            print(f"{one.kind.index}: {why}", file=sys.stderr)
+            if one.status is None:
+                one.status = GIVEN_UP
+                print(
+                    f"{one.kind.index}: nothing was seen of it for {patience:g} s. The daemon goes "
+                    "on with it when it can; its log says what it waits for, `listener health` too",
+                    file=sys.stderr,
+                )
 
     def _look(self, one: _One, state: State | None) -> None:
         """What has become of this one since the last look. It is printed."""

@@ -174,10 +174,10 @@ def test_files_that_the_daemon_does_not_know(scene: Scene) -> None:
     daemon.stop()
 
 
-@pytest.mark.parametrize("beside", [True, False])
-def test_a_person_accepts(scene: Scene, beside: bool) -> None:
+@pytest.mark.parametrize("way", one_short(("beside", "alone", "verify"), "beside"))
+def test_a_person_accepts(scene: Scene, way: str) -> None:
     """The index that waits is swapped in, beside a daemon and without one: it is not loaded again,
-    and index = query."""
+    and index = query. So is what a comparison was allowed to delete."""
     query, _ = own_files(scene)
     scene.serve().stop()
     text = query.read_text("utf-8").rstrip()
@@ -185,12 +185,17 @@ def test_a_person_accepts(scene: Scene, beside: bool) -> None:
     daemon = scene.start()
     waiting = daemon.wait_for("swap_held")["physical"]
     daemon.wait_for("watermark_waits", after=daemon.mark())
-    if not beside:
+    if way == "alone":
         daemon.stop()
-    accepted = scene.start("load", scene.index, "--accept")
-    accepted.expect_exit(1)  # there is no document
-    assert scene.behind() == [waiting]
-    if beside:
+    if way == "verify":
+        scene.start("verify", "--repair", "--allow-deletes").exit_status(90)
+        daemon.wait_for("loaded")
+        assert len(scene.behind()) == 1
+    else:
+        accepted = scene.start("load", scene.index, "--accept")
+        accepted.expect_exit(1)  # there is no document
+        assert scene.behind() == [waiting]
+    if way != "alone":
         daemon.wait_for("watermark_moved", after=daemon.wait_for("loaded"))
         scene.wait_health(0)
         daemon.stop()
