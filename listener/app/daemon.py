@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Final
 
@@ -40,15 +40,18 @@ class Daemon:
         once: bool = False,
         force: bool = False,
         repair: bool | None = None,
+        load: Collection[str] = (),
+        accept: Collection[str] = (),
     ) -> None:
         """`once`: catch up and return. `force`: load everything anew, whatever was saved. `repair`:
-        compare everything and mend it; True: delete any number of documents for it.
+        compare everything and mend it; True: delete any number of documents for it. `load` and
+        `accept`: as of Asked.
         """
         self._config = config
         self._observe = observe
         self._stop = stop
         self._once = once
-        self._asked = Asked(force, repair)
+        self._asked = Asked(force, repair, frozenset(load), frozenset(accept))
         self._pulse = Pulse(config)
         self._startup = Startup(
             config, pulse=self._pulse, observe=observe, stop=stop, once=once, force=force
@@ -61,7 +64,8 @@ class Daemon:
 
     def run(self) -> Status:
         """Work until done or stopped. Returns when everything has stopped."""
-        mode = "full load" if self._asked.force else "once" if self._once else "daemon"
+        loads = self._asked.force or self._asked.load
+        mode = "full load" if loads else "once" if self._once else "daemon"
         self._observe(events.Started(__version__, self._config.pipeline, mode))
         if not self._once:  # else it may be beside a daemon, whose heartbeat this is
             self._pulse.start()
@@ -75,7 +79,8 @@ class Daemon:
 
     @property
     def _only_catches_up(self) -> bool:
-        return self._once and not self._asked.force and self._asked.repair is None
+        asked = self._asked
+        return self._once and not (asked.force or asked.load) and asked.repair is None
 
     def _outcome(self, work: Callable[[], Status]) -> Status:
         """Do it; errors become what is told, and the exit status that they mean."""
@@ -155,7 +160,8 @@ class Daemon:
             return Status.GAVE_UP
         if self._once and stages.guarded:
             return Status.USAGE
-        return Status.PARKED if self._once and stages.parked else Status.OK
+        some = stages.parked or stages.without_documents
+        return Status.PARKED if self._once and some else Status.OK
 
     def _beside_active(self) -> Status:
         """--once beside an active daemon writes nothing: it waits for that one's watermark."""

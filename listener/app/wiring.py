@@ -65,6 +65,7 @@ from listener.resync.reconcile import Reconciler
 from listener.resync.runner import Runner
 from listener.resync.scope import Scope
 from listener.resync.survey import Asked, Surveyor
+from listener.resync.swap_guard import SwapGuard
 from listener.resync.under_way import UnderWay
 from listener.resync.went_back import SearchPast
 from listener.runtime.backoff import Backoff
@@ -214,15 +215,24 @@ class _Resync:
         under_way = UnderWay(kinds, fence=indexing.fence, keeper=keeper, observe=observe)
         reconciler = Reconciler(indexing.pipeline, Comparisons(run.client, ground.parked), observe)
         proofs = Proofs(all_rows=run.parts.all_rows, observe=observe)
+        guard = SwapGuard(
+            client=run.client,
+            parked=ground.parked,
+            pipeline=indexing.pipeline,
+            under_way=under_way,
+            keeper=keeper,
+            observe=observe,
+            patience=config.backoff.give_up_after / 2,
+        )
         loads = LoadRun(
             under_way=under_way,
             loader=loader,
             reconciler=reconciler,
-            pipeline=indexing.pipeline,
             fence=indexing.fence,
             keeper=keeper,
             ticks=ground.mailbox,
             proofs=proofs,
+            guard=guard,
         )
         comparisons = ComparisonRun(
             under_way=under_way,
@@ -410,8 +420,14 @@ class Stages:
 
     @property
     def guarded(self) -> bool:
-        """Whether documents were not deleted, because they were too many."""
-        return bool(self._jobs.guarded)
+        """Whether documents were not deleted, because they were too many, or an index was not
+        swapped in because it lacks too many."""
+        return bool(self._jobs.guarded or self._jobs.refusals)
+
+    @property
+    def without_documents(self) -> bool:
+        """Whether the load of a table with rows gave no document."""
+        return self._jobs.without_documents
 
     @property
     def parked(self) -> int:

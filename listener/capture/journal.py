@@ -24,6 +24,7 @@ TRUNCATED: Final = "TRUNCATE"
 REPAIR_ASKED: Final = "verify --repair"
 REPAIR_ALLOWED: Final = "verify --repair --allow-deletes"
 RETRY_ASKED: Final = "parked --retry"
+LOAD_ASKED: Final = "load"
 IDS_A_ROW: Final = 500
 """Ids in one request to try again: each has 512 bytes at most, but for those that are too long."""
 PAGE: Final = 100
@@ -54,6 +55,21 @@ class Retry:
 
     index: str
     ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadAsked:
+    """An operator asks for the index of this alias to be loaded anew, at this moment.
+
+    `hash`: of the definition that is to be loaded. `accept`: it may lose any number of documents.
+    `waiting`: the index that waits for that word; None: another load is asked for.
+    """
+
+    index: str
+    hash: str
+    at: datetime
+    accept: bool = False
+    waiting: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +117,29 @@ def ask_retry(
     )
 
 
+def ask_load(
+    connection: Connection,
+    schema: str,
+    watch: str,
+    index: str,
+    *,
+    digest: str,
+    accept: bool,
+    waiting: str | None,
+) -> datetime:
+    """Ask the active daemon to load an index; when that was. `watch`: as of `ask_retry`. `digest`,
+    `accept` and `waiting`: as of LoadAsked.
+    """
+    request = {"index": index, "hash": digest, "accept": accept, "waiting": waiting}
+    row = connection.execute(
+        _of_journal("journal/ask_load", schema),
+        {"watch": watch, "request": json.dumps(request), "reason": LOAD_ASKED},
+    ).fetchone()
+    assert row is not None
+    at: datetime = row[0]
+    return at
+
+
 def pages(
     connection: Connection,
     schema: str,
@@ -132,9 +171,13 @@ def pages(
         after, after_id = rows[-1].stamp, rows[-1].id
 
 
-def said(row: Row, types: Sequence[KeyType]) -> Change | Retry | Lost:
+def said(row: Row, types: Sequence[KeyType]) -> Change | Retry | LoadAsked | Lost:
     """What a row says. `types`: of the keys of its watch. Never raises."""
-    asked = _retry(row.keys) if row.reason == RETRY_ASKED else None
+    asked: Retry | LoadAsked | None = None
+    if row.reason == RETRY_ASKED:
+        asked = _retry(row.keys)
+    elif row.reason == LOAD_ASKED:
+        asked = _load(row)
     if asked is not None:
         return asked
     change = _change(row, types)
@@ -149,6 +192,22 @@ def _retry(keys: str | None) -> Retry | None:
         match json.loads(keys or ""):
             case {"index": str(index), "ids": list(ids)} if all(isinstance(i, str) for i in ids):
                 return Retry(index, tuple(ids))
+    except (ValueError, RecursionError):
+        pass
+    return None
+
+
+def _load(row: Row) -> LoadAsked | None:
+    """A request to load; None: it cannot be read."""
+    try:
+        match json.loads(row.keys or ""):
+            case {
+                "index": str(index),
+                "hash": str(digest),
+                "accept": bool(accept),
+                "waiting": str() | None as waiting,
+            }:
+                return LoadAsked(index, digest, row.at, accept, waiting)
     except (ValueError, RecursionError):
         pass
     return None

@@ -48,7 +48,7 @@ class SweptPage:
 
     `seconds`: how long reading it took. `reconcile`: watches of which changes may be lost, when
     that was, and why. `retry`: index and ids of parked documents that an operator wants tried
-    again.
+    again. `loads`: indexes that an operator wants loaded.
     """
 
     table: str
@@ -57,6 +57,7 @@ class SweptPage:
     seconds: float
     reconcile: tuple[tuple[str, datetime, str], ...] = ()
     retry: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    loads: tuple[journal.LoadAsked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +273,7 @@ class Sweep:
             keys_of: dict[str, dict[Key, None]] = {}  # small commits are small rows: few changes
             lost: list[tuple[str, datetime, str]] = []
             retry: list[tuple[str, tuple[str, ...]]] = []
+            loads: list[journal.LoadAsked] = []
             seconds = _Seconds()
             for row in rows:
                 # a watch of an earlier configuration, whose change led to a full load, is no matter
@@ -290,17 +292,22 @@ class Sweep:
                 match journal.said(row, self._types[row.watch]):
                     case journal.Retry(index, ids):
                         retry.append((index, ids))
+                    case journal.LoadAsked() as asked:
+                        loads.append(asked)
                     case journal.Lost(reason):
                         lost.append((row.watch, row.at, reason))
                     case Change(keys=keys):
                         keys_of.setdefault(row.watch, {}).update(dict.fromkeys(keys))
-            if keys_of or lost or retry:
+            if keys_of or lost or retry or loads:
                 changes = tuple(
                     Change(watch, "keys", tuple(keys)) for watch, keys in keys_of.items()
                 )
-                count = sum(len(one.keys) for one in changes) + len(lost) + len(retry)
+                count = sum(len(one.keys) for one in changes)
+                count += len(lost) + len(retry) + len(loads)
                 took = time.monotonic() - started
-                yield SweptPage("journal", changes, count, took, tuple(lost), tuple(retry))
+                yield SweptPage(
+                    "journal", changes, count, took, tuple(lost), tuple(retry), tuple(loads)
+                )
             started = time.monotonic()
 
 

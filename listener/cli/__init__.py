@@ -26,14 +26,18 @@ _SIGPIPE: Final = 128 + 13
 DESCRIPTION = "Keeps Elasticsearch documents in step with a PostgreSQL database."
 STATUSES = """\
 exit status of run --once and load:
-  0 all indexed   1 some documents parked   2 usage or configuration
+  0 all indexed   1 some documents parked, or no document at all
+  2 usage or configuration, or an index that is not swapped in
   3 gave up on a server   4 another daemon is active   70 a defect of listener"""
 
 
 COMMANDS: Final[dict[str, str]] = {
     "run": "follow the database (the default); with --once catch up and exit",
     "preview": "show what the files as they are now would index; nothing in use is written",
-    "load": "load everything into new indexes, swap the aliases, start a new state",
+    "load": "load all or some indexes anew and swap the aliases; asks the active daemon to, or "
+    "does it where there is none",
+    "indexes": "list the indexes of this pipeline, with role, definition, documents, size and age; "
+    "--drop those that are left over",
     "triggers": "install, remove or print the triggers",
     "verify": "compare database and index, both ways; with --repair mend what differs",
     "parked": "list the documents that were put aside, and why; with --retry try them again",
@@ -152,6 +156,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         top.error("--once goes with run")
     if given.command == "parked" and given.json and given.retry:
         top.error("--json goes without --retry")
+    if given.command == "load" and given.drop_old and (given.index or given.accept):
+        top.error("--drop-old goes without INDEX and --accept")
+    if given.command == "indexes" and given.drop_all and given.drop:
+        top.error("--drop-all goes without --drop")
     if given.command == "verify" and given.allow_deletes and not given.repair:
         top.error("--allow-deletes goes with --repair")
     if isinstance(

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 from listener import postgres, search
 from listener.app.daemon import Daemon
 from listener.app.exit_status import status_of
 from listener.app.status import Status
+from listener.capture.lock import lock_holder
 from listener.config import Config
+from listener.documents.topology import assemble
+from listener.failures import FAILURES
+from listener.indexing.parked_table import ParkedTable
 from listener.observations.events import Observe
+from listener.observations.surprises import Unfit
+from listener.resync.active import ActiveDaemon
+from listener.resync.asked_load import AskedLoads
 from listener.runtime.lifecycle import Stop
 from listener.search.indexes import Indexes
 from listener.state import identity
+from listener.state.control import ControlDocument
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
+    parser.add_argument("index", nargs="*", metavar="INDEX", help="only these (default: all)")
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="swap the new index in, however many documents of the old one it lacks or refuses",
+    )
     parser.add_argument(
         "--drop-old",
         action="store_true",
@@ -25,20 +42,87 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace) -> int:
-    """Load, or delete what former loads left; returns the exit status."""
-    if not given.drop_old:
-        return int(Daemon(config, observe=observe, stop=stop, once=True, force=True).run())
+    """Load, or delete what former loads left; returns the exit status.
+
+    0: swapped; 1: some documents are parked, or there are none; 2: configuration, or an index is
+    not swapped in; 3: a server is away, or the active daemon does not come to it.
+    """
+    if given.drop_old:
+        return status_of(lambda: _drop_old(config))
 
     def work() -> int:
-        with postgres.connect(config.postgres, "listener: load") as connection:
-            ours = identity.database(connection, config.postgres.db_schema)
-        indexes = Indexes(search.connect(config.elasticsearch), config.pipeline, ours)
-        for document in config.documents:
-            for name in indexes.old(document.index):
-                indexes.delete(name)
-                print(f"deleted {name}")
-            for found in indexes.old_of_others(document.index):
-                print(f"kept {found.name}: it belongs to {found.database}")
-        return int(Status.OK)
+        names = _chosen(config, given.index)
+        status: int | None = None
+        if _is_active(config):
+            status = _ask(config, names, stop, accept=given.accept)
+        if status is None:
+            daemon = Daemon(
+                config,
+                observe=observe,
+                stop=stop,
+                once=True,
+                force=not given.index,
+                load=names,
+                accept=names if given.accept else (),
+            )
+            status = int(daemon.run())
+        if status == Status.ACTIVE:  # another one has begun since
+            again = _ask(config, names, stop, accept=given.accept)
+            status = status if again is None else again
+        return status
 
     return status_of(work)
+
+
+def _chosen(config: Config, given: Sequence[str]) -> list[str]:
+    """The indexes that are to be loaded. Raises Unfit where a name is none."""
+    known = [document.index for document in config.documents]
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise Unfit(f"no document of the configuration has the index {name!r}: {meant}")
+    return [name for name in known if name in given or not given]
+
+
+def _is_active(config: Config) -> bool:
+    """Whether a daemon is at work. Where that cannot be told, the load waits for the server."""
+    try:
+        with postgres.connect(config.postgres, "listener: load") as connection:
+            return lock_holder(connection, config.postgres.db_schema) is not None
+    except FAILURES:
+        return False
+
+
+def _ask(config: Config, names: Sequence[str], stop: Stop, *, accept: bool) -> int | None:
+    """Have the active daemon do it. None: it has ended, and no other one has begun."""
+    with ExitStack() as stack:
+        connection = stack.enter_context(postgres.connect(config.postgres, "listener: load"))
+        parts = assemble(config, connection)
+        client = search.connect(config.elasticsearch)
+        stack.callback(client.close)
+        schema = config.postgres.db_schema
+        loads = AskedLoads(
+            connection=connection,
+            parts=parts,
+            indexes=Indexes(client, config.pipeline),
+            control=ControlDocument(client, config.elasticsearch.control_index, config.pipeline),
+            parked=ParkedTable(schema),
+            daemon=ActiveDaemon(connection, schema, parts.watches[0].id),
+            stop=stop,
+            patience=config.backoff.give_up_after,
+        )
+        return loads.run(names, schema, accept=accept)
+
+
+def _drop_old(config: Config) -> int:
+    with postgres.connect(config.postgres, "listener: load") as connection:
+        ours = identity.database(connection, config.postgres.db_schema)
+    indexes = Indexes(search.connect(config.elasticsearch), config.pipeline, ours)
+    for document in config.documents:
+        for name in indexes.old(document.index):
+            indexes.delete(name)
+            print(f"deleted {name}")
+        for found in indexes.old_of_others(document.index):
+            print(f"kept {found.name}: it belongs to {found.database}")
+    return int(Status.OK)

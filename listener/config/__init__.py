@@ -122,7 +122,9 @@ class Config(Strict):
         default=30_000, ge=10, description="Most changes held in memory; beyond: a sweep."
     )
     max_parked: int = Field(
-        default=1000, ge=0, description="More parked documents than this hold the watermark."
+        default=1000,
+        ge=0,
+        description="More parked documents of one index than this hold the watermark.",
     )
     postgres: PostgresConfig
     elasticsearch: ElasticsearchConfig = ElasticsearchConfig()

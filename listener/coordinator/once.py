@@ -59,7 +59,7 @@ class Once:
         for job in self._pipeline.retry_unproven():  # audits do it else
             while not self._pipeline.wait(job, self._fetch_delay):
                 session.check()
-        self._jobs.finish_here(session)
+        self._jobs.finish_here(connection, session)
         while not self._pipeline.wait_noted(self._fetch_delay):
             session.check()
         if proven and based and self._polls.complete:

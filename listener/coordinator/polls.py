@@ -192,11 +192,13 @@ class Polls:
         open_jobs: list[Job] = []
         counts: dict[str, tuple[int, float]] = {}
         lost: dict[int, tuple[datetime, Wanted]] = {}
+        loads: list[journal.LoadAsked] = []
         for page in pages:
             rows, seconds = counts.get(page.table, (0, 0.0))
             counts[page.table] = (rows + page.rows, seconds + page.seconds)
             for watch, at, reason in page.reconcile:
                 self._note_lost(lost, watch, at, reason)
+            loads += page.loads
             for change in page.changes:
                 open_jobs += self._pipeline.submit(change.watch, change.keys)
             for index, ids in page.retry:
@@ -214,6 +216,8 @@ class Polls:
                 before = lost[number][1] if number in lost else Wanted(reason, unguarded=False)
                 lost[number] = _NEVER_COVERED, replace(before, reason=reason)
         self._reconcile(lost)
+        if loads:
+            self._jobs.load(self._current.connection, loads)
         return sum(rows for rows, _ in counts.values())
 
     def _wait_job(self, job: Job) -> None:

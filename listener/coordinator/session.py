@@ -12,7 +12,6 @@ from listener.coordinator.signs import Signs
 from listener.indexing.pipeline import Pipeline
 from listener.observations.events import ServerName
 from listener.runtime.lifecycle import Stop, Stopped
-from listener.state.heartbeat import DaemonState
 
 
 class SessionLost(ListenerError):
@@ -73,7 +72,7 @@ class Session:
     def wait_on(self) -> None:
         """As `check`, with a sign of life: a sweep waits for Elasticsearch."""
         self.check()
-        self._signs.tell(DaemonState.SERVING)
+        self._signs.serving()
 
     def pause(self, seconds: float) -> None:
         """Wait; a stop cuts it short."""

@@ -76,6 +76,8 @@ class Signs:
             state, reason = DaemonState.HELD, next(iter(self._seen.values())).reason
         elif trouble is not None and reason is None:
             state, reason = waiting_for(trouble.server), trouble.reason
+        elif self._jobs.refusals and reason is None:
+            state, reason = DaemonState.HELD, "; ".join(self._jobs.refusals)
         elif self._jobs.guarded and reason is None:
             state = DaemonState.GUARDED
         self._pulse.tell(
@@ -116,6 +118,7 @@ class Signs:
             return found if differs is None else [*found, differs]
         if not self.active:
             return found
+        found += [Matter.of(one) for one in self._jobs.refusals]
         for alias in sorted(self._jobs.guarded):
             reason = f"{alias}: deleting so many documents needs a person's word"
             found.append(Matter(reason=reason, mend=_OVER_DELETES))

@@ -119,6 +119,15 @@ def rows_of(table: str, connection: Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def any_row(statements: Statements, connection: Connection) -> bool:
+    """Whether the table has a row at all."""
+    statement = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(
+        _qualified(statements.config.table)
+    )
+    row = connection.execute(statement, prepare=False).fetchone()
+    return bool(row and row[0])
+
+
 def _page_of_ids_file(
     statements: Statements, rendered: str, connection: Connection, after: Key | None, limit: int
 ) -> list[Key]:

@@ -140,6 +140,10 @@ class DocumentSource:
             blame.note(error, connection, path, place)
             raise
 
+    def any_row(self, connection: Connection) -> bool:
+        """Whether the document's table has a row at all."""
+        return paging.any_row(self.statements, connection)
+
     def estimate(self, connection: Connection) -> int:
         """About how many documents there are (the planner's figure), for progress."""
         return paging.estimate(self.statements, connection)

@@ -213,6 +213,14 @@ class TriggerUpkeep:
             raise Reassemble("the type of a stamp column has changed")
 
 
+def hash_of(document: DocumentConfig) -> str:
+    """The hash of a document's definition: query, mapping and watches, as the files are now.
+
+    Raises OSError, and IndexError_ where the mapping's file is no JSON object.
+    """
+    return _hash(document, read_config(document.index_config_file))
+
+
 def _hash(document: DocumentConfig, config: IndexConfig) -> str:
     """Changes with the mapping, the query, and which tables are watched how."""
     texts = [_text(document.query_file), document.table, *document.key]

@@ -53,6 +53,17 @@ class Wait:
     seconds: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class LoadCounts:
+    """What a load has done since `begin_load`: documents that its pages wrote, and documents that
+    its index does not take, beyond those that are parked. `parked`: of the kind, now.
+    """
+
+    written: int
+    untaken: int
+    parked: int
+
+
 class Chooser(Protocol):
     """Decides what is read next."""
 
@@ -412,6 +423,20 @@ class Ledger:
         """Whether a storm is over: nothing is in flight, and not much waits."""
         with self._lock:
             return self._idle and not self.plenty
+
+    def begin_load(self, kind: int) -> None:
+        """A load of this kind begins, or goes on: count anew."""
+        with self._lock:
+            self._works[kind].loaded = 0
+            self._parking.untaken.pop(kind, None)
+
+    def load_counts(self, kind: int) -> LoadCounts:
+        """What the load of this kind has done."""
+        with self._lock:
+            parking = self._parking
+            parked = {one for number, one in parking.known - parking.to_clear if number == kind}
+            parked.update(one.id for one in parking.to_park if one.kind == kind)
+            return LoadCounts(self._works[kind].loaded, parking.untaken[kind].count, len(parked))
 
     # -- parked documents, as (kind, id) -----------------------------------------------------------
 

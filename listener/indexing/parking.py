@@ -6,11 +6,14 @@ known to be good. Where the witness is taken and the suspect is not, the fault i
 witness is refused, too, the fault is the index's, the alias's or the mapping's: hold.
 
 Where very many are refused, or one after another for one reason, the fault is not theirs either:
-the brake holds everything then, instead of emptying a backlog into the table.
+the brake holds everything then, instead of emptying a backlog into the table. While an index is
+loaded it is that one that refuses them. Then nothing is held: the load goes on to its end, and its
+index is not searched (see resync.swap_guard).
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +23,7 @@ from listener.indexing.queue import Jobs
 
 SAME_REASON: Final = 100
 """So many documents in a row parked for one reason are not the documents' fault: hold."""
+_REMEMBERED: Final = 100_000
 UNPROVEN: Final = "nothing is there to prove it by, so it is tried again at each audit: "
 """How the reason of a document begins that is the only one of its kind: what refuses it may be an
 index, an alias or a setting, which nothing else could show."""
@@ -36,11 +40,37 @@ class ToPark:
     reason: str
 
 
+class Untaken:
+    """Documents that the index of a load does not take, and that are not parked: they are too
+    many. Each counts once, but for those beyond 100,000.
+    """
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._beyond = 0
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return len(self._ids) + self._beyond
+
+    def add(self, doc_id: str) -> None:
+        """One more."""
+        if len(self._ids) < _REMEMBERED:
+            self._ids.add(doc_id)
+        elif doc_id not in self._ids:
+            self._beyond += 1
+
+    def discard(self, ids: Iterable[str]) -> None:
+        """These are taken by now, or parked."""
+        self._ids.difference_update(ids)
+
+
 class Parking:
     """Of the pipeline's threads, under their lock. Documents are (number, id) here."""
 
     def __init__(self, limit: int) -> None:
-        """`limit`: more parked documents than this are not the documents' fault."""
+        """`limit`: more parked documents of one kind are not the documents' fault."""
         self._limit = limit
         self.known: set[tuple[int, str]] = set()
         """What our table has, as far as we know."""
@@ -48,9 +78,12 @@ class Parking:
         """Of these, which were refused when there was no other document to prove it by."""
         self.to_park: list[ToPark] = []
         self.to_clear: set[tuple[int, str]] = set()
-        self._streaks: dict[bool, tuple[str, int]] = {}
-        """Refusals one after another for one reason, which stands with their number. True: by the
-        document query, False: by Elasticsearch."""
+        self.untaken: defaultdict[int, Untaken] = defaultdict(Untaken)
+        """By kind, documents that the index of a load does not take, beyond those that may be
+        parked: that index is not searched without a person's word."""
+        self._streaks: dict[int | None, tuple[str, int]] = {}
+        """Refusals one after another for one reason, which stands with their number. None: by a
+        document query; else by Elasticsearch, of documents of this kind."""
 
     @property
     def noted(self) -> bool:
@@ -86,29 +119,45 @@ class Parking:
         if (one.kind, one.id) in self.known:
             return False
         reason = one.reason.partition(":")[0]
-        before, count = self._streaks.get(unread, (reason, 0))
+        whose = None if unread else one.kind
+        before, count = self._streaks.get(whose, (reason, 0))
         count = count + 1 if before == reason else 1
-        self._streaks[unread] = reason, count
-        return count >= SAME_REASON or self.full(suspects)
+        self._streaks[whose] = reason, count
+        return count >= SAME_REASON or self.full(one.kind, suspects)
 
-    def full(self, suspects: int = 0) -> bool:
-        """Whether no more may be parked."""
-        return len(self.known) + len(self.to_park) + suspects >= self._limit
+    def full(self, kind: int, suspects: int = 0) -> bool:
+        """Whether no more of this kind may be parked. Those of others do not count: so many are
+        refused, say, by an index that is loaded with a wrong mapping."""
+        if len(self.known) + len(self.to_park) + suspects < self._limit:
+            return False
+        known = sum(number == kind for number, _ in self.known)
+        return known + sum(one.kind == kind for one in self.to_park) + suspects >= self._limit
 
     def put_aside(self, one: ToPark) -> None:
         """It stands in our table as soon as that can be written."""
         self.to_park.append(one)
         self.to_clear.discard((one.kind, one.id))  # the later verdict counts
+        self._are_counted(one.kind, (one.id,))
+
+    def leave_out(self, kind: int, doc_id: str) -> None:
+        """The index of a load does not take it, and no more may be parked."""
+        self.untaken[kind].add(doc_id)
+
+    def _are_counted(self, kind: int, ids: Iterable[str]) -> None:
+        """These are not left out any more."""
+        if kind in self.untaken:
+            self.untaken[kind].discard(ids)
 
     def readable(self) -> None:
         """The query made a document: resets the streak of query failures."""
-        self._streaks.pop(True, None)
+        self._streaks.pop(None, None)
 
-    def all_accepted(self, kind: int, ids: Iterable[str], *, everywhere: bool) -> None:
+    def all_accepted(self, kind: int, ids: Collection[str], *, everywhere: bool) -> None:
         """As `accepted`, for many."""
-        self._streaks.pop(False, None)
+        self._streaks.pop(kind, None)
         if everywhere and self.known:
             self.to_clear |= self.known & {(kind, one) for one in ids}
+        self._are_counted(kind, ids)
 
     def accepted(self, kind: int, doc_id: str, *, everywhere: bool) -> None:
         """It is in the index: resets the streak of refusals, and it is parked no longer.
@@ -116,6 +165,7 @@ class Parking:
         `everywhere`: while an index is being loaded it may have gone to that one alone, or the
         index in use may have refused it once more; the swap has it tried again.
         """
-        self._streaks.pop(False, None)
+        self._streaks.pop(kind, None)
         if everywhere and (kind, doc_id) in self.known:
             self.to_clear.add((kind, doc_id))
+        self._are_counted(kind, (doc_id,))

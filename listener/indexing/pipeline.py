@@ -18,7 +18,7 @@ from listener import postgres
 from listener.changes import Key, Route
 from listener.documents.source import DocumentSource
 from listener.indexing.id_sources import KeysTask, MappedTask
-from listener.indexing.ledger import Ledger
+from listener.indexing.ledger import Ledger, LoadCounts
 from listener.indexing.outage import Outages, Trouble
 from listener.indexing.parked_sync import ParkedSync
 from listener.indexing.queue import Job
@@ -120,6 +120,14 @@ class Pipeline:
         job = Job()
         self._ledger.put(MappedTask(kind, self._sources[kind], watch, tuple(keys), job=job))
         return job
+
+    def begin_load(self, kind: int) -> None:
+        """As of Ledger."""
+        self._ledger.begin_load(kind)
+
+    def load_counts(self, kind: int) -> LoadCounts:
+        """As of Ledger."""
+        return self._ledger.load_counts(kind)
 
     def refresh_soon(self) -> None:
         """Make what was indexed searchable as soon as the pace allows."""

@@ -37,6 +37,7 @@ class Settlement:
         self._remember_good(batch)
         work.useless.clear()
         deleted = sum(one.body is None for one in batch.documents)
+        self._count(batch, len(ids) - deleted)
         return Settled(written=len(ids) - deleted, deleted=deleted)
 
     def each(self, batch: Batch, verdicts: Sequence[Verdict]) -> Settled:
@@ -67,7 +68,13 @@ class Settlement:
                     self._gate.saw(generation_of(verdict.stored_version))
             if settled.worst is None or outcome is Outcome.HOLD:
                 settled.worst = Verdict(outcome, verdict.reason, proven=verdict.proven)
+        self._count(batch, settled.written)
         return settled
+
+    def _count(self, batch: Batch, written: int) -> None:
+        """What the page of a load wrote: it goes to the new index alone."""
+        if not batch.live and batch.trial is None:
+            self._works[batch.kind].loaded += written
 
     def _remember_good(self, batch: Batch) -> None:
         """One of a batch that was taken. A small one: it may be sent beside many suspects."""
@@ -104,17 +111,22 @@ class Settlement:
         work, parking = self._works[batch.kind], self._parking
         work.good.pop(one.key, None)
         if batch.trial is not None:  # it was counted when it became a suspect
-            if (one.kind, one.id) not in parking.known and parking.full():
-                return Outcome.HOLD
+            too_many = (one.kind, one.id) not in parking.known and parking.full(one.kind)
         elif one.key in work.suspects:  # some sweep or load has asked for it, too
             return Outcome.SUSPECT
-        elif parking.braked(one, suspects=sum(len(each.suspects) for each in self._works)):
+        else:
+            too_many = parking.braked(one, suspects=len(work.suspects))
+            if not (too_many or verdict.proven):
+                work.suspects[one.key] = None
+                return Outcome.SUSPECT
+        if too_many and work.everywhere:
             return Outcome.HOLD
-        elif not verdict.proven:
-            work.suspects[one.key] = None
-            return Outcome.SUSPECT
         work.suspects.pop(one.key, None)
-        parking.put_aside(one)
+        if too_many and parking.full(one.kind, len(work.suspects)):
+            parking.leave_out(one.kind, one.id)
+            work.finish(one.key, one.jobs)
+        else:
+            parking.put_aside(one)
         return Outcome.PARK
 
     def _tried(
@@ -144,6 +156,8 @@ class Settlement:
                 for one in verdicts
             )
         if trial.witness is None or (witness is not None and witness.outcome is Outcome.PARK):
+            if not work.everywhere:  # the index that is loaded refuses them: it is looked at then
+                return tuple(verdicts)
             # it is not theirs alone: they are suspects no more
             work.suspects.clear()
             instead = Verdict(Outcome.HOLD, refused[0].reason, proven=True)

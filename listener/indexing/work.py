@@ -57,6 +57,8 @@ class Work:
         """Ids that were tried as witnesses and proved nothing, since the last that did."""
         self.mapping: set[str] = set()
         """Watches whose keys are being looked up: the next ones wait until that is over."""
+        self.loaded = 0
+        """Documents that pages of the load have written."""
 
     @property
     def everywhere(self) -> bool:

@@ -338,24 +338,67 @@ class LoadStarted(Observation):
 
 @dataclass(frozen=True, slots=True)
 class LoadProgress(Observation):
-    """A page of a full load is in Elasticsearch; `total` is the planner's estimate."""
+    """A page of a full load is in Elasticsearch: of the ids that were read (`documents`), so many
+    documents were written, and so many are parked; `total` is the planner's estimate."""
 
     index: str
     documents: int
     total: int
     seconds: float
-    TEXT: ClassVar[str] = "{index}: loaded {documents} of about {total} in {seconds:.1f} s"
+    written: int
+    parked: int
+    TEXT: ClassVar[str] = (
+        "{index}: loaded {documents} of about {total} in {seconds:.1f} s ({written} written, "
+        "{parked} parked)"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Observation):
-    """A full load is complete and its index stands behind the alias."""
+    """A full load is complete and its index stands behind the alias: of the ids that were read
+    (`documents`), so many documents are written, and so many parked."""
 
     index: str
     physical: str
     documents: int
     seconds: float
-    TEXT: ClassVar[str] = "{index}: loaded {documents} documents in {seconds:.1f} s ({physical})"
+    written: int
+    parked: int
+    TEXT: ClassVar[str] = (
+        "{index}: loaded in {seconds:.1f} s: {documents} read, {written} written, {parked} parked "
+        "({physical})"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SwapHeld(Observation):
+    """A full load is complete, but its index has lost too much beside the one in use: that one
+    stays, and a person decides. `lost` documents of it are gone, `refused` ones are not taken."""
+
+    index: str
+    physical: str
+    before: int
+    written: int
+    lost: int
+    refused: int
+    reason: str
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = "{index}: held: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedNothing(Observation):
+    """A full load of a table with rows gave no document at all."""
+
+    index: str
+    documents: int
+    parked: int
+    LEVEL: ClassVar[Level] = "ERROR"
+    TEXT: ClassVar[str] = (
+        "{index}: no document was written: {documents} ids were read, and the table has rows; "
+        "{parked} are parked. Does query_file (or ids_file) return them? `listener parked` says "
+        "why documents were refused"
+    )
 
 
 @dataclass(frozen=True, slots=True)

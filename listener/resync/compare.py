@@ -6,7 +6,7 @@ index, against the document query. One page and what differs are all that is hel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -17,7 +17,7 @@ from listener.documents.source import DocumentSource
 from listener.indexing.batch_size import MeanSize
 from listener.indexing.parked_table import ParkedTable
 from listener.postgres import Connection
-from listener.search import exact_json
+from listener.search import counts, exact_json
 from listener.search.bulk import Document
 from listener.search.stored import Stored
 
@@ -26,8 +26,6 @@ DIFFERENCES: Final[tuple[Difference, ...]] = ("missing", "stale", "orphaned", "m
 
 _PAGE_BYTES: Final = 4_000_000
 _MOST: Final = 2000
-_IDS: Final = 5000
-_KEEP_ALIVE: Final = "5m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +135,7 @@ class Comparison:
         What is on both sides is compared by `database`, not here. A search finds the ids, so the
         index is refreshed first.
         """
-        for hits in self._hits():
+        for hits in counts.hits(self._client, self._index):
             keys = [self._key(one["_id"]) for one in hits]
             wanted = self._source.existing(connection, keys)
             orphans = self._orphans(connection, [key for key in keys if key not in wanted])
@@ -163,39 +161,6 @@ class Comparison:
             return (doc_id,)
         # an upper-case UUID is no document's id, though PostgreSQL reads it as the key of one
         return key if self._source.id_of(key) == doc_id else (doc_id,)
-
-    def _hits(self) -> Iterator[Sequence[Mapping[str, Any]]]:
-        """All documents of the index, without their sources. By scroll, since sorting by `_id` is
-        refused, and points in time differ between Elasticsearch and OpenSearch.
-        """
-        self._client.indices.refresh(index=self._index)
-        answer: Mapping[str, Any] = self._client.search(
-            index=self._index,
-            scroll=_KEEP_ALIVE,
-            size=_IDS,
-            sort=["_doc"],
-            source=False,
-            query={"match_all": {}},
-        ).body
-        try:
-            while hits := self._whole(answer)["hits"]["hits"]:
-                yield hits
-                answer = self._client.scroll(
-                    scroll_id=answer["_scroll_id"], scroll=_KEEP_ALIVE
-                ).body
-        finally:
-            self._client.options(ignore_status=404).clear_scroll(scroll_id=answer["_scroll_id"])
-
-    def _whole(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
-        """This answer, if each shard has answered. Else raises Unreadable: what that shard holds
-        would count as missing.
-        """
-        shards = answer["_shards"]
-        if shards["failed"] or answer.get("timed_out"):
-            failures = [one.get("reason", {}).get("reason") for one in shards.get("failures", ())]
-            why = next((one for one in failures if one), "they did not answer in time")
-            raise search.Unreadable(f"shards of {self._index} cannot be read: {why}")
-        return answer
 
 
 class Comparisons:

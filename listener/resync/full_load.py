@@ -23,6 +23,7 @@ from listener.observations import events
 from listener.observations.events import Observe, ServerName
 from listener.resync.cancellation import Check
 from listener.resync.lookout import Lookout
+from listener.resync.swap_guard import Weighed
 from listener.runtime.lifecycle import Stopped
 from listener.search.indexes import Indexes
 from listener.state.model import Load
@@ -69,6 +70,8 @@ class Loader:
         self._observe = observe
         self._began: dict[str, float] = {}
         """By alias, when its load began, by the monotonic clock."""
+        self._before: dict[str, Load] = {}
+        """By alias, how far its load was when it was begun or gone on with."""
 
     def begin(self, kind: Kind, reason: str, resume: Load | None, now: datetime) -> Load:
         """Make the new index, or take up the one of `resume`, and feed it live changes.
@@ -86,6 +89,8 @@ class Loader:
             self._lookout.begin(name, made.mapping)
             load = Load(index=kind.index, physical=name, started_at=now)
         self._began[kind.index] = time.monotonic()
+        self._before[kind.index] = load
+        self._pipeline.begin_load(kind.number)
         self._observe(events.LoadStarted(kind.index, load.physical, reason, load.documents))
         self._fence.load(kind.number, load.physical)
         return load
@@ -114,6 +119,16 @@ class Loader:
             self._observe(events.OldIndexKept(kind.index, kept, ours=ours))
         self._fence.load(kind.number, None)
 
+    def counted(self, kind: Kind, load: Load) -> Load:
+        """The same, with the documents that were written and not taken up to now."""
+        before, now = self._before[kind.index], self._pipeline.load_counts(kind.number)
+        return load.model_copy(
+            update={
+                "written": before.written + now.written,
+                "untaken": before.untaken + now.untaken,
+            }
+        )
+
     def pages(
         self, connection: postgres.Connection, kind: Kind, load: Load, check: Check
     ) -> Iterator[Load]:
@@ -137,14 +152,18 @@ class Loader:
                 self._wait(job, check)
             while flying and (flying[0][0] is None or flying[0][0].finished):
                 _, reached = flying.popleft()  # one bulk may have answered several
-            load = reached
+            load = self.counted(kind, reached)
             yield load
             if load.documents - told >= self._page_size or (load.done and load.documents > told):
                 told = load.documents
-                seconds = time.monotonic() - began
                 self._observe(
                     events.LoadProgress(
-                        kind.index, load.documents, max(total, load.documents), seconds
+                        kind.index,
+                        load.documents,
+                        max(total, load.documents),
+                        time.monotonic() - began,
+                        load.written,
+                        self._pipeline.load_counts(kind.number).parked,
                     )
                 )
             check.check()
@@ -169,12 +188,13 @@ class Loader:
             if self._pipeline.crashed:
                 raise Stopped("the load was stopped")
 
-    def swap(self, kind: Kind, load: Load, check: Check, *, proven: bool) -> None:
+    def swap(self, kind: Kind, load: Load, check: Check, *, proven: bool, weighed: Weighed) -> None:
         """Refresh, bring the replicas back, wait for them, then swap the alias in one call.
 
-        `proven`: every change stamped before the load's start was visible to its first page. Raises
-        AliasTaken, FencedOut where the index may lack what it was sent, IndexError_ where the alias
-        is another owner's, Stopped, and what the Check raises.
+        `weighed`: what it has brought. `proven`: every change stamped before the
+        load's start was visible to its first page. Raises AliasTaken, FencedOut where the index may
+        lack what it was sent, IndexError_ where the alias is another owner's, Stopped, and what the
+        Check raises.
         """
         self._indexes.finish(load.physical, kind.config)
         while not self._indexes.healthy(load.physical, seconds=5):
@@ -202,9 +222,16 @@ class Loader:
         self._keeper.load_complete(
             kind.index, found.uuid if found else "", load.started_at if proven else None
         )
-        self._retry_parked(kind, check)
+        # the new index may have taken what the former one refused; rows may be gone by now
+        for job in self._pipeline.retry(kind.index, weighed.again):
+            self._wait(job, check)
+        parked = self._pipeline.load_counts(kind.number).parked
         seconds = time.monotonic() - self._began[kind.index]
-        self._observe(events.Loaded(kind.index, load.physical, load.documents, seconds))
+        self._observe(
+            events.Loaded(
+                kind.index, load.physical, load.documents, seconds, weighed.written, parked
+            )
+        )
         old = self._indexes.old(kind.index)
         others = {one.name: str(one.database) for one in self._indexes.old_of_others(kind.index)}
         for name in former:
@@ -212,9 +239,4 @@ class Loader:
                 whose = others.get(name, "")
                 kept = events.OldIndexKept(kind.index, name, name in old, belongs_to=whose)
                 self._observe(kept)
-
-    def _retry_parked(self, kind: Kind, check: Check) -> None:
-        """The new index may take documents that the former one refused. Rows may be gone by now."""
-        keys = self._pipeline.parked_keys(kind.number)
-        if keys:
-            self._wait(self._pipeline.submit_ids(kind.number, keys, load_only=False), check)
+        self._pipeline.refresh_soon()

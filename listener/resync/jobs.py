@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from listener.capture import watermark
+from listener.capture.journal import LoadAsked
 from listener.indexing.fence import Fence
 from listener.postgres import Connection
 from listener.resync.cancellation import Check
@@ -14,7 +16,10 @@ from listener.resync.loader_thread import LoaderThread
 from listener.resync.needs import Need
 from listener.resync.runner import Runner
 from listener.resync.under_way import UnderWay, Wanted
+from listener.search.write_aliases import made_at
 from listener.state.store import Keeper
+
+_ASKED: Final = "asked for by `listener load`"
 
 
 class Jobs:
@@ -56,6 +61,16 @@ class Jobs:
         return self._under_way.guarded
 
     @property
+    def refusals(self) -> list[str]:
+        """Why loads are not swapped in, and wait for a person's word."""
+        return self._under_way.refusals
+
+    @property
+    def without_documents(self) -> bool:
+        """Whether the load of a table with rows gave no document."""
+        return bool(self._under_way.without_documents)
+
+    @property
     def starts(self) -> list[datetime]:
         """Where sweeps must start for the sake of loads and comparisons."""
         return self._under_way.starts
@@ -90,6 +105,7 @@ class Jobs:
         for need in needs:
             kind, index = need.kind, need.kind.index
             state = self._under_way.anew(kind.number)
+            state.accepted = need.accepted
             now = watermark.draw(connection).at
             if need.compare:
                 wanted = Wanted(need.reason, need.unguarded)
@@ -118,16 +134,50 @@ class Jobs:
             # what is held for a person is due anyway
             if not states[kind].held or one.unguarded or one.asked
         }
-        if not wanted or self._under_way.add(connection, wanted):
-            return
+        if wanted and not self._under_way.add(connection, wanted):
+            self._begin_anew(connection, wanted)
+
+    def load(self, connection: Connection, asked: Sequence[LoadAsked]) -> None:
+        """Load what a person asks for, or swap in what waits for a person's word.
+
+        A request that is read once more does nothing: it names the index that waits, or came before
+        a load that was made since. Nor does one for another definition: a person has edited the
+        files, and a start of this daemon loads them. Raises as `begin`.
+        """
+        wanted: dict[int, Wanted] = {}
+        for one in asked:
+            for state in self._under_way.states:
+                kind, load = state.kind, state.load
+                if (kind.index, kind.hash) != (one.index, one.hash):
+                    continue
+                waits = load is not None and load.physical == one.waiting
+                names = (self._fence.current(kind.number), load.physical if load else None)
+                moments = [at for name in names if (at := made_at(kind.index, name)) is not None]
+                made = one.waiting is not None or any(at > one.at for at in moments)
+                if load is not None and one.accept and (waits or made) and not state.refusal:
+                    state.accepted = True
+                elif waits or not made:
+                    wanted[kind.number] = Wanted(
+                        _ASKED, one.accept, asked=True, anew=True, waiting=one.waiting
+                    )
+        if wanted:
+            self._begin_anew(connection, wanted)
+
+    def _begin_anew(self, connection: Connection, wanted: Mapping[int, Wanted]) -> None:
+        """End the thread, and begin what is wanted, and what was under way. Raises as `begin`."""
         self.end()
         needs = []
         for before in self._under_way.interrupt():
             one = wanted.get(before.kind.number)
+            if one is None and before.refusal is not None:
+                self._under_way.waits_on(before)
+                continue
             if one is None and before.idle:
                 continue
             load, comparing = before.load, before.comparing
-            resumes = one is None and load is not None and self._under_way.written_down(load)
+            resumes = load is not None and (
+                self._under_way.written_down(load) if one is None else one.waiting == load.physical
+            )
             needs.append(
                 Need(
                     before.kind,
@@ -135,10 +185,12 @@ class Jobs:
                     load if resumes else None,
                     compare=load is None
                     and not before.held
+                    and not (one is not None and one.anew)
                     and self._fence.current(before.kind.number) is not None,
                     unguarded=(one is not None and one.unguarded)
                     or (comparing is not None and comparing.unguarded),
                     blind=before.blind or (comparing is not None and comparing.blind),
+                    accepted=before.accepted or (one is not None and one.unguarded),
                 )
             )
         self.begin(connection, needs)
@@ -151,6 +203,6 @@ class Jobs:
         """
         return self._runner.here(connection, check)
 
-    def finish_here(self, check: Check) -> None:
+    def finish_here(self, connection: Connection, check: Check) -> None:
         """Swap the aliases of all loads. Their pages are complete."""
-        self._runner.finish_here(check)
+        self._runner.finish_here(connection, check)

@@ -5,18 +5,20 @@ What decides about a load stands here. How documents come into its index stands 
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from listener.indexing.fence import Fence
-from listener.indexing.pipeline import Pipeline
 from listener.postgres import Connection
 from listener.resync.cancellation import Cancellation, Check
 from listener.resync.full_load import Loader
 from listener.resync.proofs import Proofs
 from listener.resync.reconcile import Reconciler
-from listener.resync.under_way import ENDED, KindState, UnderWay
+from listener.resync.swap_guard import SwapGuard
+from listener.resync.under_way import ENDED, KindState, UnderWay, Wanted
 from listener.state.model import Load
 from listener.state.store import Keeper
+
+_LEFT_OUT: Final = Wanted("documents that the new index did not take", unguarded=False)
 
 
 class Ticks(Protocol):
@@ -39,20 +41,20 @@ class LoadRun:
         under_way: UnderWay,
         loader: Loader,
         reconciler: Reconciler,
-        pipeline: Pipeline,
         fence: Fence,
         keeper: Keeper,
         ticks: Ticks,
         proofs: Proofs,
+        guard: SwapGuard,
     ) -> None:
         self._under_way = under_way
         self._loader = loader
         self._reconciler = reconciler
-        self._pipeline = pipeline
         self._fence = fence
         self._keeper = keeper
         self._ticks = ticks
         self._proofs = proofs
+        self._guard = guard
 
     def run(
         self, connection: Connection, state: KindState, load: Load, cancellation: Cancellation
@@ -72,9 +74,12 @@ class LoadRun:
         # changes that were found before that tick are in the new index when people search it
         if self._fence.current(state.kind.number) is not None:
             self._ticks.wait_for_tick(cancellation)
-        self.finish(state, load, cancellation)
+        if not self.finish(connection, state, load, cancellation):
+            return
         if state.open is not None:
             self._under_way.compare_after_load(state.kind.number, load.started_at, ENDED)
+        elif state.kind.index in self._keeper.reconcile:
+            self._under_way.compare_after_load(state.kind.number, load.started_at, _LEFT_OUT)
 
     def here(self, connection: Connection, state: KindState, load: Load, check: Check) -> bool:
         """All pages, waiting for no other transaction: the way of --once. Returns whether the start
@@ -91,16 +96,23 @@ class LoadRun:
             self._pages(connection, state, load, check, proven=proven)
         return proven
 
-    def finish(self, state: KindState, load: Load, check: Check) -> None:
-        """Swap the alias of this load. Its pages are complete."""
+    def finish(self, connection: Connection, state: KindState, load: Load, check: Check) -> bool:
+        """Swap the alias of this load. Its pages are complete. False: too much is lost, and the
+        load waits for a person's word.
+        """
         kind = state.kind
         proven = state.covered is not None
-        if state.owed:
+        load = self._loader.counted(kind, load)
+        weighed = self._guard.weigh(connection, kind, load, check)
+        if self._guard.holds(state, load, weighed):
+            return False
+        if state.owed or load.untaken:
             self._keeper.want_reconcile(kind.index, unguarded=False, outlives_load=True)
-        self._loader.swap(kind, load, check, proven=proven)
+        self._loader.swap(kind, load, check, proven=proven, weighed=weighed)
         self._keeper.save_control(now=True)  # a standby must not load it once more
-        self._under_way.load_complete(kind.number, load)
-        self._pipeline.refresh_soon()
+        empty = self._guard.is_empty(connection, kind, weighed)
+        self._under_way.load_complete(kind.number, load, empty=empty)
+        return True
 
     def _refused(
         self, connection: Connection, state: KindState, load: Load, check: Check, *, proven: bool

@@ -28,7 +28,8 @@ class Need:
 
     `resume`: the load was begun before, and goes on. `compare`: the index is good, but may have
     missed changes. `unguarded`: the comparison may delete any number of documents. `blind`: changes
-    that were not recorded may be committed later. A load may miss them, too.
+    that were not recorded may be committed later. A load may miss them, too. `accepted`: a person
+    allows that the new index loses any number of documents.
     """
 
     kind: Kind
@@ -37,6 +38,7 @@ class Need:
     compare: bool = False
     unguarded: bool = False
     blind: bool = False
+    accepted: bool = False
 
 
 class Needs:
@@ -81,7 +83,8 @@ class Needs:
         if reason is not None:
             if expected and (index is None or index.uuid != expected):
                 self._observe(events.IndexVanished(kind.index, reason))
-            return current, Need(kind, reason, unfinished, blind=blind)
+            accepted = kind.index in survey.asked.accept
+            return current, Need(kind, reason, unfinished, blind=blind, accepted=accepted)
         if index is not None:
             self._indexes.adopt(index)
             self._keeper.index_is(kind.index, index.uuid)
@@ -108,7 +111,7 @@ class Needs:
             reason = f"the alias leads to {behind.name}, which is not of this pipeline"
         elif current.lenient:
             reason = "mapping, query or watched tables have changed"
-        elif survey.asked.force:
+        elif survey.asked.loads(kind.index):
             reason = "asked for"
         elif expected is None:
             reason = "no saved state speaks of this index"
@@ -142,7 +145,10 @@ class Needs:
         """
         for load in self._keeper.loads:
             if load.index == kind.index:
-                if _may_go_on(kind, load, survey):
+                # one that waits for a person's word is not what a person asks for anew
+                asked = survey.asked
+                anew = load.done and asked.loads(kind.index) and kind.index not in asked.accept
+                if not anew and _may_go_on(kind, load, survey):
                     found = self._indexes.get(load.physical)
                     if (
                         found

@@ -27,7 +27,7 @@ class Runner:
     def turn(self, connection: Connection, cancellation: Cancellation) -> None:
         """All loads, and one turn of all comparisons: the daemon's way."""
         for one in self._under_way.states:
-            if one.load is not None:
+            if one.load is not None and one.refusal is None:
                 self._loads.run(connection, one, one.load, cancellation)
             if one.comparing is not None:
                 self._comparisons.run(connection, one, one.comparing, cancellation)
@@ -45,8 +45,12 @@ class Runner:
                 proven &= self._loads.here(connection, one, one.load, check)
         return proven
 
-    def finish_here(self, check: Check) -> None:
-        """Swap the aliases of all loads. Their pages are complete."""
+    def finish_here(self, connection: Connection, check: Check) -> None:
+        """Swap the aliases of all loads. Their pages are complete, but of one that a change of the
+        journal has begun anew since.
+        """
         for one in self._under_way.states:
-            if one.load is not None:
-                self._loads.finish(one, one.load, check)
+            if one.load is not None and not one.load.done:
+                self._loads.here(connection, one, one.load, check)
+            if one.load is not None and one.refusal is None:
+                self._loads.finish(connection, one, one.load, check)

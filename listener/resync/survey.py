@@ -31,11 +31,18 @@ class Asked:
     """What a person asked of this run.
 
     `force`: load everything, whatever was saved. `repair`: compare everything once; True: delete
-    any number of documents for it.
+    any number of documents for it. `load`: load the indexes of these aliases. `accept`: a new index
+    of these aliases may lose any number of documents.
     """
 
     force: bool = False
     repair: bool | None = None
+    load: frozenset[str] = frozenset()
+    accept: frozenset[str] = frozenset()
+
+    def loads(self, alias: str) -> bool:
+        """Whether the index of this alias is to be loaded."""
+        return self.force or alias in self.load
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +106,8 @@ class Surveyor:
         meanings: Meanings,
         observe: Observe,
     ) -> None:
-        """`asked` holds for the first session. Only that it takes aliases holds for all of them."""
+        """`asked` holds for the first session. Only that it takes aliases, and what new indexes may
+        lose, holds for all of them."""
         self._scope = scope
         self._asked = asked
         self._take = asked.force
@@ -164,7 +172,7 @@ class Surveyor:
         """The state with what was found is saved. So the control document may be written over, and
         what a person asked for is not asked for again.
         """
-        self._asked = Asked()
+        self._asked = Asked(accept=self._asked.accept)  # a swap may come in a later session
         self._control.accept(survey.control)
 
     def _saved(self, control: Control, facts: Facts) -> State | None:

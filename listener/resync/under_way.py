@@ -26,12 +26,15 @@ from listener.state.store import Keeper
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Why documents must be compared. `unguarded`: any number of them may be deleted. `asked`: a
-    person asked for it.
+    person asked for it. `anew`: they are loaded into a new index instead. `waiting`: or the load
+    into this one, which waits for a person's word, is brought to its end.
     """
 
     reason: str
     unguarded: bool
     asked: bool = False
+    anew: bool = False
+    waiting: str | None = None
 
 
 ENDED: Final = Wanted("once more when the transactions have ended that were open", unguarded=False)
@@ -62,6 +65,8 @@ class KindState:
       changes might yet be committed, so a comparison follows.
     - `guarded`: a comparison, or a load in its place, would have removed too many documents, and
       did not. `held`: it is a load that was not made, and waits for a person's word.
+    - `refusal`: the load is complete and is not swapped in, for this reason. It is fed, and waits
+      for a person's word. `accepted`: that word was given: its index may lose any number.
     """
 
     kind: Kind
@@ -74,6 +79,13 @@ class KindState:
     owed: bool = False
     guarded: bool = False
     held: bool = False
+    refusal: str | None = None
+    accepted: bool = False
+
+    @property
+    def at_work(self) -> bool:
+        """Whether there is something to do for a load or a comparison."""
+        return self.comparing is not None or (self.load is not None and self.refusal is None)
 
     @property
     def idle(self) -> bool:
@@ -96,6 +108,8 @@ class UnderWay:
         self._over = True
         """Nothing may be left to the thread: it has done all, or was ended. False, too, while a
         thread that can do no more waits for the next session, as LoaderThread says."""
+        self.without_documents: set[str] = set()
+        """Aliases whose last load gave no document, of a table with rows."""
         self._floor: datetime | None = None
         """The earliest start of what was completed in this session: sweeps must reach back to it
         until a watermark is proven."""
@@ -108,9 +122,19 @@ class UnderWay:
         return not all(one.idle for one in self.states)
 
     @property
+    def at_work(self) -> bool:
+        """Whether there is something to do for any: a load that waits for a person has its end."""
+        return any(one.at_work for one in self.states)
+
+    @property
     def guarded(self) -> list[str]:
         """Aliases of which documents were not deleted, because they were too many."""
         return [one.kind.index for one in self.states if one.guarded]
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why loads are not swapped in, and wait for a person's word."""
+        return [one.refusal for one in self.states if one.refusal is not None]
 
     @property
     def starts(self) -> list[datetime]:
@@ -137,8 +161,12 @@ class UnderWay:
         comparing = one.comparing
         if one.covered is None or one.covered <= at:
             return False
+        if unguarded and one.load is not None and one.refusal is None:
+            one.accepted = True  # it has not come to its swap
         return not unguarded or not (
-            one.guarded or (comparing is not None and not comparing.unguarded)
+            one.guarded
+            or one.refusal is not None
+            or (comparing is not None and not comparing.unguarded)
         )
 
     def written_down(self, load: Load) -> bool:
@@ -161,14 +189,19 @@ class UnderWay:
         """
         before = [replace(one) for one in self.states]
         for one in self.states:
-            one.load = one.comparing = None
+            one.load = one.comparing = one.refusal = None
         return before
+
+    def waits_on(self, before: KindState) -> None:
+        """This load was complete, and waits for a person's word on."""
+        self.states[before.kind.number] = before
 
     def anew(self, kind: int) -> KindState:
         """Another load or comparison of this kind is about to begin."""
         one = self.states[kind]
         one.covered = None
-        one.guarded = one.held = False
+        one.guarded = one.held = one.accepted = False
+        one.refusal = None
         return one
 
     def begin_comparing(self, kind: int, now: datetime, wanted: Wanted, *, blind: bool) -> None:
@@ -219,9 +252,9 @@ class UnderWay:
         self._over = False
 
     def ended(self) -> bool:
-        """Whether nothing is under way. Then the thread ends: nothing more may be left to it."""
+        """Whether nothing is to be done. Then the thread ends: nothing more may be left to it."""
         with self._lock:
-            self._over = not self.running
+            self._over = not self.at_work
             return self._over
 
     def cancelled(self) -> None:
@@ -247,12 +280,21 @@ class UnderWay:
             one.held = one.guarded = True
             one.load = None
 
-    def load_complete(self, kind: int, load: Load) -> None:
-        """The index of this load is in use."""
+    def load_waits(self, kind: int, load: Load, reason: str) -> None:
+        """This load is complete, and waits for a person's word."""
+        with self._lock:
+            one = self.states[kind]
+            one.load, one.refusal = load, reason
+
+    def load_complete(self, kind: int, load: Load, *, empty: bool = False) -> None:
+        """The index of this load is in use. `empty`: it has no document, though there are rows."""
         self._ended_at(load.started_at)
         one = self.states[kind]
         one.load = None
-        one.blind = one.owed = False
+        one.blind = one.owed = one.accepted = False
+        self.without_documents.discard(one.kind.index)
+        if empty:
+            self.without_documents.add(one.kind.index)
 
     def compare_after_load(self, kind: int, started_at: datetime, wanted: Wanted) -> None:
         """A load is complete, and a comparison follows. `started_at`: of the load."""

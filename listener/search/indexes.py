@@ -5,15 +5,18 @@ The work is done by the modules beside this one; `Indexes` knows the client and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from listener.search import (
     aliases,
     claims,
+    counts,
     creation,
     existing,
     hindrances,
+    inventory,
     leftovers,
     scratch,
     shards,
@@ -23,6 +26,7 @@ from listener.search.client import Client
 from listener.search.existing import Existing
 from listener.search.index_config import IndexConfig
 from listener.search.index_settings import Fault
+from listener.search.inventory import Stored
 from listener.search.owners import Database, Owner
 from listener.search.shards import Shard
 
@@ -81,6 +85,11 @@ class Indexes:
     def shards(self, names: Collection[str]) -> dict[str, dict[str, Shard]]:
         """The primaries at work of these indexes, by the index's name and the shard's number."""
         return shards.read(self._client, names)
+
+    def count(self, name: str) -> int:
+        """How many documents an index has. Raises Unreadable where a shard does not answer."""
+        self._client.indices.refresh(index=name)
+        return counts.count(self._client, name)
 
     # -- a full load -----------------------------------------------------------------------------
 
@@ -147,6 +156,12 @@ class Indexes:
     def old_of_others(self, alias: str) -> list[Existing]:
         """Those of a pipeline of this name with another database, which may be alive."""
         return leftovers.old_of_others(self._client, self.owner, alias)
+
+    def inventory(self, configured: Iterable[str], generation: int, now: datetime) -> list[Stored]:
+        """All indexes of this owner: as of `inventory.inventory`."""
+        return inventory.inventory(
+            self._client, self.owner, configured, generation=generation, now=now
+        )
 
     def delete(self, name: str) -> None:
         """Delete an index."""

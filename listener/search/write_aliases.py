@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,17 @@ def patterns(alias: str, kinds: str = "wl") -> list[str]:
     not. `kinds`: w for those of the index in use, l for those of the one that is loaded.
     """
     return [f"{alias}.{kind}{digit}*" for kind in kinds for digit in range(1, 10)]
+
+
+def made_at(alias: str, name: str | None) -> datetime | None:
+    """When a load made the index of this name for the alias, by the database server's clock; None:
+    no load did."""
+    if name is None or not made_for(alias).fullmatch(name):
+        return None
+    try:
+        return datetime.strptime(name.rpartition("-")[2], "%Y%m%dt%H%M%S%fz").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def made_for(alias: str) -> re.Pattern[str]:

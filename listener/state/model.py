@@ -141,6 +141,8 @@ class Load(Record):
     """A full load of one document kind into a new index: where it stands.
 
     `after` is the key of the last page that Elasticsearch acknowledged; None before the first.
+    `documents`: how many ids were read up to there; `written`: how many documents were written.
+    `untaken`: documents that its index does not take, beyond those that may be parked.
     """
 
     index: Name
@@ -149,6 +151,18 @@ class Load(Record):
     after: tuple[str, ...] | None = None
     documents: Count = 0
     done: bool = False
+    written: Count = 0
+    untaken: Count = 0
+
+
+class Refusal(Record):
+    """A load that is complete, and that people do not search: it waits for a person's word.
+
+    `physical`: its index. `reason`: why, with the command that allows it.
+    """
+
+    physical: Name
+    reason: str
 
 
 class State(Record):
@@ -157,7 +171,7 @@ class State(Record):
     `loaded`: by alias, the proven start of the last complete load or comparison: what was recorded
     before it (a TRUNCATE, say) is covered by that. `reconcile`: aliases whose index must be
     compared with the database before the watermark moves on, and whether any number of documents
-    may be deleted then.
+    may be deleted then. `refused`: by alias, the load that waits for a person's word.
     """
 
     last_processed: Moment | None
@@ -165,6 +179,7 @@ class State(Record):
     loads: tuple[Load, ...] = ()
     loaded: Mapping[Name, Moment] = {}
     reconcile: Mapping[Name, bool] = {}
+    refused: Mapping[Name, Refusal] = {}
     version: Literal[1] = VERSION
 
     def back(self, by: timedelta) -> State:
@@ -211,6 +226,8 @@ def from_json(fields: Mapping[str, Any]) -> State:
     loads = known.get("loads")
     if isinstance(loads, list):
         known["loads"] = [_known(Load, one) for one in loads]
+    if isinstance(refused := known.get("refused"), Mapping):
+        known["refused"] = {name: _known(Refusal, one) for name, one in refused.items()}
     try:
         return State.model_validate_json(json.dumps(known), strict=True)
     except ValidationError as error:

@@ -24,7 +24,7 @@ from listener.observations.events import Observe
 from listener.search.versions import Versions
 from listener.state import file
 from listener.state.control import ControlDocument
-from listener.state.model import Identity, Load, Mark, State
+from listener.state.model import Identity, Load, Mark, Refusal, State
 from listener.state.unwritten import Unwritten
 
 T = TypeVar("T")
@@ -236,7 +236,18 @@ class Keeper:
     def drop_load(self, index: str) -> None:
         """A load is complete, or given up."""
         with self._lock:
-            self._change(loads=tuple(one for one in self.state.loads if one.index != index))
+            self._change(
+                loads=tuple(one for one in self.state.loads if one.index != index),
+                refused=_without(self.state.refused, index),
+            )
+
+    def refuse(self, load: Load, reason: str) -> None:
+        """A load is complete, and waits for a person's word; saved at once."""
+        with self._lock:
+            told = Refusal(physical=load.physical, reason=reason)
+            self._change(refused={**self.state.refused, load.index: told})
+            self.save(now=True)
+        self.save_control(now=True)  # a command beside this daemon waits for it
 
     def distrust_index(self, index: str) -> None:
         """Only a new index helps: neither the one in use nor the one that is being loaded is known

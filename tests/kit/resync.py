@@ -22,6 +22,7 @@ from listener.changes import Key
 from listener.documents.connections import Connections
 from listener.documents.kinds import Kind
 from listener.indexing.fence import Fence
+from listener.indexing.ledger import LoadCounts
 from listener.indexing.pipeline import Pipeline
 from listener.indexing.queue import Job
 from listener.observations.events import Observation
@@ -281,10 +282,18 @@ class FakePipeline(Pipeline):
     def __init__(self, room: Resync) -> None:
         self._room = room
         self.jobs: list[Job] = []
-        self.aside: list[Key] = []
-        """The keys of what is parked."""
+        self.counts = LoadCounts(written=0, untaken=0, parked=0)
         self.waits: list[Callable[[Job], bool]] = []
         """What is done at the next waits instead; whether the job is finished."""
+
+    @override
+    def begin_load(self, kind: int) -> None:
+        """Count anew."""
+
+    @override
+    def load_counts(self, kind: int) -> LoadCounts:
+        """What the load has done."""
+        return self.counts
 
     @override
     def submit_ids(self, kind: int, keys: Sequence[Key], *, load_only: bool) -> Job:
@@ -310,9 +319,9 @@ class FakePipeline(Pipeline):
         job.done(job.open)
 
     @override
-    def parked_keys(self, kind: int) -> list[Key]:
-        """What is parked."""
-        return self.aside
+    def retry(self, index: str, ids: Sequence[str]) -> list[Job]:
+        """Try parked documents again."""
+        return [self.submit_ids(0, [(one,) for one in ids], load_only=False)] if ids else []
 
     @override
     def refresh_soon(self) -> None:

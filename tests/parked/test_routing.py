@@ -233,7 +233,7 @@ def test_it_does_not_empty_the_index(shards: Scene, by: str) -> None:
 
 def test_a_person_may_filter(shards: Scene) -> None:
     """An edited query that leaves many out, by a function that the former one did not call: the
-    load is what was asked for, and stands for no comparison."""
+    load is what was asked for, and stands for no comparison. But such a swap needs a word."""
     shards.admin(
         "CREATE FUNCTION content.shown(uuid) RETURNS boolean LANGUAGE sql STABLE AS "
         "$$SELECT title <> 'x' FROM content.film_work WHERE id = $1$$;"
@@ -247,8 +247,9 @@ def test_a_person_may_filter(shards: Scene) -> None:
     edited.write_text(f"SELECT q.* FROM ({former}) AS q WHERE content.shown(q.id)", "utf-8")
     document["query_file"] = str(edited)
     daemon = shards.start()
-    daemon.wait_for("loaded")
+    assert daemon.wait_for("swap_held")["lost"] == 1200
     assert not daemon.found("deletes_guarded"), daemon.log
+    shards.start("load", shards.index, "--accept").expect_exit(0)
     shards.wait_converged()
     daemon.stop()
 

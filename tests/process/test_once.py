@@ -227,14 +227,15 @@ def test_wrong_configuration(scene: Scene, change: dict[str, object], said: str)
 
 
 def test_second_daemon(scene: Scene) -> None:
-    """It stands by and touches nothing; `load` does not wait: it ends with 4."""
+    """It stands by and touches nothing; `load` asks the active one."""
     daemon = scene.serve()
     generation = scene.control["generation"]
     second = scene.start(folder="second")
     second.wait_for("standing_by")
     load = scene.start("load", folder="third")
-    load.expect_exit(4)
-    assert "already active" in load.wait_for("ended")["reason"]
+    load.expect_exit(0)
+    assert "asked the active daemon" in load.output
+    daemon.wait_for("load_started", reason=re.compile("asked for"))
     assert scene.control["generation"] == generation
     scene.sql("UPDATE content.film_work SET title = 'On' WHERE id = md5('film 1')::uuid")
     scene.wait_converged()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from listener import search
 from listener.resync.compare import Comparison, Mismatch, Page
+from listener.search import counts
 from tests.kit.comparing import Sides
 
 
@@ -28,7 +29,7 @@ def test_shards_that_do_not_answer(odd: dict[str, Any], why: str) -> None:
         scroll=lambda **_: SimpleNamespace(body={**first, **odd}),
         options=lambda **_: SimpleNamespace(clear_scroll=lambda **_: None),
     )
-    hits = Comparison(cast(Any, None), client, "films", frozenset())._hits()
+    hits = counts.hits(client, "films")
     assert next(hits) == [{"_id": "1"}]
     with pytest.raises(search.Unreadable, match=why):
         next(hits)

@@ -266,6 +266,14 @@ PROMISES: dict[str, tuple[str, ...]] = {
         "faults/test_search_backlog.py::test_a_backlog_that_is_refused",
         "faults/test_search_backlog.py::test_a_backlog_that_is_refused_beside_good_documents",
     ),
+    "a query or mapping was changed, and its new index lacks": (
+        "process/test_swap_guard.py::test_a_query_that_returns_nothing",
+        "process/test_swap_guard.py::test_a_mapping_that_refuses_every_document",
+        "process/test_swap_guard.py::test_a_person_accepts",
+    ),
+    "the first load of a table with rows gives no document": (
+        "process/test_swap_guard.py::test_a_first_load_without_documents",
+    ),
     "a node is frozen for more than `index.gc_deletes`": (
         "faults/test_search_cluster.py::test_a_node_is_frozen_with_requests_in_its_hands",
         "process/test_verify.py::test_verify_mends_beside_a_daemon",

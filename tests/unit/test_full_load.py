@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -17,6 +17,7 @@ from listener.observations.events import (
     Waiting,
 )
 from listener.resync.full_load import AliasTaken, Loader
+from listener.resync.swap_guard import Weighed
 from listener.runtime.lifecycle import Stopped
 from listener.state.model import Load
 from tests.kit.resync import STARTED, Cancelled, FakeIndexes, FakePipeline, Resync, new_load
@@ -42,6 +43,8 @@ class Loading:
         self.kind = room.kinds[0]
         self.saved: list[Load] = []
         self.check = Cancelled(room)
+        self.again: Sequence[str] = ()
+        """What is parked and tried again."""
 
     def begin(self, resume: Load | None = None) -> Load:
         """Begin it, or go on with it."""
@@ -56,7 +59,8 @@ class Loading:
 
     def swap(self, load: Load, *, proven: bool = True) -> None:
         """Let people search it."""
-        self.loader.swap(self.kind, load, self.check, proven=proven)
+        weighed = Weighed("films", load.physical, load.documents, 8, again=self.again)
+        self.loader.swap(self.kind, load, self.check, proven=proven, weighed=weighed)
 
 
 @pytest.fixture
@@ -240,7 +244,7 @@ def test_the_order_of_a_swap(loading: Loading) -> None:
     assert loading.room.steps == [
         *("films-2 finished", "health asked", "films-2 settled", "name looked at"),
         *("owner of films looked at", "swapped to films-2", "load complete"),
-        *("load of films dropped", "old indexes looked at"),
+        *("load of films dropped", "old indexes looked at", "refresh asked for"),
     ]
     assert loading.room.disk.identity is not None
     assert loading.room.disk.identity.indexes == {"films": "uuid of films-2"}
@@ -313,7 +317,7 @@ def test_replicas_are_waited_for(loading: Loading) -> None:
 def test_parked_documents_are_tried_again(loading: Loading) -> None:
     """The new index may take what the former one did not; the load is complete with them."""
     loading.begin(DONE)
-    loading.pipeline.aside = [("7",)]
+    loading.again = ["7"]
     loading.swap(DONE)
     steps = loading.room.since("load complete")
     assert steps[2:4] == ["asked for 7-7, live", "page 1 answered"]

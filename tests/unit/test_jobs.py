@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from listener import search
+from listener.capture.journal import LoadAsked
 from listener.documents.files import QueryFileError
 from listener.documents.kinds import Kind
 from listener.indexing.fence import FencedOut
@@ -58,7 +59,7 @@ class FakeRunner:
             raise self.turns.pop(0)
         under_way = self._room.under_way
         for one in under_way.states:
-            if one.load is not None:
+            if one.load is not None and one.refusal is None:
                 under_way.load_complete(one.kind.number, one.load)
             if one.comparing is not None:
                 under_way.comparison_complete(
@@ -75,7 +76,7 @@ class FakeRunner:
         self._room.step("here")
         return True
 
-    def finish_here(self, check: Check) -> None:
+    def finish_here(self, _connection: Connection, check: Check) -> None:
         """Swap."""
         check.check()
         self._room.step("finished here")
@@ -525,7 +526,7 @@ def test_once_has_no_thread(once: Working) -> None:
     asked: list[None] = []
     check: Any = SimpleNamespace(check=lambda: asked.append(None))
     assert once.jobs.here(once.room.connection, check)
-    once.jobs.finish_here(check)
+    once.jobs.finish_here(once.room.connection, check)
     assert once.room.steps[-2:] == ["here", "finished here"]
     assert len(asked) == 2
 
@@ -552,3 +553,76 @@ def test_what_calls_it_off(once: Working) -> None:
     check: Any = SimpleNamespace(check=over)
     with pytest.raises(TimeoutError):
         once.jobs.here(once.room.connection, check)
+
+
+# -- what a person asks for ------------------------------------------------------------------------
+
+
+def asked(**said: Any) -> LoadAsked:
+    """A request to load films."""
+    return LoadAsked(**{"index": "films", "hash": "hash1", "at": NOW, **said})
+
+
+def made(seconds: float) -> str:
+    """The name of an index of films that a load has made then."""
+    return f"films-00000001-{NOW + timedelta(seconds=seconds):%Y%m%dt%H%M%S%f}z"
+
+
+def test_a_load_that_is_asked_for(working: Working) -> None:
+    """It is made once, however often its row is read; not for another definition."""
+    jobs, room = working.jobs, working.room
+    jobs.load(room.connection, [asked(hash="hash2"), asked(index="others")])
+    assert room.steps == []
+    working.hold_up()
+    jobs.load(room.connection, [asked(accept=True)])
+    assert "films begun: asked for by `listener load`" in room.steps
+    assert room.state.accepted
+    jobs.end()
+    room.under_way.forget()
+    room.current[0] = made(1)
+    del room.steps[:]
+    jobs.load(room.connection, [asked()])
+    assert room.steps == []
+
+
+def test_an_accepted_load(working: Working) -> None:
+    """The index that waits is brought to its end, and no other one."""
+    jobs, room = working.jobs, working.room
+    load = new_load(physical="films-2", done=True)
+    room.under_way.load_waits(0, load, "too many are gone")
+    jobs.load(room.connection, [asked(accept=True, waiting="films-3")])
+    assert room.steps == []
+    assert room.under_way.refusals == ["too many are gone"]
+    working.hold_up()
+    jobs.load(room.connection, [asked(accept=True, waiting="films-2")])
+    assert "films begun: asked for by `listener load`, resumed" in room.steps
+    assert room.state.accepted
+    assert room.under_way.refusals == []
+    jobs.end()
+
+
+def test_a_load_that_waits_for_a_person_waits_on(working: Working) -> None:
+    """While others begin; what may have been missed begins it anew."""
+    room = working.room
+    load = new_load(physical="films-2", done=True)
+    room.under_way.load_waits(0, load, "too many are gone")
+    working.begin(working.need(1))
+    working.again(kind=1)
+    working.rest()
+    assert not [one for one in room.steps if one.startswith("films begun")]
+    assert room.state.load == load
+    assert room.under_way.refusals == ["too many are gone"]
+    working.again()
+    assert "films begun: TRUNCATE" in room.steps
+    assert room.under_way.refusals == []
+
+
+def test_a_truncate_before_a_load_that_covers_it(working: Working) -> None:
+    """The index may be empty: the load is not begun anew for that."""
+    room = working.room
+    room.under_way.anew(0)
+    room.state.load, room.state.covered = new_load(), NOW
+    assert working.jobs.covers(0, NOW - timedelta(seconds=1), unguarded=True)
+    assert room.state.accepted
+    room.under_way.load_waits(0, new_load(done=True), "too many are gone")
+    assert not working.jobs.covers(0, NOW - timedelta(seconds=1), unguarded=True)

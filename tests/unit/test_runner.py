@@ -18,7 +18,8 @@ from listener.resync.comparison_run import ComparisonRun
 from listener.resync.load_run import LoadRun
 from listener.resync.proofs import Proofs
 from listener.resync.runner import Runner
-from listener.resync.under_way import Comparing, Wanted
+from listener.resync.swap_guard import Weighed
+from listener.resync.under_way import Comparing, KindState, Wanted
 from listener.runtime.lifecycle import Stopped
 from listener.state.model import Load
 from tests.kit.resync import STARTED, Cancelled, FakePipeline, FakeReconciler, Resync, new_load
@@ -47,17 +48,49 @@ class FakeLoader:
             yield load
             check.check()
 
-    def swap(self, kind: Kind, load: Load, check: Check, *, proven: bool) -> None:
+    def counted(self, _kind: Kind, load: Load) -> Load:
+        """The same."""
+        return load
+
+    def swap(self, kind: Kind, load: Load, check: Check, *, proven: bool, weighed: Weighed) -> None:
         """Let people search it."""
+        assert weighed.written == load.documents
         self._room.step("swap" if proven else "swap, not proven")
         check.check()
         self._room.current[kind.number] = load.physical
         self._room.keeper.load_complete(kind.index, "uuid-2", load.started_at if proven else None)
+        self._room.step("refresh asked for")
 
     def give_up(self, kind: Kind) -> None:
         """It is not to be made."""
         self._room.step("given up")
         self._room.keeper.drop_load(kind.index)
+
+
+class FakeGuard:
+    """Weighs loads. `reason`: why the next ones are not swapped in."""
+
+    def __init__(self, room: Resync) -> None:
+        self._room = room
+        self.reason: str | None = None
+        self.empty = False
+
+    def weigh(self, _connection: object, kind: Kind, load: Load, check: Check) -> Weighed:
+        """What it has brought."""
+        self._room.step("weighed")
+        check.check()
+        return Weighed(kind.index, load.physical, load.documents, load.documents)
+
+    def holds(self, state: KindState, load: Load, _weighed: Weighed) -> bool:
+        """Whether it waits for a person."""
+        if self.reason is None or state.accepted:
+            return False
+        self._room.under_way.load_waits(state.kind.number, load, self.reason)
+        return True
+
+    def is_empty(self, _connection: object, _kind: Kind, _weighed: Weighed) -> bool:
+        """Whether nothing was written."""
+        return self.empty
 
 
 class Running:
@@ -66,6 +99,7 @@ class Running:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.room = room = Resync(monkeypatch, ["films", "persons"])
         self.reconciler = FakeReconciler(room)
+        self.guard = FakeGuard(room)
         self.all_rows = False
         self.ticks = True
         self.check: Any = Cancelled(room)
@@ -75,16 +109,17 @@ class Running:
         """As it is now."""
         loader: Any = FakeLoader(self.room)
         pipeline = FakePipeline(self.room)
+        guard: Any = self.guard
         proofs = Proofs(all_rows=self.all_rows, observe=self.room.told.append)
         loads = LoadRun(
             under_way=self.room.under_way,
             loader=loader,
             reconciler=self.reconciler,
-            pipeline=pipeline,
             fence=self.room.fence,
             keeper=self.room.keeper,
             ticks=self,
             proofs=proofs,
+            guard=guard,
         )
         comparisons = ComparisonRun(
             under_way=self.room.under_way,
@@ -146,8 +181,8 @@ def test_the_order_of_a_load(running: Running) -> None:
     assert room.steps == [
         *("draw", "proof of 1", "written down: 0"),
         *("page 1", "written down: 1", "page 2", "written down: 2", "page 3"),
-        *("written down: 3, done", "tick", "swap", "load complete", "load of films dropped"),
-        *("control saved", "refresh asked for"),
+        *("written down: 3, done", "tick", "weighed", "swap", "load complete"),
+        *("load of films dropped", "refresh asked for", "control saved"),
     ]
     assert not room.under_way.running
     assert room.disk.loaded == {"films": room.drawn_at()}
@@ -199,9 +234,9 @@ def test_progress_is_kept_only_of_a_proven_load(
     running.turn()
     room = running.room
     assert room.steps == [
-        *("draw", "proof of 1", "page 1", "page 2", "page 3", "tick", "swap, not proven"),
-        *("load complete, not proven", "load of films dropped", "control saved"),
-        "refresh asked for",
+        *("draw", "proof of 1", "page 1", "page 2", "page 3", "tick", "weighed"),
+        *("swap, not proven", "load complete, not proven", "load of films dropped"),
+        *("refresh asked for", "control saved"),
     ]
     assert room.disk.loaded == {}
     assert room.state.covered is None
@@ -258,7 +293,7 @@ def test_a_load_goes_on_after_a_failure(running: Running) -> None:
     assert running.room.state.load is not None
     del running.room.steps[:]
     running.turn()
-    assert running.room.steps[:3] == ["written down: 3, done", "tick", "swap"]
+    assert running.room.steps[:4] == ["written down: 3, done", "tick", "weighed", "swap"]
     assert running.room.draws == 1
     assert not running.room.under_way.running
 
@@ -481,7 +516,7 @@ def test_once_waits_for_no_transaction(running: Running, proven: bool) -> None:
     assert "tick" not in running.room.steps
     assert running.room.loads_on_disk() == ([3] if proven else [])
     assert running.room.under_way.running
-    running.runner.finish_here(running.check)
+    running.runner.finish_here(running.room.connection, running.check)
     assert not running.room.under_way.running
     assert running.room.disk.loaded == ({"films": running.room.drawn_at()} if proven else {})
 
@@ -510,7 +545,7 @@ def test_an_unproven_load_of_once_for_blind_changes(running: Running) -> None:
     running.room.state.blind = True
     running.room.proofs.append(False)
     assert running.here() is False
-    running.runner.finish_here(running.check)
+    running.runner.finish_here(running.room.connection, running.check)
     assert running.room.disk.reconcile == {"films": False}
 
 
@@ -518,6 +553,43 @@ def test_once_guards_loads(running: Running) -> None:
     """As a daemon does."""
     guarded(running)
     running.here()
-    running.runner.finish_here(running.check)
+    running.runner.finish_here(running.room.connection, running.check)
     assert "page 1" not in running.room.steps
     assert running.room.current[0] == "films-1"
+
+
+def test_a_load_that_waits_for_a_person(running: Running) -> None:
+    """It is not swapped, and not tried again; it stays under way, so that sweeps reach back to it.
+    A person's word swaps it."""
+    running.guard.reason = "too many are gone"
+    running.load()
+    running.turn()
+    room = running.room
+    assert room.current[0] == "films-1"
+    assert room.under_way.running
+    assert not room.under_way.at_work
+    assert room.under_way.starts == [room.drawn_at()]
+    running.runner.finish_here(room.connection, running.check)
+    running.turn()
+    assert room.steps.count("weighed") == 1
+    room.state.refusal, room.state.accepted = None, True
+    running.turn()
+    assert room.current[0] == "films-2"
+    assert not room.under_way.running
+
+
+def test_once_makes_a_load_that_was_begun_meanwhile(running: Running) -> None:
+    """The journal has asked for it after the others were made: it is not swapped without pages."""
+    running.load()
+    running.runner.finish_here(running.room.connection, running.check)
+    assert running.room.steps.index("page 3") < running.room.steps.index("swap")
+
+
+def test_what_a_load_left_out_is_compared(running: Running) -> None:
+    """A person has accepted it: the documents that its index refused are not forgotten."""
+    running.load()
+    running.room.state.load = new_load(untaken=3)
+    running.turn()
+    steps = running.room.steps
+    assert "comparison of films due, after the load" in steps
+    assert steps.index("swap") < steps.index("films-2 compared")

@@ -142,3 +142,40 @@ def test_a_large_document_is_no_witness() -> None:
     batch.documents = [batch.documents[0], Document(("b",), "b", b"{%s}" % (b" " * 100_000))]
     setting.settlement.all_done(batch)
     assert list(setting.work.good) == [("a",)]
+
+
+def test_while_an_index_is_loaded_its_refusals_hold_nothing() -> None:
+    """They are parked, without a trial where many are refused; beyond the limit they are counted,
+    each once, until they are taken."""
+    setting = Setting(parked=2)
+    setting.gate.targets[0].loading = Target("a.l1")
+    batch, _ = setting.batch("w", "a", trial=Trial(("w",)))
+    settled = setting.each(batch, BAD, BAD)
+    assert settled.worst is None
+    assert setting.aside == [("w",), ("a",)]
+    for _ in range(2):
+        batch, job = setting.batch("b", "c")
+        assert setting.each(batch, PROVEN, PROVEN).worst is None
+        assert job.finished
+    assert setting.ledger.load_counts(0).untaken == 2
+    setting.each(setting.batch("b")[0], DONE)
+    setting.settlement.all_done(setting.batch("c")[0])
+    assert setting.ledger.load_counts(0).untaken == 0
+    setting.gate.targets[0].loading = None
+    assert setting.each(setting.batch("b")[0], PROVEN).brake is Brake.TOO_MANY
+
+
+def test_what_the_pages_of_a_load_write() -> None:
+    """Trials and live changes are not of its pages."""
+    setting = Setting()
+    page, live = setting.batch("a", "B", "c")[0], setting.batch("d")[0]
+    page.live = False
+    setting.settlement.all_done(live)
+    setting.settlement.all_done(page)
+    assert setting.ledger.load_counts(0).written == 2
+    again = setting.batch("e", "f")[0]
+    again.live = False
+    setting.each(again, DONE, NO_ROOM)
+    assert setting.ledger.load_counts(0).written == 3
+    setting.ledger.begin_load(0)
+    assert setting.ledger.load_counts(0).written == 0

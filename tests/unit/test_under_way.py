@@ -79,7 +79,7 @@ def test_a_comparison_is_asked_for_while_the_thread_looks_whether_to_end(
         assert asking[0].waits
         return found
 
-    monkeypatch.setattr(UnderWay, "running", property(slow))
+    monkeypatch.setattr(UnderWay, "at_work", property(slow))
     assert room.under_way.ended()
     assert asking[0].result() is False
     assert room.state.idle

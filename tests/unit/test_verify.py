@@ -13,6 +13,7 @@ from listener.resync import compare
 from listener.resync import verify as module
 from listener.resync.verify import LOOKS, WATERMARK_PATIENCE, Verification, Verified
 from listener.runtime.lifecycle import Stopped
+from listener.search import counts
 from tests.kit.comparing import Sides
 from tests.kit.session import NOW, saved_state
 
@@ -146,7 +147,7 @@ def test_many_are_counted_and_a_few_looked_at_again(
 def test_the_end_of_a_page(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """Each document is looked at once: the last of a page, and the first of the next one."""
     monkeypatch.setattr(compare, "_MOST", 2)
-    monkeypatch.setattr(compare, "_IDS", 2)
+    monkeypatch.setattr(counts, "_IDS", 2)
     sides = Sides(monkeypatch, number)
     for one in ("2", "3"):
         sides.index()[one] = OTHER

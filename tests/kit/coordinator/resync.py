@@ -45,6 +45,7 @@ class FakeJobs(Jobs):
     # of the class: they stand for properties, which an instance cannot set
     running: bool = False
     guarded: list[str] = _NOBODY
+    refusals: list[str] = _NOBODY
     held: str | None = None
 
     def __init__(self, world: World) -> None:
@@ -107,7 +108,7 @@ class FakeJobs(Jobs):
         return self.based
 
     @override
-    def finish_here(self, check: Check) -> None:
+    def finish_here(self, connection: Connection, check: Check) -> None:
         """Swap the aliases."""
         self._world.step("aliases swapped")
 

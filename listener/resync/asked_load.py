@@ -1,0 +1,205 @@
+"""Loads that the active daemon is asked for: the request, and what is seen of it until the swap.
+
+What a command beside the daemon sees: the aliases, and the control document, which the daemon
+writes when it is rung.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from listener.capture import journal
+from listener.documents.kinds import Kind
+from listener.documents.topology import Assembly
+from listener.indexing.parked_table import ParkedTable
+from listener.postgres import Connection
+from listener.resync.active import ActiveDaemon
+from listener.runtime.lifecycle import Stop, Stopped
+from listener.search.indexes import Indexes
+from listener.search.write_aliases import made_at, owned, patterns
+from listener.state.control import ControlDocument
+from listener.state.model import State
+
+SWAPPED: Final = 0
+SOME_PARKED: Final = 1
+REFUSED: Final = 2
+GIVEN_UP: Final = 3
+_LOOK_EVERY: Final = 1.0
+_STANDS_STILL: Final = 10
+"""So many times the patience may pass without progress: replicas, and the last look at a large
+index, show none."""
+
+
+@dataclass(slots=True)
+class _One:
+    """One index that was asked for. `at`: when. `waiting`: the index that is to be swapped in."""
+
+    kind: Kind
+    at: datetime
+    total: int
+    waiting: str | None
+    told: str = ""
+    status: int | None = None
+    """How it ended."""
+
+
+class AskedLoads:
+    """Asks, and follows until the end. Errors of both clients pass through."""
+
+    def __init__(
+        self,
+        *,
+        connection: Connection,
+        parts: Assembly,
+        indexes: Indexes,
+        control: ControlDocument,
+        parked: ParkedTable,
+        daemon: ActiveDaemon,
+        stop: Stop,
+        patience: float,
+    ) -> None:
+        """`patience`: seconds until the daemon must have begun."""
+        self._connection = connection
+        self._parts = parts
+        self._indexes = indexes
+        self._control = control
+        self._parked = parked
+        self._daemon = daemon
+        self._stop = stop
+        self._patience = patience
+
+    def run(self, names: Sequence[str], schema: str, *, accept: bool) -> int | None:
+        """Load the indexes of these aliases; the exit status. Raises Stopped: the daemon goes on.
+
+        0: all swapped in; 1: some documents are parked, or there are none; 2: an index is not
+        swapped in, or the daemon has other files; 3: it did not come to it. None: no daemon is
+        active any more.
+        """
+        kinds = [kind for kind in self._parts.kinds if kind.index in names]
+        state = self._control.read().state
+        others = [] if state is None else [k for k in kinds if k.hash not in state.identity.fed]
+        if others:
+            print(
+                f"{', '.join(kind.index for kind in others)}: the active daemon was started with "
+                "other files: query, mapping or watches were edited since. Start it anew, and it "
+                "loads what has changed by itself",
+                file=sys.stderr,
+            )
+            return REFUSED
+        asked = [self._ask(kind, schema, accept=accept) for kind in kinds]
+        self._daemon.ring()
+        print(f"asked the active daemon to load {', '.join(one.kind.index for one in asked)}")
+        if not self._follow(asked):
+            return None
+        return max(one.status or SWAPPED for one in asked)
+
+    def _ask(self, kind: Kind, schema: str, *, accept: bool) -> _One:
+        waiting = self._loading(kind.index) if accept else None
+        total = kind.source.estimate(self._connection)
+        at = journal.ask_load(
+            self._connection,
+            schema,
+            self._parts.speaker(kind.number),
+            kind.index,
+            digest=kind.hash,
+            accept=accept,
+            waiting=waiting,
+        )
+        return _One(kind, at, total, waiting)
+
+    def _loading(self, alias: str) -> str | None:
+        """The index that is being loaded now, or waits for a person's word."""
+        found: dict[str, list[str]] = self._indexes.aliases(*patterns(alias, "l"))
+        ours = owned(alias)
+        names = {int(match[1]): found[one] for one in found if (match := ours.match(one))}
+        return max(names[max(names)]) if names else None
+
+    def _follow(self, asked: Sequence[_One]) -> bool:
+        """Until each has its end. False: no daemon is active any more."""
+        moved, seen = time.monotonic(), ""
+        while any(one.status is None for one in asked):
+            if self._stop.wait(_LOOK_EVERY):
+                print("the daemon goes on with it; `listener indexes` shows how far it is")
+                raise Stopped("stop was requested")
+            self._daemon.ring()
+            state = self._control.read().state
+            for one in asked:
+                if one.status is None:
+                    self._look(one, state)
+            now = "\n".join(one.told for one in asked)
+            if now != seen:
+                moved, seen = time.monotonic(), now
+            begun = all(one.told or one.status is not None for one in asked)
+            patience = self._patience * (_STANDS_STILL if begun else 1)
+            if time.monotonic() - moved > patience:
+                self._give_up(asked, patience)
+            elif not self._daemon.at_work():
+                return False
+        return True
+
+    def _give_up(self, asked: Sequence[_One], patience: float) -> None:
+        for one in asked:
+            if one.status is None:
+                one.status = GIVEN_UP
+                print(
+                    f"{one.kind.index}: nothing was seen of it for {patience:g} s. The daemon goes "
+                    "on with it when it can; its log says what it waits for, `listener health` too",
+                    file=sys.stderr,
+                )
+
+    def _look(self, one: _One, state: State | None) -> None:
+        """What has become of this one since the last look. It is printed."""
+        alias = one.kind.index
+        behind = self._indexes.behind(alias)
+        if behind is not None and self._is_it(one, behind.name):
+            one.status = self._swapped(one, behind.name)
+            return
+        refused = None if state is None else state.refused.get(alias)
+        if refused is not None and self._is_it(one, refused.physical) and not one.waiting:
+            print(f"{alias}: {refused.reason}", file=sys.stderr)
+            one.status = REFUSED
+            return
+        loads = () if state is None else state.loads
+        load = next((load for load in loads if self._is_it(one, load.physical)), None)
+        if load is not None:
+            self._tell(
+                one,
+                f"{alias}: read {load.documents} of about {max(one.total, load.documents)}: "
+                f"{load.written} written",
+            )
+            return
+        for places in self._indexes.aliases(*patterns(alias, "l")).values():
+            for name in places:
+                if self._is_it(one, name):
+                    self._tell(one, f"{alias}: loading into {name}")
+
+    def _is_it(self, one: _One, name: str) -> bool:
+        """Whether this index is the one that was asked for."""
+        if one.waiting is not None:
+            return name == one.waiting
+        made = made_at(one.kind.index, name)
+        return made is not None and made > one.at
+
+    def _tell(self, one: _One, text: str) -> None:
+        if text != one.told:
+            one.told = text
+            print(text, flush=True)
+
+    def _swapped(self, one: _One, name: str) -> int:
+        alias = one.kind.index
+        documents = self._indexes.count(name)
+        parked = len(self._parked.ids(self._connection, alias))
+        print(f"{alias}: {documents} documents are searched now, in {name}; {parked} are parked")
+        if documents == 0 and one.kind.source.any_row(self._connection):
+            print(
+                f"{alias}: the table has rows, and no document was written. Does query_file (or "
+                "ids_file) return them? `listener parked` says why documents were refused",
+                file=sys.stderr,
+            )
+            return SOME_PARKED
+        return SOME_PARKED if parked else SWAPPED

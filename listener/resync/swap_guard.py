@@ -1,0 +1,257 @@
+"""The guard at the swap: a new index that has lost too much does not take the old one's place.
+
+A mistake in a query or a mapping gives a load that ends well and writes nothing. What counts is
+therefore what the new index has, beside what people search now. It is looked at when the load is
+complete, before the alias is swapped. A person's word overrules it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from listener import search
+from listener.changes import sendable
+from listener.documents.kinds import Kind
+from listener.indexing.parked_table import ParkedDocument, ParkedTable
+from listener.indexing.parking import SAME_REASON, UNPROVEN
+from listener.indexing.pipeline import Pipeline
+from listener.observations import events
+from listener.observations.events import Observe
+from listener.observations.printable import shown
+from listener.postgres import Connection
+from listener.resync.cancellation import Check
+from listener.resync.report import deletes_allowed
+from listener.resync.under_way import KindState, UnderWay
+from listener.search import counts
+from listener.search.aliases import indexes_of
+from listener.state.model import Load
+from listener.state.store import Keeper
+
+_EXAMPLES: Final = 3
+_NO_ROOM: Final = 429
+_AT_ONCE: Final = 1000
+_SHOWN: Final = 200
+"""Characters of one reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What a load has brought, beside the index that people search now.
+
+    `read`: how many ids it read. `written`: how many documents the new index has. `before`: how
+    many the old one has. `lost`: how many of these the new one lacks; `gone` has the first ids.
+    `parked`: documents of this load that are parked. `untaken`: documents that the new index does
+    not take either, beyond those that may be parked. `reasons`: the first ones. `again`: ids that
+    are parked, but not for this index: it has them, or did not refuse them.
+    """
+
+    alias: str
+    physical: str
+    read: int
+    written: int
+    before: int = 0
+    lost: int = 0
+    gone: Sequence[str] = ()
+    parked: int = 0
+    untaken: int = 0
+    reasons: Sequence[str] = ()
+    again: Sequence[str] = ()
+
+    @property
+    def allowed(self) -> int:
+        """How many documents may be lost without a person's word."""
+        return deletes_allowed(self.before)
+
+    @property
+    def refused(self) -> int:
+        """How many documents the new index does not take."""
+        return self.parked + self.untaken
+
+    @property
+    def refusal(self) -> str | None:
+        """Why people must not search this index without a person's word; None: they may."""
+        empty = self.before > 0 and (self.written == 0 or self.lost >= self.before)
+        takes_nothing = self.written == 0 and self.refused >= SAME_REASON
+        # of a first load the number of its own documents says what is much
+        bearable = deletes_allowed(max(self.before, self.written))
+        if not (
+            empty
+            or takes_nothing
+            or self.lost > self.allowed
+            or self.refused > bearable
+            or self.untaken
+        ):
+            return None
+        told = [
+            f"the new index has {self.written} documents, and the one in use {self.before}"
+            if self.before
+            else f"the new index has {self.written} documents of {self.read} that were read"
+        ]
+        if self.lost:
+            told.append(f"{self.lost} of these are gone{_first(self.gone, self.lost)}")
+        if self.refused:
+            reasons = "; ".join(_short(one) for one in self.reasons)
+            told.append(
+                f"{self.refused} are refused" + (f", the first for: {reasons}" if reasons else "")
+            )
+        stays = "What is searched now stays, and is fed. " if self.before else ""
+        return (
+            f"the new index {self.physical} is not swapped in: {'; '.join(told)}. {stays}Mend "
+            "query or mapping, and start listener again. If it is to be so: "
+            f"`listener load {self.alias} --accept`"
+        )
+
+
+def _first(ids: Sequence[str], number: int) -> str:
+    more = ", …" if number > len(ids) else ""
+    return f" ({', '.join(map(shown, ids))}{more})" if ids else ""
+
+
+def _short(reason: str) -> str:
+    told = shown(reason)
+    return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}…"
+
+
+class SwapGuard:
+    """Weighs new indexes, and holds those that have lost too much. Errors of both clients pass
+    through.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: search.Client,
+        parked: ParkedTable,
+        pipeline: Pipeline,
+        under_way: UnderWay,
+        keeper: Keeper,
+        observe: Observe,
+        patience: float,
+    ) -> None:
+        """`patience`: seconds after which an index that cannot be read counts as lost."""
+        self._client = client
+        self._parked = parked
+        self._pipeline = pipeline
+        self._under_way = under_way
+        self._keeper = keeper
+        self._observe = observe
+        self._patience = patience
+        self._unreadable: dict[str, float] = {}
+        """By the name of an index, since when it cannot be read, by the monotonic clock."""
+
+    def weigh(self, connection: Connection, kind: Kind, load: Load, check: Check) -> Weighed:
+        """What this load has brought. It is complete, and all before it is indexed.
+
+        Raises what the Check raises.
+        """
+        self._client.indices.refresh(index=load.physical)
+        before = lost = 0
+        gone: list[str] = []
+        for name in indexes_of(self._client, kind.index).get(kind.index, []):
+            if name == load.physical:
+                continue
+            for page in self._pages(name):
+                check.check()
+                before += len(page)
+                absent = counts.missing(self._client, load.physical, page)
+                deleted = set(counts.missing(self._client, name, absent))  # since it was searched
+                absent = [one for one in absent if one not in deleted]
+                before -= len(deleted)
+                lost += len(absent)
+                gone += absent[: _EXAMPLES - len(gone)]
+        return self._with_parked(
+            connection,
+            Weighed(
+                kind.index,
+                load.physical,
+                load.documents,
+                counts.count(self._client, load.physical),
+                before,
+                lost,
+                gone,
+                untaken=load.untaken,
+            ),
+            load,
+            check,
+        )
+
+    def holds(self, state: KindState, load: Load, weighed: Weighed) -> bool:
+        """Whether this load waits for a person's word. Its index is fed meanwhile, and can be
+        swapped in at any time. It is told, and written down.
+
+        The word may have been given before: for this load, or for the comparison that it stands
+        for (`verify --repair --allow-deletes`).
+        """
+        reason = weighed.refusal
+        allowed = self._keeper.reconcile.get(state.kind.index) is True
+        if reason is None or allowed or state.accepted:
+            return False
+        if self._under_way.written_down(load):
+            self._keeper.put_load(load)
+        self._under_way.load_waits(state.kind.number, load, reason)
+        self._keeper.refuse(load, reason)
+        self._observe(
+            events.SwapHeld(
+                weighed.alias,
+                weighed.physical,
+                weighed.before,
+                weighed.written,
+                weighed.lost,
+                weighed.refused,
+                reason,
+            )
+        )
+        return True
+
+    def is_empty(self, connection: Connection, kind: Kind, weighed: Weighed) -> bool:
+        """Whether a load wrote no document at all, though its table has rows. That is told."""
+        empty = weighed.written == 0 and (weighed.read > 0 or kind.source.any_row(connection))
+        if empty:
+            told = events.LoadedNothing(weighed.alias, weighed.read, weighed.refused)
+            self._observe(told)
+        return empty
+
+    def _pages(self, name: str) -> Iterable[list[str]]:
+        """The ids of an index in use, page by page. None, where it cannot be read for so long that
+        its documents are lost anyway: then only the new index helps."""
+        try:
+            for hits in counts.hits(self._client, name):
+                yield [one["_id"] for one in hits]
+        except (search.Refused, search.Unreadable) as error:
+            if isinstance(error, search.NotFound):
+                return
+            if isinstance(error, search.Refused) and error.status_code == _NO_ROOM:
+                raise
+            since = self._unreadable.setdefault(name, time.monotonic())
+            if time.monotonic() - since < self._patience:
+                raise
+        else:
+            self._unreadable.pop(name, None)
+
+    def _with_parked(
+        self, connection: Connection, weighed: Weighed, load: Load, check: Check
+    ) -> Weighed:
+        """The same, with what is parked."""
+        while not self._pipeline.wait_noted(1.0):
+            check.check()
+        table = [one for one in self._parked.read(connection) if one.index == weighed.alias]
+        parked: list[ParkedDocument] = []
+        for start in range(0, len(table), _AT_ONCE):
+            part = table[start : start + _AT_ONCE]
+            ids = [one.id for one in part if sendable(one.id)]
+            absent = set(counts.missing(self._client, load.physical, ids))
+            parked += [one for one in part if one.id in absent or not sendable(one.id)]
+        reasons: dict[str, str] = {}
+        for one in parked:  # a reason names the document: one of each kind is enough
+            reason = one.reason.removeprefix(UNPROVEN)
+            reasons.setdefault(reason.partition(":")[0], reason)
+        refused = {one.id for one in parked if one.last_at >= load.started_at}
+        return replace(
+            weighed,
+            parked=len(parked),
+            reasons=list(reasons.values())[:_EXAMPLES],
+            again=[one.id for one in table if one.id not in refused],
+        )

@@ -1,0 +1,6 @@
+-- A person asks for an index to be loaded anew, or to be swapped in. The xid first, then the clock.
+WITH burnt AS MATERIALIZED (SELECT pg_catalog.pg_current_xact_id() AS xid)
+INSERT INTO {journal} (updated_at, watch, kind, keys, reason)
+SELECT pg_catalog.clock_timestamp(), %(watch)s, 'reconcile', %(request)s, %(reason)s
+FROM burnt WHERE burnt.xid IS NOT NULL
+RETURNING updated_at
