@@ -17,6 +17,8 @@ _MOST: Final = 200
 """Causes that are told apart."""
 _PLACE: Final = re.compile(r"\[\d+:\d+\] ")
 """Line and column in the document."""
+_VALUE: Final = re.compile(r"\.? *Preview of field's value: '(.*)'", re.DOTALL)
+"""What the server shows of the value: each document has another one."""
 _NUMBERS: Final = re.compile(r"\d+")
 _ALIKE: Final = 160
 """Characters by which causes are told apart: what follows repeats content."""
@@ -78,7 +80,7 @@ class Causes:
 
     def add(self, doc_id: str, reason: str, *, held: bool = False, document: Any = None) -> None:
         """One more is refused. `document`: its value, where its content was refused."""
-        told = _PLACE.sub("", reason)
+        told = _VALUE.sub("", _PLACE.sub("", reason))
         alike = _NUMBERS.sub("0", told)[:_ALIKE]
         if alike not in self._found and len(self._found) >= _MOST:
             alike = told = _OTHER
@@ -92,6 +94,8 @@ class Causes:
             found = _values(document, names) if names else []
             if found:
                 cause.example, cause.has_example = found[0], True
+        if not cause.has_example and (value := _VALUE.search(reason)) is not None:
+            cause.example, cause.has_example = value[1], True
 
     @property
     def count(self) -> int:

@@ -20,14 +20,16 @@ def test_what_is_alike_is_one() -> None:
     causes = Causes()
     causes.add("x", STRICT.format("length", "_doc"))
     for number in range(300):
-        causes.add(str(number), PARSING.format(number), document={"rating": f"about {number}"})
+        value = f"about {number}" if number else chr(0x4E00 + number)
+        reason = f"{PARSING.format(number)}. Preview of field's value: '{value}'"
+        causes.add(str(number), reason, document={"rating": value} if number else None)
     first, second = causes.all()
     assert causes.count == 301
     assert (first.count, first.ids) == (300, ["0", "1", "2", "3", "4"])
     assert (
         first.reason == "document_parsing_exception: failed to parse field [rating] of type [float]"
     )
-    assert first.example == "about 0"
+    assert first.example == "\u4e00"
     assert second.count == 1
 
 
