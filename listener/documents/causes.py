@@ -17,8 +17,42 @@ _MOST: Final = 200
 """Causes that are told apart."""
 _PLACE: Final = re.compile(r"\[\d+:\d+\] ")
 """Line and column in the document."""
-_VALUE: Final = re.compile(r"\.? *Preview of field's value: '(.*)'", re.DOTALL)
-"""What the server shows of the value: each document has another one."""
+_VALUE: Final = re.compile(r"\.? *Preview of field's value: '(.*?)'?\Z", re.DOTALL)
+"""What the server shows of the value, to the end, where a long reason was cut: each document has
+another one."""
+_QUOTED: Final = re.compile(
+    r"(\bdate field |\b\w+ |\w+=)?"
+    r"(?:(?<!\w)'(?:[^']|(?<=\w)'(?=\w))*(?:'|\Z)|\"[^\"]*(?:\"|\Z)|\[[^\[\]]*(?:\]|\Z))"
+)
+"""A text in quotes or brackets, with the word before it: a value, or a name."""
+_NAMED: Final = frozenset(
+    [
+        "field",
+        "fields",
+        "type",
+        "types",
+        "of",
+        "within",
+        "mapper",
+        "column",
+        "relation",
+        "table",
+        "function",
+        "constraint",
+        "operator",
+        "schema",
+        "format",
+        "property",
+        "path",
+        "parameter",
+        "pipeline",
+        "index",
+        "class",
+        "object",
+        "analyzer",
+    ]
+)
+"""Words before a name, which tells causes apart."""
 _NUMBERS: Final = re.compile(r"\d+")
 _ALIKE: Final = 160
 """Characters by which causes are told apart: what follows repeats content."""
@@ -81,7 +115,7 @@ class Causes:
     def add(self, doc_id: str, reason: str, *, held: bool = False, document: Any = None) -> None:
         """One more is refused. `document`: its value, where its content was refused."""
         told = _VALUE.sub("", _PLACE.sub("", reason))
-        alike = _NUMBERS.sub("0", told)[:_ALIKE]
+        alike = _NUMBERS.sub("0", _QUOTED.sub(_without_value, told))[:_ALIKE]
         if alike not in self._found and len(self._found) >= _MOST:
             alike = told = _OTHER
         cause = self._found.setdefault(alike, Cause(told, held))
@@ -105,6 +139,12 @@ class Causes:
     def all(self) -> Sequence[Cause]:
         """The most frequent first."""
         return sorted(self._found.values(), key=lambda one: -one.count)
+
+
+def _without_value(quoted: re.Match[str]) -> str:
+    """A text in quotes: as it is where it is a name, else without what stands there."""
+    before = quoted[1] or ""
+    return quoted[0] if before.rstrip(" =") in _NAMED else f"{before}…"
 
 
 def _path(lacking: re.Match[str]) -> list[str]:

@@ -33,6 +33,40 @@ def test_what_is_alike_is_one() -> None:
     assert second.count == 1
 
 
+SERVERS = {
+    "a preview of the value": f"{PARSING.format(7)}. Preview of field's value: '{{}}'",
+    "a preview that was cut": f"{PARSING.format(7)}. Preview of field's value: 'it's \"{{}}",
+    "a value in brackets": "parsing: Failed to parse value [{}] as only [true] or [false]",
+    "a date": "document_parsing_exception: failed to parse date field [{}] with format [strict]",
+    "a value in single quotes": "illegal_argument_exception: '{}' is not an IP string literal.",
+    "a value in double quotes": 'invalid input syntax for type integer: "{}" (SQLSTATE 22P02)',
+    "a range": 'value "{}" is out of range for type integer (SQLSTATE 22003)',
+}
+
+
+@pytest.mark.parametrize("reason", SERVERS.values(), ids=list(SERVERS))
+def test_words_of_a_document_tell_nothing_apart(reason: str) -> None:
+    """Each document has other words, at the place where either server repeats a value."""
+    causes = Causes()
+    for number in range(100):
+        word = "".join(chr(ord("a") + int(digit)) for digit in str(number))
+        causes.add(str(number), reason.replace("{}", f"the {word} of it's {word * 9}"))
+    assert [one.count for one in causes.all()] == [100]
+
+
+def test_names_tell_causes_apart() -> None:
+    """Of fields, types, columns: they are no values."""
+    causes = Causes()
+    for name in ("title", "born"):
+        causes.add("1", STRICT.format(name, "_doc"))
+        causes.add("1", STRICT.format("x", name))
+        causes.add("1", f"failed to parse field [{name}] of type [float]")
+        causes.add("1", f"failed to parse field [x] of type [{name}]")
+        causes.add("1", f'null value in column "{name}" (SQLSTATE 23502)')
+        causes.add("1", f'Document contains an immense term in field="{name}", prefix [6, 7]')
+    assert len(causes.all()) == 12
+
+
 def test_so_many_causes_are_told_apart_and_no_more() -> None:
     """Whatever the reasons are: memory is bounded, and none is lost."""
     causes = Causes()
