@@ -7,10 +7,11 @@ from typing import Final
 
 import psycopg
 
-from listener.postgres import Connection
+from listener.postgres import Connection, describe
 from listener.triggers.nearest import nearest_table
 
 _DENIED: Final = "42501"
+_CHECK: Final = ". Mend: `listener check`"
 _NO_TABLE: Final = re.compile(r'relation "(?:([^".]+)\.)?([^".]+)" does not exist')
 """In English; in other languages of the server its own words must do."""
 _BY_TYPE: Final = ("42601", "42804", "42846", "42883")
@@ -25,6 +26,11 @@ def line_of(error: psycopg.Error, text: str) -> int | None:
     """
     position = error.diag.statement_position
     return None if position is None else text[: int(position) - 1].count("\n") + 1
+
+
+def described(error: psycopg.Error) -> str:
+    """What is wrong, and where, without the remedy that sends people to the check itself."""
+    return describe(error).partition(_CHECK)[0]
 
 
 def mend_of(connection: Connection, error: psycopg.Error, line: int | None, rendered: str) -> str:

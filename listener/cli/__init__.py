@@ -9,7 +9,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn, Protocol, cast
 
@@ -59,6 +59,9 @@ _WITHOUT_VALUES: Final = tuple(
 )
 """What argparse says, and what is said instead."""
 
+_OPTION: Final = re.compile(r"--?[a-z][a-z-]*(?=\Z|=)")
+_CLOSE: Final = 0.75
+"""How alike two names are, from 0 to 1, of which one is told for the other."""
 _CHOICE: Final = re.compile(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", re.DOTALL)
 
 
@@ -85,8 +88,11 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         near = _nearest(message, self.words, self)
+        names = [one for one in map(_option_name, self.words) if one and one not in _options(self)]
         for pattern, told in _WITHOUT_VALUES:
             message = pattern.sub(told, message)
+        if message == "unrecognized arguments" and names:
+            message = f"{message}: {' '.join(names)}"
         super().error(f"{message}; did you mean {near}?" if near else message)
 
 
@@ -96,7 +102,7 @@ def _nearest(message: str, words: Sequence[str], parser: argparse.ArgumentParser
     near = _one(chosen[1], re.findall(r"[\w-]+", chosen[2])) if chosen is not None else None
     if near is not None or not (chosen or "unrecognized" in message):
         return near
-    known = list(_options(parser))
+    known = _options(parser)
     for word in words:
         name = word.partition("=")[0]
         if name.startswith("-") and name not in known:
@@ -105,16 +111,39 @@ def _nearest(message: str, words: Sequence[str], parser: argparse.ArgumentParser
 
 
 def _one(word: str, known: Sequence[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word, known, 1)), None)
+    return next(iter(difflib.get_close_matches(word, known, 1, _CLOSE)), None)
 
 
-def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """The options of this parser and of the commands that are used."""
-    for action in parser._actions:
-        yield from action.option_strings
-        if isinstance(action, argparse._SubParsersAction):
-            for one in action.choices.values():
-                yield from _options(one)
+def _option_name(word: str) -> str | None:
+    """The name of an option, where this is one by its form: nothing else is told."""
+    name = _OPTION.match(word)
+    return name[0] if name else None
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    """The options of this command, or of all."""
+    return [one for action in parser._actions for one in action.option_strings]
+
+
+def _parsed(top: _Parser, words: Sequence[str]) -> argparse.Namespace:
+    """The arguments. What a command does not know is told by that command; names that follow its
+    options count as if they stood before these."""
+    given, extra = top.parse_known_args(words)
+    if not extra:
+        return given
+    one = top
+    for action in top._actions:
+        if isinstance(action, argparse._SubParsersAction) and given.command:
+            one = action.choices[given.command]
+    one.words = extra
+    misplaced = [word for word in map(_option_name, extra) if word and word in _options(top)]
+    if one is not top and misplaced:
+        one.error(f"{misplaced[0]} goes before the command")
+    many = [x.dest for x in one._actions if x.nargs == "*" and not (x.option_strings or x.choices)]
+    if not many or getattr(given, many[0]) or any(word.startswith("-") for word in extra):
+        one.error("unrecognized arguments")
+    setattr(given, many[0], extra)
+    return given
 
 
 def command(name: str) -> Command:
@@ -151,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     top = parser(*(word for word in words if word in COMMANDS))
     top.words = words
-    given = top.parse_args(words)
+    given = _parsed(top, words)
     if given.once and given.command not in (None, "run"):
         top.error("--once goes with run")
     if given.command == "parked" and given.json and given.retry:

@@ -12,7 +12,9 @@ import psycopg
 from listener import postgres, search
 from listener.app.exit_status import status_of
 from listener.app.status import Status
+from listener.checks.faults import mend_of
 from listener.config import Config
+from listener.documents.files import QueryFileError
 from listener.documents.topology import assemble
 from listener.observations.events import Observe
 from listener.observations.printable import one_line_of_json
@@ -30,7 +32,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument("index", metavar="INDEX", help="the documents[].index to look at")
     parser.add_argument(
-        "ids", nargs="*", metavar="ID", help="these documents, field by field; default: count all"
+        "ids",
+        nargs="*",
+        default=[],
+        metavar="ID",
+        help="these documents, field by field; default: count all",
     )
     parser.add_argument(
         "--sample", type=_size, metavar="N", help="look at about N documents instead of all"
@@ -41,14 +47,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _size(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a number of documents, 1 or more")
+    return int(text)
 
 
 def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace) -> int:
-    """Print what would differ: 0 nothing, 1 something, 2 configuration, 3 a server is away."""
+    """Print what would differ: 0 nothing, 1 something, 2 configuration or an ID
+    that is none, 3 a server is away."""
 
     def work() -> int:
         known = [document.index for document in config.documents]
@@ -57,45 +63,68 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
         if given.ids and given.sample:
             raise Unfit("--sample goes without ids")
         with postgres.connect(config.postgres, "listener: preview") as connection:
-            schema = config.postgres.db_schema
             connection.execute("SET default_transaction_read_only = on")
-            parts = assemble(config, connection)
-            kind = next(one for one in parts.kinds if one.index == given.index)
-            ours = identity.database(connection, schema)
-            client = search.connect(config.elasticsearch)
             try:
-                preview = Preview(
-                    connection,
-                    client,
-                    Indexes(client, config.pipeline, ours),
-                    kind,
-                    daemon=ActiveDaemon(connection, schema, parts.watches[0].id),
-                    observe=observe,
-                    stop=stop,
-                )
-                if given.ids:
-                    return _some(preview, given.ids, as_json=given.json)
-                return _all(preview, given.sample, as_json=given.json)
+                return _look(config, connection, observe, stop, given)
             except psycopg.errors.ReadOnlySqlTransaction as error:
                 raise Unfit(
                     f"{postgres.describe(error)}: the query, or a function that it calls, writes, "
                     "and a preview must not"
                 ) from error
-            finally:
-                client.close()
+            except psycopg.Error as error:
+                if postgres.is_passing(error) or not getattr(error, "__notes__", ()):
+                    raise
+                raise _of_a_file(connection, given.index, error) from error
 
     return status_of(work)
 
 
+def _look(
+    config: Config,
+    connection: postgres.Connection,
+    observe: Observe,
+    stop: Stop,
+    given: argparse.Namespace,
+) -> int:
+    schema = config.postgres.db_schema
+    parts = assemble(config, connection)
+    kind = next(one for one in parts.kinds if one.index == given.index)
+    ours = identity.database(connection, schema)
+    with search.connect(config.elasticsearch) as client:
+        preview = Preview(
+            connection,
+            client,
+            Indexes(client, config.pipeline, ours),
+            kind,
+            daemon=ActiveDaemon(connection, schema, parts.watches[0].id),
+            observe=observe,
+            stop=stop,
+        )
+        if given.ids:
+            return _some(preview, given.ids, as_json=given.json)
+        return _all(preview, given.sample, as_json=given.json)
+
+
+def _of_a_file(connection: postgres.Connection, index: str, error: psycopg.Error) -> QueryFileError:
+    """An error of a statement that was made of a file of the user's, told as `check` does."""
+    place = "; ".join(error.__notes__)
+    what = f"{index}: {place}: {error.diag.message_primary or error}"
+    mend = " ".join(mend_of(connection, error, None, "").split())
+    return QueryFileError(f"{what}. Mend: {mend}" if mend else what)
+
+
 def _some(preview: Preview, ids: list[str], *, as_json: bool) -> int:
-    differ = False
+    differ, impossible = False, False
     for one in preview.some(ids):
         differ |= one.differs
+        impossible |= one.impossible
         if as_json:
             _tell(one.json)
         else:
             for line in one.lines():
                 print(line, flush=True)
+    if impossible:
+        return int(Status.USAGE)
     return DIFFERENT if differ else int(Status.OK)
 
 

@@ -8,8 +8,9 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Final
+
+from listener.documents.lacking import fitting
 
 EXAMPLES: Final = 5
 """Ids that are named of each cause."""
@@ -58,7 +59,6 @@ _ALIKE: Final = 160
 """Characters by which causes are told apart: what follows repeats content."""
 _FIELD: Final = re.compile(r"\bfield \[([^\]]+)\](?: of type \[([^\]]+)\])?")
 _LACKING: Final = re.compile(r"dynamic introduction of \[(.+?)\] within \[(.+?)\]")
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ].*)?")
 _OTHER: Final = "other reasons"
 
 
@@ -80,30 +80,13 @@ class Cause:
         if lacking is not None:
             path = _path(lacking)
             place = "".join(f".{one}.properties" for one in path[:-1])
-            line = json.dumps({path[-1]: self._fitting()})[1:-1]
+            line = json.dumps({path[-1]: fitting(self.example)})[1:-1]
             return f"mappings.properties{place}: {line}; or leave it out of the query"
         named = _FIELD.search(self.reason)
         if named is not None and named[2] is not None and self.has_example:
-            line = json.dumps({named[1].rsplit(".", 1)[-1]: self._fitting()})[1:-1]
+            line = json.dumps({named[1].rsplit(".", 1)[-1]: fitting(self.example)})[1:-1]
             return f"let the query give a value of the type {named[2]}; or in the mapping: {line}"
         return ""
-
-    def _fitting(self) -> dict[str, str]:
-        """The mapping of a field that takes the example."""
-        one = self.example
-        while isinstance(one, list):
-            one = one[0] if one else None
-        if isinstance(one, dict):
-            return {"type": "object"}
-        if isinstance(one, bool):
-            return {"type": "boolean"}
-        if isinstance(one, int):
-            return {"type": "long"}
-        if isinstance(one, float | Decimal):
-            return {"type": "double"}
-        if isinstance(one, str) and _DATE.fullmatch(one):
-            return {"type": "date"}
-        return {"type": "text" if isinstance(one, str) and " " in one else "keyword"}
 
 
 class Causes:

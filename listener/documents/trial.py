@@ -21,6 +21,7 @@ from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search import scratch, sink
 from listener.search.bulk import Document
+from listener.search.index_config import IndexError_
 from listener.search.owners import Owner
 from listener.search.verdicts import Outcome
 
@@ -74,12 +75,18 @@ class Trial:
         return self._scratch
 
     def __enter__(self) -> Self:
-        """Make it, and remove what killed commands have left. Raises IndexError_; errors of both
-        clients pass through."""
+        """Make it, and remove what killed commands have left. Raises IndexError_, also where the
+        server does not take the index_config_file; errors of both clients pass through."""
         self._clear_away()
         _lock(self._connection, self._name)
         try:
             self._scratch = scratch.make(self._client, self._owner, self._name, self._kind.config)
+        except search.BadRequest as error:
+            self._remove()
+            path = self._kind.source.statements.config.index_config_file
+            raise IndexError_(
+                f"{self._kind.index}: {path}: no index can be made of it: {search.describe(error)}"
+            ) from error
         except BaseException:
             self._remove()
             raise

@@ -12,6 +12,7 @@ from listener import search
 from listener.changes import Key
 from listener.documents.causes import Causes
 from listener.documents.kinds import Kind
+from listener.documents.spelling import Spelling
 from listener.documents.trial import Refusal, Trial
 from listener.observations.events import Observe
 from listener.postgres import Connection
@@ -53,18 +54,27 @@ class Preview:
         self._current = indexes.behind(kind.index)
         name = self._current.name if self._current is not None else None
         self._reader = PageReader(kind.source, connection, client, name)
+        self._spelling = Spelling(kind.source.statements, connection)
         self._trial = Trial(connection, client, indexes.owner, kind, stop)
 
     def some(self, ids: Sequence[str]) -> Iterator[Previewed]:
-        """These documents, in this order, each once."""
-        asked = list(dict.fromkeys(ids))
+        """These documents, in this order, each once. Of an id of several parts any spacing will do,
+        where the index has nothing under what was written."""
+        written = {one: self._spelling.other(one) for one in ids}
+        there = self._reader.stored([one for one, other in written.items() if other is not None])
+        asked = list(
+            dict.fromkeys(
+                one if other is None or one in there else other for one, other in written.items()
+            )
+        )
         with self._trial as trial:
             for start in range(0, len(asked), _AT_ONCE):
                 yield from self._some(trial, asked[start : start + _AT_ONCE])
 
     def _some(self, trial: Trial, ids: Sequence[str]) -> Iterator[Previewed]:
         keys = {one: self._reader.key(one) for one in ids}
-        look = self._reader.look(list(keys.values()))
+        possible = self._kind.source.statements.is_possible
+        look = self._reader.look([key for key in keys.values() if possible(key)])
         there = self._reader.stored(ids)
         refused = {one.id: one for one in trial.documents(list(look.documents.values()))}
         for doc_id, key in keys.items():
@@ -83,8 +93,10 @@ class Preview:
             return Previewed(index, doc_id, "refused", reason=look.faults[doc_id])
         if doc_id not in look.documents:
             possible = self._kind.source.statements.is_possible(key)
-            reason = "" if possible else "no row can have this id"
-            return Previewed(index, doc_id, "gone" if doc_id in there else "absent", reason=reason)
+            reason = "" if possible else f"no row can have this id: {self._spelling.of(doc_id)}"
+            if doc_id in there:
+                return Previewed(index, doc_id, "gone", reason=reason)
+            return Previewed(index, doc_id, "absent", reason=reason, impossible=not possible)
         document = exact_json.document(look.documents[doc_id].body or b"")
         fields = tuple(differences(there[doc_id], document)) if doc_id in there else ()
         if refusal is not None:

@@ -27,7 +27,7 @@ class Previewed:
     """One document as the files would make it.
 
     `document`: its value, None where the query returns none. `reason`: why it is refused, or why no
-    row can have this id.
+    row can have this id. `impossible`: none can, and the index has none under it.
     """
 
     index: str
@@ -37,6 +37,7 @@ class Previewed:
     fields: tuple[Field, ...] = ()
     reason: str = ""
     mend: str = ""
+    impossible: bool = False
 
     @property
     def differs(self) -> bool:

@@ -90,7 +90,7 @@ def test_what_would_become_of_documents(scene: Scene) -> None:
     assert f"gone: 1 ({second})" in found.output
     assert "new: 0" in found.output
     assert '+ mappings.properties.more: {"type": "integer"}' in found.output
-    found = preview(scene, first, second, FILM, "no-uuid", "--json", expect=1)
+    found = preview(scene, first, second, FILM, "no-uuid", "--json", expect=2)
     told = [json.loads(line) for line in found.output.splitlines()]
     assert [one["state"] for one in told] == ["changed", "gone", "absent", "absent"]
     assert told[0]["document"]["title"] == f"{title}!"
@@ -98,7 +98,9 @@ def test_what_would_become_of_documents(scene: Scene) -> None:
         {"path": "title", "change": "changed", "before": title, "after": f"{title}!"},
         {"path": "more", "change": "added", "after": 1},
     ]
-    assert "no row can have this id" in told[3]["reason"]
+    assert "no row can have this id: an id is id (uuid), such as 0" in told[3]["reason"]
+    found = preview(scene, first.upper(), expect=2 if first.upper() != first else 1)
+    assert first.upper() == first or f"it is written {first}" in found.output
     found = preview(scene, third, expect=1)
 
     assert "+ more: 1" in found.output

@@ -54,6 +54,37 @@ def test_what_is_misspelled(
 
 
 @pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["check", "--json"], "listener check: error: unrecognized arguments: --json\n"),
+        (["load", "--jsonn=hunter2"], "listener load: error: unrecognized arguments: --jsonn\n"),
+        (["verify", "--config", "x"], "listener verify: error: --config goes before the command"),
+        (["preview"], "error: the following arguments are required: INDEX\n"),
+        (["preview", "films", "--sample", "0"], "--sample: a number of documents, 1 or more\n"),
+        (["preview", "films", "--sample=-3"], "--sample: a number of documents, 1 or more\n"),
+        (["preview", "films", "--sample", "x"], "--sample: a number of documents, 1 or more\n"),
+    ],
+)
+def test_what_a_command_does_not_take(
+    capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    """The command says so itself, names the option, and proposes nothing that is not close."""
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(words)
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert f"usage: listener {words[0]}" in shown
+    assert "hunter2" not in shown
+
+
+def test_names_behind_options() -> None:
+    """They count as if they stood before."""
+    words = ["preview", "films", "--json", "1", "2"]
+    given = cli._parsed(cli.parser("preview"), words)
+    assert (given.index, given.ids, given.json) == ("films", ["1", "2"], True)
+
+
+@pytest.mark.parametrize(
     "dsn",
     [
         "hunter2",
