@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Final
 
 import psycopg
@@ -10,6 +10,7 @@ import psycopg
 from listener import postgres
 from listener.changes import Key
 from listener.checks.advice import watch_lines
+from listener.checks.faults import described
 from listener.checks.finding import Finding
 from listener.config import DocumentConfig, WatchConfig, split_name
 from listener.documents.files import QueryFileError
@@ -28,11 +29,18 @@ _DENIED: Final = "42501"
 
 
 def check_keys(
-    connection: Connection, document: DocumentConfig, kind: Kind, parts: Assembly, share: float
+    connection: Connection,
+    document: DocumentConfig,
+    kind: Kind,
+    parts: Assembly,
+    share: float,
+    *,
+    told: Container[str] = (),
 ) -> Iterator[Finding]:
     """Watches of this kind whose keys lead to no document.
 
     `share`: of how many rows of the document's own table the query makes a document, from 0 to 1.
+    `told`: the files, each as "INDEX: PATH", of which an error is told already.
     Raises psycopg.Error only where the server or the connection is at fault.
     """
     for watch in document.watch:
@@ -46,9 +54,9 @@ def check_keys(
         except psycopg.Error as error:
             if postgres.is_passing(error):
                 raise
-            if error.sqlstate != _DENIED:
+            if error.sqlstate != _DENIED and f"{kind.index}: {watch.mapping_file}" not in told:
                 place = watch.mapping_file or f"the keys of {watch.table}"
-                yield Finding("error", f"{kind.index}: {place}: {postgres.describe(error)}")
+                yield Finding("error", f"{kind.index}: {place}: {described(error)}")
 
 
 def _watch(

@@ -5,7 +5,7 @@ Nothing is written in use. What PostgreSQL forbids is told by other checks, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -13,15 +13,17 @@ import psycopg
 from listener import postgres, search
 from listener.changes import Key
 from listener.checks.cluster import INDEX_PRIVILEGES
+from listener.checks.faults import described
 from listener.checks.finding import Finding
 from listener.checks.keys import check_keys
 from listener.checks.lookups import check_lookups
 from listener.checks.stamps import check_stamps
 from listener.config import DocumentConfig
 from listener.documents import sampling
-from listener.documents.causes import Cause, Causes
+from listener.documents.causes import EXAMPLES, Cause, Causes
 from listener.documents.files import QueryFileError
 from listener.documents.kinds import Kind
+from listener.documents.lacking import lacking, mends
 from listener.documents.reading import Faulty
 from listener.documents.topology import Assembly
 from listener.documents.trial import Trial
@@ -40,6 +42,14 @@ _DENIED: Final = "42501"
 _ALL: Final = (
     "return a row for each of %(ids)s, whatever the others are: no LIMIT, no DISTINCT and no "
 )
+_FEW: Final = 5
+"""So many ids may have no document by chance: a table that has just been made."""
+_NO_ROWS: Final = "look at its WHERE and its joins; it must return the same ids that it was given"
+_FAILING: Final = (
+    "let the query give a value for such rows too, as with NULLIF(…, 0), CASE or a cast of what "
+    "fits: until then they are parked"
+)
+_STRICT: Final = "strict_dynamic"
 _CONTRACT: Final = "the query returned"
 """How the reasons begin that say that a query breaks its contract."""
 
@@ -53,9 +63,11 @@ def check_samples(
     *,
     stop: Stop,
     denied: bool = False,
+    told: Container[str] = (),
 ) -> list[Finding]:
     """What is wrong with the documents of these entries, with the keys of their watches, and with
     what a single one costs. `denied`: that the user of Elasticsearch lacks rights is told already.
+    `told`: the files, each as "INDEX: PATH", of which an error is told already.
 
     Raises psycopg.Error only where the server or the connection is at fault, Stopped; errors of
     the client pass through.
@@ -64,10 +76,10 @@ def check_samples(
     found: list[Finding] = []
     for document, kind in zip(documents, parts.kinds, strict=False):
         trial = Trial(connection, client, owner, kind, stop)
-        looked = _Sample(connection, document, kind, trial, denied=denied)
+        looked = _Sample(connection, document, kind, trial, denied=denied, told=told)
         found += looked.findings()
         if looked.keys:
-            found += check_keys(connection, document, kind, parts, looked.share)
+            found += check_keys(connection, document, kind, parts, looked.share, told=told)
             found += check_lookups(connection, document, kind, parts, looked.keys[0])
     found += check_stamps(connection, parts.watches)
     return list(dict.fromkeys(found))
@@ -85,6 +97,7 @@ class _Sample:
         trial: Trial,
         *,
         denied: bool,
+        told: Container[str],
     ) -> None:
         self._connection = connection
         self._kind = kind
@@ -92,6 +105,7 @@ class _Sample:
         self._document = document
         self._trial = trial
         self._denied = denied
+        self._told = told
         self.keys: Sequence[Key] = ()
         self.share = 0.0
 
@@ -107,7 +121,9 @@ class _Sample:
             yield from self._missing(missing)
             yield from self._depending(documents)
         except QueryFileError as error:
-            yield Finding("error", f"{self._kind.index}: {one_line(str(error))}")
+            for problem in error.problems:
+                what = one_line(problem).removeprefix(f"{self._kind.index}: ")
+                yield Finding("error", f"{self._kind.index}: {what}")
             return
         except psycopg.errors.ReadOnlySqlTransaction as error:
             yield Finding(
@@ -120,8 +136,10 @@ class _Sample:
         except psycopg.Error as error:
             if postgres.is_passing(error):
                 raise
-            if error.sqlstate != _DENIED:
-                yield Finding("error", f"{self._kind.index}: {postgres.describe(error)}")
+            self.keys = ()  # whatever the query is asked for fails
+            if error.sqlstate != _DENIED and not self._is_told():
+                what = described(error)
+                yield Finding("error", f"{self._kind.index}: {what}", error.diag.message_hint or "")
             return
         if not documents:
             return
@@ -138,6 +156,11 @@ class _Sample:
                     f"{self._kind.index}.*",
                 )
 
+    def _is_told(self) -> bool:
+        """Whether an error is told already of a file that this reads."""
+        files = (self._document.query_file, self._document.ids_file)
+        return any(f"{self._kind.index}: {path}" in self._told for path in files)
+
     def _failing(self, faults: Sequence[Faulty]) -> Iterator[Finding]:
         """Rows for which the query fails, or gives what is no document."""
         causes = Causes()
@@ -145,7 +168,7 @@ class _Sample:
             causes.add(self._source.id_of(one.key), one.reason)
         for cause in causes.all():
             broken = cause.reason.startswith(_CONTRACT)
-            mend = next((mend for words, mend in _MENDS if words in cause.reason), "")
+            mend = next((mend for words, mend in _MENDS if words in cause.reason), _FAILING)
             yield self._finding(str(self._document.query_file), cause, mend, error=broken)
 
     def _missing(self, keys: Sequence[Key]) -> Iterator[Finding]:
@@ -167,10 +190,17 @@ class _Sample:
             )
         elif keys and len(keys) == len(self.keys):
             yield Finding(
-                "warning",
+                "error" if len(keys) > _FEW else "warning",
                 f"{where}: it returns no document for any of {len(keys)} ids of "
-                f"{self._document.ids_file or self._document.table}",
-                "look at its WHERE and its joins; it must return the same ids that it was given",
+                f"{self._document.ids_file or self._document.table}: it would empty the index",
+                _NO_ROWS,
+            )
+        elif 2 * len(keys) > len(self.keys):
+            yield Finding(
+                "warning",
+                f"{where}: of {len(self.keys)} ids of "
+                f"{self._document.ids_file or self._document.table} {len(keys)} have no document",
+                f"if that is not meant: {_NO_ROWS}",
             )
 
     def _depending(self, documents: Sequence[Document]) -> Iterator[Finding]:
@@ -201,14 +231,29 @@ class _Sample:
         """What the mapping of the files does not take."""
         causes = Causes()
         bodies = {one.id: one.body or b"" for one in documents}
+        refused: list[Any] = []
         with self._trial as trial:
             for one in trial.documents(documents):
                 value: Any = exact_json.document(bodies[one.id])
                 causes.add(one.id, one.reason, held=one.held, document=value)
+                refused.append(value)
+        place = str(self._document.index_config_file)
+        strict = [one for one in causes.all() if _STRICT in one.reason]
+        fields = lacking(self._kind.config.mappings, refused) if strict else {}
+        if len(fields) > 1:
+            names = ", ".join(".".join(path) for path in fields)
+            cause = Cause(
+                f"strict_dynamic_mapping_exception: the mapping lacks the fields {names}",
+                any(one.held for one in strict),
+                sum(one.count for one in strict),
+                [doc_id for one in strict for doc_id in one.ids][:EXAMPLES],
+            )
+            mend = "\n".join(mends(fields))
+            yield self._finding(place, cause, f"{mend}\nor leave them out of the query", error=True)
         for cause in causes.all():
-            place = str(self._document.index_config_file)
-            lacking = "strict_dynamic" in cause.reason
-            yield self._finding(place, cause, cause.mend, error=lacking or cause.held)
+            if _STRICT not in cause.reason or len(fields) < 2:
+                error = cause.held or _STRICT in cause.reason
+                yield self._finding(place, cause, cause.mend, error=error)
 
     def _finding(self, place: str, cause: Cause, mend: str, *, error: bool) -> Finding:
         """One line for one cause. It is an error where the files are wrong, and not some rows."""
@@ -219,7 +264,7 @@ class _Sample:
             "error" if error else "warning",
             f"{self._kind.index}: {place}: of {len(self.keys)} documents {cause.count} would be "
             f"{'held' if cause.held else 'refused'}: {one_line(cause.reason)}{value} ({ids})",
-            one_line(mend),
+            "\n".join(map(one_line, mend.split("\n"))),
         )
 
 

@@ -53,6 +53,8 @@ _PAGES: Final = re.compile(r"\blimit\b", re.IGNORECASE)
 """What goes on behind the last id of a page."""
 _DENIED: Final = "42501"
 _PREPARED: Final = "listener_check"
+UNHEARD: Final = "its changes would not"
+"""What is said of a table that a file reads, and that is not watched: the file itself is good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +290,7 @@ class _Inspection:
         if kind in _UNTOLD:
             self._add(
                 "error",
-                f"it reads {'.'.join(name)}, {_UNTOLD[kind]}: its changes would not arrive",
+                f"it reads {'.'.join(name)}, {_UNTOLD[kind]}: {UNHEARD} arrive",
                 "read the tables themselves and watch these, or load anew after each change and "
                 f"write\n{static_line(name)}",
             )
@@ -309,8 +311,8 @@ class _Inspection:
         lines = watch_lines(name, key, None if direct else self.document.index)
         self._add(
             "error",
-            f"it reads {'.'.join(name)}, which is neither watched nor static: its changes would "
-            f"not reach {self.document.index}",
+            f"it reads {'.'.join(name)}, which is neither watched nor static: {UNHEARD} "
+            f"reach {self.document.index}",
             f"{lines}\nor, if it never changes,\n{static_line(name)}",
         )
 

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from listener import ListenerError, postgres, search, triggers
 from listener.checks import Finding, check_files, check_samples, check_search, check_server
 from listener.checks.preflight import INSTALL, look_at_database, look_at_triggers
+from listener.checks.statements import UNHEARD
 from listener.config import Config
 from listener.config.settings import config_path, misspelt
-from listener.documents.files import QueryFileError
+from listener.documents.files import QueryFileError, sql_files
 from listener.documents.topology import assemble
 from listener.failures import SERVER_ERRORS, failure_of
 from listener.observations.events import Observe, ServerName
@@ -124,6 +125,13 @@ def _samples(config: Config, findings: list[Finding], database: Database, stop: 
     """
     errors = any(one.severity == "error" for one in findings)
     denied = any("lacks the privileges" in one.what for one in findings)
+    wrong = [one.what for one in findings if one.severity == "error" and UNHEARD not in one.what]
+    told_of = {
+        f"{document.index}: {file.path}"
+        for document in config.documents
+        for file in sql_files(document)
+        if any(what.startswith(f"{document.index}: ") and str(file.path) in what for what in wrong)
+    }
     try:
         with (
             postgres.connect(config.postgres, "listener: check") as connection,
@@ -132,7 +140,14 @@ def _samples(config: Config, findings: list[Finding], database: Database, stop: 
             parts = assemble(config, connection)
             owner = Owner(config.pipeline, database)
             findings += check_samples(
-                connection, client, owner, config.documents, parts, stop=stop, denied=denied
+                connection,
+                client,
+                owner,
+                config.documents,
+                parts,
+                stop=stop,
+                denied=denied,
+                told=told_of,
             )
     except Stopped:
         raise KeyboardInterrupt from None

@@ -28,6 +28,10 @@ Role = Literal["query", "mapping", "ids"]
 _NAMES: Final[dict[Role, str]] = {"query": "ids", "mapping": "keys", "ids": "after"}
 
 
+_BEGINNINGS: Final = ("SELECT", "WITH", "VALUES", "TABLE")
+"""How a statement begins that reads alone, but for a bracket."""
+
+
 class QueryFileError(ListenerError, ValueError):
     """A query, mapping or ids file breaks its contract. `problems` say what and where, one each."""
 
@@ -99,6 +103,10 @@ def faults(text: str, name: str, columns: int, *, array: bool) -> list[Fault]:
     pieces = pieces_of(text)
     if all(one.kind == "space" or one.text == ";" for one in pieces):
         return [Fault(None, "it is empty: write one SELECT")]
+    first = next(one for one in pieces if one.kind != "space" and one.text != ";")
+    if first.text.upper() not in _BEGINNINGS and first.text.isalpha():
+        what = f"it begins with {first.text}, and is to read alone: write one SELECT"
+        return [Fault(line_at(text, first.at), what)]
     known = names(name, columns)
     taken = {*known, *(() if array else ("limit",))}
     used = [one for one in pieces if one.kind == "placeholder"]

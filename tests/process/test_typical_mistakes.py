@@ -81,9 +81,58 @@ MISTAKES = {
         "query_file",
         "WHERE film.id = ANY(%(ids)s)",
         "WHERE film.id = ANY(%(ids)s) AND film.rating > 1000",
-        0,
-        ("it returns no document for any of 100 ids of content.film_work", " 1 warnings"),
+        2,
+        (
+            "error: {index}: ",
+            "it returns no document for any of 100 ids of content.film_work: it would empty",
+        ),
         previewed=("gone: 300",),
+    ),
+    "a filter that leaves little": Mistake(
+        "query_file",
+        "WHERE film.id = ANY(%(ids)s)",
+        "WHERE film.id = ANY(%(ids)s) AND film.id IN (SELECT f.id FROM content.film_work AS f\n"
+        "ORDER BY f.id LIMIT 3)",
+        0,
+        ("of 100 ids of content.film_work ", " have no document", "if that is not meant: "),
+        previewed=("gone: 297",),
+    ),
+    "a column that is not there": Mistake(
+        "query_file",
+        "'title', film.title",
+        "'title', film.titel",
+        2,
+        ("line 12: column film.titel does not exist", "film.title", "\n1 errors, "),
+        preview=2,
+        previewed=("line 12", "film.titel", "film.title"),
+    ),
+    "a statement that is no SELECT": Mistake(
+        "query_file",
+        "SELECT\n",
+        "DELETE FROM content.film_work AS film USING (SELECT 1) AS x RETURNING\n",
+        2,
+        ("write one SELECT",),
+        preview=2,
+        previewed=("write one SELECT",),
+    ),
+    "several fields that the mapping lacks": Mistake(
+        "query_file",
+        "'title', film.title",
+        "'title', film.title, 'length', 90, 'studio', json_build_object('name', 'a')",
+        2,
+        (
+            "the mapping lacks the fields length, studio (",
+            '    mappings.properties: "length": {{"type": "long"}}, "studio": {{"properties": ',
+        ),
+        previewed=("refused: 300",),
+    ),
+    "words in the place of a date": Mistake(
+        "index_config_file",
+        '"title": {',
+        '"title": {"type": "date"}, "unused": {',
+        2,
+        ("of 100 documents 100 would be refused: ", "\n1 errors, "),
+        previewed=("refused: 300",),
     ),
     "a join that doubles rows": Mistake(
         "query_file",
@@ -232,7 +281,7 @@ def test_it_is_caught(indexed: Scene, name: str) -> None:
         preview = scene.start("preview", scene.index, folder="preview")
         preview.expect_exit(mistake.preview, 60)
         for words in mistake.previewed:
-            assert words in preview.output, preview.output
+            assert words in preview.output + preview.log, preview.log
     finally:
         scene.options["documents"] = kept
     assert documents_of(scene) == before
