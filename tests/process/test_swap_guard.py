@@ -86,6 +86,10 @@ def test_a_query_that_returns_nothing(scene: Scene) -> None:
     scene.wait_health(1, f"listener load {scene.index} --accept")
     query.write_text(good, "utf-8")
     nothing_is_swapped(scene, "the files have changed since", scene.index)
+    table = scene.start("indexes")
+    table.expect_exit(0)
+    assert "is held: restart the daemon: the files have changed since" in table.output
+    assert "--accept" not in table.output
     daemon.stop()
     daemon = scene.serve()
     nothing_is_swapped(scene, f"nothing is held: {scene.index} has no new index")
