@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -41,7 +41,7 @@ class Daemon:
         force: bool = False,
         repair: bool | None = None,
         load: Collection[str] = (),
-        accept: Collection[str] = (),
+        accept: Mapping[str, str] | None = None,
     ) -> None:
         """`once`: catch up and return. `force`: load everything anew, whatever was saved. `repair`:
         compare everything and mend it; True: delete any number of documents for it. `load` and
@@ -51,8 +51,8 @@ class Daemon:
         self._observe = observe
         self._stop = stop
         self._once = once
-        self._asked = Asked(force, repair, frozenset(load), frozenset(accept))
-        self._pulse = Pulse(config)
+        self._asked = Asked(force, repair, frozenset(load), accept or {})
+        self._pulse = Pulse(config, daemon=not once)
         self._startup = Startup(
             config, pulse=self._pulse, observe=observe, stop=stop, once=once, force=force
         )
@@ -67,11 +67,9 @@ class Daemon:
         loads = self._asked.force or self._asked.load
         mode = "full load" if loads else "once" if self._once else "daemon"
         self._observe(events.Started(__version__, self._config.pipeline, mode))
-        if not self._once:  # else it may be beside a daemon, whose heartbeat this is
-            self._pulse.start()
+        self._pulse.start()
         status = self._outcome(self._work)
-        if not self._once:
-            self._pulse.end(self._matters)
+        self._pulse.end(self._matters)
         if status is Status.ACTIVE and self._only_catches_up:
             status = self._outcome(self._beside_active)
         self._observe(events.StoppedAll(int(status)))

@@ -86,7 +86,7 @@ class _Listing:
         with postgres.connect(config.postgres, "listener: indexes") as connection:
             self._indexes.owner.database = identity.database(connection, config.postgres.db_schema)
             row = connection.execute("SELECT pg_catalog.clock_timestamp()").fetchone()
-            table = ParkedTable(config.postgres.db_schema).read(connection)
+            table = ParkedTable(config.postgres.db_schema).read_if_installed(connection)
         assert row is not None
         parked = Counter(one.index for one in table)
         state = control.state
@@ -121,6 +121,8 @@ class _Listing:
         if refused:
             return int(Status.USAGE)
         chosen = [one for one in stored.values() if every and one.role == "left over"]
+        if every and not chosen:
+            print("nothing is left over")
         for one in [stored[name] for name in names] or chosen:
             if one.why_kept is not None:
                 print(f"kept {one.name}: {one.why_kept}")
@@ -153,7 +155,7 @@ def _fields(row: _Row) -> dict[str, object]:
 
 def _table(rows: Sequence[_Row]) -> None:
     if not rows:
-        print("there is no index of this pipeline")
+        print("there is no index of this pipeline yet: `listener run` makes it")
         return
     lines = [("NAME", "ROLE", "DEFINITION", "DOCUMENTS", "SIZE", "AGE", "PARKED")]
     for row in rows:
@@ -177,7 +179,10 @@ def _table(rows: Sequence[_Row]) -> None:
         )
     for row in rows:
         if row.waits:
-            print(f"{row.stored.name} is held: `listener load {row.stored.alias} --accept`")
+            mend = f"`listener load {row.stored.alias} --accept`"
+            if row.files is not True:
+                mend = "restart the daemon: the files have changed since"
+            print(f"{row.stored.name} is held: {mend}")
     if any(row.stored.role == "left over" for row in rows):
         print("what is left over: `listener indexes --drop NAME`, or `--drop-all`")
 

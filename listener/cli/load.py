@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
 from listener import postgres, search
@@ -13,7 +13,7 @@ from listener.app.exit_status import status_of
 from listener.app.status import Status
 from listener.capture.lock import lock_holder
 from listener.config import Config
-from listener.documents.topology import assemble
+from listener.documents.topology import assemble, hash_of
 from listener.failures import FAILURES
 from listener.indexing.parked_table import ParkedTable
 from listener.observations.events import Observe
@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept",
         action="store_true",
-        help="swap the new index in, however many documents of the old one it lacks or refuses",
+        help="swap the new index in that is held, whatever it lacks or refuses (default: all held)",
     )
     parser.add_argument(
         "--drop-old",
@@ -52,22 +52,25 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
 
     def work() -> int:
         names = _chosen(config, given.index)
+        held = _held(config, names, named=bool(given.index)) if given.accept else {}
+        if held:
+            names = list(held)
         status: int | None = None
         if _is_active(config):
-            status = _ask(config, names, stop, accept=given.accept)
+            status = _ask(config, names, stop, accept=held)
         if status is None:
             daemon = Daemon(
                 config,
                 observe=observe,
                 stop=stop,
                 once=True,
-                force=not given.index,
+                force=not given.index and not given.accept,
                 load=names,
-                accept=names if given.accept else (),
+                accept=held,
             )
             status = int(daemon.run())
         if status == Status.ACTIVE:  # another one has begun since
-            again = _ask(config, names, stop, accept=given.accept)
+            again = _ask(config, names, stop, accept=held)
             status = status if again is None else again
         return status
 
@@ -94,7 +97,40 @@ def _is_active(config: Config) -> bool:
         return False
 
 
-def _ask(config: Config, names: Sequence[str], stop: Stop, *, accept: bool) -> int | None:
+def _held(config: Config, names: Sequence[str], *, named: bool) -> dict[str, str]:
+    """By alias, the new index that waits for a person's word. Such a word is for what was seen and
+    told, and no licence for another load.
+
+    Raises Unfit where one that is `named` has none, where none has, or where other files made it.
+    """
+    client = search.connect(config.elasticsearch)
+    control = ControlDocument(client, config.elasticsearch.control_index, config.pipeline)
+    state, indexes = control.read().state, Indexes(client, config.pipeline)
+    held: dict[str, str] = {}
+    for document in config.documents:
+        refusal = state.refused.get(document.index) if state is not None else None
+        found = indexes.get(refusal.physical) if refusal is not None else None
+        if document.index not in names or found is None:
+            continue
+        if found.hash != hash_of(document):
+            raise Unfit(
+                f"{document.index}: {found.name} is held, and the files have changed since: "
+                "restart the daemon, and it loads by them"
+            )
+        held[document.index] = found.name
+    without = [name for name in names if name not in held]
+    if not held or (named and without):
+        start = "" if held else "nothing is held: "
+        have = "has" if len(without) == 1 else "have"
+        raise Unfit(
+            f"{start}{', '.join(without)} {have} no new index that waits for a person's word"
+        )
+    return held
+
+
+def _ask(
+    config: Config, names: Sequence[str], stop: Stop, *, accept: Mapping[str, str]
+) -> int | None:
     """Have the active daemon do it. None: it has ended, and no other one has begun."""
     with ExitStack() as stack:
         connection = stack.enter_context(postgres.connect(config.postgres, "listener: load"))
@@ -119,10 +155,15 @@ def _drop_old(config: Config) -> int:
     with postgres.connect(config.postgres, "listener: load") as connection:
         ours = identity.database(connection, config.postgres.db_schema)
     indexes = Indexes(search.connect(config.elasticsearch), config.pipeline, ours)
+    left = False
     for document in config.documents:
         for name in indexes.old(document.index):
+            left = True
             indexes.delete(name)
             print(f"deleted {name}")
         for found in indexes.old_of_others(document.index):
+            left = True
             print(f"kept {found.name}: it belongs to {found.database}")
+    if not left:
+        print("nothing is left over")
     return int(Status.OK)

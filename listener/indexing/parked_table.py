@@ -101,6 +101,14 @@ class ParkedTable:
         """All parked documents, by index, the earliest first."""
         return [ParkedDocument(*row) for row in connection.execute(self._sql("read"))]
 
+    def read_if_installed(self, connection: Connection) -> list[ParkedDocument]:
+        """As `read`; none where listener is not installed in this database, so that there is no
+        table."""
+        name = self._table.as_string(connection)
+        row = connection.execute("SELECT pg_catalog.to_regclass(%s) IS NULL", (name,)).fetchone()
+        assert row is not None
+        return [] if row[0] else self.read(connection)
+
     def ids(self, connection: Connection, index: str) -> frozenset[str]:
         """The ids that are parked of one index."""
         return frozenset(one.id for one in self.read(connection) if one.index == index)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -21,7 +21,7 @@ from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.indexes import Indexes
-from listener.search.write_aliases import made_at, owned, patterns
+from listener.search.write_aliases import made_at, patterns
 from listener.state.control import ControlDocument
 from listener.state.model import State
 
@@ -73,8 +73,12 @@ class AskedLoads:
         self._stop = stop
         self._patience = patience
 
-    def run(self, names: Sequence[str], schema: str, *, accept: bool) -> int | None:
+    def run(
+        self, names: Sequence[str], schema: str, *, accept: Mapping[str, str] | None = None
+    ) -> int | None:
         """Load the indexes of these aliases; the exit status. Raises Stopped: the daemon goes on.
+
+        `accept`: by alias, the index that waits for a person's word, and is to be swapped in.
 
         0: all swapped in; 1: some documents are parked, or there are none; 2: an index is not
         swapped in, or the daemon has other files; 3: it did not come to it. None: no daemon is
@@ -91,15 +95,15 @@ class AskedLoads:
                 file=sys.stderr,
             )
             return REFUSED
-        asked = [self._ask(kind, schema, accept=accept) for kind in kinds]
+        held = accept or {}
+        asked = [self._ask(kind, schema, waiting=held.get(kind.index)) for kind in kinds]
         self._daemon.ring()
         print(f"asked the active daemon to load {', '.join(one.kind.index for one in asked)}")
         if not self._follow(asked):
             return None
         return max(one.status or SWAPPED for one in asked)
 
-    def _ask(self, kind: Kind, schema: str, *, accept: bool) -> _One:
-        waiting = self._loading(kind.index) if accept else None
+    def _ask(self, kind: Kind, schema: str, *, waiting: str | None) -> _One:
         total = kind.source.estimate(self._connection)
         at = journal.ask_load(
             self._connection,
@@ -107,17 +111,10 @@ class AskedLoads:
             self._parts.speaker(kind.number),
             kind.index,
             digest=kind.hash,
-            accept=accept,
+            accept=waiting is not None,
             waiting=waiting,
         )
         return _One(kind, at, total, waiting)
-
-    def _loading(self, alias: str) -> str | None:
-        """The index that is being loaded now, or waits for a person's word."""
-        found: dict[str, list[str]] = self._indexes.aliases(*patterns(alias, "l"))
-        ours = owned(alias)
-        names = {int(match[1]): found[one] for one in found if (match := ours.match(one))}
-        return max(names[max(names)]) if names else None
 
     def _follow(self, asked: Sequence[_One]) -> bool:
         """Until each has its end. False: no daemon is active any more."""

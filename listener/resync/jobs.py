@@ -154,11 +154,12 @@ class Jobs:
                 names = (self._fence.current(kind.number), load.physical if load else None)
                 moments = [at for name in names if (at := made_at(kind.index, name)) is not None]
                 made = one.waiting is not None or any(at > one.at for at in moments)
-                if load is not None and one.accept and (waits or made) and not state.refusal:
+                # the word is for the index that waited: it is no licence for another one
+                if waits and one.accept and not state.refusal:
                     state.accepted = True
                 elif waits or not made:
                     wanted[kind.number] = Wanted(
-                        _ASKED, one.accept, asked=True, anew=True, waiting=one.waiting
+                        _ASKED, one.accept and waits, asked=True, anew=True, waiting=one.waiting
                     )
         if wanted:
             self._begin_anew(connection, wanted)

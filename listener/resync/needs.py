@@ -83,7 +83,7 @@ class Needs:
         if reason is not None:
             if expected and (index is None or index.uuid != expected):
                 self._observe(events.IndexVanished(kind.index, reason))
-            accepted = kind.index in survey.asked.accept
+            accepted = _is_accepted(unfinished, survey)
             return current, Need(kind, reason, unfinished, blind=blind, accepted=accepted)
         if index is not None:
             self._indexes.adopt(index)
@@ -159,6 +159,12 @@ class Needs:
                         return load
                 self._keeper.drop_load(kind.index)
         return None
+
+
+def _is_accepted(load: Load | None, survey: Survey) -> bool:
+    """Whether a person's word is for this load: for what was seen and told of it. It is no licence
+    for another one."""
+    return load is not None and survey.asked.accept.get(load.index) == load.physical
 
 
 def _may_go_on(kind: Kind, load: Load, survey: Survey) -> bool:

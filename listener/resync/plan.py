@@ -89,11 +89,15 @@ class Planner:
         due = comparisons_due(survey, self._scope.kinds)
         if saved is None or survey.reasons:
             return State(last_processed=None, identity=new, reconcile=due)
+        # pages that were read under another meaning are stale
+        loads = tuple(load for load in saved.loads if load.index not in survey.altered)
+        waiting = {load.physical for load in loads if load.done}
         return State(
             last_processed=saved.last_processed,
             identity=new,
-            # pages that were read under another meaning are stale
-            loads=tuple(load for load in saved.loads if load.index not in survey.altered),
+            loads=loads,
+            # until it is weighed once more: a person may give the word meanwhile
+            refused={a: one for a, one in saved.refused.items() if one.physical in waiting},
             loaded={name: at for name, at in saved.loaded.items() if name not in survey.back},
             reconcile=due,
         )

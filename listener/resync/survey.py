@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from listener.capture import journal
@@ -31,14 +31,14 @@ class Asked:
     """What a person asked of this run.
 
     `force`: load everything, whatever was saved. `repair`: compare everything once; True: delete
-    any number of documents for it. `load`: load the indexes of these aliases. `accept`: a new index
-    of these aliases may lose any number of documents.
+    any number of documents for it. `load`: load the indexes of these aliases. `accept`: by
+    alias, the index that waits for a person's word, and has it now.
     """
 
     force: bool = False
     repair: bool | None = None
     load: frozenset[str] = frozenset()
-    accept: frozenset[str] = frozenset()
+    accept: Mapping[str, str] = field(default_factory=dict)
 
     def loads(self, alias: str) -> bool:
         """Whether the index of this alias is to be loaded."""

@@ -41,7 +41,11 @@ _A_STATEMENT: Final = 10.0
 class Pulse:
     """Of one process. Thread-safe. A disk that cannot be written to is told when the state is."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, daemon: bool = True) -> None:
+        """`daemon`: whether this process is one. Another may be beside a daemon, whose file it is:
+        it writes nothing.
+        """
+        self._daemon = daemon
         self._path = config.state_file_name
         self._fetch_delay = config.fetch_delay
         # it rests for as long between two ticks, or between two tries
@@ -56,6 +60,8 @@ class Pulse:
 
     def start(self) -> None:
         """A daemon starts. What ended the one before is told until this one knows better."""
+        if not self._daemon:
+            return
         before = read_heartbeat(self._path)
         ended = before is not None and before.state == DaemonState.ENDED
         self.tell(DaemonState.STARTING, matters=before.matters if before and ended else ())
@@ -105,6 +111,8 @@ class Pulse:
 
     def _write(self, now: float) -> None:
         """The lock is held."""
+        if not self._daemon:
+            return
         self._written = now
         matters = list(self._last.matters)
         for one in sessions():

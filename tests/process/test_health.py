@@ -100,7 +100,9 @@ def test_rights_queries_and_triggers(scene: Scene) -> None:
 
 def test_signs_of_life(scene: Scene) -> None:
     """A frozen process and one that has ended are dead to both; of a start that was refused, the
-    line says what was. A standby is well."""
+    line says what was. A standby is well. `--once` is no daemon, and says nothing of one."""
+    scene.once()
+    scene.wait_health(1, "no heartbeat in", seconds=0)
     scene.wait_health(1, "no heartbeat in", live=True)
     daemon = scene.serve()
     standby = scene.start(folder="second")
@@ -114,7 +116,8 @@ def test_signs_of_life(scene: Scene) -> None:
     scene.wait_health(0, live=True)
     daemon.stop()
     scene.wait_health(1, "the daemon has ended")
-    scene.wait_health(1, "the daemon has ended", live=True)
+    scene.once()
+    scene.wait_health(1, "the daemon has ended", live=True, seconds=0)
     scene.set(triggers={"install": "manual"})
     scene.admin("ALTER TABLE content.genre DISABLE TRIGGER USER")
     for _ in range(2):

@@ -18,9 +18,23 @@ def listed(scene: Scene) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in rows}
 
 
+def before(scene: Scene) -> None:
+    """Nothing was started in this database yet: that is no error."""
+    assert listed(scene) == {}
+    for arguments, told in (
+        (["indexes"], "there is no index of this pipeline yet"),
+        (["indexes", "--drop-all"], "nothing is left over"),
+        (["load", "--drop-old"], "nothing is left over"),
+    ):
+        process = scene.start(*arguments)
+        process.expect_exit(0)
+        assert told in process.output
+
+
 def test_what_is_listed_and_dropped(scene: Scene, tmp_path: Path) -> None:
     """The index in use, a former one, what is left of a document that was taken out; another
     program's index of such a name is neither listed nor dropped."""
+    before(scene)
     persons = add_persons(scene, tmp_path)
     scene.serve().stop()
     [former], [people] = scene.behind(), scene.behind(persons)

@@ -60,6 +60,15 @@ def is_held(scene: Scene, process: ListenerProcess, old: str) -> None:
     assert count(scene, scene.index) == FILMS
 
 
+def nothing_is_swapped(scene: Scene, why: str, *named: str) -> None:
+    """A person's word, where it is for nothing that waits for one, loads nothing."""
+    before = scene.physical()
+    accept = scene.start("load", *named, "--accept")
+    accept.expect_exit(2)
+    assert why in accept.log
+    assert scene.physical() == before
+
+
 def test_a_query_that_returns_nothing(scene: Scene) -> None:
     """`--once` and a daemon keep the alias as it is, name what is lost, and say so to `health`;
     the old index is fed. With the query mended all is as it was."""
@@ -68,15 +77,22 @@ def test_a_query_that_returns_nothing(scene: Scene) -> None:
     scene.serve().stop()
     [old] = scene.behind()
     returns_nothing(query)
+    nothing_is_swapped(scene, f"nothing is held: {scene.index} has no new index", scene.index)
     is_held(scene, scene.once(expect=2), old)
     daemon = scene.start()
     is_held(scene, daemon, old)
     assert daemon.wait_for("swap_held")["lost"] == FILMS
     daemon.wait_for("watermark_waits", after=daemon.mark())
     scene.wait_health(1, f"listener load {scene.index} --accept")
-    daemon.stop()
     query.write_text(good, "utf-8")
+    nothing_is_swapped(scene, "the files have changed since", scene.index)
+    table = scene.start("indexes")
+    table.expect_exit(0)
+    assert "is held: restart the daemon: the files have changed since" in table.output
+    assert "--accept" not in table.output
+    daemon.stop()
     daemon = scene.serve()
+    nothing_is_swapped(scene, f"nothing is held: {scene.index} has no new index")
     assert count(scene, scene.index) == FILMS
     scene.wait_health(0)
     daemon.stop()

@@ -10,11 +10,12 @@ import pytest
 
 from listener.observations import events
 from listener.resync.needs import Need
+from listener.resync.survey import Asked
 from listener.search.aliases import Astray
 from listener.search.index_settings import Fault
 from listener.search.shards import Shard
 from listener.state.control import Control
-from listener.state.model import Mark, State
+from listener.state.model import Mark, Refusal, State
 from tests.kit.session import (
     NOW,
     SETTLED,
@@ -432,3 +433,21 @@ def test_a_swap_that_was_not_written_down(world: World, owed: bool) -> None:
     assert (process.keeper.loads, process.keeper.last_processed) == ((), began)
     assert (found is not None and found.compare) == owed
     assert process.keeper.reconcile == ({"films": False} if owed else {})
+
+
+@pytest.mark.parametrize("accepted", [{}, {"films": "films-3"}, {"films": "films-2"}])
+def test_a_word_is_for_the_index_that_is_held(world: World, accepted: dict[str, str]) -> None:
+    """A person has seen what it lacks. Of another one, or one that is loaded anew, nobody has."""
+    world.others["films-2"] = film_index("films-2", "uuid-2")
+    held = {"films": Refusal(physical="films-2", reason="too many are gone")}
+    save(world, saved_state(loads=(unfinished(done=True),), refused=held))
+    process = Process(world, Asked(accept=accepted))
+    found = plan(process)
+    assert found is not None
+    assert found.resume == unfinished(done=True)
+    assert found.accepted is ("films-2" in accepted.values())
+    assert process.keeper.state.refused == held
+    del world.others["films-2"]
+    found = plan(Process(world, Asked(load=frozenset({"films"}), accept=accepted)))
+    assert found is not None
+    assert (found.resume, found.accepted) == (None, False)

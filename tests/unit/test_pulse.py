@@ -152,6 +152,21 @@ def test_why_the_one_before_ended(tmp_path: Path) -> None:
     assert states == [("starting", ()), ("starting", (MATTER,))]
 
 
+def test_no_daemon_writes_nothing(life: Life, tmp_path: Path) -> None:
+    """`run --once` and `load` may be beside a daemon that has died: its last words stand."""
+    life.pulse.tell(DaemonState.SERVING)
+    before = heartbeat_path(life.path).read_bytes()
+    for path in (life.path, tmp_path / "never.yaml"):
+        once = Pulse(_config(path), daemon=False)
+        life.now += 5
+        once.start()
+        once.tell(DaemonState.LOADING, "loads", matters=(MATTER,))
+        once._write(life.now)
+        once.end((MATTER,))
+    assert heartbeat_path(life.path).read_bytes() == before
+    assert not heartbeat_path(tmp_path / "never.yaml").exists()
+
+
 def test_a_full_disk(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is touched, which needs no room."""
     life.pulse.tell(DaemonState.SERVING)
