@@ -334,7 +334,10 @@ def test_a_mapping_that_is_no_json(
 ) -> None:
     """The file is named."""
     settings = config(tmp_path, stub.url)
-    for content, why in (("{", "no JSON"), ("[]", "no object with `settings` and `mappings`")):
+    for content, why in (
+        ("{", "line 1: it is no JSON"),
+        ("[]", "it is no object with `settings` and `mappings`"),
+    ):
         (tmp_path / "films.json").write_text(content)
         assert ensure(settings, Stop()) == 2
-        assert f"films.json: it is {why}" in capsys.readouterr().err
+        assert f"films.json: {why}" in capsys.readouterr().err

@@ -88,7 +88,7 @@ def lie(world: World, choice: Random) -> None:
 
 def test_difference_ends_the_run(soak_stage: Stage) -> None:
     """Status 1, and what is needed to understand it is kept."""
-    run = Run(soak_stage, 1, 0, {"lie": fault(lie, "index")}, patience=2)
+    run = Run(soak_stage, 1, 0, {"lie": fault(lie, "index")}, patience=6)
     assert run.go() == 1
     assert run.line.endswith("1 divergences")
     [document] = json.loads((soak_stage.folder / "documents.json").read_text("utf-8"))
