@@ -122,7 +122,8 @@ def test_signs_of_life(scene: Scene) -> None:
     scene.admin("ALTER TABLE content.genre DISABLE TRIGGER USER")
     for _ in range(2):
         scene.start().expect_exit(2)
-        scene.wait_health(1, "is disabled. Mend: run `listener triggers install`", seconds=0)
+        told = scene.wait_health(1, "Mend: run `listener triggers install`", seconds=0)
+        assert "things of listener on content.genre are missing" in told
     scene.start("triggers", "install").expect_exit(0)
     daemon = scene.start()
     scene.wait_health(0, "serving")
