@@ -42,16 +42,19 @@ class Daemon:
         repair: bool | None = None,
         load: Collection[str] = (),
         accept: Mapping[str, str] | None = None,
+        rollback: Collection[str] = (),
     ) -> None:
         """`once`: catch up and return. `force`: load everything anew, whatever was saved. `repair`:
-        compare everything and mend it; True: delete any number of documents for it. `load` and
-        `accept`: as of Asked.
+        compare everything and mend it; True: delete any number of documents for it. `load`,
+        `accept` and `rollback`: as of Asked.
         """
         self._config = config
         self._observe = observe
         self._stop = stop
         self._once = once
-        self._asked = Asked(force, repair, frozenset(load), accept or {})
+        self._asked = Asked(
+            force, repair, frozenset(load), accept or {}, rollback=frozenset(rollback)
+        )
         self._pulse = Pulse(config, daemon=not once)
         self._startup = Startup(
             config, pulse=self._pulse, observe=observe, stop=stop, once=once, force=force
@@ -78,7 +81,8 @@ class Daemon:
     @property
     def _only_catches_up(self) -> bool:
         asked = self._asked
-        return self._once and not (asked.force or asked.load) and asked.repair is None
+        loads = asked.force or asked.load or asked.rollback
+        return self._once and not loads and asked.repair is None
 
     def _outcome(self, work: Callable[[], Status]) -> Status:
         """Do it; errors become what is told, and the exit status that they mean."""

@@ -19,7 +19,9 @@ from listener.capture.lock import lock_holder
 from listener.checks import Finding, check_files, check_search, check_server, preflight
 from listener.config import Config
 from listener.documents import topology
-from listener.documents.topology import Assembly, QueriesWrong
+from listener.documents.definition import Definition
+from listener.documents.in_use import definitions_in_use, definitions_kept
+from listener.documents.topology import Assembly, Kept, QueriesWrong
 from listener.failures import SERVER_ERRORS, Failure, failure_of
 from listener.observations import events
 from listener.observations.events import Observe, ServerName
@@ -61,6 +63,8 @@ class Startup:
         self._once = once
         self._force = force
         self._database: Database | None = None
+        self._kept = Kept()
+        """Definitions of indexes in use, which the files do not say any more."""
         self._parts: Assembly | None = None
         """What the parts at work were built for."""
         self._found: Sequence[Finding] = ()
@@ -122,7 +126,8 @@ class Startup:
             key = self._of_postgres(self._first)
             if key is not None:
                 self._of_elasticsearch(partial(self._look_before, client, key))
-            parts = self._of_postgres(self._look_at_postgres)
+            definitions = self._of_elasticsearch(partial(self._definitions, client))
+            parts = self._of_postgres(partial(self._look_at_postgres, definitions))
             self._of_elasticsearch(partial(self._look_at_elasticsearch, client))
         except SURPRISES as error:
             if isinstance(error, REFUSALS):
@@ -173,17 +178,17 @@ class Startup:
 
         return self._patient(ServerName.POSTGRES, (psycopg.OperationalError, NotYet), looked)
 
-    def _of_elasticsearch(self, look: Callable[[], None]) -> None:
-        def looked() -> None:
+    def _of_elasticsearch(self, look: Callable[[], T]) -> T:
+        def looked() -> T:
             try:
-                look()
+                return look()
             except search.Refused as error:
                 failure = failure_of(error)
                 if failure.passes:
                     raise NotYet(failure.reason) from error
                 raise
 
-        self._patient(ServerName.ELASTICSEARCH, (search.Away, NotYet), looked)
+        return self._patient(ServerName.ELASTICSEARCH, (search.Away, NotYet), looked)
 
     def _first(self) -> tuple[str, int, str] | None:
         """What tells a database that has no tables of ours yet; None where it has."""
@@ -197,12 +202,18 @@ class Startup:
                 return None
         return self._database.key
 
-    def _look_at_postgres(self) -> Assembly:
+    def _definitions(self, client: search.Client) -> list[Definition]:
+        """Those that indexes in use keep, and former ones that are fed."""
+        found = definitions_in_use(client, self._config)
+        return [*found, *definitions_kept(client, self._config)]
+
+    def _look_at_postgres(self, definitions: Sequence[Definition]) -> Assembly:
         config = self._config
         with postgres.connect(config.postgres, "listener: start") as connection:
             self._judge(check_server(connection))
+            self._kept = topology.fitting(config, connection, definitions)
             self._judge(self._install(connection))
-            parts = topology.assemble(config, connection)
+            parts = topology.assemble(config, connection, self._kept)
             self._found = preflight.look_at_database(config, connection, parts)
             self._judge(self._found)
             self._refuse_foreign_state(connection, parts)
@@ -218,13 +229,15 @@ class Startup:
             if auto and not standby:
                 triggers.install(
                     connection,
-                    topology.installation_of(self._config),
+                    topology.installation_of(self._config, self._kept.fit),
                     observe=self._observe,
                     stop=self._stop,
                     hurry=True,
                     waiting=partial(self._pulse.tell, DaemonState.WAITING_FOR_POSTGRES),
                 )
-            found = preflight.look_at_triggers(self._config, connection, standby=standby)
+            found = preflight.look_at_triggers(
+                self._config, connection, kept=self._kept.fit, standby=standby
+            )
             altered = auto and any(one.severity == "error" for one in found)
             if not (altered and looks_left):
                 break

@@ -39,7 +39,7 @@ from listener.indexing.batcher import Batcher
 from listener.indexing.fence import Fence
 from listener.indexing.gate import Gate
 from listener.indexing.ledger import Ledger
-from listener.indexing.outage import Outage, Outages
+from listener.indexing.outage import KindOutages, Outage, Outages
 from listener.indexing.parked_sync import ParkedSync
 from listener.indexing.parked_table import ParkedTable
 from listener.indexing.pipeline import Pipeline
@@ -62,6 +62,7 @@ from listener.resync.needs import Needs
 from listener.resync.plan import Planner
 from listener.resync.proofs import Proofs
 from listener.resync.reconcile import Reconciler
+from listener.resync.rollbacks import Rollbacks, Terms
 from listener.resync.runner import Runner
 from listener.resync.scope import Scope
 from listener.resync.survey import Asked, Surveyor
@@ -95,10 +96,12 @@ class Run:
     observe: Observe
     life: Life
 
-    @property
-    def aliases(self) -> list[str]:
-        """Those that people search, one for each document kind."""
-        return [kind.index for kind in self.parts.kinds]
+    def outages(self) -> tuple[Outage, Outage]:
+        """One of each server."""
+        return (
+            Outage(ServerName.POSTGRES, self.waits(), self.observe),
+            Outage(ServerName.ELASTICSEARCH, self.waits(), self.observe),
+        )
 
     def waits(self) -> Backoff:
         """Waits between tries, for one part."""
@@ -120,7 +123,8 @@ class _Ground:
         self.connections = Connections(config.postgres)
         self.triggers = TriggerUpkeep(config, run.parts, run.observe, run.life.stop)
         self.parked = ParkedTable(config.postgres.db_schema)
-        self.mailbox = Mailbox(run.aliases, self.keeper, run.observe, run.life.stop)
+        aliases = [kind.index for kind in run.parts.kinds]
+        self.mailbox = Mailbox(aliases, self.keeper, run.observe, run.life.stop)
 
 
 class _Indexing:
@@ -135,22 +139,20 @@ class _Indexing:
         size = BatchSize(len(sources), limits)
         gate = Gate(len(sources), ground.versions)
         ledger = Ledger(sources, gate, size, limits)
+        outages = Outages(*run.outages(), [KindOutages(*run.outages()) for _ in sources])
         self.fence = Fence(
             control=ground.control,
             indexes=ground.indexes,
             gate=gate,
             ledger=ledger,
-            aliases=run.aliases,
+            outages=outages,
+            kinds=run.parts.kinds,
             observe=observe,
-        )
-        outages = Outages(
-            Outage(ServerName.POSTGRES, run.waits(), observe),
-            Outage(ServerName.ELASTICSEARCH, run.waits(), observe),
         )
         refresher = Refresher(
             ledger=ledger, gate=gate, client=run.client, observe=observe, life=life
         )
-        answers = Answers(gate, self.fence, outages.elasticsearch, ground.mailbox)
+        answers = Answers(gate, ledger, self.fence, outages, ground.mailbox)
         senders = Senders(
             ledger=ledger,
             refresher=refresher,
@@ -160,7 +162,7 @@ class _Indexing:
             observe=observe,
             life=life,
         )
-        parked = ParkedSync(ledger, sources, ground.parked, observe)
+        parked = ParkedSync(ledger, gate, sources, ground.parked, observe)
         reader = Reader(
             connections=ground.connections,
             sources=sources,
@@ -171,7 +173,12 @@ class _Indexing:
             observe=observe,
         )
         batcher = Batcher(
-            ledger=ledger, gate=gate, size=size, sources=sources, supervisor=ground.mailbox
+            ledger=ledger,
+            gate=gate,
+            size=size,
+            sources=sources,
+            outages=outages,
+            supervisor=ground.mailbox,
         )
         worker = Worker(
             ledger=ledger,
@@ -200,8 +207,22 @@ class _Resync:
 
     def __init__(self, run: Run, ground: _Ground, indexing: _Indexing) -> None:
         config, observe = run.config, run.observe
-        kinds, keeper, indexes = run.parts.kinds, ground.keeper, ground.indexes
+        kinds, keeper, indexes = run.parts.files, ground.keeper, ground.indexes
         lookout = Lookout(indexes, keeper)
+        rollbacks = Rollbacks(
+            kinds,
+            fence=indexing.fence,
+            indexes=indexes,
+            keeper=keeper,
+            pipeline=indexing.pipeline,
+            terms=Terms(
+                config.keep_former,
+                config.backoff.give_up_after,
+                run.asked.force,
+                run.asked.rollback,
+            ),
+            observe=observe,
+        )
         loader = Loader(
             pipeline=indexing.pipeline,
             fence=indexing.fence,
@@ -209,7 +230,7 @@ class _Resync:
             keeper=keeper,
             lookout=lookout,
             page_size=config.page_size,
-            take=run.asked.force,
+            rollbacks=rollbacks,
             observe=observe,
         )
         under_way = UnderWay(kinds, fence=indexing.fence, keeper=keeper, observe=observe)
@@ -260,6 +281,7 @@ class _Resync:
             loader=loader,
             fence=indexing.fence,
             keeper=keeper,
+            rollbacks=rollbacks,
             thread=None if run.once else thread,
         )
         scope = Scope(
@@ -268,6 +290,9 @@ class _Resync:
             run.parts.watches,
             kinds,
             timedelta(seconds=config.overlap),
+            [kind for kind in run.parts.kinds if kind not in kinds],
+            run.parts.unfit,
+            config.keep_former,
         )
         meanings = Meanings(scope, keeper, run.judge)
         self.auditor = Auditor(
@@ -291,7 +316,7 @@ class _Resync:
         self.planner = Planner(
             scope,
             surveyor=surveyor,
-            needs=Needs(config.pipeline, indexes, keeper, observe),
+            needs=Needs(scope, indexes, keeper, observe),
             keeper=keeper,
             meanings=meanings,
             auditor=self.auditor,
@@ -319,7 +344,7 @@ class Stages:
             jobs=jobs,
             keeper=keeper,
             mailbox=mailbox,
-            peer=Peer(ground.control, config.pipeline, run.aliases),
+            peer=Peer(ground.control, config.pipeline, [kind.index for kind in run.parts.files]),
         )
         patience = config.backoff.give_up_after if run.once else None
         guard = Guard(run.waits(), patience, observe, life.stop, signs)

@@ -25,6 +25,7 @@ REPAIR_ASKED: Final = "verify --repair"
 REPAIR_ALLOWED: Final = "verify --repair --allow-deletes"
 RETRY_ASKED: Final = "parked --retry"
 LOAD_ASKED: Final = "load"
+ROLLBACK_ASKED: Final = "rollback"
 IDS_A_ROW: Final = 500
 """Ids in one request to try again: each has 512 bytes at most, but for those that are too long."""
 PAGE: Final = 100
@@ -70,6 +71,18 @@ class LoadAsked:
     at: datetime
     accept: bool = False
     waiting: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackAsked:
+    """An operator asks, at this moment, for the former index `physical` to be in use again.
+
+    `index`: the alias.
+    """
+
+    index: str
+    physical: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +153,21 @@ def ask_load(
     return at
 
 
+def ask_rollback(
+    connection: Connection, schema: str, watch: str, index: str, physical: str
+) -> None:
+    """Ask the active daemon to go back to a former index. `watch`: as of `ask_retry`. `index` and
+    `physical`: as of RollbackAsked."""
+    connection.execute(
+        _of_journal("journal/ask_rollback", schema),
+        {
+            "watch": watch,
+            "request": json.dumps({"index": index, "physical": physical}),
+            "reason": ROLLBACK_ASKED,
+        },
+    )
+
+
 def pages(
     connection: Connection,
     schema: str,
@@ -171,13 +199,15 @@ def pages(
         after, after_id = rows[-1].stamp, rows[-1].id
 
 
-def said(row: Row, types: Sequence[KeyType]) -> Change | Retry | LoadAsked | Lost:
+def said(row: Row, types: Sequence[KeyType]) -> Change | Retry | LoadAsked | RollbackAsked | Lost:
     """What a row says. `types`: of the keys of its watch. Never raises."""
-    asked: Retry | LoadAsked | None = None
+    asked: Retry | LoadAsked | RollbackAsked | None = None
     if row.reason == RETRY_ASKED:
         asked = _retry(row.keys)
     elif row.reason == LOAD_ASKED:
         asked = _load(row)
+    elif row.reason == ROLLBACK_ASKED:
+        asked = _rollback(row)
     if asked is not None:
         return asked
     change = _change(row, types)
@@ -208,6 +238,17 @@ def _load(row: Row) -> LoadAsked | None:
                 "waiting": str() | None as waiting,
             }:
                 return LoadAsked(index, digest, row.at, accept, waiting)
+    except (ValueError, RecursionError):
+        pass
+    return None
+
+
+def _rollback(row: Row) -> RollbackAsked | None:
+    """A request to go back; None: it cannot be read."""
+    try:
+        match json.loads(row.keys or ""):
+            case {"index": str(index), "physical": str(physical)}:
+                return RollbackAsked(index, physical, row.at)
     except (ValueError, RecursionError):
         pass
     return None

@@ -48,7 +48,8 @@ class SweptPage:
 
     `seconds`: how long reading it took. `reconcile`: watches of which changes may be lost, when
     that was, and why. `retry`: index and ids of parked documents that an operator wants tried
-    again. `loads`: indexes that an operator wants loaded.
+    again. `loads`: indexes that an operator wants loaded. `rollbacks`: former indexes that an
+    operator wants to go back to.
     """
 
     table: str
@@ -58,6 +59,7 @@ class SweptPage:
     reconcile: tuple[tuple[str, datetime, str], ...] = ()
     retry: tuple[tuple[str, tuple[str, ...]], ...] = ()
     loads: tuple[journal.LoadAsked, ...] = ()
+    rollbacks: tuple[journal.RollbackAsked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +276,7 @@ class Sweep:
             lost: list[tuple[str, datetime, str]] = []
             retry: list[tuple[str, tuple[str, ...]]] = []
             loads: list[journal.LoadAsked] = []
+            rollbacks: list[journal.RollbackAsked] = []
             seconds = _Seconds()
             for row in rows:
                 # a watch of an earlier configuration, whose change led to a full load, is no matter
@@ -294,19 +297,28 @@ class Sweep:
                         retry.append((index, ids))
                     case journal.LoadAsked() as asked:
                         loads.append(asked)
+                    case journal.RollbackAsked() as asked:
+                        rollbacks.append(asked)
                     case journal.Lost(reason):
                         lost.append((row.watch, row.at, reason))
                     case Change(keys=keys):
                         keys_of.setdefault(row.watch, {}).update(dict.fromkeys(keys))
-            if keys_of or lost or retry or loads:
+            if keys_of or lost or retry or loads or rollbacks:
                 changes = tuple(
                     Change(watch, "keys", tuple(keys)) for watch, keys in keys_of.items()
                 )
                 count = sum(len(one.keys) for one in changes)
-                count += len(lost) + len(retry) + len(loads)
+                count += len(lost) + len(retry) + len(loads) + len(rollbacks)
                 took = time.monotonic() - started
                 yield SweptPage(
-                    "journal", changes, count, took, tuple(lost), tuple(retry), tuple(loads)
+                    "journal",
+                    changes,
+                    count,
+                    took,
+                    tuple(lost),
+                    tuple(retry),
+                    tuple(loads),
+                    tuple(rollbacks),
                 )
             started = time.monotonic()
 

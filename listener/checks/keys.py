@@ -13,10 +13,11 @@ from listener.checks.advice import watch_lines
 from listener.checks.faults import described
 from listener.checks.finding import Finding
 from listener.config import DocumentConfig, WatchConfig, split_name
+from listener.documents.definition import watch_of
 from listener.documents.files import QueryFileError
 from listener.documents.kinds import Kind
 from listener.documents.sampling import KeyTable
-from listener.documents.topology import Assembly, watch_of
+from listener.documents.topology import Assembly
 from listener.postgres import Connection
 
 _KEYS: Final = 100

@@ -14,10 +14,11 @@ from listener.changes import Key
 from listener.checks.finding import Finding
 from listener.checks.plan import FullScan, full_scans
 from listener.config import DocumentConfig
+from listener.documents.definition import watch_of
 from listener.documents.kinds import Kind
 from listener.documents.queries import arrays
 from listener.documents.sampling import KeyTable
-from listener.documents.topology import Assembly, watch_of
+from listener.documents.topology import Assembly
 from listener.postgres import Connection
 from listener.sql import files
 

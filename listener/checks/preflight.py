@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from listener import triggers
@@ -19,6 +19,7 @@ from listener.checks import (
     sample,
 )
 from listener.config import Config, split_name
+from listener.documents.definition import Definition
 from listener.documents.files import QueryFileError, SqlFile, read, sql_files
 from listener.documents.queries import render
 from listener.documents.topology import Assembly, installation_of, watches_of
@@ -42,17 +43,21 @@ LATER = (
 
 
 def look_at_triggers(
-    config: Config, connection: Connection, *, standby: bool = False
+    config: Config,
+    connection: Connection,
+    *,
+    kept: Iterable[Definition] = (),
+    standby: bool = False,
 ) -> list[Finding]:
-    """How the triggers differ from what they should be. `standby`: of a daemon that
-    installs them itself when it is active, and not before.
+    """How the triggers differ from what they should be. `kept`: as of installation_of. `standby`:
+    of a daemon that installs them itself when it is active, and not before.
 
     Raises TriggerError with what no installing mends, psycopg.Error and ValueError.
     """
     other = triggers.other_pipeline(connection, config.postgres.db_schema, config.pipeline)
     if other is not None:
         return [Finding("error", other.what, other.mend)]
-    found = triggers.differences(connection, installation_of(config))
+    found = triggers.differences(connection, installation_of(config, kept))
     if not found.causes:
         return [
             Finding(

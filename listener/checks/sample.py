@@ -74,7 +74,7 @@ def check_samples(
     """
     connection.execute("SET default_transaction_read_only = on")
     found: list[Finding] = []
-    for document, kind in zip(documents, parts.kinds, strict=False):
+    for document, kind in zip(documents, parts.files, strict=True):
         trial = Trial(connection, client, owner, kind, stop)
         looked = _Sample(connection, document, kind, trial, denied=denied, told=told)
         found += looked.findings()

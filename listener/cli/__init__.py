@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, str]] = {
     "does it where there is none",
     "indexes": "list the indexes of this pipeline, with role, definition, documents, size and age; "
     "--drop those that are left over",
+    "rollback": "go back to the former index of an alias, which is kept after a swap",
     "triggers": "install, remove or print the triggers",
     "verify": "compare database and index, both ways; with --repair mend what differs",
     "parked": "list the documents that were put aside, and why; with --retry try them again",

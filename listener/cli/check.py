@@ -11,12 +11,15 @@ from listener.checks.preflight import INSTALL, look_at_database, look_at_trigger
 from listener.checks.statements import UNHEARD
 from listener.config import Config
 from listener.config.settings import config_path, misspelt
+from listener.documents.definition import Definition
 from listener.documents.files import QueryFileError, sql_files
+from listener.documents.in_use import kept_now
 from listener.documents.topology import assemble
 from listener.failures import SERVER_ERRORS, failure_of
 from listener.observations.events import Observe, ServerName
 from listener.observations.surprises import SURPRISES, told
 from listener.runtime.lifecycle import Stop, Stopped
+from listener.search.index_config import IndexError_
 from listener.search.owners import Database, Owner
 from listener.state import identity
 
@@ -85,7 +88,7 @@ def _postgres(config: Config, findings: list[Finding], ours: list[Database]) -> 
             findings.append(Finding("error", other.what, other.mend))
             return
         try:
-            found = look_at_triggers(config, connection)
+            found = look_at_triggers(config, connection, kept=_kept(config, connection))
             if config.triggers.install == "auto":
                 found = [_installed_later(one) for one in found]
             findings += found
@@ -94,6 +97,16 @@ def _postgres(config: Config, findings: list[Finding], ours: list[Database]) -> 
         findings += look_at_database(config, connection)
         if not any(one.severity == "error" and one.mend != INSTALL for one in findings):
             _assemble(config, connection, findings)
+
+
+def _kept(config: Config, connection: postgres.Connection) -> tuple[Definition, ...]:
+    """Definitions that indexes in use keep, as far as they are known. Other looks tell what is
+    wrong with a file, and why Elasticsearch does not answer."""
+    try:
+        kept, _ = kept_now(config, connection)
+    except (QueryFileError, IndexError_):
+        return ()
+    return kept.fit
 
 
 def _installed_later(found: Finding) -> Finding:

@@ -6,11 +6,13 @@ import argparse
 import difflib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 
 from listener import postgres, search
 from listener.app.daemon import Daemon
 from listener.app.exit_status import status_of
 from listener.app.status import Status
+from listener.capture import watermark
 from listener.capture.lock import lock_holder
 from listener.config import Config
 from listener.documents.topology import assemble, hash_of
@@ -24,6 +26,7 @@ from listener.runtime.lifecycle import Stop
 from listener.search.indexes import Indexes
 from listener.state import identity
 from listener.state.control import ControlDocument
+from listener.state.model import State
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,9 +157,14 @@ def _ask(
 def _drop_old(config: Config) -> int:
     with postgres.connect(config.postgres, "listener: load") as connection:
         ours = identity.database(connection, config.postgres.db_schema)
-    indexes = Indexes(search.connect(config.elasticsearch), config.pipeline, ours)
+        now = watermark.now(connection)[0]
+    client = search.connect(config.elasticsearch)
+    indexes = Indexes(client, config.pipeline, ours)
+    control = ControlDocument(client, config.elasticsearch.control_index, config.pipeline)
+    state = control.read().state
     left = False
     for document in config.documents:
+        left = _drop_former(indexes, document.index, state, now) or left
         for name in indexes.old(document.index):
             left = True
             indexes.delete(name)
@@ -167,3 +175,20 @@ def _drop_old(config: Config) -> int:
     if not left:
         print("nothing is left over")
     return int(Status.OK)
+
+
+def _drop_former(indexes: Indexes, alias: str, state: State | None, now: datetime) -> bool:
+    """Delete the former index that no daemon has closed, where its time is over. Whether there was
+    one."""
+    former = indexes.former(alias)
+    if former is None:
+        return False
+    kept = None if state is None else state.kept.get(alias)
+    if kept is not None and kept.physical == former.name and now < kept.until:
+        print(
+            f"kept {former.name}: until {kept.until:%Y-%m-%d %H:%M:%S%z} "
+            f"`listener rollback {alias}` goes back to it"
+        )
+    elif indexes.drop_if_unused(former.name, alias):
+        print(f"deleted {former.name}")
+    return True

@@ -28,6 +28,7 @@ from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
 from listener.resync.retried import retried
 from listener.runtime.lifecycle import Stop
+from listener.search.write_aliases import made_for
 
 SOME: Final = 1
 VERDICT_PATIENCE: Final = 30.0
@@ -164,7 +165,13 @@ class _Retry:
         """0: none of these is parked any more; 1: some are; 3: they were not tried in time."""
         parts = topology.assemble(self._config, self._connection)
         daemon = ActiveDaemon(self._connection, self._schema, parts.watches[0].id)
-        watch_of = {kind.index: parts.speaker(kind.number) for kind in parts.kinds}
+        watch_of = {
+            one.index: parts.speaker(kind.number)
+            for one in found
+            for kind in parts.files
+            # or of an index that is loaded for it
+            if one.index == kind.index or made_for(kind.index).fullmatch(one.index)
+        }
         before = [one for one in found if one.index in watch_of]
         self._forget([one for one in found if one.index not in watch_of])
         with self._connection.transaction():

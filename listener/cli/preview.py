@@ -88,7 +88,7 @@ def _look(
 ) -> int:
     schema = config.postgres.db_schema
     parts = assemble(config, connection)
-    kind = next(one for one in parts.kinds if one.index == given.index)
+    kind = next(one for one in parts.files if one.index == given.index)
     ours = identity.database(connection, schema)
     with search.connect(config.elasticsearch) as client:
         preview = Preview(

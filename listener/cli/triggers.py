@@ -13,7 +13,8 @@ from listener import postgres, triggers
 from listener.capture.lock import lock_holder
 from listener.config import Config
 from listener.config.values import refuse_log_in
-from listener.documents.topology import installation_of
+from listener.documents.in_use import kept_now
+from listener.documents.topology import Kept, installation_of
 from listener.failures import failure_of
 from listener.observations.events import Observe
 from listener.runtime.lifecycle import Stop, Stopped
@@ -66,7 +67,8 @@ def _act(
     given: argparse.Namespace,
 ) -> int:
     schema = config.postgres.db_schema
-    wanted = installation_of(config, take_over=given.take_over)
+    kept = _kept(config, connection) if given.action != "remove" else Kept()
+    wanted = installation_of(config, kept.fit, take_over=given.take_over)
     if not given.take_over:
         triggers.refuse_other_pipeline(connection, schema, config.pipeline)
     if given.action == "print":
@@ -82,6 +84,18 @@ def _act(
     count = triggers.install(connection, wanted, observe=observe, stop=stop)
     print(f"installed: {count} statements" if count else "nothing to do")
     return 0
+
+
+def _kept(config: Config, connection: postgres.Connection) -> Kept:
+    """What indexes in use need beside the files as they are; says so where it is not known."""
+    kept, unknown = kept_now(config, connection)
+    if unknown is not None:
+        print(
+            f"listener: {unknown}\nlistener: so triggers that are only needed by an index in use, "
+            "which earlier files have made, are removed",
+            file=sys.stderr,
+        )
+    return kept
 
 
 def check_dsn(dsn: str) -> None:

@@ -15,7 +15,8 @@ from listener.app.exit_status import status_of
 from listener.app.status import Status
 from listener.capture import journal
 from listener.config import Config
-from listener.documents.topology import Assembly, assemble
+from listener.documents.in_use import definitions_in_use
+from listener.documents.topology import Assembly, assemble, fitting
 from listener.indexing.parked_table import ParkedTable
 from listener.observations.events import Observe
 from listener.postgres import Connection
@@ -60,9 +61,13 @@ class _Verify:
         self._connection: Connection = stack.enter_context(
             postgres.connect(config.postgres, "listener: verify")
         )
-        self._parts: Assembly = assemble(config, self._connection)
         client = search.connect(config.elasticsearch)
         stack.callback(client.close)
+        # each index is compared with what has made it, whatever the files say by now
+        definitions = definitions_in_use(client, config)
+        kept = fitting(config, self._connection, definitions)
+        self._parts: Assembly = assemble(config, self._connection, kept)
+        self._kinds = self._parts.made_by({one.index: one.hash for one in definitions})
         self._daemon = ActiveDaemon(self._connection, schema, self._parts.watches[0].id)
         self._verification = Verification(
             connection=self._connection,
@@ -117,7 +122,7 @@ class _Verify:
 
     def _compare(self) -> list[Verified]:
         verdicts = []
-        for kind in self._parts.kinds:
+        for kind in self._kinds:
             verdict = self._verification.run(kind)
             for line in verdict.report.lines():
                 print(line, flush=True)
@@ -127,7 +132,7 @@ class _Verify:
     def _ask(self, verdicts: Sequence[Verified], allow_deletes: bool) -> None:
         """Leave a request in the journal, which only listener can write to, and ring."""
         schema = self._config.postgres.db_schema
-        asked = [self._parts.speaker(one.kind.number) for one in verdicts]
+        asked = [self._parts.speaker(one.kind.document) for one in verdicts]
         with self._connection.transaction():
             journal.ask_repair(self._connection, schema, asked, allow_deletes=allow_deletes)
             self._daemon.ring()

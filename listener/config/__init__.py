@@ -124,7 +124,14 @@ class Config(Strict):
     max_parked: int = Field(
         default=1000,
         ge=0,
-        description="More parked documents of one index than this hold the watermark.",
+        description="More parked documents of one index than this hold it, and the watermark.",
+    )
+    keep_former: float = Field(
+        default=3600,
+        ge=0,
+        le=31_536_000,
+        description="Seconds that the former index is kept and fed after a swap, for `listener "
+        "rollback`; 0: not at all.",
     )
     postgres: PostgresConfig
     elasticsearch: ElasticsearchConfig = ElasticsearchConfig()

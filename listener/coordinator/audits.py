@@ -132,6 +132,9 @@ class Audits:
         """What may have led writes to other indexes; None: nothing has."""
         found = self._fence.astray()
         if found is None:
+            former = self._fence.former_astray()
+            if former is not None:  # the next tick closes it
+                self._auditor.distrust_former(former[0], former[1].what)
             return None
         kind, what = found
         if what.scattered:

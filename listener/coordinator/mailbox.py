@@ -24,8 +24,8 @@ class Mailbox:
     def __init__(
         self, aliases: Sequence[str], keeper: Keeper, observe: Observe, stop: Stop
     ) -> None:
-        """`aliases`: those that people search, one for each document kind. A wait looks at `stop`
-        when something changes here, or at `wake`."""
+        """`aliases`: those that people search, by the number of the document kind. A wait looks at
+        `stop` when something changes here, or at `wake`."""
         self._aliases = aliases
         self._keeper = keeper
         self._observe = observe
@@ -151,17 +151,18 @@ class Mailbox:
         """A mapping file failed on rows: which documents they belong to is unknown, so all of the
         kind are compared. The first failure is told, and written down."""
         told = f"{watch}: its mapping_file failed: {reason}"
-        if self.put_off_unmapped(kind, told):
+        alias = self._aliases[kind]
+        if self.put_off_unmapped(self._aliases.index(alias), told):
             # the watermark must not pass them
-            alias = self._aliases[kind]
             self._keeper.want_reconcile(alias, unguarded=False, outlives_load=True)
             self._observe(events.MappingFailed(alias, watch, reason))
 
-    def put_off_unmapped(self, kind: int, reason: str) -> bool:
-        """Documents of this kind must be compared for this reason; True the first time."""
+    def put_off_unmapped(self, document: int, reason: str) -> bool:
+        """Documents of this entry of `documents` must be compared for this reason; True the first
+        time."""
         with self._changed:
-            news = kind not in self._unmapped
-            self._unmapped.setdefault(kind, reason)
+            news = document not in self._unmapped
+            self._unmapped.setdefault(document, reason)
             return news
 
     @property
@@ -170,7 +171,7 @@ class Mailbox:
         return bool(self._unmapped)
 
     def take_unmapped(self) -> dict[int, str]:
-        """By kind, why its documents must be compared; the caller compares them."""
+        """By entry of `documents`, why they must be compared; the caller compares them."""
         with self._changed:
             taken, self._unmapped = self._unmapped, {}
             return taken

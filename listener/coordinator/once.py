@@ -48,21 +48,32 @@ class Once:
         connection = session.connection
         # where every table sends its keys, a late commit is heard through LISTEN
         based = self._jobs.here(connection, session) or self._polls.all_rows
-        drawn = self._progress.draw(session)
-        proven = watermark.passed(connection, drawn)
-        mark = self._barrier.send(session)
-        since = self._polls.since()
-        if since is not None:
-            self._polls.scan(since)
-        while not self._pipeline.wait_settled(mark, self._fetch_delay):
-            session.check()
+        while True:
+            interruptions = self._pipeline.interruptions
+            drawn = self._progress.draw(session)
+            proven = watermark.passed(connection, drawn)
+            mark = self._barrier.send(session)
+            since = self._polls.since()
+            if since is not None:
+                self._polls.scan(since)
+            while not self._pipeline.wait_settled(mark, self._fetch_delay):
+                session.check()
+                self._jobs.rollbacks.look(connection)
+            self._jobs.rollbacks.look(connection)
+            if self._pipeline.whole and self._pipeline.interruptions == interruptions:
+                break
+            while not self._pipeline.wait_whole(self._fetch_delay):
+                session.check()
+                self._jobs.rollbacks.look(connection)
         for job in self._pipeline.retry_unproven():  # audits do it else
             while not self._pipeline.wait(job, self._fetch_delay):
                 session.check()
         self._jobs.finish_here(connection, session)
+        self._jobs.rollbacks.here(connection)
         while not self._pipeline.wait_noted(self._fetch_delay):
             session.check()
-        if proven and based and self._polls.complete:
+        whole = self._pipeline.whole and self._pipeline.interruptions == interruptions
+        if proven and based and whole and self._polls.complete:
             self._progress.advance(drawn)
         elif not proven:
             self._progress.name_holder(connection)

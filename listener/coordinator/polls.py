@@ -112,6 +112,7 @@ class Polls:
         What the watermark stands on is read from the watermark on; before it is `proven`, what is
         new is enough. If a sweep fails another one is asked for.
         """
+        self.look_at_formers()
         wanted = self._mailbox.take_sweep()
         if wanted:
             self._keeper.control_soon()  # it may be waited for there
@@ -201,6 +202,8 @@ class Polls:
             loads += page.loads
             for change in page.changes:
                 open_jobs += self._pipeline.submit(change.watch, change.keys)
+            for asked in page.rollbacks:
+                self._jobs.rollbacks.ask(asked)
             for index, ids in page.retry:
                 open_jobs += self._pipeline.retry(index, ids)
             while len(open_jobs) > _OPEN_PAGES:
@@ -220,9 +223,24 @@ class Polls:
             self._jobs.load(self._current.connection, loads)
         return sum(rows for rows, _ in counts.values())
 
+    def look_at_formers(self) -> None:
+        """Give up former indexes that are in doubt or fail: nothing waits for them. Raises as
+        Rollbacks.look."""
+        self._jobs.rollbacks.look(self._current.connection)
+
+    @property
+    def rollbacks_due(self) -> Mapping[int, journal.RollbackAsked]:
+        """As of Rollbacks.due."""
+        return self._jobs.rollbacks.due()
+
+    def roll_back(self, due: Mapping[int, journal.RollbackAsked]) -> None:
+        """As of Rollbacks.roll_back."""
+        self._jobs.rollbacks.roll_back(self._current.connection, due)
+
     def _wait_job(self, job: Job) -> None:
         while not self._pipeline.wait(job, self._config.fetch_delay):
             self._current.wait_on()
+            self.look_at_formers()
             self._doorbell.keep()
 
     def _note_lost(
@@ -231,7 +249,9 @@ class Polls:
         """The journal says that changes of this watch may be lost. For a TRUNCATE, and where a
         person allowed it, the comparison may empty the index; for any other cause it may not.
         """
-        for number in self._parts.kinds_of[watch]:
+        for number in self._parts.documents_of[watch]:
+            # what was compared or loaded since is the index in use, not the former one
+            self._keeper.doubt(self._parts.kinds[number].index, f"{watch}: {reason}")
             latest, unguarded = at, journal.may_empty(reason)
             asked = journal.is_asked(reason)
             before = lost.get(number)

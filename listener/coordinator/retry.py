@@ -11,6 +11,7 @@ from listener.documents.files import QueryFileError
 from listener.documents.topology import QueriesWrong, TriggersWrong
 from listener.failures import FAILURES, Failure, failure_of
 from listener.indexing.fence import FencedOut
+from listener.indexing.pipeline import Interrupted
 from listener.observations.events import Observe, ServerName
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop
@@ -52,7 +53,7 @@ class Guard:
             self._wait(Failure(ServerName.ELASTICSEARCH, str(error), passes=True))
         except triggers.Busy as error:
             self._wait(Failure(ServerName.POSTGRES, str(error), passes=True))
-        except (IndexError_, QueriesWrong, TriggersWrong) as error:
+        except (Interrupted, IndexError_, QueriesWrong, TriggersWrong) as error:
             self._wait(Failure(None, str(error), passes=False))
         except QueryFileError:
             raise

@@ -126,5 +126,10 @@ class Signs:
             count = self._pipeline.parked
             reason = "1 document is parked" if count == 1 else f"{count} documents are parked"
             found.append(Matter(reason=reason, mend="what `listener parked` says"))
+        for alias, rolled in sorted(self._keeper.rolled_back.items()):
+            since = f"{rolled.since:%Y-%m-%d %H:%M:%S%z}"
+            reason = f"{alias}: rolled back, and its files are not in force since {since}"
+            mend = f"put the files right, or `listener load {alias}` loads them again"
+            found.append(Matter(reason=reason, mend=mend))
         found += [Matter(reason=one.what, mend=one.mend) for one in self.hindrances]
         return found

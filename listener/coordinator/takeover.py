@@ -78,10 +78,10 @@ class Takeover:
 
         Errors of both clients pass through, and FencedOut.
         """
-        self._pipeline.know_parked(connection)
         self._pipeline.renew()
         resumed = {one.resume.physical for one in findings.needs if one.resume}
-        self._fence.begin(findings.current, resumed)
+        self._fence.begin(findings.current, resumed, findings.kept)
+        self._pipeline.know_parked(connection, resumed)
         self._mailbox.unfence()  # verdicts on the generation before
         if not self._signs.active:
             self._signs.active = True

@@ -52,16 +52,22 @@ class Ticker:
         # before any rows are read, and before the barrier
         proven, unheard = self._queue.passed(connection, drawn, self._polls.since())
         mark = self._barrier.send(session)
-        overflows = self._pipeline.overflows
+        due = self._polls.rollbacks_due
+        overflows, interruptions = self._pipeline.overflows, self._pipeline.interruptions
         swept = self._polls.at_tick(proven=proven, unheard=unheard)
         if proven:
             self._polls.proven()
         while not self._pipeline.wait_settled(mark, self._fetch_delay):
             session.check()
             self._barrier.send(session)  # the heartbeat goes on while Elasticsearch is away
+            self._polls.look_at_formers()
         self._mailbox.ticked()
+        if due and (swept or self._pipeline.overflows == overflows):
+            self._polls.roll_back(due)
         if not proven:
             self._progress.waits(connection)
+        elif not self._pipeline.whole or self._pipeline.interruptions != interruptions:
+            pass  # what was left out of a kind that is held is read when it works again
         elif swept or self._pipeline.overflows == overflows:
             # what was dropped while everything was swept was read, or is stamped after the draw
             self._progress.advance(drawn)

@@ -31,7 +31,7 @@ def id_page(
         return _page_of_ids_file(statements, statements.rendered_ids, connection, after, limit)
     types = statements.types
     # qualified: a bare name in ORDER BY would be the output column, which is text
-    columns = [sql.Identifier("t", name) for name in statements.config.key]
+    columns = [sql.Identifier("t", name) for name in statements.definition.key]
     bound: sql.Composable = sql.SQL("")
     if after is not None:
         bound = sql.SQL("AND ({}) > ({})").format(
@@ -45,7 +45,7 @@ def id_page(
         "SELECT {texts} FROM {table} AS t WHERE {present} {bound} ORDER BY {columns} LIMIT {limit}"
     ).format(
         texts=sql.SQL(", ").join(sql.SQL("{}::text").format(one) for one in columns),
-        table=_qualified(statements.config.table),
+        table=_qualified(statements.definition.table),
         present=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(one) for one in columns),
         bound=bound,
         columns=sql.SQL(", ").join(columns),
@@ -105,7 +105,7 @@ def mapped_page(
 
 def estimate(statements: Statements, connection: Connection) -> int:
     """About how many documents there are (the planner's figure), for progress."""
-    return rows_of(statements.config.table, connection)
+    return rows_of(statements.definition.table, connection)
 
 
 def rows_of(table: str, connection: Connection) -> int:
@@ -122,7 +122,7 @@ def rows_of(table: str, connection: Connection) -> int:
 def any_row(statements: Statements, connection: Connection) -> bool:
     """Whether the table has a row at all."""
     statement = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(
-        _qualified(statements.config.table)
+        _qualified(statements.definition.table)
     )
     row = connection.execute(statement, prepare=False).fetchone()
     return bool(row and row[0])
@@ -142,8 +142,8 @@ def _page_of_ids_file(
     try:
         rows = connection.execute(statement, parameters, prepare=False).fetchall()
     except psycopg.Error as error:
-        if statements.config.ids_file is not None:
-            blame.point(error, statements.config.ids_file, statement, rendered)
+        if statements.definition.ids is not None:
+            blame.point(error, statements.definition.ids.path, statement, rendered)
         raise
     return list(dict.fromkeys(statements.keys_of((row[0] for row in rows), "ids_file")))
 

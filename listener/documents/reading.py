@@ -83,8 +83,8 @@ def read_documents(
             gone = [Document(key, statements.id_of(key), None) for key in odd]
             return [*gone, *read_documents(statements, connection, good)]
         raise QueryFileError(
-            f"{statements.config.index}: {statements.config.query_file}: the query returned an id "
-            "that was not asked for; it must be restricted to %(ids)s"
+            f"{statements.definition.index}: {statements.definition.query.path}: the query "
+            "returned an id that was not asked for; it must be restricted to %(ids)s"
         )
     read += [
         Faulty(key, faults[doc_id])
@@ -115,7 +115,7 @@ def _execute(
     except psycopg.Error as error:
         one = statement is statements.query_one
         rendered = statements.rendered_one if one else statements.rendered_query
-        blame.point(error, statements.config.query_file, statement, rendered)
+        blame.point(error, statements.definition.query.path, statement, rendered)
         raise
 
 

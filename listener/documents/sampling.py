@@ -38,7 +38,7 @@ def sample(statements: Statements, connection: Connection, size: int) -> list[Ke
         found |= dict.fromkeys(ahead[-edge:])
         found |= dict.fromkeys(random.sample(ahead, min(size, len(ahead))))
         return list(found)[:size]
-    table = KeyTable(statements.config.table, statements.config.key, statements.types)
+    table = KeyTable(statements.definition.table, statements.definition.key, statements.types)
     found |= dict.fromkeys(table.last(connection, edge))
     found |= dict.fromkeys(table.some(connection, size))
     return list(found)[:size]

@@ -29,7 +29,7 @@ class DocumentSource:
 
     def __init__(self, statements: Statements) -> None:
         self.statements = statements
-        self.name = statements.config.index
+        self.name = statements.definition.index
         self.types = statements.types
         self._isolating = Isolating(self.statements)
         self._good_mapped: dict[str, Key] = {}
@@ -118,7 +118,7 @@ class DocumentSource:
         blame.note(
             error,
             connection,
-            self.statements.config.query_file,
+            self.statements.definition.query.path,
             self.name,
             keys,
             run=lambda part: read_documents(self.statements, connection, part),
@@ -135,8 +135,9 @@ class DocumentSource:
         try:
             return paging.id_page(self.statements, connection, after, limit)
         except psycopg.Error as error:
-            path = self.statements.config.ids_file
-            place = self.name if path else f"ids in {self.statements.config.table} of {self.name}"
+            definition = self.statements.definition
+            path = definition.ids.path if definition.ids else None
+            place = self.name if path else f"ids in {definition.table} of {self.name}"
             blame.note(error, connection, path, place)
             raise
 

@@ -40,7 +40,9 @@ class Spelling:
             return f"it is written {shown(meant)}"
         parts = [
             f"{name} ({kind})"
-            for name, kind in zip(self._statements.config.key, self._statements.types, strict=True)
+            for name, kind in zip(
+                self._statements.definition.key, self._statements.types, strict=True
+            )
         ]
         told = f"an id is {parts[0]}"
         if len(parts) > 1:

@@ -7,7 +7,6 @@ columns, so that PostgreSQL assembles the JSON and Python only passes bytes on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from psycopg import sql
@@ -21,8 +20,8 @@ from listener.changes import (
     document_id,
     key_of_id,
 )
-from listener.config import DocumentConfig
-from listener.documents.files import QueryFileError, read
+from listener.documents.definition import Definition, SqlFile
+from listener.documents.files import QueryFileError
 from listener.documents.placeholders import plain
 from listener.documents.queries import render
 
@@ -45,21 +44,19 @@ class Statements:
 
     def __init__(
         self,
-        config: DocumentConfig,
+        definition: Definition,
         types: Sequence[KeyType],
         watch_types: Mapping[str, Sequence[KeyType]],
-        mappings: Mapping[str, Path],
+        mappings: Mapping[str, SqlFile],
     ) -> None:
         """`types`: of the key's columns. `watch_types`: the same by watch id. `mappings`: the
-        mapping files by watch id. Raises QueryFileError where a file cannot be read, or breaks
-        its contract.
+        mapping files by watch id. Raises QueryFileError where a file breaks its contract.
         """
-        self.config = config
+        self.definition = definition
         self.types = tuple(types)
         self.watch_types = watch_types
-        self.mapping_paths = mappings
-        path = config.query_file
-        text = read(path)
+        self.mapping_paths = {watch: one.path for watch, one in mappings.items()}
+        path, text = definition.query.path, definition.query.text
         self.rendered_query = render(text, "ids", types, array=True, path=path)
         self.rendered_one = render(text, "ids", types, array=True, path=path, one=True)
         self.query = sql.SQL(_DOCUMENTS.format(self.rendered_query))
@@ -72,22 +69,17 @@ class Statements:
         """By watch id, the mapping for many keys."""
         self.mappings_of_one: dict[str, str] = {}
         """By watch id, the mapping for one key."""
-        for watch, path in mappings.items():
-            text, of_watch = read(path), watch_types[watch]
+        for watch, file in mappings.items():
+            path, text, of_watch = file.path, file.text, watch_types[watch]
             self.rendered_mappings[watch] = render(text, "keys", of_watch, array=True, path=path)
             self.mappings_of_one[watch] = render(
                 text, "keys", of_watch, array=True, path=path, one=True
             )
         self.rendered_ids: str | None = None
         """The statement of the ids file; None: ids are paged from the table."""
-        if config.ids_file is not None:
-            self.rendered_ids = render(
-                read(config.ids_file),
-                "after",
-                types,
-                array=False,
-                path=config.ids_file,
-            )
+        if definition.ids is not None:
+            ids = definition.ids
+            self.rendered_ids = render(ids.text, "after", types, array=False, path=ids.path)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -108,7 +100,7 @@ class Statements:
 
     def returned_id(self, text: str | None) -> str:
         """The `_id` that the query returned. Raises QueryFileError where it is none."""
-        path = f"{self.config.index}: {self.config.query_file}"
+        path = f"{self.definition.index}: {self.definition.query.path}"
         if text is None:
             raise QueryFileError(f"{path}: the query returned NULL as id")
         if len(self.types) == 1:
@@ -131,7 +123,9 @@ class Statements:
                 return canonical_keys([(text,) for text in ids], self.types)
             return [key_of_id(text, self.types) for text in ids]
         except PayloadError as error:
-            path = self.mapping_paths.get(place, self.config.ids_file)
+            path = self.mapping_paths.get(place)
+            if path is None and self.definition.ids is not None:
+                path = self.definition.ids.path
             raise QueryFileError(
-                f"{self.config.index}: {path}: it returned an id that no document has: {error}"
+                f"{self.definition.index}: {path}: it returned an id that no document has: {error}"
             ) from error

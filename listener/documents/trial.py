@@ -83,7 +83,7 @@ class Trial:
             self._scratch = scratch.make(self._client, self._owner, self._name, self._kind.config)
         except search.BadRequest as error:
             self._remove()
-            path = self._kind.source.statements.config.index_config_file
+            path = self._kind.definition.index_config_file
             raise IndexError_(
                 f"{self._kind.index}: {path}: no index can be made of it: {search.describe(error)}"
             ) from error
@@ -123,7 +123,7 @@ class Trial:
             sent = sink.send(
                 self._client,
                 [Document(one.key, str(place), one.body) for place, one in enumerate(waiting)],
-                [self.scratch.target],
+                self.scratch.target,
                 _VERSION,
             )
             again: list[Document] = []

@@ -9,7 +9,8 @@ from listener.failures import Failure, failure_of
 from listener.indexing.batch import Batch, Brake, Settled
 from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.gate import Gate
-from listener.indexing.outage import Outage
+from listener.indexing.ledger import Ledger
+from listener.indexing.outage import Outages
 from listener.indexing.supervisor import Supervisor
 from listener.observations.events import ServerName
 from listener.search.verdicts import Outcome
@@ -17,39 +18,53 @@ from listener.search.versions import generation_of
 
 
 class Answers:
-    """Thread-safe. Tells the outage, and asks for a new session where only that can go on."""
+    """Thread-safe. Tells the outages, and asks for a new session where only that can go on.
 
-    def __init__(self, gate: Gate, fence: Fence, outage: Outage, supervisor: Supervisor) -> None:
-        """`outage`: of Elasticsearch."""
+    What one index refuses holds the kind that feeds it, and no other.
+    """
+
+    def __init__(
+        self, gate: Gate, ledger: Ledger, fence: Fence, outages: Outages, supervisor: Supervisor
+    ) -> None:
         self._gate = gate
+        self._ledger = ledger
         self._fence = fence
-        self._outage = outage
+        self._outages = outages
         self._supervisor = supervisor
 
     def settled(self, batch: Batch, settled: Settled) -> None:
         """A request was settled: whether Elasticsearch does what it should."""
         worst, fenced = settled.worst, settled.fenced
+        own = self._outages.kinds[batch.kind]
         if worst is None:
             # a request that wrote nothing and made suspects proves nothing; and a trial ends the
             # brake of too many refusals only where nothing else waits or is in flight
-            braked = self._outage.brake is Brake.TOO_MANY
+            braked = own.elasticsearch.brake is Brake.TOO_MANY
             if (settled.last or batch.trial is None or not braked) and (
                 settled.written or not settled.doubted
             ):
-                self._outage.works()
+                self._outages.elasticsearch.works()
+                own.elasticsearch.works()
+                if not own.lasts:
+                    self._ledger.release(batch.kind)
         elif not fenced or generation_of(batch.version) >= self._gate.generation:
             if fenced:
                 self._supervisor.fenced()
             passes = worst.outcome is not Outcome.HOLD
             failure = Failure(ServerName.ELASTICSEARCH, worst.reason, passes)
-            self._outage.failed(failure, settled.brake)
+            if worst.by_index and not settled.whole:
+                self._outages.elasticsearch.works()  # it answers
+                self._ledger.hold(batch.kind)
+                own.elasticsearch.failed(failure, settled.brake)
+            else:
+                self._outages.elasticsearch.failed(failure, settled.brake)
         # else: an earlier generation of our own; it is read again under the one in force
 
     def shut_out_late_requests(self) -> None:
         """A request had no answer. It may arrive when the tombstone of a later delete is forgotten:
         under the next generation its alias is gone.
         """
-        outage = self._outage
+        outage = self._outages.elasticsearch
         try:
             self._fence.renew()
         except FencedOut as error:

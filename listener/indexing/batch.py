@@ -11,7 +11,7 @@ from listener.changes import Key
 from listener.indexing.queue import Jobs
 from listener.search.bulk import Document
 from listener.search.verdicts import Verdict
-from listener.search.write_aliases import Target
+from listener.search.write_aliases import Role, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Limits:
     """Bounds of the pipeline, from the configuration.
 
     `documents` and `bytes`: of one bulk request. `pending`: keys that notifications may leave
-    waiting. `parked`: documents that may be parked before everything is held.
+    waiting. `parked`: documents of one index that may be parked before it is held.
     """
 
     documents: int
@@ -44,18 +44,22 @@ class Trial:
 class Batch:
     """`items`: the ids, each with the jobs that wait for it. `kind`: number of the document kind.
 
-    `live`: it goes to the index in use, which people search. `read_at`: of the monotonic clock.
+    `read_at`: of the monotonic clock.
     """
 
     kind: int
     items: dict[Key, Jobs]
-    targets: tuple[Target, ...]
+    target: Target
     version: int
-    live: bool
     read_at: float = field(default_factory=time.monotonic)
     documents: Sequence[Document] = ()
     refresh: bool = False
     trial: Trial | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether it goes to the index in use, which people search."""
+        return self.target.role is Role.IN_USE
 
 
 class Brake(StrEnum):
@@ -72,8 +76,8 @@ class Settled:
     """What became of one request.
 
     `worst`: the verdict that speaks for the server; None: nothing is wrong with it. `brake`: why
-    everything is held for what is refused; None: it is not. `doubted`: some documents are suspects
-    now. `last`: nothing else waits or is in flight.
+    its kind is held for what is refused; None: it is not. `doubted`: some documents are suspects
+    now. `last`: nothing else of its kind waits or is in flight. `whole`: as of Sent.
     """
 
     written: int = 0
@@ -84,3 +88,4 @@ class Settled:
     brake: Brake | None = None
     doubted: bool = False
     last: bool = False
+    whole: bool = False

@@ -14,14 +14,18 @@ from typing import Final, Literal
 
 from listener.changes import Key
 from listener.documents.source import DocumentSource
+from listener.failures import Failure
 from listener.indexing.batch import Batch, Trial
 from listener.indexing.batch_size import BatchSize
 from listener.indexing.gate import Gate
 from listener.indexing.id_sources import MappedTask, Task
 from listener.indexing.ledger import Lane, Ledger
+from listener.indexing.outage import Outages
 from listener.indexing.queue import Jobs
 from listener.indexing.supervisor import Supervisor
+from listener.observations.events import ServerName
 from listener.postgres import Connection
+from listener.search.write_aliases import Role
 
 _PATIENCE: Final = 0.01
 """Seconds in which a batch gathers further pages: the ids it has already should not wait long."""
@@ -85,6 +89,7 @@ class Batcher:
         gate: Gate,
         size: BatchSize,
         sources: Sequence[DocumentSource],
+        outages: Outages,
         supervisor: Supervisor,
     ) -> None:
         """`sources`: one for each document kind."""
@@ -92,11 +97,10 @@ class Batcher:
         self._gate = gate
         self._size = size
         self._rows = [_Rows(kind, source, ledger) for kind, source in enumerate(sources)]
+        self._outages = outages
         self._supervisor = supervisor
         self._lanes = [
-            lane
-            for kind in range(len(sources))
-            for lane in (Lane(kind, False), Lane(kind, True), Lane(kind, False, True))
+            lane for kind in range(len(sources)) for lane in (Lane(kind), Lane(kind, trial=True))
         ]
         self._turn = 0
 
@@ -105,12 +109,21 @@ class Batcher:
         for step in range(1, len(self._lanes) + 1):
             turn = (self._turn + step) % len(self._lanes)
             lane = self._lanes[turn]
-            if self._ledger.ready(lane) and (not lane.trial or self._rows[lane.kind].may_help):
+            if not self._ledger.ready(lane) or not self._may_try(lane.kind):
+                continue
+            if not lane.trial or self._rows[lane.kind].may_help:
                 self._turn = turn
                 return lane
+        self._ledger.release_those_with_nothing_to_try()
         if not self._ledger.requests:
             self._size.rested()
         return None
+
+    def _may_try(self, kind: int) -> bool:
+        """Whether nothing is wrong with this kind, or its next try is due: one request at a time
+        finds out whether it works again."""
+        own = self._outages.kinds[kind]
+        return not own.lasts or (own.wait <= 0 and not self._ledger.requests_of(kind))
 
     def gather(self, connection: Connection, lane: Lane) -> Batch | None:
         """Take ids, then draw the version; None where all are in flight.
@@ -133,9 +146,8 @@ class Batcher:
         ledger, kind = self._ledger, lane.kind
         until = time.monotonic() + _PATIENCE
         most = self._size.most(kind)
-        if not lane.load_only:
-            ledger.begin_mappings(kind, self._rows[kind].source)
-            ledger.take(kind, items, max(1, most // 2) if ledger.has_tasks(lane) else most)
+        ledger.begin_mappings(kind, self._rows[kind].source)
+        ledger.take(kind, items, max(1, most // 2) if ledger.has_tasks(lane) else most)
         while len(items) < most:
             task = ledger.next_task(lane)
             if task is None:
@@ -145,9 +157,8 @@ class Batcher:
             ledger.add_page(task, page, items, more=more)
             if time.monotonic() > until and items:
                 break
-        if not lane.load_only:
-            ledger.take(kind, items, most)
-            ledger.join(kind, items)
+        ledger.take(kind, items, most)
+        ledger.join(kind, items)
         if len(items) >= most:
             self._size.filled()
         return self._begin(lane, items) if items else None
@@ -162,8 +173,13 @@ class Batcher:
             return
         reason = task.failed[0][1]
         task.failed.clear()
+        target = self._gate.targets[task.kind]
         if task.live:
             self._ledger.dropped()
+        elif target is not None and target.role is Role.KEPT:  # it is not compared, but given up
+            failure = Failure(ServerName.POSTGRES, f"{task.watch}: {reason}", passes=False)
+            self._outages.kinds[task.kind].postgres.failed(failure)
+            self._ledger.hold(task.kind)
         else:
             self._supervisor.unmapped(task.kind, task.watch, reason)
 
@@ -173,15 +189,11 @@ class Batcher:
         """Draw the version. None where a request was lost while these were gathered: its ids may be
         among them, and must not be sent again before the next generation.
         """
-        if self._gate.lost:
+        target = self._gate.targets[lane.kind]
+        if self._gate.lost or target is None:
             self._ledger.give_back(lane.kind, items)
             return None
-        targets = self._gate.targets[lane.kind]
-        chosen = targets.all()
-        if lane.load_only and targets.loading is not None:
-            chosen = (targets.loading,)
-        live = targets.current is not None and targets.current in chosen
-        return Batch(lane.kind, items, chosen, self._gate.draw(), live, trial=trial)
+        return Batch(lane.kind, items, target, self._gate.draw(), trial=trial)
 
     # -- trials ------------------------------------------------------------------------------------
 

@@ -7,30 +7,21 @@ bears a version that it has drawn.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 from listener.search.versions import Versions
 from listener.search.write_aliases import Target
 
 
-@dataclass(slots=True)
-class Targets:
-    """Write aliases of one document kind: of the index in use, and of the one being loaded."""
-
-    current: Target | None = None
-    loading: Target | None = None
-
-    def all(self) -> tuple[Target, ...]:
-        """Both, where there are two."""
-        return tuple(one for one in (self.current, self.loading) if one is not None)
-
-
 class Gate:
-    """Thread-safe. The fence alone changes `targets`, and only while nothing is in flight."""
+    """Thread-safe. The fence alone changes `targets`, and only while nothing is in flight.
+
+    `targets` are by the number of the kind. A kind without one is closed: it has no index, so
+    nothing is brought to it and nothing waits for it.
+    """
 
     def __init__(self, kinds: int, versions: Versions) -> None:
         """`kinds`: how many document kinds there are."""
-        self.targets = tuple(Targets() for _ in range(kinds))
+        self.targets: list[Target | None] = [None] * kinds
         self._versions = versions
         self._lock = threading.Lock()
         self._lost = False

@@ -22,7 +22,6 @@ class Task(Protocol):
 
     kind: int
     job: Job
-    load_only: bool
 
     def next_page(self, connection: Connection, most: int) -> tuple[list[Key], bool]:
         """Up to `most` distinct ids, and whether there may be more. May run SQL; call it again
@@ -32,12 +31,9 @@ class Task(Protocol):
 class KeysTask:
     """Ids that are known already: a page of a sweep or of a full load."""
 
-    def __init__(
-        self, kind: int, keys: Sequence[Key], job: Job, *, load_only: bool = False
-    ) -> None:
+    def __init__(self, kind: int, keys: Sequence[Key], job: Job) -> None:
         self.kind = kind
         self.job = job
-        self.load_only = load_only
         self._left = deque(keys)
 
     def next_page(self, connection: Connection, most: int) -> tuple[list[Key], bool]:  # noqa: ARG002
@@ -69,7 +65,6 @@ class MappedTask:
         """`live`: the keys came by notifications; the next ones wait until this one has ended."""
         self.kind = kind
         self.job = job
-        self.load_only = False
         self.watch = watch
         self.live = live
         self.failed: list[tuple[Key, str]] = []

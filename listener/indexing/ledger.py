@@ -30,19 +30,16 @@ from listener.indexing.settlement import Settlement
 from listener.indexing.work import Candidates, Work
 from listener.search.sink import Sent
 from listener.search.verdicts import Outcome
+from listener.search.write_aliases import Target
 
 _PLENTY: Final = 500
 """So many waiting ids make a bulk that is worth reading ahead of its turn."""
 
 
 class Lane(NamedTuple):
-    """A document kind and an index to fill: beside an index in use, a load's pages go apart.
-
-    `trial`: for ids that were refused; they take turns with the others.
-    """
+    """A document kind. `trial`: for ids that were refused; they take turns with the others."""
 
     kind: int
-    load_only: bool
     trial: bool = False
 
 
@@ -85,13 +82,15 @@ class Ledger:
         self._pending = Pending(len(sources), limits.pending)
         self._tasks: deque[Task] = deque()
         self._parking = Parking(limits.parked)
-        parts = zip(sources, self._pending.ids, gate.targets, strict=True)
+        parts = zip(sources, self._pending.ids, strict=True)
         self._works = [
-            Work(kind, source.types, ids, targets, self._parking)
-            for kind, (source, ids, targets) in enumerate(parts)
+            Work(kind, source.types, ids, self._parking) for kind, (source, ids) in enumerate(parts)
         ]
         self._settlement = Settlement(self._works, self._parking, gate)
-        self._requests = 0
+        self._requests = [0] * len(sources)
+        """In flight, by kind."""
+        self._interruptions = [0] * len(sources)
+        """By kind, how often it was held or released."""
         self._reading = False
         self._paused = 1
         self._stopping = False
@@ -100,17 +99,25 @@ class Ledger:
     # -- what is asked for -----------------------------------------------------------------------
 
     def add(self, watch: str, keys: Sequence[Key], routes: Iterable[Route]) -> bool:
-        """Changed keys. False where the limit was passed: all that waits was dropped, sweep."""
+        """Changed keys; what leads to a kind that is closed or held is left out. False where the
+        limit was passed: all that waits was dropped, sweep."""
         with self._lock:
-            kept = self._pending.add(watch, keys, routes)
+            kept = self._pending.add(watch, keys, filter(self._is_open, routes))
             self._lock.notify_all()
         return kept
 
     def put(self, task: Task) -> None:
-        """A page of ids, or of keys that lead to ids: goes around what notifications bring."""
+        """A page of ids, or of keys that lead to ids: goes around what notifications bring. Its job
+        is dropped at once where the kind is closed or held."""
         with self._lock:
-            self._tasks.append(task)
+            if self._gate.targets[task.kind] is None or self._works[task.kind].held:
+                task.job.drop_all()
+            else:
+                self._tasks.append(task)
             self._lock.notify_all()
+
+    def _is_open(self, route: Route) -> bool:
+        return self._gate.targets[route.kind] is not None and not self._works[route.kind].held
 
     def mark(self) -> int:
         """A number for all that `add` has brought so far; see `wait_settled`."""
@@ -142,9 +149,14 @@ class Ledger:
 
     @property
     def busy(self) -> bool:
-        """Whether anything waits to be read."""
+        """Whether anything waits to be read, but for what is held."""
         with self._lock:
-            return bool(self._tasks or len(self._pending))
+            if self.whole:
+                return bool(self._tasks or len(self._pending))
+            return any(self._waits(kind) for kind, work in enumerate(self._works) if not work.held)
+
+    def _waits(self, kind: int) -> bool:
+        return bool(self._works[kind].ids) or any(task.kind == kind for task in self._tasks)
 
     # -- pause, stop -----------------------------------------------------------------------------
 
@@ -200,7 +212,92 @@ class Ledger:
 
     @property
     def _idle(self) -> bool:
-        return self._requests == 0 and not self._reading
+        return not (any(self._requests) or self._reading)
+
+    # -- which kinds are open ----------------------------------------------------------------------
+
+    def aim(self, targets: Mapping[int, Target]) -> list[int]:
+        """The kinds of these numbers write there from now on; the others are closed. Of a kind that
+        is closed, or has another index than before, all that waits is dropped: a sweep or a load
+        begins after this. Returns which these are. Call it while the ledger is quiet."""
+        closed: list[int] = []
+        with self._lock:
+            for kind, before in enumerate(self._gate.targets):
+                now = targets.get(kind)
+                if before is not None and (now is None or now.index != before.index):
+                    self._close(kind)
+                    closed.append(kind)
+                moved = before is None or now is None or now.role is not before.role
+                self._parking.moved |= now is not before and moved
+                self._gate.targets[kind] = now
+            self._lock.notify_all()
+        return closed
+
+    def _close(self, kind: int) -> None:
+        mine = [task for task in self._tasks if task.kind == kind]
+        self._tasks = deque(task for task in self._tasks if task.kind != kind)
+        if self._works[kind].held:
+            self._interruptions[kind] += 1
+        self._works[kind].forget()
+        self._parking.forget(kind)
+        for task in mine:
+            task.job.drop_all()
+
+    def hold(self, kind: int) -> None:
+        """The query of this kind fails, or its index does not take what is sent, and no other kind
+        is concerned. So nothing may wait for it: what waits is released, and what comes is left
+        out, until `release`. The watermark does not move meanwhile."""
+        with self._lock:
+            work = self._works[kind]
+            if work.held or self._gate.targets[kind] is None:
+                return
+            self._interruptions[kind] += 1
+            work.ids.release()
+            mine = [task for task in self._tasks if task.kind == kind]
+            for task in mine:
+                task.job.drop_all()
+                if isinstance(task, MappedTask):  # it may be what fails: it is tried again
+                    task.job = Job()
+                else:
+                    self._tasks.remove(task)
+            self._lock.notify_all()
+
+    def release(self, kind: int) -> None:
+        """It works again. What was left out counts as dropped: a sweep brings it."""
+        with self._lock:
+            work = self._works[kind]
+            if work.held:
+                work.ids.held = False
+                self._interruptions[kind] += 1
+                self._pending.overflows += 1
+                self._lock.notify_all()
+
+    def release_those_with_nothing_to_try(self) -> None:
+        """What was there to be tried again has come to its end otherwise: a sweep brings more."""
+        with self._lock:
+            for kind, work in enumerate(self._works):
+                if work.held and not (self._requests[kind] or self._waits(kind)):
+                    self.release(kind)
+
+    @property
+    def whole(self) -> bool:
+        """Whether no kind is held."""
+        return not any(work.held for work in self._works)
+
+    @property
+    def interruptions(self) -> int:
+        """Changes with each kind that is held or released."""
+        return sum(self._interruptions)
+
+    def interruptions_of(self, kind: int) -> int:
+        """The same of one kind; odd while it is held."""
+        return self._interruptions[kind]
+
+    def wait_whole(self, seconds: float | None = None) -> bool:
+        """Wait until no kind is held; False as of `wait`."""
+        with self._lock:
+            self._lock.wait_for(lambda: self.whole or self.over, seconds)
+            return self.whole
 
     # -- the worker's turns ----------------------------------------------------------------------
 
@@ -230,7 +327,11 @@ class Ledger:
     @property
     def requests(self) -> int:
         """How many requests are in flight."""
-        return self._requests
+        return sum(self._requests)
+
+    def requests_of(self, kind: int) -> int:
+        """How many of this kind are."""
+        return self._requests[kind]
 
     @property
     def plenty(self) -> bool:
@@ -247,11 +348,11 @@ class Ledger:
         """Whether there is something to read for this lane, or a suspect to try."""
         with self._lock:
             work = self._works[lane.kind]
-            if not work.targets.all():
+            if self._gate.targets[lane.kind] is None:
                 return False  # its index is not there yet
             if lane.trial:
                 return work.suspect_ready
-            return self.has_tasks(lane) or (not lane.load_only and work.some_ready)
+            return self.has_tasks(lane) or work.some_ready
 
     # -- a batch: ids, in the order in which they are taken ---------------------------------------
 
@@ -321,10 +422,7 @@ class Ledger:
             self._lock.notify_all()
 
     def _belongs(self, task: Task, lane: Lane) -> bool:
-        if lane.trial:
-            return False
-        apart = task.load_only and self._works[lane.kind].targets.current is not None
-        return task.kind == lane.kind and apart == lane.load_only
+        return task.kind == lane.kind and not lane.trial
 
     # -- a trial: suspects and a witness ----------------------------------------------------------
 
@@ -368,10 +466,10 @@ class Ledger:
 
     # -- requests ----------------------------------------------------------------------------------
 
-    def readable(self) -> None:
+    def readable(self, kind: int) -> None:
         """The query made a document: as of Parking."""
         with self._lock:
-            self._parking.readable()
+            self._parking.readable(kind)
 
     def unreadable(self, one: ToPark) -> bool:
         """The query could not make a document: it is parked. False where so many fail that it
@@ -386,13 +484,13 @@ class Ledger:
     def nothing_to_write(self, batch: Batch, key: Key, doc_id: str) -> None:
         """No index can have this id, and the database has it no longer: it is done."""
         with self._lock:
-            self._parking.accepted(batch.kind, doc_id, everywhere=True)
+            self._parking.accepted(batch.kind, doc_id)
             self._works[batch.kind].finish(key, batch.items[key])
 
-    def sent(self) -> None:
-        """One more request is in flight."""
+    def sent(self, kind: int) -> None:
+        """One more request of this kind is in flight."""
         with self._lock:
-            self._requests += 1
+            self._requests[kind] += 1
 
     def answered(self, batch: Batch, sent: Sent) -> Settled:
         """Settle each document of a request, and count it as in flight no more."""
@@ -405,17 +503,18 @@ class Ledger:
                 self._size.taken()
             elif settled.worst.outcome is Outcome.RETRY:
                 self._size.refused(sent.bytes)
+            settled.whole = sent.whole
             if sent.lost:
                 self._gate.lose()
-            self._requests -= 1
-            settled.last = not (self._requests or self._tasks or len(self._pending))
+            self._requests[batch.kind] -= 1
+            settled.last = not (self._requests[batch.kind] or self._waits(batch.kind))
             self._lock.notify_all()
         return settled
 
-    def lost(self, error: BaseException) -> None:
-        """A request ended by a defect of ours, and so does the pipeline."""
+    def lost(self, kind: int, error: BaseException) -> None:
+        """A request of this kind ended by a defect of ours, and so does the pipeline."""
         with self._lock:
-            self._requests -= 1
+            self._requests[kind] -= 1
             self.crash(error)
 
     @property
@@ -467,6 +566,16 @@ class Ledger:
         """What the table does not know yet: to be parked, and to be parked no longer."""
         with self._lock:
             return self._parking.to_park[:], self._parking.to_clear.copy()
+
+    def parking_moved(self) -> bool:
+        """Whether indexes have changed their roles since `parking_in_place`."""
+        return self._parking.moved
+
+    def parking_in_place(self) -> None:
+        """The table knows the roles of all indexes now."""
+        with self._lock:
+            self._parking.moved = False
+            self._lock.notify_all()
 
     def is_unproven(self, kind: int, doc_id: str) -> bool:
         """Whether this document was parked without a proof."""

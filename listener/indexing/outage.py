@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from listener.failures import Failure
@@ -62,54 +63,110 @@ class Outage:
 
     def works(self) -> None:
         """A success: the next failure is the first one again."""
+        since = self.forget()
+        if since is not None:
+            self._observe(events.Recovered(self.server, time.monotonic() - since))
+
+    def forget(self) -> float | None:
+        """Nothing is known to fail. Returns since when something was; None: nothing was."""
         if self._since is None:
-            return
+            return None
         with self._lock:
             since, self._since = self._since, None
             self.held = False
             self.brake = None
             self._until = 0.0
             self._backoff.reset()
-        if since is not None:
-            self._observe(events.Recovered(self.server, time.monotonic() - since))
+        return since
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Which server does not do what it should, for how many seconds, and why."""
+    """Which server does not do what it should, for how many seconds, and why. `held`: it lasts
+    until a person mends something."""
 
     server: ServerName
     seconds: float
     reason: str
+    held: bool = False
 
 
-class Outages:
-    """Those of the two servers of one run. Thread-safe."""
+@dataclass(frozen=True, slots=True)
+class KindOutages:
+    """Those of one document kind: its query fails, or its index does not take what is sent."""
 
-    def __init__(self, postgres: Outage, elasticsearch: Outage) -> None:
-        self.postgres = postgres
-        self.elasticsearch = elasticsearch
+    postgres: Outage
+    elasticsearch: Outage
 
     @property
     def wait(self) -> float:
-        """Seconds until the next try of either is due; 0 or less: now."""
+        """Seconds until the next try is due; 0 or less: now."""
         return max(self.elasticsearch.wait, self.postgres.wait)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether either lasts."""
+        return not (self.postgres.lasts is None and self.elasticsearch.lasts is None)
+
+    def forget(self) -> None:
+        """Its index is another one, or none: it begins anew."""
+        self.postgres.forget()
+        self.elasticsearch.forget()
+
+
+class Outages:
+    """Those of the two servers of one run, and of its document kinds. Thread-safe."""
+
+    def __init__(
+        self, postgres: Outage, elasticsearch: Outage, kinds: Sequence[KindOutages]
+    ) -> None:
+        """`kinds`: by their numbers. The others are of the servers as a whole."""
+        self.postgres = postgres
+        self.elasticsearch = elasticsearch
+        self.kinds = kinds
+
+    @property
+    def _all(self) -> Iterator[Outage]:
+        yield self.postgres
+        yield self.elasticsearch
+        for one in self.kinds:
+            yield one.postgres
+            yield one.elasticsearch
+
+    @property
+    def wait(self) -> float:
+        """Seconds until the next try of either server is due; 0 or less: now."""
+        return max(self.elasticsearch.wait, self.postgres.wait)
+
+    @property
+    def next_try(self) -> float | None:
+        """Seconds until the next try of a kind is due that waits for it; None: none does."""
+        return min((one.wait for one in self.kinds if one.wait > 0), default=None)
 
     @property
     def trouble(self) -> Trouble | None:
         """The server that does not do what it should; None: both do."""
-        for one in (self.postgres, self.elasticsearch):
-            lasts = one.lasts
-            if lasts is not None:
-                return Trouble(one.server, lasts, one.reason)
-        return None
+        return _first(self._all)
+
+    def trouble_of(self, kind: int) -> Trouble | None:
+        """The server that does not do what it should for this kind alone; None: both do."""
+        own = self.kinds[kind]
+        return _first((own.postgres, own.elasticsearch))
 
     @property
     def held(self) -> str | None:
         """The last reason, where a server is not to be waited for but a person must mend it."""
-        return next((one.reason for one in (self.postgres, self.elasticsearch) if one.held), None)
+        return next((one.reason for one in self._all if one.held), None)
 
     @property
     def braked(self) -> str | None:
         """The last reason, where so many documents are refused that a person must look."""
-        return next((one.reason for one in (self.postgres, self.elasticsearch) if one.brake), None)
+        return next((one.reason for one in self._all if one.brake), None)
+
+
+def _first(outages: Iterable[Outage]) -> Trouble | None:
+    for one in outages:
+        lasts = one.lasts
+        if lasts is not None:
+            return Trouble(one.server, lasts, one.reason, one.held)
+    return None

@@ -71,7 +71,8 @@ _EXPLANATIONS: Final = (
 class ParkedDocument:
     """A document that was put aside: why, since when, when last, and how often it was refused.
 
-    `index` is the alias, `id` the `_id`; moments are of the database server's clock.
+    `index` is the alias, or the index's own name where it is not in use; `id` the `_id`; moments
+    are of the database server's clock.
     """
 
     index: str
@@ -123,6 +124,16 @@ class ParkedTable:
     def clear(self, connection: Connection, index: str, ids: Iterable[str]) -> None:
         """A later good version is in the index: these are parked no longer."""
         connection.execute(self._sql("clear"), {"document": index, "ids": list(ids)})
+
+    def drop(self, connection: Connection, index: str) -> None:
+        """Nothing of this index is parked any more."""
+        connection.execute(self._sql("drop"), {"document": index})
+
+    def rename(self, connection: Connection, index: str, alias: str) -> None:
+        """What is parked of `index` is that of the alias now, instead of what was."""
+        with connection.transaction():
+            self.drop(connection, alias)
+            connection.execute(self._sql("rename"), {"document": index, "alias": alias})
 
     def _sql(self, name: str) -> sql.Composed:
         return sql.SQL(files.load(f"parked/{name}")).format(table=self._table)

@@ -70,7 +70,7 @@ class Parking:
     """Of the pipeline's threads, under their lock. Documents are (number, id) here."""
 
     def __init__(self, limit: int) -> None:
-        """`limit`: more parked documents of one kind are not the documents' fault."""
+        """`limit`: more parked documents of one kind than this are not the documents' fault."""
         self._limit = limit
         self.known: set[tuple[int, str]] = set()
         """What our table has, as far as we know."""
@@ -78,17 +78,19 @@ class Parking:
         """Of these, which were refused when there was no other document to prove it by."""
         self.to_park: list[ToPark] = []
         self.to_clear: set[tuple[int, str]] = set()
+        self.moved = False
+        """Whether indexes have changed their roles since our table was written."""
         self.untaken: defaultdict[int, Untaken] = defaultdict(Untaken)
         """By kind, documents that the index of a load does not take, beyond those that may be
         parked: that index is not searched without a person's word."""
-        self._streaks: dict[int | None, tuple[str, int]] = {}
-        """Refusals one after another for one reason, which stands with their number. None: by a
-        document query; else by Elasticsearch, of documents of this kind."""
+        self._streaks: dict[tuple[int, bool], tuple[str, int]] = {}
+        """Refusals one after another for one reason, which stands with their number. By kind; True:
+        by the document query, False: by Elasticsearch."""
 
     @property
     def noted(self) -> bool:
         """Whether our table knows it all."""
-        return not (self.to_park or self.to_clear)
+        return not (self.to_park or self.to_clear or self.moved)
 
     def learn(self, reasons: Mapping[tuple[int, str], str]) -> None:
         """What our table has, with the reasons."""
@@ -119,10 +121,9 @@ class Parking:
         if (one.kind, one.id) in self.known:
             return False
         reason = one.reason.partition(":")[0]
-        whose = None if unread else one.kind
-        before, count = self._streaks.get(whose, (reason, 0))
+        before, count = self._streaks.get((one.kind, unread), (reason, 0))
         count = count + 1 if before == reason else 1
-        self._streaks[whose] = reason, count
+        self._streaks[one.kind, unread] = reason, count
         return count >= SAME_REASON or self.full(one.kind, suspects)
 
     def full(self, kind: int, suspects: int = 0) -> bool:
@@ -132,6 +133,18 @@ class Parking:
             return False
         known = sum(number == kind for number, _ in self.known)
         return known + sum(one.kind == kind for one in self.to_park) + suspects >= self._limit
+
+    def forget(self, kind: int) -> None:
+        """The kind is closed: nothing of it is parked any more. Who waits for that is told so."""
+        for one in [one for one in self.to_park if one.kind == kind]:
+            self.to_park.remove(one)
+            for job in one.jobs:
+                job.drop()
+        for places in (self.known, self.unproven, self.to_clear):
+            places.difference_update([one for one in places if one[0] == kind])
+        self.untaken.pop(kind, None)
+        self._streaks.pop((kind, True), None)
+        self._streaks.pop((kind, False), None)
 
     def put_aside(self, one: ToPark) -> None:
         """It stands in our table as soon as that can be written."""
@@ -148,24 +161,20 @@ class Parking:
         if kind in self.untaken:
             self.untaken[kind].discard(ids)
 
-    def readable(self) -> None:
-        """The query made a document: resets the streak of query failures."""
-        self._streaks.pop(None, None)
+    def readable(self, kind: int) -> None:
+        """The query of this kind made a document: resets the streak of query failures."""
+        self._streaks.pop((kind, True), None)
 
-    def all_accepted(self, kind: int, ids: Collection[str], *, everywhere: bool) -> None:
+    def all_accepted(self, kind: int, ids: Collection[str]) -> None:
         """As `accepted`, for many."""
-        self._streaks.pop(kind, None)
-        if everywhere and self.known:
+        self._streaks.pop((kind, False), None)
+        if self.known:
             self.to_clear |= self.known & {(kind, one) for one in ids}
         self._are_counted(kind, ids)
 
-    def accepted(self, kind: int, doc_id: str, *, everywhere: bool) -> None:
-        """It is in the index: resets the streak of refusals, and it is parked no longer.
-
-        `everywhere`: while an index is being loaded it may have gone to that one alone, or the
-        index in use may have refused it once more; the swap has it tried again.
-        """
-        self._streaks.pop(kind, None)
-        if everywhere and (kind, doc_id) in self.known:
+    def accepted(self, kind: int, doc_id: str) -> None:
+        """It is in the index: resets the streak of refusals, and it is parked no longer."""
+        self._streaks.pop((kind, False), None)
+        if (kind, doc_id) in self.known:
             self.to_clear.add((kind, doc_id))
         self._are_counted(kind, (doc_id,))

@@ -11,10 +11,10 @@ While one bulk is in flight the next batch gathers, so batching needs no timer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from listener import postgres
+from listener import ListenerError, postgres
 from listener.changes import Key, Route
 from listener.documents.source import DocumentSource
 from listener.indexing.id_sources import KeysTask, MappedTask
@@ -27,6 +27,10 @@ from listener.indexing.worker import Worker
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.runtime.throttle import Tally
+
+
+class Interrupted(ListenerError):
+    """Documents that were waited for are not brought for now: their kind is held or closed."""
 
 
 class Pipeline:
@@ -100,20 +104,21 @@ class Pipeline:
         return kept
 
     def submit(self, watch: str, keys: Sequence[Key]) -> list[Job]:
-        """A page of a sweep: goes around the pending set. Bound it by waiting for the jobs."""
+        """A page of a sweep: goes around the pending set. Bound it by waiting for the jobs. What
+        leads to a closed kind is left out."""
         return [
             self._submit_mapped(route.kind, watch, keys)
             if route.mapped
-            else self.submit_ids(route.kind, keys, load_only=False)
+            else self.submit_ids(route.kind, keys)
             for route in self._routes[watch]
         ]
 
-    def submit_ids(self, kind: int, keys: Sequence[Key], *, load_only: bool) -> Job:
-        """A page of document ids; `load_only` writes to the index that is being loaded."""
+    def submit_ids(self, kind: int, keys: Sequence[Key]) -> Job:
+        """A page of document ids."""
         job = Job()
         job.add(len(keys))
         job.seal()
-        self._ledger.put(KeysTask(kind, keys, job, load_only=load_only))
+        self._ledger.put(KeysTask(kind, keys, job))
         return job
 
     def _submit_mapped(self, kind: int, watch: str, keys: Sequence[Key]) -> Job:
@@ -148,6 +153,25 @@ class Pipeline:
         self._parked.told.tell()
         return self._ledger.wait_settled(mark, seconds)
 
+    @property
+    def whole(self) -> bool:
+        """Whether no document kind is held: each follows the database."""
+        return self._ledger.whole
+
+    @property
+    def interruptions(self) -> int:
+        """Changes with each kind that is held or released: what was asked for meanwhile may have
+        been left out."""
+        return self._ledger.interruptions
+
+    def interruptions_of(self, kind: int) -> int:
+        """The same of one kind; odd while it is held."""
+        return self._ledger.interruptions_of(kind)
+
+    def wait_whole(self, seconds: float | None = None) -> bool:
+        """Wait until no kind is held; False at stop or timeout."""
+        return self._ledger.wait_whole(seconds)
+
     def wait_noted(self, seconds: float | None = None) -> bool:
         """Wait until the table of parked documents is up to date; False at stop or timeout."""
         return self._ledger.wait_noted(seconds)
@@ -159,10 +183,11 @@ class Pipeline:
         """How many documents are parked."""
         return self._ledger.parked
 
-    def know_parked(self, connection: postgres.Connection) -> None:
-        """Read which documents are parked: also where nothing is to be indexed they count."""
+    def know_parked(self, connection: postgres.Connection, resumed: Collection[str]) -> None:
+        """Read which documents are parked: also where nothing is to be indexed they count. Call it
+        when the roles of indexes are known. `resumed`: indexes of loads that go on."""
         with self._ledger.quiet():
-            self._parked.read(connection)
+            self._parked.begin(connection, resumed)
 
     def parked_keys(self, kind: int) -> list[Key]:
         """The keys of what is parked of one document kind."""
@@ -173,14 +198,13 @@ class Pipeline:
         kind = self._parked.kind(index)
         if kind is None or not ids:
             return []
-        return [self.submit_ids(kind, self._parked.keys_of(kind, ids), load_only=False)]
+        return [self.submit_ids(kind, self._parked.keys_of(kind, ids))]
 
     def retry_unproven(self) -> list[Job]:
         """Try those again that were parked without a proof, but for those that still wait."""
         if all(one.finished for one in self._unproven):
             self._unproven = [
-                self.submit_ids(kind, keys, load_only=False)
-                for kind, keys in self._parked.unproven().items()
+                self.submit_ids(kind, keys) for kind, keys in self._parked.unproven().items()
             ]
         return self._unproven
 
@@ -205,6 +229,10 @@ class Pipeline:
     def trouble(self) -> Trouble | None:
         """The server that does not do what it should; None: both do."""
         return self._outages.trouble
+
+    def trouble_of(self, kind: int) -> Trouble | None:
+        """The server that does not do what it should for this kind alone; None: both do."""
+        return self._outages.trouble_of(kind)
 
     @property
     def held(self) -> str | None:

@@ -18,19 +18,21 @@ class Job:
     A sealed job gets no more parts; when its last part is done it is done in its parents.
     """
 
-    __slots__ = ("_open", "_parents", "_sealed", "epoch")
+    __slots__ = ("_open", "_over", "_parents", "_sealed", "dropped", "epoch")
 
     def __init__(self, parents: Iterable[tuple[Job, int]] = (), *, epoch: bool = False) -> None:
         self.epoch = epoch
         """Whether it stands for what notifications asked for between two marks."""
+        self.dropped = False
+        """Whether parts of it were not done, but forgotten: their kind was closed, or is held."""
         self._open = 0
-        self._sealed = False
+        self._over = self._sealed = False
         self._parents = tuple(parents)
 
     @property
     def finished(self) -> bool:
-        """Whether it is sealed and nothing of it is open."""
-        return self._sealed and self._open == 0
+        """Whether it is sealed and nothing of it is open; or it was dropped as a whole."""
+        return self._over or (self._sealed and self._open == 0)
 
     @property
     def open(self) -> int:
@@ -44,6 +46,17 @@ class Job:
     def done(self, parts: int = 1) -> None:
         """Parts that are in Elasticsearch, or parked."""
         self._open -= parts
+        self._settle()
+
+    def drop(self, parts: int = 1) -> None:
+        """Parts that nothing is done for any more."""
+        self.dropped = True
+        self.done(parts)
+
+    def drop_all(self) -> None:
+        """Nothing is done for what is left of it; nor is any part of it waited for that is under
+        way."""
+        self.dropped = self._over = True
         self._settle()
 
     def seal(self) -> None:
@@ -89,6 +102,8 @@ class Ids:
         """By watch, the keys that are to be looked up, each with its epoch."""
         self._noted = 0
         """How many of the ids notifications asked for."""
+        self.held = False
+        """Whether nothing waits for what is here: it is only there to be tried again."""
 
     def __len__(self) -> int:
         return len(self.waiting) + self._keys
@@ -146,8 +161,23 @@ class Ids:
         waiting = self.mapped[watch]
         return {key: waiting.pop(key) for key in list(waiting)[:most]}
 
+    def release(self) -> None:
+        """What waits here stays; but nothing waits for it any more, until `held` is taken back."""
+        self.held = True
+        for key in list(self.waiting):
+            for job in self.pop(key):
+                job.drop()
+            self.waiting[key] = ()
+        for waiting in self.mapped.values():
+            for key, epoch in waiting.items():
+                epoch.done()
+                waiting[key] = Job()
+
     def drop_noted(self) -> None:
-        """Forget what only notifications asked for; what a sweep or a load waits for stays."""
+        """Forget what only notifications asked for. What a sweep or a load waits for stays, and
+        what is tried again."""
+        if self.held:
+            return
         kept: dict[Key, Jobs] = {}
         for key, jobs in self.waiting.items():
             others = tuple(job for job in jobs if not job.epoch)
@@ -158,6 +188,10 @@ class Ids:
                 kept[key] = others
         self.waiting = kept
         self._noted = 0
+        self.forget_mapped()
+
+    def forget_mapped(self) -> None:
+        """Forget the keys that are to be looked up."""
         for waiting in self.mapped.values():
             for epoch in waiting.values():
                 epoch.done()

@@ -105,7 +105,7 @@ class Reader:
         """Those that can be sent; why everything is held, if it is. The others are settled."""
         documents = [one for one in read if isinstance(one, Document) and sendable(one.id)]
         if documents and len(documents) == len(read):
-            self._ledger.readable()
+            self._ledger.readable(batch.kind)
             return documents, None
         good: list[Document] = []
         braked: str | None = None
@@ -113,7 +113,7 @@ class Reader:
             if isinstance(one, Faulty):
                 braked = self._put_aside(batch, one) or braked
                 continue
-            self._ledger.readable()
+            self._ledger.readable(batch.kind)
             if sendable(one.id):
                 good.append(one)
             elif one.body is None:  # no index can have it, and the database has it no longer
@@ -148,9 +148,8 @@ class Reader:
             Batch(
                 batch.kind,
                 items,
-                batch.targets,
+                batch.target,
                 batch.version,
-                batch.live,
                 batch.read_at,
                 documents,
                 trial=batch.trial,

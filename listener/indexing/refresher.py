@@ -15,6 +15,7 @@ from listener.observations.events import Observe
 from listener.runtime import memory
 from listener.runtime.lifecycle import Life
 from listener.runtime.pool import ServicePool
+from listener.search.write_aliases import Role
 
 _STORM: Final = 8_000_000
 """Bytes sent after which memory is given back at the next rest."""
@@ -89,7 +90,7 @@ class Refresher:
         self._thread.submit(memory.give_back)
 
     def _refresh(self) -> None:
-        names = [one.current.alias for one in self._gate.targets if one.current is not None]
+        names = [one.alias for one in self._gate.targets if one and one.role is Role.IN_USE]
         started = time.monotonic()
         try:
             if names:

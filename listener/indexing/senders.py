@@ -62,7 +62,7 @@ class Senders:
         """Hand one request to a thread."""
         if batch.live:
             batch.refresh = self._refresher.with_request(alone=not self._ledger.busy)
-        self._ledger.sent()
+        self._ledger.sent(batch.kind)
         self._threads.submit(self._send, batch)
 
     def _send(self, batch: Batch) -> None:
@@ -74,13 +74,13 @@ class Senders:
                 sent = send(
                     self._client,
                     batch.documents,
-                    batch.targets,
+                    batch.target,
                     batch.version,
                     refresh=batch.refresh,
                 )
             self._answered(batch, sent)
         except BaseException as error:
-            self._ledger.lost(error)
+            self._ledger.lost(batch.kind, error)
             raise
 
     def _answered(self, batch: Batch, sent: Sent) -> None:

@@ -15,6 +15,7 @@ from listener.indexing.parking import UNPROVEN, Parking, ToPark
 from listener.indexing.work import Work
 from listener.search.verdicts import Outcome, Verdict
 from listener.search.versions import generation_of
+from listener.search.write_aliases import Role
 
 _SMALL: Final = 100_000
 """Bytes up to which a document is remembered as a witness."""
@@ -32,7 +33,7 @@ class Settlement:
         """Every document of the batch was taken."""
         work = self._works[batch.kind]
         ids = [one.id for one in batch.documents]
-        self._parking.all_accepted(batch.kind, ids, everywhere=work.everywhere)
+        self._parking.all_accepted(batch.kind, ids)
         work.finish_all(batch.items)
         self._remember_good(batch)
         work.useless.clear()
@@ -72,8 +73,8 @@ class Settlement:
         return settled
 
     def _count(self, batch: Batch, written: int) -> None:
-        """What the page of a load wrote: it goes to the new index alone."""
-        if not batch.live and batch.trial is None:
+        """What the index of a load was brought: by its pages, and by changes meanwhile."""
+        if batch.trial is None and _loads(batch):
             self._works[batch.kind].loaded += written
 
     def _remember_good(self, batch: Batch) -> None:
@@ -98,7 +99,7 @@ class Settlement:
         if outcome is Outcome.DONE:
             # a witness says nothing of a streak of faults
             if trial is None or one.key != trial.witness:
-                self._parking.accepted(batch.kind, one.id, everywhere=work.everywhere)
+                self._parking.accepted(batch.kind, one.id)
             work.finish(one.key, jobs)
             if one.body is not None:
                 work.is_good(one.key)
@@ -119,7 +120,7 @@ class Settlement:
             if not (too_many or verdict.proven):
                 work.suspects[one.key] = None
                 return Outcome.SUSPECT
-        if too_many and work.everywhere:
+        if too_many and not _loads(batch):
             return Outcome.HOLD
         work.suspects.pop(one.key, None)
         if too_many and parking.full(one.kind, len(work.suspects)):
@@ -156,7 +157,7 @@ class Settlement:
                 for one in verdicts
             )
         if trial.witness is None or (witness is not None and witness.outcome is Outcome.PARK):
-            if not work.everywhere:  # the index that is loaded refuses them: it is looked at then
+            if _loads(batch):  # the guard looks at that index when its load is complete
                 return tuple(verdicts)
             # it is not theirs alone: they are suspects no more
             work.suspects.clear()
@@ -166,3 +167,8 @@ class Settlement:
         else:  # its row is gone, or cannot be read: another one, then
             instead = Verdict(Outcome.SUSPECT)
         return tuple(instead if one.outcome is Outcome.PARK else one for one in verdicts)
+
+
+def _loads(batch: Batch) -> bool:
+    """Whether it goes to an index that a load fills. What that one refuses holds nothing."""
+    return batch.target.role is Role.LOADING

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from listener.changes import Key, KeyType, document_id
-from listener.indexing.gate import Targets
 from listener.indexing.parking import Parking
 from listener.indexing.queue import Ids, Job, Jobs, joined
 
@@ -39,14 +38,11 @@ class Candidates:
 class Work:
     """An id is in at most one unanswered request: it waits while it is in `flying`."""
 
-    def __init__(
-        self, kind: int, types: Sequence[KeyType], ids: Ids, targets: Targets, parking: Parking
-    ) -> None:
+    def __init__(self, kind: int, types: Sequence[KeyType], ids: Ids, parking: Parking) -> None:
         """`kind`: its number. `types`: of its keys. `ids`: what waits. `parking`: of all kinds."""
         self._kind = kind
         self._types = types
         self._parking = parking
-        self.targets = targets
         self.ids = ids
         self.flying: set[Key] = set()
         self.suspects: dict[Key, None] = {}
@@ -58,12 +54,12 @@ class Work:
         self.mapping: set[str] = set()
         """Watches whose keys are being looked up: the next ones wait until that is over."""
         self.loaded = 0
-        """Documents that pages of the load have written."""
+        """Documents that were written to the index of a load."""
 
     @property
-    def everywhere(self) -> bool:
-        """Whether what is taken is in every index of this kind: none is being loaded."""
-        return self.targets.loading is None
+    def held(self) -> bool:
+        """Whether its query or its index fails: what waits here is only there to be tried again."""
+        return self.ids.held
 
     @property
     def some_ready(self) -> bool:
@@ -132,7 +128,23 @@ class Work:
     def give_back(self, key: Key, jobs: Jobs) -> None:
         """It is not: it will be read again, under a newer version."""
         self.flying.discard(key)
+        if self.ids.held:
+            for job in jobs:
+                job.drop()
+            jobs = ()
         self.ids.add(key, jobs)
+
+    def forget(self) -> None:
+        """The kind is closed, and nothing of it is in flight: nothing is waited for."""
+        for key in list(self.ids.waiting):
+            for job in self.ids.pop(key):
+                job.drop()
+        self.ids.forget_mapped()
+        for known in (self.suspects, self.good):
+            known.clear()
+        for others in (self.useless, self.mapping, self.flying):
+            others.clear()
+        self.ids.held = False
 
     # -- suspects and witnesses ------------------------------------------------------------------
 

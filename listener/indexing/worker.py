@@ -23,9 +23,9 @@ from listener.observations.events import ServerName
 from listener.observations.surprises import Surprise, reading
 from listener.runtime.lifecycle import Life, ServiceThread
 
-_NO_LANE: Final = Lane(-1, load_only=False)
+_NO_LANE: Final = Lane(-1)
 """Nothing to read, but something to write down."""
-_FENCE: Final = Lane(-2, load_only=False)
+_FENCE: Final = Lane(-2)
 """Nothing may be written before the next generation."""
 
 
@@ -52,8 +52,8 @@ class Worker:
         self._senders = senders
         self._outages = outages
         self._answers = answers
-        self._held: Lane | None = None
-        """The lane whose failure is to be mended by a person: only its own success is one."""
+        self._held: dict[int, Lane] = {}
+        """By kind, the lane whose failure is its own: only its own success is one."""
         self._thread = ServiceThread("pipeline", self._run, life)
 
     def start(self) -> None:
@@ -110,7 +110,10 @@ class Worker:
         lane = self._batcher.choose()
         if lane is not None:
             return lane
-        return self._senders.refresh_when_idle() if self._ledger.noted else _NO_LANE
+        if not self._ledger.noted:
+            return _NO_LANE
+        rest, due = self._senders.refresh_when_idle().seconds, self._outages.next_try
+        return Wait(due if rest is None else rest if due is None else min(rest, due))
 
     def _may_read(self) -> bool:
         requests = self._ledger.requests
@@ -122,31 +125,50 @@ class Worker:
         return self._outages.elasticsearch.lasts is None or not requests
 
     def _serve(self, lane: Lane) -> None:
+        try:
+            connection = self._reader.open()
+        except (psycopg.Error, OSError, Surprise) as error:
+            self._failed(error)
+            return
+        if lane is _NO_LANE:
+            self._outages.postgres.works()
+            return
         batch: Batch | None = None
         braked: str | None = None
         try:
-            connection = self._reader.open()
-            if lane is not _NO_LANE:
-                with reading():
-                    batch = self._batcher.gather(connection, lane)
+            with reading():
+                batch = self._batcher.gather(connection, lane)
             if batch is not None:
                 braked = self._reader.read(connection, batch)
         except (psycopg.Error, OSError, Surprise) as error:
-            self._failed(lane, batch, error)
+            if batch is not None:  # no document is at fault: it is read again
+                self._ledger.give_back(batch.kind, batch.items)
+            self._failed(error, lane)
             return
+        self._outages.postgres.works()
         if braked is not None:
             failure = Failure(ServerName.POSTGRES, braked, passes=False)
-            self._outages.postgres.failed(failure, Brake.TOO_MANY)
-        elif self._held in (None, lane):
+            self._hold(lane, failure, Brake.TOO_MANY)
+        elif self._held.get(lane.kind) == lane:
             # what another document is read for says nothing of the one that holds
-            self._held = None
-            self._outages.postgres.works()
+            del self._held[lane.kind]
+            own = self._outages.kinds[lane.kind]
+            own.postgres.works()
+            if not own.lasts:
+                self._ledger.release(lane.kind)
 
-    def _failed(self, lane: Lane, batch: Batch | None, error: Exception) -> None:
-        """Reading failed, and no document is at fault: everything goes back, to be read again."""
+    def _failed(self, error: Exception, lane: Lane | None = None) -> None:
+        """Reading failed. What does not pass by itself is the fault of the lane's own statements,
+        where one was read for, and holds no other kind."""
         failure = failure_of(error)
         self._reader.failed(failure.reason if failure.passes else None)
-        if batch is not None:
-            self._ledger.give_back(batch.kind, batch.items)
-        self._held = None if failure.passes else lane
-        self._outages.postgres.failed(failure)
+        if lane is None or failure.passes:
+            self._outages.postgres.failed(failure)
+        else:
+            self._hold(lane, failure)
+
+    def _hold(self, lane: Lane, failure: Failure, brake: Brake | None = None) -> None:
+        self._outages.postgres.works()  # it answers
+        self._held[lane.kind] = lane
+        self._ledger.hold(lane.kind)
+        self._outages.kinds[lane.kind].postgres.failed(failure, brake)

@@ -466,6 +466,97 @@ class DeletesGuarded(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class IndexStandsStill(Observation):
+    """The index in use was made by files that are not known, or that the database does not fit any
+    more: people search it as it is, until the index that is loaded takes its place."""
+
+    index: str
+    physical: str
+    reason: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = (
+        "{index}: {physical} is searched, and follows the database no longer until the new index "
+        "takes its place: {reason}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FormerKept(Observation):
+    """After a swap the former index is fed on by its own definition, so that a person can go
+    back."""
+
+    index: str
+    physical: str
+    until: datetime
+    TEXT: ClassVar[str] = (
+        "{index}: the former index {physical} is kept and fed until {until}: "
+        "`listener rollback {index}` goes back to it"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FormerExpired(Observation):
+    """The time of a former index is over: it is fed no more."""
+
+    index: str
+    physical: str
+    reason: str
+    TEXT: ClassVar[str] = (
+        "{index}: the former index {physical} is fed no more: {reason}; "
+        "`listener load --drop-old` removes it"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FormerGivenUp(Observation):
+    """A former index is fed no more before its time is over, for what it holds is not certain or it
+    would have held others up. Nobody can go back to it."""
+
+    index: str
+    physical: str
+    reason: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = (
+        "{index}: the former index {physical} is given up, `listener rollback` cannot use it any "
+        "more: {reason}; `listener load --drop-old` removes it"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack(Observation):
+    """A person has gone back to the former index: people search it from now on."""
+
+    index: str
+    physical: str
+    former: str
+    TEXT: ClassVar[str] = "{index}: rolled back: people search {physical} again, not {former}"
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackRefused(Observation):
+    """A rollback that a person asked for cannot be made."""
+
+    index: str
+    reason: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = "{index}: not rolled back: {reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class FilesNotInForce(Observation):
+    """A person went back to the former index, and the files are still those that made the other
+    one."""
+
+    index: str
+    since: datetime
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = (
+        "{index}: the files of {index} are not in force since {since}: put them right, or "
+        "`listener load {index}` loads them again"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class OldIndexKept(Observation):
     """The index that the alias pointed to before is kept."""
 

@@ -21,7 +21,7 @@ from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.indexes import Indexes
-from listener.search.write_aliases import made_at, patterns
+from listener.search.write_aliases import Role, made_at, patterns
 from listener.state.control import ControlDocument
 from listener.state.model import State
 
@@ -84,7 +84,7 @@ class AskedLoads:
         swapped in, or the daemon has other files; 3: it did not come to it. None: no daemon is
         active any more.
         """
-        kinds = [kind for kind in self._parts.kinds if kind.index in names]
+        kinds = [kind for kind in self._parts.files if kind.index in names]
         state = self._control.read().state
         others = [] if state is None else [k for k in kinds if k.hash not in state.identity.fed]
         if others:
@@ -108,7 +108,7 @@ class AskedLoads:
         at = journal.ask_load(
             self._connection,
             schema,
-            self._parts.speaker(kind.number),
+            self._parts.speaker(kind.document),
             kind.index,
             digest=kind.hash,
             accept=waiting is not None,
@@ -170,7 +170,7 @@ class AskedLoads:
                 f"{load.written} written",
             )
             return
-        for places in self._indexes.aliases(*patterns(alias, "l")).values():
+        for places in self._indexes.aliases(*patterns(alias, [Role.LOADING])).values():
             for name in places:
                 if self._is_it(one, name):
                     self._tell(one, f"{alias}: loading into {name}")

@@ -147,6 +147,10 @@ class Auditor:
         """The index of this document kind cannot be mended: the next session loads a new one."""
         self._keeper.distrust_index(self._scope.kinds[number].index)
 
+    def distrust_former(self, number: int, reason: str) -> None:
+        """The former index of this entry of `documents` may lack changes: it is given up."""
+        self._keeper.unkeep(self._scope.kinds[number].index, reason)
+
     def _altered(self, found: Mapping[str, str]) -> str:
         """What was altered since the last look, in words."""
         before = self._fingerprint

@@ -16,6 +16,7 @@ from listener.resync.lookout import Lookout
 from listener.resync.proofs import Proofs, Start
 from listener.resync.reconcile import Reconciler
 from listener.resync.under_way import ENDED, Comparing, KindState, UnderWay
+from listener.search.write_aliases import Role
 from listener.state.store import Keeper
 
 _LOOK_EVERY: Final = 0.2
@@ -101,10 +102,12 @@ class ComparisonRun:
         if start.proven:
             state.covered = start.at
         index = self._fence.current(kind.number)
+        feeding = self._fence.kind(kind.number, Role.IN_USE)
         assert index is not None
+        assert feeding is not None
         try:
             report = self._reconciler.run(
-                connection, kind, index, check, unguarded=comparing.unguarded
+                connection, feeding, index, check, unguarded=comparing.unguarded
             )
         except Misplaced as error:
             self._keeper.distrust_index(kind.index)

@@ -17,15 +17,18 @@ from typing import Final
 from listener import ListenerError, postgres, search
 from listener.documents.kinds import Kind
 from listener.indexing.fence import Fence, FencedOut
-from listener.indexing.pipeline import Pipeline
+from listener.indexing.ledger import LoadCounts
+from listener.indexing.pipeline import Interrupted, Pipeline
 from listener.indexing.queue import Job
 from listener.observations import events
 from listener.observations.events import Observe, ServerName
 from listener.resync.cancellation import Check
 from listener.resync.lookout import Lookout
+from listener.resync.rollbacks import Rollbacks
 from listener.resync.swap_guard import Weighed
 from listener.runtime.lifecycle import Stopped
 from listener.search.indexes import Indexes
+from listener.search.write_aliases import Role
 from listener.state.model import Load
 from listener.state.store import Keeper
 
@@ -52,21 +55,17 @@ class Loader:
         keeper: Keeper,
         lookout: Lookout,
         page_size: int,
-        take: bool,
+        rollbacks: Rollbacks,
         observe: Observe,
     ) -> None:
-        """`page_size`: how many ids a restart repeats at most.
-
-        `take`: a person asked for the load. Then it takes an alias of this pipeline's name from
-        another database.
-        """
+        """`page_size`: how many ids a restart repeats at most. `rollbacks`: makes the swap."""
         self._pipeline = pipeline
         self._fence = fence
         self._indexes = indexes
         self._keeper = keeper
         self._lookout = lookout
         self._page_size = page_size
-        self._take = take
+        self._rollbacks = rollbacks
         self._observe = observe
         self._began: dict[str, float] = {}
         """By alias, when its load began, by the monotonic clock."""
@@ -84,15 +83,17 @@ class Loader:
         else:
             self._drop_unfinished(kind)
             name = f"{kind.index}-{kind.hash}-{now.astimezone(UTC):%Y%m%dt%H%M%S%f}z"
-            made = self._indexes.create(name, kind.config, kind.hash)
+            kept = kind.definition.to_json()
+            made = self._indexes.create(name, kind.config, kind.hash, kept)
             self._indexes.started(name)
             self._lookout.begin(name, made.mapping)
             load = Load(index=kind.index, physical=name, started_at=now)
         self._began[kind.index] = time.monotonic()
         self._before[kind.index] = load
-        self._pipeline.begin_load(kind.number)
         self._observe(events.LoadStarted(kind.index, load.physical, reason, load.documents))
-        self._fence.load(kind.number, load.physical)
+        with self._fence.changing():  # nothing is brought to it before what it takes is counted
+            self._fence.load(kind.number, load.physical)
+            self._pipeline.begin_load(self._fed_by(kind, Role.LOADING))
         return load
 
     def give_up(self, kind: Kind) -> None:
@@ -121,7 +122,7 @@ class Loader:
 
     def counted(self, kind: Kind, load: Load) -> Load:
         """The same, with the documents that were written and not taken up to now."""
-        before, now = self._before[kind.index], self._pipeline.load_counts(kind.number)
+        before, now = self._before[kind.index], self._counts(kind)
         return load.model_copy(
             update={
                 "written": before.written + now.written,
@@ -134,8 +135,8 @@ class Loader:
     ) -> Iterator[Load]:
         """Load what is left. Yields how far the load is, each time that more of it is acknowledged.
 
-        Raises Stopped, and what the Check raises. psycopg.Error passes through: call it again then,
-        with the load that came last.
+        Raises Stopped, and what the Check raises; Interrupted where its kind is held. psycopg.Error
+        passes through. After these two call it again, with the load that came last.
         """
         total = kind.source.estimate(connection)
         began = self._began[kind.index]
@@ -163,7 +164,7 @@ class Loader:
                         max(total, load.documents),
                         time.monotonic() - began,
                         load.written,
-                        self._pipeline.load_counts(kind.number).parked,
+                        self._counts(kind).parked,
                     )
                 )
             check.check()
@@ -177,9 +178,25 @@ class Loader:
         keys = kind.source.id_page(connection, load.after, part)
         if not keys:
             return None, load.model_copy(update={"done": True})
-        job = self._pipeline.submit_ids(kind.number, keys, load_only=True)
+        job = self._pipeline.submit_ids(self._fed_by(kind, Role.LOADING), keys)
         reached = {"after": keys[-1], "documents": load.documents + len(keys)}
         return job, load.model_copy(update=reached)
+
+    def _fed_by(self, kind: Kind, role: Role) -> int:
+        """The number of the kind that feeds the index in this role. Raises FencedOut where none
+        does."""
+        feeding = self._fence.kind(kind.number, role)
+        if feeding is None:
+            raise FencedOut(f"{kind.index}: the index that a load fills is not fed any more")
+        return feeding.number
+
+    def _counts(self, kind: Kind) -> LoadCounts:
+        return self._pipeline.load_counts(self._fed_by(kind, Role.LOADING))
+
+    def interruptions(self, kind: Kind) -> int:
+        """How often what feeds the new index was held or released; odd while it is held. Raises
+        FencedOut where nothing feeds it."""
+        return self._pipeline.interruptions_of(self._fed_by(kind, Role.LOADING))
 
     def _wait(self, job: Job, check: Check) -> None:
         """Wait until Elasticsearch has all of it."""
@@ -187,6 +204,8 @@ class Loader:
             check.check()
             if self._pipeline.crashed:
                 raise Stopped("the load was stopped")
+        if job.dropped:
+            raise Interrupted("documents of a load are not brought for now")
 
     def swap(self, kind: Kind, load: Load, check: Check, *, proven: bool, weighed: Weighed) -> None:
         """Refresh, bring the replicas back, wait for them, then swap the alias in one call.
@@ -216,16 +235,12 @@ class Loader:
                 f'\'{{"actions":[{{"remove_index":{{"index":"{kind.index}"}}}},'
                 f'{{"add":{{"index":"{load.physical}","alias":"{kind.index}"}}}}]}}\''
             )
-        self._indexes.refuse_foreign(kind.index, take=self._take)
-        former = self._fence.swap(kind.number, load.physical)
+        former = self._rollbacks.swap(kind, load)
         found = self._indexes.get(load.physical)
         self._keeper.load_complete(
             kind.index, found.uuid if found else "", load.started_at if proven else None
         )
-        # the new index may have taken what the former one refused; rows may be gone by now
-        for job in self._pipeline.retry(kind.index, weighed.again):
-            self._wait(job, check)
-        parked = self._pipeline.load_counts(kind.number).parked
+        parked = self._pipeline.load_counts(self._fed_by(kind, Role.IN_USE)).parked
         seconds = time.monotonic() - self._began[kind.index]
         self._observe(
             events.Loaded(

@@ -8,15 +8,18 @@ from typing import Final
 
 from listener.capture import watermark
 from listener.capture.journal import LoadAsked
+from listener.documents.kinds import Kind
 from listener.indexing.fence import Fence
 from listener.postgres import Connection
 from listener.resync.cancellation import Check
 from listener.resync.full_load import Loader
 from listener.resync.loader_thread import LoaderThread
 from listener.resync.needs import Need
+from listener.resync.rollbacks import Rollbacks
 from listener.resync.runner import Runner
 from listener.resync.under_way import UnderWay, Wanted
-from listener.search.write_aliases import made_at
+from listener.search.write_aliases import Role, made_at
+from listener.state.model import Load
 from listener.state.store import Keeper
 
 _ASKED: Final = "asked for by `listener load`"
@@ -33,6 +36,7 @@ class Jobs:
         loader: Loader,
         fence: Fence,
         keeper: Keeper,
+        rollbacks: Rollbacks,
         thread: LoaderThread | None,
     ) -> None:
         """`thread`: brings them to their end. None: `here` and `finish_here` do."""
@@ -41,6 +45,7 @@ class Jobs:
         self._loader = loader
         self._fence = fence
         self._keeper = keeper
+        self.rollbacks = rollbacks
         self._thread = thread
 
     # -- for the sweeps and the signs of life ------------------------------------------------------
@@ -141,8 +146,9 @@ class Jobs:
         """Load what a person asks for, or swap in what waits for a person's word.
 
         A request that is read once more does nothing: it names the index that waits, or came before
-        a load that was made since. Nor does one for another definition: a person has edited the
-        files, and a start of this daemon loads them. Raises as `begin`.
+        a load that was made since, or before a person went back from what that load had made. Nor
+        does one for another definition: a person has edited the files, and a start of this daemon
+        loads them. Raises as `begin`.
         """
         wanted: dict[int, Wanted] = {}
         for one in asked:
@@ -151,9 +157,7 @@ class Jobs:
                 if (kind.index, kind.hash) != (one.index, one.hash):
                     continue
                 waits = load is not None and load.physical == one.waiting
-                names = (self._fence.current(kind.number), load.physical if load else None)
-                moments = [at for name in names if (at := made_at(kind.index, name)) is not None]
-                made = one.waiting is not None or any(at > one.at for at in moments)
+                made = one.waiting is not None or any(at > one.at for at in self._made(kind, load))
                 # the word is for the index that waited: it is no licence for another one
                 if waits and one.accept and not state.refusal:
                     state.accepted = True
@@ -163,6 +167,16 @@ class Jobs:
                     )
         if wanted:
             self._begin_anew(connection, wanted)
+
+    def _made(self, kind: Kind, load: Load | None) -> list[datetime]:
+        """When loads of this kind made what is there, and when a person went back from one."""
+        number = kind.number
+        names = [self._fence.current(number), self._fence.kept(number)]
+        if load is not None:
+            names.append(load.physical)
+        moments = [at for name in names if (at := made_at(kind.index, name)) is not None]
+        rolled = self._keeper.rolled_back.get(kind.index)
+        return moments if rolled is None else [*moments, rolled.since]
 
     def _begin_anew(self, connection: Connection, wanted: Mapping[int, Wanted]) -> None:
         """End the thread, and begin what is wanted, and what was under way. Raises as `begin`."""
@@ -187,7 +201,7 @@ class Jobs:
                     compare=load is None
                     and not before.held
                     and not (one is not None and one.anew)
-                    and self._fence.current(before.kind.number) is not None,
+                    and self._fence.kind(before.kind.number, Role.IN_USE) is not None,
                     unguarded=(one is not None and one.unguarded)
                     or (comparing is not None and comparing.unguarded),
                     blind=before.blind or (comparing is not None and comparing.blind),

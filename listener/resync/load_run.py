@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from listener.indexing.fence import Fence
+from listener.indexing.pipeline import Interrupted
 from listener.postgres import Connection
 from listener.resync.cancellation import Cancellation, Check
 from listener.resync.full_load import Loader
@@ -31,8 +32,9 @@ class Ticks(Protocol):
 class LoadRun:
     """Brings one load at a time to its end.
 
-    Raises Stopped, and what the Check raises; FencedOut and IndexError_ where only a new session
-    can go on. Errors of both clients pass through: the load then goes on where it was.
+    Raises Stopped, and what the Check raises; Interrupted where its kind is held; FencedOut and
+    IndexError_ where only a new session can go on. Errors of both clients pass through: the load
+    then goes on where it was.
     """
 
     def __init__(
@@ -73,13 +75,21 @@ class LoadRun:
         load = self._pages(connection, state, load, cancellation, proven=proven)
         # changes that were found before that tick are in the new index when people search it
         if self._fence.current(state.kind.number) is not None:
-            self._ticks.wait_for_tick(cancellation)
+            self._wait_for_tick(state, cancellation)
         if not self.finish(connection, state, load, cancellation):
             return
         if state.open is not None:
             self._under_way.compare_after_load(state.kind.number, load.started_at, ENDED)
         elif state.kind.index in self._keeper.reconcile:
             self._under_way.compare_after_load(state.kind.number, load.started_at, _LEFT_OUT)
+
+    def _wait_for_tick(self, state: KindState, cancellation: Cancellation) -> None:
+        """Raises Interrupted where changes were left out meanwhile: the kind that fills the index
+        was held. The load is tried again from here."""
+        before = self._loader.interruptions(state.kind)
+        self._ticks.wait_for_tick(cancellation)
+        if before % 2 or self._loader.interruptions(state.kind) != before:
+            raise Interrupted("changes were not brought to the index that a load fills")
 
     def here(self, connection: Connection, state: KindState, load: Load, check: Check) -> bool:
         """All pages, waiting for no other transaction: the way of --once. Returns whether the start

@@ -5,6 +5,7 @@ from __future__ import annotations
 from listener.documents.connections import Connections
 from listener.failures import FAILURES, Failure, failure_of
 from listener.indexing.fence import FencedOut
+from listener.indexing.pipeline import Interrupted
 from listener.indexing.supervisor import Supervisor
 from listener.observations.events import Observe
 from listener.resync.cancellation import Cancellation
@@ -86,6 +87,8 @@ class LoaderThread:
                     self.held = None
         except (IndexError_, TriggerError):
             raise
+        except Interrupted:  # the pipeline tells why
+            self._cancellation.wait(self._waits.next_wait())
         except FAILURES as error:  # of data, too: the audit sees what was altered, and begins anew
             self._wait(failure_of(error).during("full load"))
 

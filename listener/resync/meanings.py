@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from listener.documents import meaning
+from listener.documents.kinds import Kind
 from listener.documents.meaning import Meaning
 from listener.postgres import Connection
 from listener.resync.scope import Scope
@@ -37,22 +38,40 @@ class Meanings:
         self._judge = judge
 
     def read(self, connection: Connection) -> dict[str, Meaning]:
-        """By alias, what its queries depend on now. Raises psycopg.Error."""
-        texts = {kind.index: kind.source.texts for kind in self._scope.kinds}
+        """What the queries of each definition depend on now, by its name: of the files as they are
+        the alias, of any other one the alias, a dot and its hash. Raises psycopg.Error."""
+        texts = {name: kind.source.texts for name, kind in self._kinds().items()}
         return meaning.read(connection, self._scope.watches, texts)
 
+    def _kinds(self) -> dict[str, Kind]:
+        """One kind of each definition, by its name."""
+        found = {kind.index: kind for kind in self._scope.kinds}
+        for kind in self._scope.others:
+            if kind.hash != found[kind.index].hash:
+                found[f"{kind.index}.{kind.hash}"] = kind
+        return found
+
     def altered(self, known: Identity, now: Mapping[str, Meaning]) -> dict[str, str]:
-        """By alias, why its queries mean something else than when its index was written.
+        """By name, why the queries of a definition mean something else than when they were read by.
 
         A former release did not look. What was altered by then, or with the upgrade, is found by
         comparing once. An edited query may depend on other things than before. That says nothing:
         its documents are loaded for the edit.
         """
         found: dict[str, str] = {}
-        edited = {kind.index for kind in self._scope.kinds if kind.hash not in known.fed}
+        kinds = self._kinds()
         for index, one in now.items():
-            before = known.meanings.get(index)
-            if before is not None and index in edited:
+            kind = kinds[index]
+            files = kinds[kind.index]
+            same = files.hash in known.fed
+            edited = not same
+            # the files may have said this before an edit, or may say it again after one
+            before = known.meanings.get(f"{kind.index}.{kind.hash}")
+            edited = edited and before is None and kind is files
+            # what was fed and has no entry of its own was of the files then
+            if before is None and (kind is files or kind.hash in known.fed or not same):
+                before = known.meanings.get(kind.index)
+            if before is not None and edited:
                 what = meaning.altered(
                     {name: before[name] for name in before.keys() & one.keys()},
                     {name: one[name] for name in before.keys() & one.keys()},
@@ -71,7 +90,7 @@ class Meanings:
         return "; ".join(f"{index}: {what}" for index, what in found.items()) or None
 
     def distrust(self, now: Mapping[str, Meaning]) -> dict[str, str]:
-        """By alias, why its queries mean something else by now.
+        """By name, why the queries of a definition mean something else by now.
 
         Saved at once, since it may be put back before a session can begin.
         """

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from listener.changes import PayloadError, canonical_key
+from listener.documents.definition import kept_definition
 from listener.documents.kinds import Kind
-from listener.indexing.fence import Current
+from listener.documents.topology import Reassemble
+from listener.indexing.feeds import Current
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.resync.lookout import altered_index
+from listener.resync.scope import Scope
 from listener.resync.survey import Survey
 from listener.search.existing import Existing
 from listener.search.indexes import Indexes
@@ -44,23 +47,28 @@ class Need:
 class Needs:
     """Decides what a document kind needs, and notes a load that is found complete."""
 
-    def __init__(self, pipeline: str, indexes: Indexes, keeper: Keeper, observe: Observe) -> None:
-        self._pipeline = pipeline
+    def __init__(self, scope: Scope, indexes: Indexes, keeper: Keeper, observe: Observe) -> None:
+        self._scope = scope
         self._indexes = indexes
         self._keeper = keeper
         self._observe = observe
+        self._told: set[str] = set()
+        """Aliases of files that are not in force, which was told."""
 
     def look(self, kind: Kind, survey: Survey) -> tuple[Current | None, Need | None]:
         """The index in use, and what this kind needs; None: no index, or nothing.
 
-        The keeper must have begun with the survey's state. Errors of the client pass through.
+        `kind`: of the files as they are. The keeper must have begun with the survey's state. Raises
+        Reassemble where the index in use keeps a definition that no kind has. Errors of the client
+        pass through.
         """
         behind = survey.behind[kind.index]
         index = behind.index
         known, reasons = survey.known, survey.reasons
         current: Current | None = None
-        if index is not None and index.pipeline == self._pipeline:
-            current = Current(index.name, lenient=index.hash != kind.hash)
+        if index is not None and index.pipeline == self._scope.pipeline:
+            current = Current(index.name, self._fed_by(kind, index))
+        fed = current is not None and current.hash is not None
         unfinished = None if reasons else self._unfinished(kind, survey)
         expected = known.indexes.get(kind.index) if known else None
         blind = bool(reasons) or kind.index in survey.owed
@@ -78,15 +86,24 @@ class Needs:
             self._keeper.want_reconcile(kind.index, unguarded=due)
             expected, unfinished = index.uuid, None
         reason = behind.problem or self._why_load(
-            kind, index, current, survey, expected=expected, unfinished=unfinished
+            kind, index, survey, expected=expected, unfinished=unfinished, fed=fed
         )
         if reason is not None:
             if expected and (index is None or index.uuid != expected):
                 self._observe(events.IndexVanished(kind.index, reason))
+            if not _is_as_left(index, expected, survey):
+                self._keeper.doubt_in_use(kind.index)
             accepted = _is_accepted(unfinished, survey)
             return current, Need(kind, reason, unfinished, blind=blind, accepted=accepted)
         if index is not None:
-            self._indexes.adopt(index)
+            if index.hash == kind.hash:
+                self._indexes.adopt(index, kind.definition.to_json())
+                self._keeper.in_force(kind.index)
+            elif kind.index not in self._told:
+                self._told.add(kind.index)
+                rolled = self._keeper.rolled_back.get(kind.index)
+                if rolled is not None:
+                    self._observe(events.FilesNotInForce(kind.index, rolled.since))
             self._keeper.index_is(kind.index, index.uuid)
         unguarded = self._keeper.reconcile.get(kind.index, False)
         reason = self._why_compare(kind.index, survey)
@@ -98,18 +115,19 @@ class Needs:
         self,
         kind: Kind,
         behind: Existing | None,
-        current: Current | None,
         survey: Survey,
         *,
         expected: str | None,
         unfinished: Load | None,
+        fed: bool,
     ) -> str | None:
-        """Why a new index is needed, in words; None: the one behind the alias is good."""
+        """Why a new index is needed, in words; None: the one behind the alias is good. `fed`: it
+        follows the database by its own definition."""
         if behind is None:
             reason = "the index or its alias is gone" if expected else "there is no index yet"
-        elif current is None:
+        elif behind.pipeline != self._scope.pipeline:
             reason = f"the alias leads to {behind.name}, which is not of this pipeline"
-        elif current.lenient:
+        elif behind.hash != kind.hash and not (fed and self._stays(kind, survey)):
             reason = "mapping, query or watched tables have changed"
         elif survey.asked.loads(kind.index):
             reason = "asked for"
@@ -119,11 +137,31 @@ class Needs:
             reason = altered
         elif expected != behind.uuid and kind.index not in survey.back:
             reason = f"{behind.name} is another index than before"
-        elif unfinished is not None:
+        elif unfinished is not None and kind.index not in survey.asked.rollback:
             reason = "it was interrupted"
         else:
             return None
         return reason
+
+    def _stays(self, kind: Kind, survey: Survey) -> bool:
+        """Whether the index in use stays, though the files say something else: a person went back
+        to it, or is about to go back to the former one."""
+        rolled = self._keeper.rolled_back.get(kind.index)
+        if rolled is not None and rolled.hash == kind.hash:
+            return True
+        return kind.index in survey.asked.rollback
+
+    def _fed_by(self, kind: Kind, index: Existing) -> str | None:
+        """The hash of the definition that the index in use is fed by. None: it stands still until
+        its load takes its place, which is told."""
+        if self._scope.kind_of(kind.index, index.hash) is not None:
+            return index.hash
+        unfit = self._scope.unfit.get(index.hash or "")
+        if unfit is None and kept_definition(kind.index, index.definition, index.hash) is not None:
+            raise Reassemble(f"the alias {kind.index} leads to {index.name}, of other files")
+        why = unfit or "a former release made it, which did not keep its query"
+        self._observe(events.IndexStandsStill(kind.index, index.name, why))
+        return None
 
     def _why_compare(self, alias: str, survey: Survey) -> str | None:
         """Why this index may have missed changes, in words; None: it has not."""
@@ -165,6 +203,13 @@ def _is_accepted(load: Load | None, survey: Survey) -> bool:
     """Whether a person's word is for this load: for what was seen and told of it. It is no licence
     for another one."""
     return load is not None and survey.asked.accept.get(load.index) == load.physical
+
+
+def _is_as_left(index: Existing | None, expected: str | None, survey: Survey) -> bool:
+    """Whether the index in use lacks nothing, as far as it shows: its load is for other reasons."""
+    if index is None or index.uuid != expected:
+        return False
+    return altered_index(index, survey.known) is None and not survey.reasons
 
 
 def _may_go_on(kind: Kind, load: Load, survey: Survey) -> bool:

@@ -7,16 +7,17 @@ that would tell of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from listener.documents.connections import Connections
 from listener.documents.kinds import Kind
-from listener.indexing.fence import Current
+from listener.indexing.feeds import Current
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.audit import Auditor
+from listener.resync.giving_up import GivenUp, given_up
 from listener.resync.meanings import Meanings
 from listener.resync.needs import Need, Needs
 from listener.resync.scope import Scope
@@ -28,10 +29,12 @@ from listener.state.store import Keeper
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a session begins with. `current`: by the number of the kind, the index in use."""
+    """What a session begins with. By entry of `documents`: `current`, the index in use; `kept`, the
+    former one that is fed."""
 
     current: tuple[Current | None, ...]
     needs: tuple[Need, ...]
+    kept: tuple[Current | None, ...] = ()
 
 
 class Planner:
@@ -66,29 +69,54 @@ class Planner:
         now and do not fit the database. Errors of both clients pass through.
         """
         survey = self._surveyor.look(connection)
-        begins = self._begins(survey)
-        if survey.known is not None and survey.altered:
+        due = comparisons_due(survey, self._scope.kinds)
+        gone = given_up(survey, self._scope, due)
+        begins = self._begins(survey, due, gone)
+        files = {kind.index for kind in self._scope.kinds}
+        if survey.known is not None and not files.isdisjoint(survey.altered):
             self._meanings.judge(connection, begins, survey.known, survey.meanings, survey.altered)
         self._keeper.begin(begins)
         self._connections.use(survey.settings)
         self._auditor.begin(survey.facts)
         for reason in survey.reasons:
             self._observe(events.HistoryChanged(reason))
+        for alias, one in gone.items():
+            told = events.FormerExpired if one.expired else events.FormerGivenUp
+            self._observe(told(alias, one.physical, one.reason))
         found = [self._needs.look(kind, survey) for kind in self._scope.kinds]
         self._keeper.save(now=True)
         self._surveyor.accept(survey)
         return Findings(
             tuple(current for current, _ in found),
             tuple(need for _, need in found if need is not None),
+            tuple(self._kept(kind.index, survey) for kind in self._scope.kinds),
         )
 
-    def _begins(self, survey: Survey) -> State:
+    def _kept(self, alias: str, survey: Survey) -> Current | None:
+        """The former index that is fed."""
+        former = survey.formers.get(alias)
+        if former is None or alias not in self._keeper.kept:
+            return None
+        return Current(former.name, former.hash)
+
+    def _begins(
+        self, survey: Survey, due: Mapping[str, bool], gone: Mapping[str, GivenUp]
+    ) -> State:
         """The state that the session begins with."""
         saved = survey.saved
-        new = self._identity(survey)
-        due = comparisons_due(survey, self._scope.kinds)
-        if saved is None or survey.reasons:
+        new = self._identity(survey, {one.physical for one in gone.values()})
+        if saved is None:
             return State(last_processed=None, identity=new, reconcile=due)
+        reasons = {alias: one.reason for alias, one in gone.items()}
+        unkept = {**saved.unkept, **reasons}
+        if survey.reasons:
+            return State(
+                last_processed=None,
+                identity=new,
+                reconcile=due,
+                unkept=unkept,
+                rolled_back=saved.rolled_back,
+            )
         # pages that were read under another meaning are stale
         loads = tuple(load for load in saved.loads if load.index not in survey.altered)
         waiting = {load.physical for load in loads if load.done}
@@ -100,9 +128,13 @@ class Planner:
             refused={a: one for a, one in saved.refused.items() if one.physical in waiting},
             loaded={name: at for name, at in saved.loaded.items() if name not in survey.back},
             reconcile=due,
+            kept={name: one for name, one in saved.kept.items() if name not in gone},
+            unkept=unkept,
+            rolled_back=saved.rolled_back,
         )
 
-    def _identity(self, survey: Survey) -> Identity:
+    def _identity(self, survey: Survey, gone: Collection[str]) -> Identity:
+        """`gone`: names of indexes that are not looked at any more."""
         facts, known = survey.facts, survey.known
         return Identity(
             pipeline=self._scope.pipeline,
@@ -114,13 +146,15 @@ class Planner:
             nonce=known.nonce if known else facts.nonce or "",
             line=known.line if known else None,
             renewals=known.renewals if known else None,
-            config_hash="-".join(kind.hash for kind in self._scope.kinds),
+            config_hash="-".join(
+                dict.fromkeys(kind.hash for kind in (*self._scope.kinds, *self._scope.others))
+            ),
             tables=dict(facts.tables),
             triggers=facts.triggers,
             ahead=facts.ahead,
             indexes=dict(known.indexes) if known else {},
             meanings=survey.meanings,
-            marks=survey.marks,
+            marks={name: one for name, one in survey.marks.items() if name not in gone},
             control=survey.control.seq_no,
         )
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from listener.changes import Key
 from listener.documents.kinds import Kind
-from listener.indexing.pipeline import Pipeline
+from listener.indexing.pipeline import Interrupted, Pipeline
 from listener.indexing.queue import Job
 from listener.observations import events
 from listener.observations.events import Observe
@@ -47,9 +47,11 @@ class Reconciler:
     ) -> Report:
         """Bring one index in step, and report what was not.
 
-        `index`: the one in use. `unguarded`: delete any number of documents.
+        `kind`: the one that feeds it. `index`: the one in use. `unguarded`: delete any number of
+        documents.
 
-        Raises Stopped, what the Check raises, and the errors of both clients. Raises Misplaced
+        Raises Stopped, what the Check raises, Interrupted where its kind is held, and the errors of
+        both clients. Raises Misplaced
         where only a new index helps, and would lose no more than the comparison may delete.
         """
         comparison = self._comparisons.of(connection, kind, index)
@@ -169,7 +171,7 @@ class _Mending:
         """Send what was added, and wait while too much is under way."""
         if self._keys:
             keys = list(self._keys)
-            self._jobs.append(self._pipeline.submit_ids(self._kind, keys, load_only=False))
+            self._jobs.append(self._pipeline.submit_ids(self._kind, keys))
             self._keys.clear()
         while len(self._jobs) > _OPEN_JOBS:
             self._wait(self._jobs.popleft())
@@ -184,6 +186,8 @@ class _Mending:
     def _wait(self, job: Job) -> None:
         while not self._pipeline.wait(job, 1.0):
             self.check()
+        if job.dropped:
+            raise Interrupted("documents that differ are not brought for now")
 
     def check(self) -> None:
         """Raises Stopped, and what the Check raises, where it should not go on."""

@@ -6,11 +6,20 @@ fills a new index. A comparison mends the one in use.
 
 from __future__ import annotations
 
+from typing import Final
+
+from listener.failures import FAILURES
+from listener.indexing.pipeline import Interrupted
 from listener.postgres import Connection
 from listener.resync.cancellation import Cancellation, Check
 from listener.resync.comparison_run import ComparisonRun
 from listener.resync.load_run import LoadRun
 from listener.resync.under_way import UnderWay
+from listener.search.index_config import IndexError_
+from listener.triggers import TriggerError
+
+_OF_ONE: Final[tuple[type[Exception], ...]] = (Interrupted, *FAILURES)
+"""What concerns one load or comparison, perhaps, and no other."""
 
 
 class Runner:
@@ -25,12 +34,22 @@ class Runner:
         self._comparisons = comparisons
 
     def turn(self, connection: Connection, cancellation: Cancellation) -> None:
-        """All loads, and one turn of all comparisons: the daemon's way."""
+        """All loads, and one turn of all comparisons: the daemon's way. Where one fails, the others
+        have their turn before the error is raised.
+        """
+        failed: Exception | None = None
         for one in self._under_way.states:
-            if one.load is not None and one.refusal is None:
-                self._loads.run(connection, one, one.load, cancellation)
-            if one.comparing is not None:
-                self._comparisons.run(connection, one, one.comparing, cancellation)
+            try:
+                if one.load is not None and one.refusal is None:
+                    self._loads.run(connection, one, one.load, cancellation)
+                if one.comparing is not None:
+                    self._comparisons.run(connection, one, one.comparing, cancellation)
+            except (IndexError_, TriggerError):
+                raise
+            except _OF_ONE as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     def here(self, connection: Connection, check: Check) -> bool:
         """All comparisons, and all pages of all loads: the way of --once. Returns whether the start

@@ -13,10 +13,12 @@ from listener.documents.meaning import Meaning
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.postgres import Connection
+from listener.resync import formers as formers_
 from listener.resync import ownership
 from listener.resync.meanings import Meanings
 from listener.resync.scope import Scope
 from listener.resync.went_back import Behind, SearchPast
+from listener.search.existing import Existing
 from listener.search.indexes import Indexes
 from listener.search.owners import Database
 from listener.state import identity
@@ -32,13 +34,15 @@ class Asked:
 
     `force`: load everything, whatever was saved. `repair`: compare everything once; True: delete
     any number of documents for it. `load`: load the indexes of these aliases. `accept`: by
-    alias, the index that waits for a person's word, and has it now.
+    alias, the index that waits for a person's word, and has it now. `rollback`: go back to the
+    former index of these aliases, so that nothing is loaded for them before.
     """
 
     force: bool = False
     repair: bool | None = None
     load: frozenset[str] = frozenset()
     accept: Mapping[str, str] = field(default_factory=dict)
+    rollback: frozenset[str] = frozenset()
 
     def loads(self, alias: str) -> bool:
         """Whether the index of this alias is to be loaded."""
@@ -56,9 +60,10 @@ class Survey:
       was. `reasons`: why the database's history is not the one that it speaks of.
     - `marks`: by the name of an index, what it is now.
 
-    By alias: `behind`, the index behind it; `meanings`, what its queries depend on; `astray`, how
-    writes went elsewhere; `altered`, why its queries mean something else; `back`, why its index is
-    not as it was left.
+    By alias: `behind`, the index behind it; `astray`, how writes went elsewhere; `back`, why its
+    index is not as it was left; `formers`, the index that writes to the former one led to, and
+    `former_back`, why that one is not as it was left. By the name of a definition, as of Meanings:
+    `meanings`, what its queries depend on; `altered`, why they mean something else.
     """
 
     asked: Asked
@@ -74,6 +79,8 @@ class Survey:
     astray: Mapping[str, str]
     altered: Mapping[str, str]
     back: Mapping[str, str]
+    formers: Mapping[str, Existing] = field(default_factory=dict)
+    former_back: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def known(self) -> Identity | None:
@@ -88,7 +95,8 @@ class Survey:
     @property
     def because(self) -> Mapping[str, str]:
         """By alias, why its documents are compared, as far as one index alone is the reason."""
-        return {**self.astray, **self.altered, **self.back}
+        altered = {name.partition(".")[0]: what for name, what in self.altered.items()}
+        return {**self.astray, **altered, **self.back}
 
 
 class Surveyor:
@@ -137,14 +145,22 @@ class Surveyor:
         saved = self._saved(control, facts)
         database = Database(*facts.key, connection.info.dbname)
         ownership.claim(self._indexes, self._scope, database, saved, take=self._take)
-        if saved is not None:
-            saved = of_these_kinds(saved, self._scope.kinds)
         behind = {kind.index: self._past.behind(kind.index) for kind in self._scope.kinds}
+        if saved is not None:
+            saved = of_these_kinds(saved, self._scope.kinds, behind)
+        formers: Mapping[str, Existing] = {}
+        if saved is not None and (self._scope.keep_former or saved.kept):
+            formers = self._formers()
+            saved = formers_.as_they_are(saved, self._scope, behind, formers, facts.now)
         astray: Mapping[str, str] = {}
         if saved is not None:
             saved, astray = self._past.left_astray(saved, control.generation, behind)
         search = self._past.look(
-            saved, control, facts, {alias: one.index for alias, one in behind.items()}
+            saved,
+            control,
+            facts,
+            {alias: one.index for alias, one in behind.items()},
+            formers_.kept_of(saved, formers),
         )
         saved = search.state
         pruned = journal.pruned_below(connection, self._scope.schema)
@@ -166,7 +182,14 @@ class Surveyor:
             astray=astray,
             altered=self._meanings.altered(saved.identity, meanings) if saved else {},
             back=search.back,
+            formers=formers,
+            former_back=search.former_back,
         )
+
+    def _formers(self) -> dict[str, Existing]:
+        """By alias, the index that writes to the former one led to."""
+        found = ((kind.index, self._indexes.former(kind.index)) for kind in self._scope.kinds)
+        return {alias: one for alias, one in found if one is not None}
 
     def accept(self, survey: Survey) -> None:
         """The state with what was found is saved. So the control document may be written over, and
@@ -208,23 +231,31 @@ def _unproven_if_pruned(saved: State, pruned: datetime | None) -> State:
     return saved.model_copy(update={"last_processed": None})
 
 
-def of_these_kinds(saved: State, kinds: Sequence[Kind]) -> State:
-    """What was saved, but for document kinds that this session does not have, and those that the
-    last session did not feed with the same mapping, query and watched tables.
+def of_these_kinds(saved: State, kinds: Sequence[Kind], behind: Mapping[str, Behind]) -> State:
+    """What was saved, but for document kinds that this session does not have, and for indexes and
+    loads that the last session did not feed by their own definition.
 
-    While a kind is not in the configuration, or has another query, the watermark moves on without
-    it. What its index has missed is not known: when the kind returns it is loaded. So a session
-    that begins without it forgets it. An older release did not forget; then the first session that
-    finds the kind again does.
+    `kinds`: of the files as they are. While an index is not fed, or by another query than its own,
+    the watermark moves on without it. What it has missed is not known: it is loaded when it is to
+    be used again. So a session that begins without it forgets it. An older release did not forget;
+    then the first session that finds the kind again does.
     """
     mine = {kind.index for kind in kinds}
-    same = {kind.index for kind in kinds if kind.hash in saved.identity.fed}
+    loads = {kind.index for kind in kinds if kind.hash in saved.identity.fed}
+    same = set(loads)
+    for alias, there in behind.items():
+        if there.index is not None:
+            fed = there.index.hash in saved.identity.fed
+            (same.add if fed else same.discard)(alias)
     indexes = {name: uuid for name, uuid in saved.identity.indexes.items() if name in same}
     return saved.model_copy(
         update={
             "identity": saved.identity.model_copy(update={"indexes": indexes}),
-            "loads": tuple(load for load in saved.loads if load.index in same),
+            "loads": tuple(load for load in saved.loads if load.index in loads),
             "loaded": {name: at for name, at in saved.loaded.items() if name in same},
             "reconcile": {name: one for name, one in saved.reconcile.items() if name in mine},
+            "kept": {name: one for name, one in saved.kept.items() if name in mine},
+            "unkept": {name: one for name, one in saved.unkept.items() if name in mine},
+            "rolled_back": {name: one for name, one in saved.rolled_back.items() if name in mine},
         }
     )

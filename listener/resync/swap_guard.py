@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from listener import search
-from listener.changes import sendable
 from listener.documents.kinds import Kind
-from listener.indexing.parked_table import ParkedDocument, ParkedTable
+from listener.indexing.parked_table import ParkedTable
 from listener.indexing.parking import SAME_REASON, UNPROVEN
 from listener.indexing.pipeline import Pipeline
 from listener.observations import events
@@ -32,7 +31,6 @@ from listener.state.store import Keeper
 
 _EXAMPLES: Final = 3
 _NO_ROOM: Final = 429
-_AT_ONCE: Final = 1000
 _SHOWN: Final = 200
 """Characters of one reason."""
 
@@ -43,9 +41,8 @@ class Weighed:
 
     `read`: how many ids it read. `written`: how many documents the new index has. `before`: how
     many the old one has. `lost`: how many of these the new one lacks; `gone` has the first ids.
-    `parked`: documents of this load that are parked. `untaken`: documents that the new index does
-    not take either, beyond those that may be parked. `reasons`: the first ones. `again`: ids that
-    are parked, but not for this index: it has them, or did not refuse them.
+    `parked`: documents of the new index that are parked. `untaken`: documents that it does not take
+    either, beyond those that may be parked. `reasons`: the first ones.
     """
 
     alias: str
@@ -58,7 +55,6 @@ class Weighed:
     parked: int = 0
     untaken: int = 0
     reasons: Sequence[str] = ()
-    again: Sequence[str] = ()
 
     @property
     def allowed(self) -> int:
@@ -174,7 +170,6 @@ class SwapGuard:
                 gone,
                 untaken=load.untaken,
             ),
-            load,
             check,
         )
 
@@ -231,27 +226,15 @@ class SwapGuard:
         else:
             self._unreadable.pop(name, None)
 
-    def _with_parked(
-        self, connection: Connection, weighed: Weighed, load: Load, check: Check
-    ) -> Weighed:
+    def _with_parked(self, connection: Connection, weighed: Weighed, check: Check) -> Weighed:
         """The same, with what is parked."""
         while not self._pipeline.wait_noted(1.0):
             check.check()
-        table = [one for one in self._parked.read(connection) if one.index == weighed.alias]
-        parked: list[ParkedDocument] = []
-        for start in range(0, len(table), _AT_ONCE):
-            part = table[start : start + _AT_ONCE]
-            ids = [one.id for one in part if sendable(one.id)]
-            absent = set(counts.missing(self._client, load.physical, ids))
-            parked += [one for one in part if one.id in absent or not sendable(one.id)]
+        # of an index that is loaded they stand there by its own name
+        parked = [one for one in self._parked.read(connection) if one.index == weighed.physical]
         reasons: dict[str, str] = {}
         for one in parked:  # a reason names the document: one of each kind is enough
             reason = one.reason.removeprefix(UNPROVEN)
             reasons.setdefault(reason.partition(":")[0], reason)
-        refused = {one.id for one in parked if one.last_at >= load.started_at}
-        return replace(
-            weighed,
-            parked=len(parked),
-            reasons=list(reasons.values())[:_EXAMPLES],
-            again=[one.id for one in table if one.id not in refused],
-        )
+        told = list(reasons.values())[:_EXAMPLES]
+        return replace(weighed, parked=len(parked), reasons=told)

@@ -1,4 +1,4 @@
-"""What is under way: loads and comparisons, one state for each document kind.
+"""What is under way: loads and comparisons, one state for each entry of `documents`.
 
 The coordinator asks for them, and the loader's thread brings them to their end. A method that both
 threads may call at the same time takes the lock itself.
@@ -19,6 +19,7 @@ from listener.indexing.fence import Fence
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.postgres import Connection
+from listener.search.write_aliases import Role
 from listener.state.model import Load
 from listener.state.store import Keeper
 
@@ -55,8 +56,9 @@ class Comparing:
 
 @dataclass(slots=True)
 class KindState:
-    """What is under way for one document kind, and what the last one left.
+    """What is under way for one entry of `documents`, and what the last one left.
 
+    - `kind`: of the files as they are, by which an index is loaded.
     - `covered`: when the last load or comparison began, if that start is proven.
     - `later`: a comparison that follows the one under way.
     - `open`: the next comparison waits until the transactions have ended that were open at this
@@ -94,7 +96,8 @@ class KindState:
 
 
 class UnderWay:
-    """The states of all document kinds."""
+    """The states of all entries of `documents`. `kind` is the number of an entry, here and in what
+    is asked of a Fence: the kind of the files has it, too."""
 
     def __init__(
         self, kinds: Sequence[Kind], *, fence: Fence, keeper: Keeper, observe: Observe
@@ -222,7 +225,7 @@ class UnderWay:
                 return False
             for kind in wanted:
                 one = self.states[kind]
-                if one.load is not None or one.held or self._fence.current(kind) is None:
+                if one.load is not None or one.held or self._fence.kind(kind, Role.IN_USE) is None:
                     return False
             for kind, reason in wanted.items():
                 if self.states[kind].comparing is not None:

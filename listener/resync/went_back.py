@@ -8,7 +8,7 @@ The database is the one that was left, so nothing in it shows what the index lac
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from listener.observations import events
@@ -36,12 +36,14 @@ class SearchFindings:
     """What a session finds of Elasticsearch, against what was saved of it.
 
     `state`: what was saved, with watermark and loads set back to what is certain. `back`: by alias,
-    why its index is not as it was left. `marks`: by the name of an index, what it is now.
+    why its index is not as it was left; `former_back`: the same of its former index. `marks`: by
+    the name of an index, what it is now.
     """
 
     state: State | None
     back: Mapping[str, str]
     marks: Mapping[str, Mark]
+    former_back: Mapping[str, str] = field(default_factory=dict)
 
 
 class SearchPast:
@@ -100,13 +102,16 @@ class SearchPast:
         control: Control,
         facts: Facts,
         behind: Mapping[str, Existing | None],
+        formers: Mapping[str, Existing],
     ) -> SearchFindings:
-        """Whether Elasticsearch went back, and up to which moment it is certain."""
+        """Whether Elasticsearch went back, and up to which moment it is certain. `formers`: by
+        alias, former indexes that are kept."""
         known = saved.identity if saved else None
         marks = known.marks if known else {}
         own = {alias: one for alias, one in behind.items() if one and self._indexes.is_ours(one)}
         loads = saved.loads if saved else ()
-        names = {one.name for one in own.values()} | {load.physical for load in loads}
+        names = {one.name for one in [*own.values(), *formers.values()]}
+        names |= {load.physical for load in loads}
         seen = self._lookout.look(names, marks)
         why = control_back(control, known, facts)
         back = dict.fromkeys(own, why) if why is not None else {}
@@ -123,6 +128,7 @@ class SearchPast:
                     back[alias] = f"{one.name}: Elasticsearch was started anew"
                 else:
                     since.append(mark.settled)
+        former_back = _former_back(formers, seen, marks, since)
         kept = tuple(self._kept(loads, behind, seen, marks, back=back, everything=why))
         if saved is not None:
             last = saved.last_processed
@@ -146,7 +152,7 @@ class SearchPast:
                 before.mapping or mappings.get(name, ""),
                 under_way.get(name),
             )
-        return SearchFindings(saved, back, new)
+        return SearchFindings(saved, back, new, former_back)
 
     def _kept(
         self,
@@ -178,6 +184,26 @@ class SearchPast:
                 yield load.model_copy(update=done)
             else:
                 yield load
+
+
+def _former_back(
+    formers: Mapping[str, Existing],
+    seen: Mapping[str, Seen],
+    marks: Mapping[str, Mark],
+    since: list[datetime],
+) -> dict[str, str]:
+    """By alias, why its former index is not as it was left. Where it is certain up to a moment,
+    that is added to `since`."""
+    back: dict[str, str] = {}
+    for alias, one in formers.items():
+        change, mark = seen[one.name].change, marks.get(one.name)
+        if change.back is not None:
+            back[alias] = change.back
+        elif mark is None or (change.restarted and mark.settled is None):
+            back[alias] = "Elasticsearch was started anew"
+        elif change.restarted and mark.settled is not None:
+            since.append(mark.settled)
+    return back
 
 
 def control_back(control: Control, known: Identity | None, facts: Facts) -> str | None:

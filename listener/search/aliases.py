@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from listener.search.client import Client
-from listener.search.write_aliases import owned, patterns
+from listener.search.write_aliases import Role, owned, patterns
+
+_ROOM: Final = 1800
+"""Characters of names in a request: they stand there twice, and a server reads lines of 4,096."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,27 @@ def aliases_of(client: Client, *names: str) -> dict[str, dict[str, Mapping[str, 
     The names stand for indexes, too: were all indexes looked through, the server would refuse where
     anybody has blocked the metadata of one. Errors of the client pass through, here and below.
     """
-    answer = client.options(ignore_status=404).indices.get_alias(
-        index=names, name=names, expand_wildcards="all", ignore_unavailable=True
-    )
-    return {
-        index: dict(body["aliases"])
-        for index, body in answer.body.items()  # also where a name of several is of none
-        if isinstance(body, Mapping) and "aliases" in body
-    }
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for part in _that_fit(names):
+        answer = client.options(ignore_status=404).indices.get_alias(
+            index=part, name=part, expand_wildcards="all", ignore_unavailable=True
+        )
+        for index, body in answer.body.items():  # also where a name of several is of none
+            if isinstance(body, Mapping) and "aliases" in body:
+                found.setdefault(index, {}).update(body["aliases"])
+    return found
+
+
+def _that_fit(names: Sequence[str]) -> Iterator[list[str]]:
+    """The names in parts, each of which fits twice into the first line of a request."""
+    part: list[str] = []
+    for name in names:
+        if part and sum(map(len, part)) + len(part) + len(name) > _ROOM:
+            yield part
+            part = []
+        part.append(name)
+    if part:
+        yield part
 
 
 def indexes_of(client: Client, *names: str) -> dict[str, list[str]]:
@@ -68,23 +84,43 @@ def left_astray(client: Client, alias: str, generation: int, current: str | None
     """The same for the aliases of a generation that has ended, which the next one removes.
 
     `current`: the index behind the alias. Which index a load was filling is not asked: it is one,
-    or its load begins anew.
+    or its load begins anew. Of a former index nothing is asked here: see `former`.
     """
     pattern = owned(alias)
     wanted: dict[str, str | None] = {}
     for name, places in _written(client, alias).items():
         match = pattern.match(name)
-        if match and int(match.group(1)) == generation:
-            loading = name[len(alias) + 1] == "l"
+        role = name[len(alias) + 1 : len(alias) + 2]
+        if match and int(match.group(1)) == generation and role != Role.KEPT:
+            in_use = role == Role.IN_USE
             made = [one for one in places if one.startswith(f"{alias}-")]
-            wanted[name] = min(made, default=None) if loading else current
+            wanted[name] = current if in_use else min(made, default=None)
     return astray(client, alias, wanted)
 
 
-def _written(client: Client, alias: str) -> dict[str, dict[str, Mapping[str, Any]]]:
+def former(client: Client, alias: str) -> str | None:
+    """The index that is kept and fed, by the write alias of its last generation; None: there is
+    none, or that alias is not as it was made."""
+    pattern = owned(alias)
+    names: dict[int, str] = {}
+    written = _written(client, alias, [Role.KEPT])
+    for name in written:
+        match = pattern.match(name)
+        if match:
+            names[int(match.group(1))] = name
+    if not names:
+        return None
+    last = names[max(names)]
+    place = min(written[last])
+    return place if _astray(last, written[last], place) is None else None
+
+
+def _written(
+    client: Client, alias: str, roles: Iterable[Role] = tuple(Role)
+) -> dict[str, dict[str, Mapping[str, Any]]]:
     """Write aliases: alias -> its indexes, and what was said when it was added."""
     found: dict[str, dict[str, Any]] = {}
-    for index, aliases in aliases_of(client, *patterns(alias)).items():
+    for index, aliases in aliases_of(client, *patterns(alias, roles)).items():
         for name, more in aliases.items():
             found.setdefault(name, {})[index] = more
     return found

@@ -17,29 +17,23 @@ class Document(NamedTuple):  # made by the ten thousand: a dataclass takes twice
     body: bytes | None
 
 
-def encode(documents: Sequence[Document], targets: Sequence[str], version: int) -> bytes:
-    """The body of one bulk: each document once for each target alias, in order.
+def encode(documents: Sequence[Document], alias: str, version: int) -> bytes:
+    """The body of one bulk that writes through this alias: the documents in their order.
 
     Raw line breaks inside a document (`json` columns keep them) become spaces: they can only
     stand between JSON tokens, and left in they would be read as action lines.
     """
     parts: list[bytes] = []
-    heads = [
-        (
-            b'{"index":{"_index":"%s","_id":' % target.encode(),
-            b'{"delete":{"_index":"%s","_id":' % target.encode(),
-        )
-        for target in targets
-    ]
+    index = b'{"index":{"_index":"%s","_id":' % alias.encode()
+    delete = b'{"delete":{"_index":"%s","_id":' % alias.encode()
     tail = b',"version":%d,"version_type":"external_gte"}}\n' % version
     for document in documents:
         ident = encode_basestring_ascii(document.id).encode()
         body = document.body
         if body is not None and (b"\n" in body or b"\r" in body):
             body = body.replace(b"\n", b" ").replace(b"\r", b" ")
-        for index, delete in heads:
-            if body is None:
-                parts += (delete, ident, tail)
-            else:
-                parts += (index, ident, tail, body, b"\n")
+        if body is None:
+            parts += (delete, ident, tail)
+        else:
+            parts += (index, ident, tail, body, b"\n")
     return b"".join(parts)

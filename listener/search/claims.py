@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from listener.search import templates
 from listener.search.aliases import aliases_of
@@ -58,15 +59,20 @@ def protect(client: Client, owner: Owner, alias: str, *, take: bool = False) -> 
         templates.put(client, alias, owner.meta(), create=False)
 
 
-def adopt(client: Client, owner: Owner, found: Existing) -> None:
-    """Write the owner into an index that a former release has made, or whose database was replaced.
+def adopt(client: Client, owner: Owner, found: Existing, definition: Mapping[str, Any]) -> None:
+    """Write into an index of a former release what it lacks: the owner, and its definition; and the
+    owner, where the database was replaced.
 
     Where the server refuses that now, a later session does it.
     """
     database = owner.database
-    if database is None or (found.database and found.database.key == database.key):
+    if database is None:
         return
-    own = {**found.meta.get("listener", {}), **owner.meta()}
+    owned_by_it = found.database is not None and found.database.key == database.key
+    if owned_by_it and found.definition is not None:
+        return
+    kept = found.definition if found.definition is not None else definition
+    own = {**found.meta.get("listener", {}), **owner.meta(), "definition": kept}
     meta = {**found.meta, "listener": own}
     with contextlib.suppress(Refused):
         client.indices.put_mapping(index=found.name, meta=meta)

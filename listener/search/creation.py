@@ -19,14 +19,25 @@ _COPIES: Final = "write.wait_for_active_shards"
 _OWN_MAPPING: Final = ("properties", "dynamic", "_meta")
 
 
-def create(client: Client, owner: Owner, name: str, config: IndexConfig, digest: str) -> Existing:
+def create(
+    client: Client,
+    owner: Owner,
+    name: str,
+    config: IndexConfig,
+    digest: str,
+    *,
+    definition: Mapping[str, Any] | None = None,
+) -> Existing:
     """Make an index for a full load: no refresh, no replicas; then read it back.
 
-    `digest` is kept in its `_meta`. Raises IndexError_ where a foreign template added fields, a
+    `definition`, what its documents are made by, and `digest`, its hash, are kept in its `_meta`.
+    Raises IndexError_ where a foreign template added fields, a
     pipeline, a lifecycle or a sort, or what no index of listener's may have; the index is removed
     then, and the template named. Errors of the client pass through, here and below.
     """
     own = {**owner.meta(), "hash": digest}
+    if definition is not None:
+        own["definition"] = definition
     meta = {**config.mappings.get("_meta", {}), "listener": own}
     settings = {
         **config.settings,

@@ -33,6 +33,12 @@ class Existing:
     fault: Fault | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def definition(self) -> object:
+        """What its documents are made by, as it was written into `_meta`; None: nothing was."""
+        own = self.meta.get("listener")
+        return own.get("definition") if isinstance(own, Mapping) else None
+
 
 def get(client: Client, name: str) -> Existing | None:
     """One index by its own name; None where it does not exist.

@@ -57,9 +57,10 @@ class Indexes:
         """Keep the alias for this owner, by an index template. Raises ForeignIndex."""
         claims.protect(self._client, self.owner, alias, take=take)
 
-    def adopt(self, found: Existing) -> None:
-        """Write the owner into an index of a former release, or of a database that was replaced."""
-        claims.adopt(self._client, self.owner, found)
+    def adopt(self, found: Existing, definition: Mapping[str, Any]) -> None:
+        """Write owner and definition into an index of a former release, and the owner into one of
+        a database that was replaced."""
+        claims.adopt(self._client, self.owner, found, definition)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -73,6 +74,15 @@ class Indexes:
         Raises IndexError_ where the name is a concrete index, or an alias of several indexes.
         """
         return existing.behind(self._client, alias)
+
+    def former(self, alias: str) -> Existing | None:
+        """The former index that is kept and fed, by its write alias; None: there is none."""
+        name = aliases.former(self._client, alias)
+        return None if name is None else existing.get(self._client, name)
+
+    def refresh(self, name: str) -> None:
+        """What was written so far is found by searches from now on."""
+        self._client.indices.refresh(index=name)
 
     def is_concrete(self, name: str) -> bool:
         """Whether this name is an index, not an alias."""
@@ -93,9 +103,18 @@ class Indexes:
 
     # -- a full load -----------------------------------------------------------------------------
 
-    def create(self, name: str, config: IndexConfig, digest: str) -> Existing:
-        """Make an index for a full load. Raises IndexError_ where it is not as it should be."""
-        return creation.create(self._client, self.owner, name, config, digest)
+    def create(
+        self,
+        name: str,
+        config: IndexConfig,
+        digest: str,
+        definition: Mapping[str, Any] | None = None,
+    ) -> Existing:
+        """Make an index for a full load. Raises IndexError_ where it is not as it should be.
+        `definition`: with the hash `digest`, as of Existing."""
+        return creation.create(
+            self._client, self.owner, name, config, digest, definition=definition
+        )
 
     def started(self, name: str) -> None:
         """Wait for the primaries of a new index, 5 s at most."""

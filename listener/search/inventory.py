@@ -12,9 +12,10 @@ from listener.search import counts
 from listener.search.client import Client
 from listener.search.errors import Error, Forbidden, NotFound
 from listener.search.owners import Owner, database_of
+from listener.search.write_aliases import Role as Letter
 from listener.search.write_aliases import made_at, owned
 
-Role = Literal["in use", "loading", "left over"]
+Role = Literal["in use", "loading", "former", "left over"]
 _MADE: Final = re.compile(r"(?P<alias>.+)-(?P<hash>[0-9a-f]{8})-[0-9]{8}t[0-9]{12}z")
 _ALL: Final = "*-*-*z"
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
@@ -47,6 +48,11 @@ class Stored:
             return f"people search it by the alias {self.alias}"
         if self.role == "loading":
             return "it is being loaded, or waits for a person's word"
+        if self.role == "former":
+            return (
+                f"`listener rollback {self.alias}` goes back to it; when its time is over, "
+                "`listener load --drop-old` deletes it"
+            )
         if self.searched_by:
             names = ", ".join(self.searched_by)
             return f"the alias {names} leads to it. If nobody needs that one, remove it first"
@@ -149,8 +155,12 @@ def _role(
     write = owned(alias)
     for one in leading:
         match = write.match(one)
-        if match and one[len(alias) + 1] == "l" and int(match[1]) >= generation:
+        letter = one[len(alias) + 1] if match else ""
+        if match and letter == Letter.LOADING and int(match[1]) >= generation:
             return "loading"
+        # of any generation: a session that begins goes on with the one that the last one fed
+        if letter == Letter.KEPT and alias in configured:
+            return "former"
     made = made_at(alias, name)
     if not leading and made is not None and now - made < _BEGINS and made > used:
         return "loading"

@@ -10,7 +10,7 @@ from listener.search.client import Client
 from listener.search.errors import BadRequest, Error, Forbidden, NotFound
 from listener.search.existing import Existing, existing_of, get
 from listener.search.owners import Owner
-from listener.search.write_aliases import made_for, owned, patterns
+from listener.search.write_aliases import Role, made_for, owned, patterns
 
 
 def drop_loads(
@@ -29,7 +29,7 @@ def drop_loads(
     pattern = owned(alias)
     return [
         name
-        for write_alias, names in indexes_of(client, *patterns(alias, "l")).items()
+        for write_alias, names in indexes_of(client, *patterns(alias, [Role.LOADING])).items()
         if (match := pattern.match(write_alias)) and (below is None or int(match.group(1)) < below)
         for name in names
         if name not in spare and not drop_if_unused(client, owner, name, alias)

@@ -1,4 +1,4 @@
-"""The sink: sends one bulk through write aliases, and returns a verdict for each document."""
+"""The sink: sends one bulk through a write alias, and returns a verdict for each document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from listener.search.bulk import Document, encode
 from listener.search.client import AS_SENT, Client
 from listener.search.errors import Away, Refused, describe, is_passing
 from listener.search.reasons import never_fits
-from listener.search.verdicts import Outcome, Verdict, all_taken, of_targets, verdicts_of
+from listener.search.verdicts import Outcome, Verdict, all_taken, verdicts_of
 from listener.search.write_aliases import Target
 
 _DONE: Final = Verdict(Outcome.DONE)
@@ -34,28 +34,30 @@ class Sent:
     """Whether each verdict is DONE, as the server said of all at once."""
     lost: bool = False
     """Whether the request may have left without an answer: it may yet arrive, however late."""
+    whole: bool = False
+    """Whether the request failed as a whole: then the verdicts say nothing of its index alone."""
 
 
 def send(
     client: Client,
     documents: Sequence[Document],
-    targets: Sequence[Target],
+    target: Target,
     version: int,
     *,
     refresh: bool = False,
 ) -> Sent:
-    """Send the documents once to each target and judge each of them.
+    """Send the documents once and judge each of them.
 
     Never raises for an answer or a missing answer of the server: that is a verdict too. A request
     that was refused whole (413, 400, or more than a server ever has room for) executed nothing, so
     its halves are sent.
     """
     started = time.monotonic()
-    lost = taken = False
-    body = encode(documents, [target.alias for target in targets], version)
+    lost = taken = whole = False
+    body = encode(documents, target.alias, version)
     try:
         raw = _post(client, body, refresh=refresh)
-        taken = all_taken(raw, len(documents), targets)
+        taken = all_taken(raw, len(documents), target)
         answer = None if taken else parsed(raw)
     except Refused as error:
         reason = describe(error)
@@ -63,38 +65,35 @@ def send(
             if len(documents) > 1:
                 half = len(documents) // 2
                 parts = [
-                    send(client, part, targets, version, refresh=refresh)
+                    send(client, part, target, version, refresh=refresh)
                     for part in (documents[:half], documents[half:])
                 ]
                 verdicts = parts[0].verdicts + parts[1].verdicts
                 lost = parts[0].lost or parts[1].lost
-            elif len(targets) > 1:
-                parts = [
-                    send(client, documents, [one], version, refresh=refresh) for one in targets
-                ]
-                verdicts = (of_targets([one.verdicts[0] for one in parts], targets),)
-                lost = any(one.lost for one in parts)
+                whole = parts[0].whole or parts[1].whole
             else:
-                refused = Verdict(Outcome.PARK, f"the whole request: {reason}")
-                verdicts = (Verdict(Outcome.DONE) if targets[0].lenient else refused,)
+                verdicts = (Verdict(Outcome.PARK, f"the whole request: {reason}"),)
         else:
+            whole = True
             outcome = Outcome.RETRY if is_passing(error) else Outcome.HOLD
             verdicts = (Verdict(outcome, reason),) * len(documents)
             lost = error.status_code in _OF_PROXIES
     except Away as error:
-        lost = True  # also where no connection was made: that costs one more generation
+        whole = lost = True  # also where no connection was made: that costs one more generation
         outcome = Outcome.RETRY if is_passing(error) else Outcome.HOLD
         verdicts = (Verdict(outcome, describe(error)),) * len(documents)
     else:
         if taken:
             verdicts = (_DONE,) * len(documents)
         else:
-            verdicts = verdicts_of(answer, documents, targets, version)
+            verdicts = verdicts_of(answer, documents, target, version)
     if not taken:
         # an error of the client and the frame it comes from refer to each other, and the frame to
         # the body: an outage would keep one for each try, for cycles are looked for seldom
         gc.collect(1)
-    return Sent(verdicts, time.monotonic() - started, len(body), taken=taken, lost=lost)
+    return Sent(
+        verdicts, time.monotonic() - started, len(body), taken=taken, lost=lost, whole=whole
+    )
 
 
 def parsed(raw: bytes) -> Any:

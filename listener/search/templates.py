@@ -88,7 +88,7 @@ def foreign_templates(client: Client, name: str) -> list[ForeignTemplate]:
 
 def shadowed(client: Client, alias: str) -> list[ForeignTemplate]:
     """Templates of others for nothing but names that listener's template for this alias takes."""
-    ours = re.compile(re.escape(alias) + r"\.[wl][1-9]")
+    ours = re.compile(re.escape(alias) + r"\.[wlf][1-9]")
     composable = client.indices.get_index_template().body.get("index_templates", ())
     bodies = [(one["name"], one["index_template"]) for one in composable]
     bodies += client.indices.get_template().body.items()

@@ -6,7 +6,7 @@ A verdict goes by the *type* of an item's error, not by its status. 429 and 503 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -38,6 +38,13 @@ class Verdict:
     stored_version: int | None = None
     proven: bool = False
     """Of PARK: whether the answer alone proves that no other document would meet this."""
+
+    @property
+    def by_index(self) -> bool:
+        """Whether the index refuses it, and not the server because it has no room."""
+        return self.outcome is Outcome.HOLD or (
+            self.outcome is Outcome.RETRY and self.reason.partition(":")[0] in _OF_INDEX
+        )
 
 
 DOCUMENT_FAULTS: Final = frozenset(
@@ -87,14 +94,6 @@ _FAR_ABOVE: Final = 1_000_000
 """A stored version that is so many generations ahead was not written by listener: each session
 takes one generation."""
 _NO_ERRORS: Final = b'{"errors":false,'
-_GRAVITY: Final = [
-    Outcome.DONE,
-    Outcome.CONFLICT,
-    Outcome.PARK,
-    Outcome.RETRY,
-    Outcome.FENCED,
-    Outcome.HOLD,
-]
 
 
 def judge(item: Any, index: str = "INDEX") -> Verdict:
@@ -132,66 +131,36 @@ def judge(item: Any, index: str = "INDEX") -> Verdict:
     return Verdict(outcome, with_mend(f"{kind}: {reason[:_SHOWN]}", index), stored)
 
 
-def all_taken(raw: bytes, documents: int, targets: Sequence[Target]) -> bool:
-    """Whether a reply says, before anything else, that no item met an error, and that each target's
-    index has taken its own.
+def all_taken(raw: bytes, documents: int, target: Target) -> bool:
+    """Whether a reply says, before anything else, that no item met an error, and that the target's
+    index has taken them all.
 
     `raw` is the reply's JSON, `documents` their number. Most replies do say so, and reading one as
     JSON costs more than making the request. A reply that looks otherwise is read in full.
     """
-    if not raw.startswith(_NO_ERRORS) or raw.count(b'"status":') != documents * len(targets):
+    if not raw.startswith(_NO_ERRORS) or raw.count(b'"status":') != documents:
         return False
-    return all(
-        one.index is None or raw.count(f'"_index":"{one.index}"'.encode()) == documents
-        for one in targets
-    )
+    index = target.index
+    return index is None or raw.count(f'"_index":"{index}"'.encode()) == documents
 
 
 def verdicts_of(
-    answer: Any, documents: Sequence[Document], targets: Sequence[Target], version: int
+    answer: Any, documents: Sequence[Document], target: Target, version: int
 ) -> tuple[Verdict, ...]:
     """A verdict for each document from the reply to one bulk, of whatever shape it is.
 
-    Of several targets that of `of_targets` counts. `version` is the one that was sent.
+    `version` is the one that was sent.
     """
     items = answer.get("items") if isinstance(answer, dict) else None
-    if not isinstance(items, list) or len(items) != len(documents) * len(targets):
+    if not isinstance(items, list) or len(items) != len(documents):
         odd = Verdict(Outcome.HOLD, "a bulk reply with another number of items than were sent")
         return (odd,) * len(documents)
     well = answer.get("errors") is False  # the server's word for all of them
-    judged = [
-        _DONE if well else _settled(item, targets[place % len(targets)].index or "INDEX", version)
-        for place, item in enumerate(items)
-    ]
-    for place, verdict in enumerate(judged):
-        if verdict.outcome is Outcome.DONE:
-            judged[place] = _in_place(items[place], targets[place % len(targets)])
+    index = target.index or "INDEX"
+    judged = [_DONE if well else _settled(item, index, version) for item in items]
     return tuple(
-        of_targets(judged[place : place + len(targets)], targets)
-        for place in range(0, len(judged), len(targets))
-    )
-
-
-def of_targets(verdicts: Iterable[Verdict], targets: Sequence[Target]) -> Verdict:
-    """The verdict on a document that was sent to each of these targets: the gravest one.
-
-    What a lenient one refuses does not count: its successor takes the document. While that is not
-    there, only a fault of the document's own does not count: all else is sent again.
-    """
-    replaced = len(targets) > 1
-    counting = [
-        _DONE
-        if target.lenient and (one.outcome is Outcome.PARK or (replaced and _by_index(one)))
-        else one
-        for one, target in zip(verdicts, targets, strict=True)
-    ]
-    return max(counting, key=lambda one: _GRAVITY.index(one.outcome))
-
-
-def _by_index(verdict: Verdict) -> bool:
-    """Whether the index refuses it, and not the server because it has no room."""
-    return verdict.outcome is Outcome.HOLD or (
-        verdict.outcome is Outcome.RETRY and verdict.reason.split(":", 1)[0] in _OF_INDEX
+        _in_place(item, target) if verdict.outcome is Outcome.DONE else verdict
+        for item, verdict in zip(items, judged, strict=True)
     )
 
 

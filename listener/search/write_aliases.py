@@ -6,36 +6,45 @@ A later generation removes them. So a process that was thought dead meets a 404,
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What an index is to its alias: the letter in the names of its write aliases."""
+
+    IN_USE = "w"
+    """People search it."""
+    LOADING = "l"
+    """A load fills it."""
+    KEPT = "f"
+    """It was in use, or waits to be; it is fed like the one in use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A write alias that a bulk goes to.
-
-    `lenient`: it leads to an index that is about to be replaced, and is fed until then. A document
-    that this index refuses is neither parked nor held, since its successor takes it. `index`: the
-    index that the alias was made for; None where it is not known.
-    """
+    """A write alias that a bulk goes to. `index`: the one that the alias was made for; None where
+    it is not known."""
 
     alias: str
-    lenient: bool = False
     index: str | None = None
+    role: Role = Role.IN_USE
 
 
-def write_alias(index: str, generation: int, *, loading: bool = False) -> str:
-    """The alias through which one generation writes. `loading`: to the index that a load fills."""
-    return f"{index}.{'l' if loading else 'w'}{generation}"
+def write_alias(index: str, generation: int, role: Role = Role.IN_USE) -> str:
+    """The alias through which one generation writes. `index`: the alias that people search."""
+    return f"{index}.{role}{generation}"
 
 
-def patterns(alias: str, kinds: str = "wl") -> list[str]:
+def patterns(alias: str, roles: Iterable[Role] = tuple(Role)) -> list[str]:
     """What the names of the write aliases of this alias match, as servers know patterns.
 
     They know `*` and no digits, so `ALIAS.w1x` of another program matches, too; `ALIAS.web` does
-    not. `kinds`: w for those of the index in use, l for those of the one that is loaded.
+    not.
     """
-    return [f"{alias}.{kind}{digit}*" for kind in kinds for digit in range(1, 10)]
+    return [f"{alias}.{role}{digit}*" for role in roles for digit in range(1, 10)]
 
 
 def made_at(alias: str, name: str | None) -> datetime | None:
@@ -60,4 +69,4 @@ def owned(alias: str) -> re.Pattern[str]:
 
     Numbers from versions.GENERATIONS on do not match: versions have no room for them.
     """
-    return re.compile(re.escape(alias) + r"\.[wl]([1-9][0-9]{0,5}|[1-3][0-9]{6})\Z")
+    return re.compile(re.escape(alias) + r"\.[wlf]([1-9][0-9]{0,5}|[1-3][0-9]{6})\Z")

@@ -68,6 +68,8 @@ listener's under another one. Nothing that a path or a pattern could be misread 
 ShardNumber = Annotated[str, Field(pattern=r"\A[0-9]{1,5}\z")]
 Note = Annotated[str, Field(pattern=r"\A\S{1,255} \S{1,255} -?[0-9]{1,19}\z")]
 """What is written down of a shard; see search.shards."""
+Reason = Annotated[str, Field(max_length=2000)]
+"""Of what is told to people."""
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Seconds = Annotated[float, Field(ge=-1e12, le=1e12)]
 
@@ -165,13 +167,37 @@ class Refusal(Record):
     reason: str
 
 
+class Kept(Record):
+    """The former index of an alias, which is fed until its time is over. `uuid`: of the index.
+    `since`: when it was in use last. Both moments are of the database server's clock."""
+
+    physical: Name
+    uuid: str
+    since: Moment
+    until: Moment
+
+    def back(self, by: timedelta) -> Kept:
+        """The same, after that clock went back by so much."""
+        return self.model_copy(update={"since": self.since - by, "until": self.until - by})
+
+
+class RolledBack(Record):
+    """A person went back to the former index. `hash`: of the definition that the files gave then,
+    which is not loaded again before they change. `since`: when that was."""
+
+    hash: Annotated[str, Field(max_length=64)]
+    since: Moment
+
+
 class State(Record):
     """The whole file. `last_processed` is None while the first load runs.
 
     `loaded`: by alias, the proven start of the last complete load or comparison: what was recorded
     before it (a TRUNCATE, say) is covered by that. `reconcile`: aliases whose index must be
     compared with the database before the watermark moves on, and whether any number of documents
-    may be deleted then. `refused`: by alias, the load that waits for a person's word.
+    may be deleted then. `refused`: by alias, the load that waits for a person's word. `kept`: by
+    alias, the former index that is fed. `unkept`: why there is none any more. `rolled_back`: by
+    alias, which files are not in force.
     """
 
     last_processed: Moment | None
@@ -180,6 +206,9 @@ class State(Record):
     loaded: Mapping[Name, Moment] = {}
     reconcile: Mapping[Name, bool] = {}
     refused: Mapping[Name, Refusal] = {}
+    kept: Mapping[Name, Kept] = {}
+    unkept: Mapping[Name, Reason] = {}
+    rolled_back: Mapping[Name, RolledBack] = {}
     version: Literal[1] = VERSION
 
     def back(self, by: timedelta) -> State:
@@ -200,6 +229,7 @@ class State(Record):
                 "last_processed": self.last_processed and self.last_processed - by,
                 "loads": tuple(loads),
                 "loaded": {name: at - by for name, at in self.loaded.items()},
+                "kept": {name: one.back(by) for name, one in self.kept.items()},
             }
         )
 
@@ -226,8 +256,9 @@ def from_json(fields: Mapping[str, Any]) -> State:
     loads = known.get("loads")
     if isinstance(loads, list):
         known["loads"] = [_known(Load, one) for one in loads]
-    if isinstance(refused := known.get("refused"), Mapping):
-        known["refused"] = {name: _known(Refusal, one) for name, one in refused.items()}
+    for name, model in (("refused", Refusal), ("kept", Kept), ("rolled_back", RolledBack)):
+        if isinstance(found := known.get(name), Mapping):
+            known[name] = {alias: _known(model, one) for alias, one in found.items()}
     try:
         return State.model_validate_json(json.dumps(known), strict=True)
     except ValidationError as error:

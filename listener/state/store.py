@@ -24,13 +24,14 @@ from listener.observations.events import Observe
 from listener.search.versions import Versions
 from listener.state import file
 from listener.state.control import ControlDocument
-from listener.state.model import Identity, Load, Mark, Refusal, State
+from listener.state.model import Identity, Kept, Load, Mark, Refusal, RolledBack, State
 from listener.state.unwritten import Unwritten
 
 T = TypeVar("T")
 
 _FILE_EVERY: Final = 1.0
 _CONTROL_EVERY: Final = 10.0
+_LONGEST_REASON: Final = 2000
 
 
 @dataclass(slots=True)
@@ -40,12 +41,14 @@ class _Index:
     `frozen`: for its load or comparison the saved watermark stands still. `owed`: its comparison is
     still due when the load under way is complete; so it stays in the next session, which may go on
     with that load. `distrusted`: it needs a new index; the thread of a load may be at work still,
-    until the next session ends it, and nothing that it brings is written down any more.
+    until the next session ends it, and nothing that it brings is written down any more. `doubted`:
+    as of Keeper.doubt.
     """
 
     frozen: bool = False
     owed: bool = False
     distrusted: bool = False
+    doubted: bool = False
 
 
 class Keeper:
@@ -101,7 +104,7 @@ class Keeper:
             self._state = value
             self._proven = value.last_processed
             for one in self._indexes.values():
-                one.frozen = one.distrusted = False
+                one.frozen = one.distrusted = one.doubted = False
             self._changed = True
 
     def _change(self, **parts: object) -> None:
@@ -192,12 +195,91 @@ class Keeper:
         """By alias, comparisons that are due, and whether they may delete any number."""
         return self._state.reconcile if self._state else {}
 
+    # -- former indexes ----------------------------------------------------------------------------
+
+    @property
+    def kept(self) -> Mapping[str, Kept]:
+        """By alias, the former index that is fed."""
+        return self._state.kept if self._state else {}
+
+    @property
+    def rolled_back(self) -> Mapping[str, RolledBack]:
+        """By alias, which files are not in force, for a person went back to the former index."""
+        return self._state.rolled_back if self._state else {}
+
+    def doubt(self, index: str, reason: str) -> None:
+        """The index in use, or the former one, may have missed changes: neither is kept."""
+        with self._lock:
+            self._indexes[index].doubted = True
+            self.unkeep(index, reason)
+
+    def doubt_in_use(self, index: str) -> None:
+        """The index in use may have missed changes: it is not kept when another takes its place."""
+        with self._lock:
+            self._indexes[index].doubted = True
+
+    def is_sound(self, index: str) -> bool:
+        """Whether nothing has shown in this session that the index in use may lack changes."""
+        with self._lock:
+            doubted = self._indexes[index].doubted or index in self.reconcile
+            return not doubted and self.last_processed is not None
+
+    def keep(self, index: str, kept: Kept) -> None:
+        """This index was in use, and is fed on. It is saved with what follows."""
+        with self._lock:
+            unkept = _without(self.state.unkept, index)
+            self._change(kept={**self.kept, index: kept}, unkept=unkept)
+
+    def not_kept(self, index: str, reason: str) -> None:
+        """The index that was in use is not fed on. It is saved with what follows."""
+        with self._lock:
+            self._change(unkept={**self.state.unkept, index: reason})
+
+    def gone_back(self, index: str) -> None:
+        """The former index is in use again. It is saved with what follows."""
+        with self._lock:
+            self._change(kept=_without(self.kept, index))
+
+    def unkeep(self, index: str, reason: str, *, expired: bool = False) -> None:
+        """The former index is fed no more; saved at once. `expired`: its time is over."""
+        with self._lock:
+            former = self.kept.get(index)
+            if former is None:
+                return
+            self.identify(marks=_without(self.identity.marks, former.physical))
+            self._change(
+                kept=_without(self.kept, index),
+                unkept={**self.state.unkept, index: reason[:_LONGEST_REASON]},
+            )
+            self.save(now=True)
+        told = events.FormerExpired if expired else events.FormerGivenUp
+        self._observe(told(index, former.physical, reason))
+
+    def roll_back(self, index: str, uuid: str, files: RolledBack | None) -> None:
+        """The former index is in use again; saved at once. `uuid`: of it. `files`: which files are
+        not in force for it; None: they are, or are being loaded. What is kept is said before."""
+        with self._lock:
+            self.index_is(index, uuid)
+            rolled = _without(self.rolled_back, index)
+            self._change(rolled_back=rolled if files is None else {**rolled, index: files})
+            self.save(now=True)
+        self.save_control(now=True)
+
+    def in_force(self, index: str) -> None:
+        """The files are what the index in use was made by."""
+        with self._lock:
+            if index in self.rolled_back:
+                self._change(rolled_back=_without(self.rolled_back, index))
+
+    # -- comparisons and loads ---------------------------------------------------------------------
+
     def want_reconcile(self, index: str, *, unguarded: bool, outlives_load: bool = False) -> None:
         """A comparison is due; saved at once, and the watermark stands still until it is done.
 
         `outlives_load`: for changes that a load under way may have passed already.
         """
         with self._lock:
+            self.doubt(index, "the documents are compared with the database")
             self._indexes[index].frozen = True
             if outlives_load:
                 self._indexes[index].owed = True
@@ -219,6 +301,7 @@ class Keeper:
                 return
             self.index_is(index, uuid)
             self.drop_load(index)
+            self.in_force(index)
             self._complete(index, proven_start)
             self.save(now=True)
 
@@ -255,6 +338,7 @@ class Keeper:
         put back, or its daemon killed."""
         with self._lock:
             self._indexes[index].distrusted = True
+            self.doubt(index, "the index in use is not trusted any more")
             self.identify(indexes=_without(self.identity.indexes, index))
             self.drop_load(index)
             self.save(now=True)

@@ -18,6 +18,7 @@ from listener.postgres import Connection
 from playground.postgres import PostgresServer
 from playground.search import SearchServer
 from tests.kit import strangers
+from tests.kit.definitions import defined, sql_file
 from tests.kit.recovery import not_before
 from tests.kit.scene import Template, open_scene
 
@@ -67,8 +68,8 @@ def source(tmp_path: Path) -> Source:
             "watch": [{"table": "t", "key": "id"}],
         }
     )
-    mappings = {"w": tmp_path / "mapping.sql"}
-    return Source(Statements(config, ("integer",), {"w": ("text",)}, mappings))
+    mappings = {"w": sql_file(tmp_path / "mapping.sql")}
+    return Source(Statements(defined(config), ("integer",), {"w": ("text",)}, mappings))
 
 
 def run(source: Source, connection: Connection, *keys: str) -> tuple[list[Key], MappedTask]:

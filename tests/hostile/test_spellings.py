@@ -14,6 +14,7 @@ from listener.documents.source import DocumentSource
 from listener.documents.statements import Statements
 from listener.postgres import Connection
 from listener.search.bulk import Document
+from tests.kit.definitions import defined
 
 UUID = "0a1b2c3d-0000-4000-8000-00000000abcd"
 
@@ -52,7 +53,7 @@ def test_other_spellings_are_no_rows(connection: Connection, tmp_path: Path, kin
             "watch": [{"table": f"of_{kind}", "key": "id"}],
         }
     )
-    source = DocumentSource(Statements(config, (kind,), {}, {}))
+    source = DocumentSource(Statements(defined(config), (kind,), {}, {}))
     right, others = SPELLINGS[kind]
     odd: list[Key] = [(other,) for other in others]
     gone = {Document(key, key[0], None) for key in odd}

@@ -23,6 +23,7 @@ from listener.indexing.queue import Job
 from listener.postgres import Connection, describe
 from listener.search.bulk import Document
 from listener.sql import files
+from tests.kit.definitions import defined, sql_file
 
 Make = Callable[..., DocumentSource]
 
@@ -61,7 +62,7 @@ def make(tmp_path: Path) -> Make:
         mappings = {}
         if mapping is not None:
             (tmp_path / "mapping.sql").write_text(mapping)
-            mappings["w"] = tmp_path / "mapping.sql"
+            mappings["w"] = sql_file(tmp_path / "mapping.sql")
         if ids is not None:
             (tmp_path / "ids.sql").write_text(ids)
         config = DocumentConfig.model_validate(
@@ -75,7 +76,7 @@ def make(tmp_path: Path) -> Make:
                 "watch": [{"table": table, "key": list(key)}],
             }
         )
-        return DocumentSource(Statements(config, types, {"w": ("integer",)}, mappings))
+        return DocumentSource(Statements(defined(config), types, {"w": ("integer",)}, mappings))
 
     return make
 

@@ -16,6 +16,7 @@ from listener.documents.source import DocumentSource
 from listener.documents.statements import Statements
 from listener.postgres import Connection
 from playground.postgres import PostgresServer
+from tests.kit.definitions import defined, sql_file
 
 IDS = ["abc", "ABC", "Abc", "ábc", "a bc", "a-bc", "zz", "ZZ", "é", "e\u0301", "ß", "ss", "SS"]
 """Of which a collation that ignores case, accents or punctuation takes many for one."""
@@ -77,12 +78,9 @@ def connection(icu_server: PostgresServer, request: pytest.FixtureRequest) -> It
     icu_server.drop_database(name)
 
 
-def the_source(folder: Path, mapping: str) -> DocumentSource:
-    """Documents whose ids are texts."""
-    (folder / "index.json").write_text('{"mappings": {}}')
-    (folder / "query.sql").write_text(QUERY)
-    (folder / "mapping.sql").write_text(mapping)
-    config = DocumentConfig.model_validate(
+def the_config(folder: Path) -> DocumentConfig:
+    """Of documents whose ids are texts."""
+    return DocumentConfig.model_validate(
         {
             "index": "test",
             "index_config_file": folder / "index.json",
@@ -92,8 +90,20 @@ def the_source(folder: Path, mapping: str) -> DocumentSource:
             "watch": [{"table": "link", "key": "owner", "mapping_file": folder / "mapping.sql"}],
         }
     )
+
+
+def the_source(folder: Path, mapping: str) -> DocumentSource:
+    """Documents whose ids are texts."""
+    (folder / "index.json").write_text('{"mappings": {}}')
+    (folder / "query.sql").write_text(QUERY)
+    (folder / "mapping.sql").write_text(mapping)
     return DocumentSource(
-        Statements(config, ("text",), {"w": ("integer",)}, {"w": folder / "mapping.sql"})
+        Statements(
+            defined(the_config(folder)),
+            ("text",),
+            {"w": ("integer",)},
+            {"w": sql_file(folder / "mapping.sql")},
+        )
     )
 
 
@@ -166,7 +176,7 @@ def test_a_mapping_that_may_lose_ids_itself_is_told(
         source.statements.rendered_mappings["w"],
         sample("keys", ("integer",), array=True),
     )
-    found = check_statements(connection, source.statements.config, [statement])
+    found = check_statements(connection, the_config(tmp_path), [statement])
     warned = [one for one in found if "nondeterministic" in one.what]
     assert bool(warned) is told, found
     assert all(one.severity == "warning" and 'COLLATE "C"' in one.mend for one in warned)

@@ -12,9 +12,11 @@ import pytest
 
 from listener import search
 from listener.config import ElasticsearchConfig
+from listener.documents.kinds import Kind
 from listener.indexing.batch import Limits
 from listener.indexing.batch_size import BatchSize
-from listener.indexing.fence import Current, Fence, FencedOut
+from listener.indexing.feeds import Current
+from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.gate import Gate
 from listener.indexing.ledger import Ledger
 from listener.observations.events import Observation
@@ -24,6 +26,8 @@ from listener.search.versions import Versions
 from listener.search.write_aliases import patterns
 from listener.state.control import ControlDocument
 from playground.search import SearchServer
+from tests.kit.definitions import film_definition
+from tests.kit.indexing import quick_outages
 
 
 @pytest.fixture
@@ -52,22 +56,27 @@ def fence(client: search.Client, indexes: Indexes, prefix: str) -> Fence:
     control = ControlDocument(client, f"{prefix}-control", "test")
     control.prepare()
     observed: list[Observation] = []
-    gate = Gate(1, Versions())
+    gate = Gate(2, Versions())
     limits = Limits(documents=10, bytes=1_000_000, pending=100, parked=10)
-    sources = cast(Any, [SimpleNamespace(types=())])
+    sources = cast(Any, [SimpleNamespace(types=(), name=prefix)] * 2)
+    kinds = [
+        Kind(number, source, cast(Any, None), film_definition("abcd", prefix), 0)
+        for number, source in enumerate(sources)
+    ]
     return Fence(
         control=control,
         indexes=indexes,
         gate=gate,
-        ledger=Ledger(sources, gate, BatchSize(1, limits), limits),  # which has nothing to do
-        aliases=[prefix],
+        ledger=Ledger(sources, gate, BatchSize(2, limits), limits),  # which has nothing to do
+        outages=quick_outages(observed.append, 2),
+        kinds=kinds,
         observe=observed.append,
     )
 
 
 def begin(one: Fence, prefix: str, resumed: Collection[str] = ()) -> None:
     """A session begins, and finds the old index in use."""
-    one.begin([Current(f"{prefix}-old", lenient=False)], resumed)
+    one.begin([Current(f"{prefix}-old", "abcd")], resumed)
 
 
 class Late:
@@ -99,7 +108,7 @@ def test_a_late_call_does_not_bring_an_alias_back(
         with pytest.raises(search.NotFound):
             late.deliver(actions)
     assert client.indices.get_alias(index=f"{index_prefix}-*").body == before
-    assert list(indexes.aliases(*patterns(index_prefix))) == [f"{index_prefix}.w2"]
+    assert list(indexes.aliases(*patterns(index_prefix))) == [f"{index_prefix}.w3"]
 
 
 def test_aliases_that_change_between_the_look_and_the_call(

@@ -175,7 +175,7 @@ def test_the_longest_name(
     name = f"{alias}-0a1b2c3d-20261130t000000000000z"
     indexes.protect(alias)
     indexes.create(name, config, "0a1b2c3d")
-    wanted: dict[str, str | None] = {f"{alias}.w3999999": name, f"{alias}.l3999999": name}
+    wanted: dict[str, str | None] = {f"{alias}.{role}3999999": name for role in "wlf"}
     indexes.update_aliases([{"add": {"index": name, "alias": one}} for one in (alias, *wanted)])
     assert list(indexes.claims(alias)) == []
     assert indexes.astray(alias, wanted) is None

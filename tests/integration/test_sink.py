@@ -80,7 +80,7 @@ def test_accepted_by_another_index(
     """The alias leads elsewhere, and back: nothing that went elsewhere counts as done."""
     ours, theirs = f"{index_prefix}-1", f"{index_prefix}-2"
     indexes.create(theirs, read_config(file), "abcd")
-    targets = [Target(alias, index=ours)]
+    target = Target(alias, index=ours)
     batch = [document("a", {"n": 1}), document("b")]
     for version, place in enumerate((ours, theirs, ours), 1):
         if place == theirs:
@@ -88,7 +88,7 @@ def test_accepted_by_another_index(
             indexes.update_aliases([action])
         elif theirs in indexes.aliases(alias)[alias]:
             indexes.update_aliases([{"remove": {"index": theirs, "alias": alias}}])
-        sent = send(client, batch, targets, (1 << 40) + version)
+        sent = send(client, batch, target, (1 << 40) + version)
         expected = Outcome.DONE if place == ours else Outcome.FENCED
         assert outcomes(sent) == [expected] * 2
         assert sent.taken == (place == ours)
@@ -100,7 +100,7 @@ def test_an_older_write_of_ours_changes_nothing(client: search.Client, alias: st
     versions = Versions()
     versions.begin(1)
     old, new = versions.draw(), versions.draw()
-    target = [Target(alias)]
+    target = Target(alias)
     assert outcomes(send(client, [document("a", {"n": 2})], target, new)) == [Outcome.DONE]
     assert outcomes(send(client, [document("a", {"n": 1})], target, old)) == [Outcome.DONE]
     assert outcomes(send(client, [document("a")], target, old)) == [Outcome.DONE]
@@ -113,7 +113,7 @@ def test_a_write_of_an_older_generation_is_fenced(client: search.Client, alias: 
     versions.begin(1)
     zombie = versions.draw()
     versions.begin(2)
-    target = [Target(alias)]
+    target = Target(alias)
     send(client, [document("a", {"n": 2})], target, versions.draw())
     assert outcomes(send(client, [document("a", {"n": 1})], target, zombie)) == [Outcome.FENCED]
 
@@ -124,7 +124,7 @@ def test_without_its_alias_nothing_is_written(
     """A new generation swapped the alias: index and delete of the old one get 404."""
     versions = Versions()
     versions.begin(1)
-    target = [Target(alias)]
+    target = Target(alias)
     send(client, [document("a", {"n": 1})], target, versions.draw())
     indexes.update_aliases([{"remove": {"index": f"{index_prefix}-1", "alias": alias}}])
     sent = send(client, [document("b", {"n": 1}), document("a")], target, versions.draw())
@@ -135,7 +135,7 @@ def test_without_its_alias_nothing_is_written(
 
 def test_a_vanished_alias_makes_no_index(client: search.Client, index_prefix: str) -> None:
     """Even where no template of ours forbids it (OpenSearch): a guessed mapping is worse."""
-    sent = send(client, [document("b", {"n": 1})], [Target(f"{index_prefix}x")], 1 << 40)
+    sent = send(client, [document("b", {"n": 1})], Target(f"{index_prefix}x"), 1 << 40)
     assert outcomes(sent) == [Outcome.FENCED]
     assert not client.indices.exists(index=f"{index_prefix}x")
 
@@ -150,17 +150,8 @@ def test_documents_that_do_not_fit_are_parked_alone(client: search.Client, alias
         document("no number", {"n": "x"}),
         document("gone"),
     ]
-    sent = send(client, documents, [Target(alias)], versions.draw())
+    sent = send(client, documents, Target(alias), versions.draw())
     assert outcomes(sent) == [Outcome.DONE, Outcome.PARK, Outcome.PARK, Outcome.DONE]
-
-
-def test_an_older_index_may_refuse(client: search.Client, alias: str) -> None:
-    """A lenient target is fed, but what it refuses is not parked: its successor decides."""
-    versions = Versions()
-    versions.begin(1)
-    lenient = [Target(alias, lenient=True)]
-    sent = send(client, [document("a", {"m": 1})], lenient, versions.draw())
-    assert outcomes(sent) == [Outcome.DONE]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +164,7 @@ def test_a_blocked_index_holds(
     versions = Versions()
     versions.begin(1)
     client.indices.put_settings(index=f"{index_prefix}-1", settings=settings)
-    sent = send(client, [document("a", {"n": 1})], [Target(alias)], versions.draw())
+    sent = send(client, [document("a", {"n": 1})], Target(alias), versions.draw())
     assert outcomes(sent)[0] in (Outcome.HOLD, Outcome.RETRY)
 
 
@@ -182,7 +173,7 @@ def test_a_closed_index_holds(client: search.Client, alias: str, index_prefix: s
     versions = Versions()
     versions.begin(1)
     client.indices.close(index=f"{index_prefix}-1")
-    sent = send(client, [document("a", {"n": 1})], [Target(alias)], versions.draw())
+    sent = send(client, [document("a", {"n": 1})], Target(alias), versions.draw())
     assert outcomes(sent) == [Outcome.HOLD]
 
 
@@ -190,7 +181,7 @@ def test_no_answer_is_a_verdict_too(index_prefix: str) -> None:
     """Nobody listens on this port: read again, send again."""
     nobody = ElasticsearchConfig.model_validate({"urls": ["http://127.0.0.1:9"]})
     client = search.connect(nobody)
-    sent = send(client, [document("a")], [Target(index_prefix)], 1 << 40)
+    sent = send(client, [document("a")], Target(index_prefix), 1 << 40)
     assert outcomes(sent) == [Outcome.RETRY]
 
 
@@ -201,7 +192,7 @@ def test_a_request_that_is_too_large_is_halved(
     versions = Versions()
     versions.begin(1)
     documents = [document(name, {"n": 1}) for name in ("a", "x" * 513, "b")]
-    sent = send(client, documents, [Target(alias)], versions.draw())
+    sent = send(client, documents, Target(alias), versions.draw())
     assert outcomes(sent) == [Outcome.DONE, Outcome.PARK, Outcome.DONE]
 
 
@@ -294,7 +285,7 @@ def test_a_failed_try_is_not_kept_in_memory() -> None:
     try:
         documents = Traced([document("1", {"n": 1})])
         gone = weakref.ref(documents)
-        sent = send(client, documents, [Target("nowhere.w1")], 1)
+        sent = send(client, documents, Target("nowhere.w1"), 1)
         del documents
         assert sent.verdicts[0].outcome is Outcome.RETRY
         assert gone() is None

@@ -18,6 +18,7 @@ from listener.observations.events import Observation
 from listener.runtime.lifecycle import Stop
 from listener.search.bulk import Document
 from listener.state.model import State
+from tests.kit.definitions import film_definition
 from tests.kit.session import NOW, saved_state
 
 
@@ -46,7 +47,7 @@ class Sides:
         self.stop = TimedStop(self)
         monkeypatch.setattr(time, "monotonic", lambda: self.clock)
         self.source: Any = FakeSource(self)
-        self.kind = Kind(0, cast(Any, self.source), cast(Any, None), "hash1")
+        self.kind = Kind(0, cast(Any, self.source), cast(Any, None), film_definition(), 0)
         self.connection: Any = SimpleNamespace(execute=self._execute)
         self.client: Any = FakeClient(self)
         self.daemon = FakeDaemon(self)

@@ -15,15 +15,19 @@ from listener.indexing.batch_size import BatchSize
 from listener.indexing.gate import Gate
 from listener.indexing.id_sources import Task
 from listener.indexing.ledger import Lane, Ledger, Wait
+from listener.indexing.outage import KindOutages, Outage, Outages
 from listener.indexing.parking import Parking
 from listener.indexing.queue import Pending
 from listener.indexing.work import Work
+from listener.observations.events import Observation, Observe, ServerName
+from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop
 from listener.search.sink import Sent
 from listener.search.verdicts import Outcome, Verdict
 from listener.search.versions import Versions
+from listener.search.write_aliases import Target
 
-LANE: Final = Lane(0, load_only=False)
+LANE: Final = Lane(0)
 """The only one of a ledger of one kind, where no index is loaded."""
 
 
@@ -62,7 +66,7 @@ class Noted:
 
 
 class OneKind:
-    """A ledger of one document kind, whose ids are the first part of their keys."""
+    """A ledger of one document kind with an index in use. An id is the first part of its key."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -71,8 +75,11 @@ class OneKind:
         self.versions = Versions()
         self.versions.begin(1)
         self.gate = Gate(1, self.versions)
+        self.gate.targets[0] = Target("a.w1")
         self.size = BatchSize(1, limits)
         self.ledger = Ledger(self.sources, self.gate, self.size, limits)
+        self.seen: list[Observation] = []
+        self.outages = quick_outages(self.seen.append)
 
     # what only a test looks at, and sets
 
@@ -105,6 +112,18 @@ class OneKind:
         """These ids wait, and were refused."""
         for name in names:
             self.work.suspects[name,] = None
+
+
+def quick_outages(observe: Observe, kinds: int = 1) -> Outages:
+    """Those of a run, whose waits are over at once."""
+
+    def both() -> tuple[Outage, Outage]:
+        return (
+            Outage(ServerName.POSTGRES, Backoff(0.001, 1, 0.001), observe),
+            Outage(ServerName.ELASTICSEARCH, Backoff(0.001, 1, 0.001), observe),
+        )
+
+    return Outages(*both(), [KindOutages(*both()) for _ in range(kinds)])
 
 
 DONE = Verdict(Outcome.DONE)

@@ -13,7 +13,6 @@ from listener.indexing.ledger import Wait
 from listener.indexing.queue import Job, Jobs
 from listener.indexing.reader import Reader
 from listener.indexing.senders import Senders
-from listener.observations.events import Observation
 from listener.search.bulk import Document
 from listener.search.verdicts import Verdict
 from listener.search.write_aliases import Target
@@ -31,14 +30,12 @@ class Reading(OneKind):
     def __init__(self, room: int = 10_000_000, parked: int = 10) -> None:
         """`room`: bytes of a request. `parked`: so many documents at most."""
         super().__init__(Limits(documents=4, bytes=room, pending=100, parked=parked))
-        self.gate.targets[0].current = Target("a.w1")
         self.steps: list[str] = []
         self.fails: dict[str, Exception] = {}
         """What a step raises, once."""
         self.meanwhile: dict[str, Callable[[], None]] = {}
         """What happens beside a step."""
         self.requests: list[Batch] = []
-        self.seen: list[Observation] = []
         self.rows: dict[str, bytes | None] = {}
         """Documents by their ids, where they are not `{}`. None: there is none."""
         self.faults: dict[str, str] = {}
@@ -91,7 +88,7 @@ class Reading(OneKind):
         job.seal()
         items: dict[Key, Jobs] = {(name,): (job,) for name in names}
         self.work.flying.update(items)
-        return Batch(0, items, (Target("a.w1"),), self.gate.draw(), live=True), job
+        return Batch(0, items, Target("a.w1"), self.gate.draw()), job
 
     def answer(self, batch: Batch, *verdicts: Verdict, lost: bool = False) -> Settled:
         """A request is answered; without verdicts, all of it was taken."""
@@ -129,7 +126,7 @@ class Reading(OneKind):
         return found, self.unflushed
 
     def _dispatch(self, batch: Batch) -> None:
-        self.ledger.sent()
+        self.ledger.sent(0)
         self.requests.append(batch)
         self.step("sent")
 

@@ -37,8 +37,10 @@ from listener.search.existing import Existing
 from listener.search.index_config import IndexConfig
 from listener.search.indexes import Indexes
 from listener.search.versions import Versions
+from listener.search.write_aliases import Role
 from listener.state.model import Load, State
 from listener.state.store import Keeper
+from tests.kit.definitions import film_definition
 from tests.kit.session import NOW, film_index, saved_state, unfinished
 from tests.kit.threads import Failures
 
@@ -69,6 +71,10 @@ class Resync:
         self.rows: list[Key] = []
         self.current: dict[int, str | None] = {place: f"{one}-1" for place, one in enumerate(kinds)}
         """Indexes in use."""
+        self.kept: str | None = None
+        """The former index that is fed."""
+        self.interruptions = 0
+        """How often the kind of a load was held or released."""
         self.draws = 0
         self.proofs: deque[bool] = deque()
         """What the next looks at a draw say; then each of them is proven."""
@@ -117,7 +123,8 @@ class Resync:
         source = SimpleNamespace(
             name=name, id_page=self._id_page, estimate=lambda _: len(self.rows)
         )
-        return Kind(number, cast(Any, source), cast(Any, "config"), "hash1")
+        definition = film_definition(index=name)
+        return Kind(number, cast(Any, source), cast(Any, "config"), definition, number)
 
     def _id_page(self, _connection: object, after: Key | None, limit: int) -> list[Key]:
         self.step(f"ids after {after[0] if after else None}")
@@ -219,9 +226,21 @@ class FakeFence(Fence):
         self._room = room
 
     @override
-    def current(self, kind: int) -> str | None:
+    def current(self, document: int) -> str | None:
         """The index in use."""
-        return self._room.current[kind]
+        return self._room.current[document]
+
+    @override
+    def kind(self, document: int, role: Role) -> Kind | None:
+        """The kind that feeds the index in this role."""
+        if role is Role.IN_USE and self._room.current[document] is None:
+            return None
+        return self._room.kinds[document]
+
+    @override
+    def kept(self, document: int) -> str | None:
+        """The former index."""
+        return self._room.kept
 
     @override
     @contextmanager
@@ -232,7 +251,7 @@ class FakeFence(Fence):
         self._room.steps.append("quiet no more")
 
     @override
-    def refuse_astray(self) -> None:
+    def refuse_astray(self, *, formers: bool = True) -> None:
         """Raises FencedOut where writes may have gone elsewhere."""
         self._room.step("aliases looked at")
 
@@ -243,15 +262,15 @@ class FakeFence(Fence):
         self._room.step("aliases pointed")
 
     @override
-    def load(self, kind: int, index: str | None) -> None:
+    def load(self, document: int, index: str | None) -> None:
         """Live changes go to this index, too."""
         self._room.step(f"fed: {index}")
 
     @override
-    def swap(self, kind: int, index: str) -> list[str]:
+    def swap(self, document: int, index: str, *, keep: bool = False) -> list[str]:
         """People search this index from now on."""
         self._room.step(f"swapped to {index}")
-        former, self._room.current[kind] = self._room.current[kind], index
+        former, self._room.current[document] = self._room.current[document], index
         return [former] if former else []
 
 
@@ -283,12 +302,14 @@ class FakePipeline(Pipeline):
         self._room = room
         self.jobs: list[Job] = []
         self.counts = LoadCounts(written=0, untaken=0, parked=0)
+        self.aside: list[Key] = []
         self.waits: list[Callable[[Job], bool]] = []
         """What is done at the next waits instead; whether the job is finished."""
 
     @override
     def begin_load(self, kind: int) -> None:
         """Count anew."""
+        self._room.step("counts anew")
 
     @override
     def load_counts(self, kind: int) -> LoadCounts:
@@ -296,9 +317,9 @@ class FakePipeline(Pipeline):
         return self.counts
 
     @override
-    def submit_ids(self, kind: int, keys: Sequence[Key], *, load_only: bool) -> Job:
+    def submit_ids(self, kind: int, keys: Sequence[Key]) -> Job:
         """A page of ids."""
-        self._room.step(f"asked for {keys[0][0]}-{keys[-1][0]}{'' if load_only else ', live'}")
+        self._room.step(f"asked for {keys[0][0]}-{keys[-1][0]}")
         job = Job()
         job.add(len(keys))
         job.seal()
@@ -319,9 +340,14 @@ class FakePipeline(Pipeline):
         job.done(job.open)
 
     @override
-    def retry(self, index: str, ids: Sequence[str]) -> list[Job]:
-        """Try parked documents again."""
-        return [self.submit_ids(0, [(one,) for one in ids], load_only=False)] if ids else []
+    def interruptions_of(self, kind: int) -> int:
+        """How often it was held or released."""
+        return self._room.interruptions
+
+    @override
+    def parked_keys(self, kind: int) -> list[Key]:
+        """What is parked."""
+        return self.aside
 
     @override
     def refresh_soon(self) -> None:
@@ -350,7 +376,13 @@ class FakeIndexes(Indexes):
         return self.kept
 
     @override
-    def create(self, name: str, config: IndexConfig, digest: str) -> Existing:
+    def create(
+        self,
+        name: str,
+        config: IndexConfig,
+        digest: str,
+        definition: Mapping[str, Any] | None = None,
+    ) -> Existing:
         """Make a new index."""
         self._room.step("index made")
         assert name.startswith("films-hash1-2026")

@@ -14,7 +14,7 @@ from listener.indexing.outage import Outage
 from listener.indexing.queue import Job
 from listener.indexing.refresher import Refresher
 from listener.indexing.senders import Senders
-from listener.observations.events import Observation, ServerName
+from listener.observations.events import ServerName
 from listener.runtime.backoff import Backoff
 from listener.search.bulk import Document
 from listener.search.write_aliases import Target
@@ -31,8 +31,9 @@ class Sending(OneKind):
         self.client = search.connect(
             ElasticsearchConfig.model_validate({"urls": [f"http://127.0.0.1:{port}"]})
         )
-        self.seen: list[Observation] = []
-        self.outage = Outage(ServerName.ELASTICSEARCH, Backoff(1, 2, 10), self.seen.append)
+        self.outages.elasticsearch = self.outage = Outage(
+            ServerName.ELASTICSEARCH, Backoff(1, 2, 10), self.seen.append
+        )
         self.supervisor = Noted()
         self.senders = Senders(
             ledger=self.ledger,
@@ -45,7 +46,7 @@ class Sending(OneKind):
             ),
             sources=self.sources,
             client=self.client,
-            answers=Answers(self.gate, cast(Any, None), self.outage, self.supervisor),
+            answers=Answers(self.gate, self.ledger, cast(Any, None), self.outages, self.supervisor),
             observe=self.seen.append,
             life=FailingLife(),
         )
@@ -59,9 +60,8 @@ class Sending(OneKind):
             Batch(
                 0,
                 {("1",): (job,)},
-                (Target("a.w1"),),
+                Target("a.w1"),
                 self.gate.draw(),
-                live=True,
                 read_at=time.monotonic() - age,
                 documents=[Document(("1",), "1", body)],
             )

@@ -40,6 +40,7 @@ from listener.state.file import StateError
 from listener.state.identity import Facts
 from listener.state.model import Identity, Load, Mark, State
 from listener.state.store import Keeper
+from tests.kit.definitions import film_definition
 
 NOW = datetime(2026, 1, 31, 10, 0, tzinfo=UTC)
 WATERMARK = NOW - timedelta(minutes=1)
@@ -75,10 +76,14 @@ def facts(**other: Any) -> Facts:
     return Facts(**{**said, **other})
 
 
-def film_kind(index: str = "films", digest: str = "hash1", number: int = 0) -> Kind:
+def film_kind(
+    index: str = "films", digest: str = "hash1", number: int = 0, document: int | None = None
+) -> Kind:
     """A document kind of which only names, key types and texts are asked."""
     source = SimpleNamespace(name=index, types=("bigint",), texts=("SELECT",))
-    return Kind(number, cast(Any, source), cast(Any, None), digest)
+    definition = film_definition(digest, index)
+    entry = number if document is None else document
+    return Kind(number, cast(Any, source), cast(Any, None), definition, entry)
 
 
 def film_index(name: str = "films-1", uuid: str = "uuid-1", **other: Any) -> Existing:
@@ -135,6 +140,8 @@ class World:
         self.told: list[Observation] = []
         self.facts = facts()
         self.meaning: Mapping[str, str] = MEANING
+        self.meanings: dict[str, Mapping[str, str]] = {}
+        """By the name of a definition, where they are not all the same."""
         self.pruned: datetime | None = None
         self.disk: State | None = saved_state()
         self.disks: list[State] = []
@@ -146,6 +153,8 @@ class World:
         self.behind: Existing | str | None = film_index()
         """What stands behind the alias; a text: why it cannot be told."""
         self.others: dict[str, Existing] = {"films-2": film_index("films-2", "uuid-2")}
+        self.former: Existing | None = None
+        """What the write alias of a former index leads to."""
         self.foreign: set[str] = set()
         """Names of indexes that do not say that they are ours."""
         self.astray: Astray | None = None
@@ -196,7 +205,7 @@ class World:
 
     def _read_meanings(self, _connection: object, _watches: object, texts: Any) -> Any:
         self.step("meanings read")
-        return {index: dict(self.meaning) for index in texts}
+        return {index: dict(self.meanings.get(index, self.meaning)) for index in texts}
 
     def _pruned_below(self, *_: object) -> datetime | None:
         self.step("pruned_below read")
@@ -275,6 +284,12 @@ class FakeIndexes(Indexes):
         return self._world.behind
 
     @override
+    def former(self, alias: str) -> Existing | None:
+        """The index that a write alias of a former one leads to."""
+        self._world.step(f"{alias} former read")
+        return self._world.former
+
+    @override
     def left_astray(self, alias: str, generation: int, current: str | None) -> Astray | None:
         """Whether the write aliases are as they were left."""
         self._world.step(f"{alias} write aliases read")
@@ -292,7 +307,7 @@ class FakeIndexes(Indexes):
         return self._world.others.get(name)
 
     @override
-    def adopt(self, found: Existing) -> None:
+    def adopt(self, found: Existing, definition: Mapping[str, Any]) -> None:
         """Say in an index that it is ours."""
         self._world.step(f"{found.name} adopted")
 
@@ -325,7 +340,15 @@ class Judging:
 class Process:
     """A daemon's planner and auditor in that world. A second one stands for its next start."""
 
-    def __init__(self, world: World, asked: Asked | None = None, *kinds: Kind) -> None:
+    def __init__(
+        self,
+        world: World,
+        asked: Asked | None = None,
+        *kinds: Kind,
+        others: Sequence[Kind] = (),
+        unfit: Mapping[str, str] | None = None,
+        keep_former: float = 0,
+    ) -> None:
         self.world = world
         scope = Scope(
             "movies",
@@ -333,6 +356,9 @@ class Process:
             (Watch("public", "film", ("id",)),),
             kinds or (film_kind(),),
             timedelta(seconds=2),
+            others,
+            unfit or {},
+            keep_former,
         )
         control = FakeControl(world)
         self.indexes = indexes = FakeIndexes(world)
@@ -363,7 +389,7 @@ class Process:
         self.planner = Planner(
             scope,
             surveyor=surveyor,
-            needs=Needs(scope.pipeline, indexes, self.keeper, world.told.append),
+            needs=Needs(scope, indexes, self.keeper, world.told.append),
             keeper=self.keeper,
             meanings=meanings,
             auditor=self.auditor,

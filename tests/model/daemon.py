@@ -9,9 +9,11 @@ from tests.model.rules import DRAW, READ, TAKE, Rules
 from tests.model.servers import DONE, FENCED, RETRY, Step
 from tests.model.states import (
     BULK,
-    CURRENT,
     FREE,
-    LOADING,
+    NEW,
+    NEW_BIT,
+    OLD,
+    OLD_BIT,
     SPAN,
     Batch,
     Daemon,
@@ -25,8 +27,10 @@ def steps(s: State, number: int, rules: Rules) -> Iterator[Step]:
     d = s.daemons[number]
     if s.base.unheard and s.base.lock == number:
         heard = s._replace(base=s.base._replace(unheard=False))
-        yield "Pipeline.add", heard.with_daemon(number, d._replace(pending=True))
-    if d.page == 1 and not d.idle and not d.paused and d.work is None and not d.lost:
+        kinds = d.open if rules.routes_all else d.open & -d.open
+        yield "Pipeline.add", heard.with_daemon(number, d._replace(pending=d.pending | kinds))
+    flies = d.batches[-1].done
+    if d.page == 1 and flies and not d.paused and d.work is None and not d.lost:
         yield "Ledger.add_page", s.with_daemon(number, ridden(d))
     for place, batch in enumerate(d.batches):
         if batch.done < 3:
@@ -44,19 +48,30 @@ def draws(s: State, rules: Rules) -> Step | None:
         for place, batch in enumerate(d.batches):
             if 0 < batch.done < 3 and rules.order[batch.done] == DRAW:
                 return f"{'AB'[number]}: {DRAW}", _sent(
-                    _drawn(s, number, place, rules), number, place
+                    _drawn(s, number, place, rules), number, place, rules
                 )
     return None
 
 
 def ridden(d: Daemon) -> Daemon:
     """The load's page waits for the same id as a change."""
-    return d._replace(pending=True, riding=True, page=2)
+    return d._replace(pending=d.pending | NEW_BIT, riding=True, page=2)
 
 
-def _may_take(d: Daemon) -> bool:
+def kind_of(d: Daemon, place: int) -> int:
+    """The kind of the batch at this place."""
+    return NEW if place == len(d.batches) - 1 else OLD
+
+
+def bit_of(d: Daemon, place: int) -> int:
+    """The same as a bit."""
+    return NEW_BIT if place == len(d.batches) - 1 else OLD_BIT
+
+
+def _may_take(d: Daemon, kind: int) -> bool:
     # while fenced out it would only be refused again: the session that follows is waited for
-    return not d.paused and d.work is None and not d.lost and not d.fenced and d.feeds != 0
+    stopped = d.paused or d.work is not None or d.lost or d.fenced
+    return not stopped and d.role_of(kind) != 0
 
 
 def _worker(s: State, number: int, place: int, rules: Rules) -> Iterator[Step]:
@@ -64,30 +79,33 @@ def _worker(s: State, number: int, place: int, rules: Rules) -> Iterator[Step]:
     batch = d.batches[place]
     if batch.done == 0:
         reading = sum(0 < one.done < 3 for one in d.batches)
-        if not _may_take(d) or reading >= rules.workers:
+        if not _may_take(d, kind_of(d, place)) or reading >= rules.workers:
             return
     step = rules.order[batch.done]
     if step == TAKE:
         yield from _take(s, number, place)
     elif step == DRAW:
-        yield DRAW, _sent(_drawn(s, number, place, rules), number, place)
+        yield DRAW, _sent(_drawn(s, number, place, rules), number, place, rules)
     elif step == READ:
         if rules.flushes:
             s = servers.flushed(s)
         read = batch._replace(content=s.base.content, done=batch.done + 1)
-        yield READ, _sent(s.with_daemon(number, with_batch(d, place, read)), number, place)
+        yield READ, _sent(s.with_daemon(number, with_batch(d, place, read)), number, place, rules)
 
 
 def _take(s: State, number: int, place: int) -> Iterator[Step]:
     d = s.daemons[number]
-    batch = d.batches[place]._replace(alias=d.alias, done=d.batches[place].done + 1)
-    if d.pending:
-        taken = batch._replace(targets=d.feeds, job=d.riding)
-        after = d._replace(pending=False, riding=False)
+    kind, bit = kind_of(d, place), bit_of(d, place)
+    batch = d.batches[place]._replace(
+        alias=d.alias, role=d.role_of(kind), done=d.batches[place].done + 1
+    )
+    if d.pending & bit:
+        taken = batch._replace(job=d.riding and kind == NEW)
+        riding = d.riding and kind != NEW
+        after = d._replace(pending=d.pending & ~bit, riding=riding)
         yield TAKE, s.with_daemon(number, with_batch(after, place, taken))
-    if d.page == 1 and d.idle:
-        apart = d.feeds & LOADING or d.feeds
-        taken = batch._replace(targets=apart, job=True)
+    if d.page == 1 and kind == NEW:
+        taken = batch._replace(job=True)
         yield (
             "Ledger.add_page",
             s.with_daemon(number, with_batch(d._replace(page=2), place, taken)),
@@ -113,13 +131,15 @@ def with_batch(d: Daemon, place: int, batch: Batch) -> Daemon:
     return d._replace(batches=tuple(batches))
 
 
-def _sent(s: State, number: int, place: int) -> State:
+def _sent(s: State, number: int, place: int, rules: Rules) -> State:
     """Senders.dispatch: sent at once where the last step is done; it may be long on its way."""
-    batch = s.daemons[number].batches[place]
+    d = s.daemons[number]
+    batch = d.batches[place]
     if batch.done < 3:
         return s
+    by = kind_of(d, place) if rules.own_query else max(d.current, d.loading)
     return s.sending(
-        Message(BULK, number, place, batch.alias, batch.targets, batch.version, batch.content)
+        Message(BULK, number, place, batch.alias, batch.role, batch.version, batch.content, by)
     )
 
 
@@ -134,10 +154,6 @@ def _answers(s: State, message: Message, rules: Rules) -> Iterator[Step]:
     s = s._replace(left=s.left._replace(faults=s.left.faults - 1))
     refused = s.without(message)
     yield "Senders._answered (429, or read too long ago)", settled(refused, number, place, RETRY)
-    if message.targets == CURRENT | LOADING:
-        for target in (CURRENT, LOADING):
-            half = servers.bulk(refused, message._replace(targets=target), rules)[0]
-            yield "Senders._answered (429 for one)", settled(half, number, place, RETRY)
     if rules.sends_again:
         again = servers.given_up(s, message).sending(message)
         yield "sends the same bytes again", again
@@ -153,13 +169,14 @@ def settled(s: State, number: int, place: int, verdict: str, above: int = 0) -> 
     """Settlement.each: done, or given back to be read again."""
     d = s.daemons[number]
     batch = d.batches[place]
+    bit = bit_of(d, place)
     d = with_batch(d, place, FREE)
     if verdict == DONE:
         if batch.job:
             return page_done(s.with_daemon(number, d), number)
         return s.with_daemon(number, d)
     current = batch.version // SPAN >= d.generation
-    d = d._replace(pending=True, riding=d.riding or batch.job)
+    d = d._replace(pending=d.pending | bit, riding=d.riding or batch.job)
     if verdict == FENCED:
         d = d._replace(fenced=d.fenced or current, above=above if above > d.generation else 0)
     return s.with_daemon(number, d)

@@ -44,7 +44,7 @@ class Explored:
 
 def first(rules: Rules, world: World) -> State:
     """The first daemon is active and has written down that all is in the index."""
-    batches = (FREE,) * rules.unanswered
+    batches = (FREE,) * (rules.unanswered + 1)
     active = Daemon(
         generation=1,
         counter=1,
@@ -59,16 +59,19 @@ def first(rules: Rules, world: World) -> State:
     )
     generation = 1 if rules.fence else 0
     aliases: tuple[Alias, ...] = ((PUBLIC, OLD), (write_alias(generation, CURRENT), OLD))
-    index = Index(1 if rules.xid_version else SPAN + 1, 1)
-    filled = Index(0, 0)
+    index = Index(1 if rules.xid_version else SPAN + 1, 1, OLD)
+    filled = Index(0, 0, NEW)
     control = 1
     if world.load == 3:
         active = active._replace(feeds=CURRENT | LOADING, loading=NEW)
-        aliases, filled = (*aliases, (write_alias(generation, LOADING), NEW)), index
+        aliases, filled = (
+            (*aliases, (write_alias(generation, LOADING), NEW)),
+            index._replace(by=NEW),
+        )
     if world.adopted:
         active = Daemon(batches=batches, session=True, load=0)
         aliases, control = ((PUBLIC, OLD),), 0
-        index = Index(3 * SPAN + 1, 1)
+        index = Index(3 * SPAN + 1, 1, OLD)
     return State(
         base=Base(1, 1, False, 1, 0, 1, 1, 1, 1),
         daemons=(active, Daemon(batches=batches))[: world.daemons],
@@ -116,6 +119,14 @@ def differs(s: State) -> str | None:
     if max(found, 0) == max(right, 0):
         return None
     return f"quiet, and the index has {found:+d} where the database has {right:+d}"
+
+
+def foreign(s: State) -> str | None:
+    """Whether an index has what the query of another one has made."""
+    for place, index in enumerate(s.indexes):
+        if index.by != place:
+            return f"the {('old', 'new')[place]} index has a document of the other query"
+    return None
 
 
 def backwards(before: State, after: State) -> str | None:
@@ -169,7 +180,7 @@ def _explore(rules: Rules, world: World, most: int) -> Explored:
             used.add(name)
             number = number_of.get(after)
             if number is None:
-                wrong = backwards(s, after) if world.backwards else None
+                wrong = foreign(after) or (backwards(s, after) if world.backwards else None)
                 if wrong:
                     return result(wrong, at, (name, after))
                 number = len(states)

@@ -134,8 +134,8 @@ def _begun(s: State, number: int, rules: Rules) -> State:
     )  # fmt: skip
     if not rules.raises:
         d = d._replace(generation=1, counter=d.counter if d.generation else 0)
-    if not rules.listens_first:
-        d = d._replace(pending=d.pending or s.base.content != s.base.covered)
+    if not rules.listens_first and s.base.content != s.base.covered:
+        d = d._replace(pending=d.pending | 1 << current)
     return save_load(s.with_daemon(number, d), number)
 
 
@@ -162,7 +162,7 @@ def _work(s: State, number: int, rules: Rules) -> Iterator[Step]:
 def _raise(s: State, number: int) -> State:
     d = s.daemons[number]
     assert d.work is not None
-    if d.work.kind == RENEW and s.control != d.generation:
+    if d.work.kind in (RENEW, SWAP) and (s.control != d.generation or _astray(s, d)):
         return _fenced_out(s, number)
     raising = s.with_daemon(number, d._replace(work=d.work._replace(stage=RAISING)))
     owners = [owner_of(alias) for alias, _ in s.aliases]
@@ -177,13 +177,22 @@ def _fenced_out(s: State, number: int) -> State:
     return s.with_daemon(number, d._replace(work=None, fenced=True, served=served))
 
 
+def _astray(s: State, d: Daemon) -> bool:
+    """Fence.refuse_astray: a call of this generation was made, though it had no answer."""
+    wanted = {write_alias(d.generation, CURRENT): d.current}
+    wanted[write_alias(d.generation, LOADING)] = d.loading
+    return any(alias in wanted and wanted[alias] != place for alias, place in s.aliases)
+
+
 def _wanted(d: Daemon, rules: Rules) -> dict[int, int]:
+    assert d.work is not None
     generation = d.generation if rules.fence else 0
+    current, loading = (NEW, NOBODY) if d.work.kind == SWAP else (d.current, d.loading)
     wanted = {}
-    if d.current != NOBODY:
-        wanted[write_alias(generation, CURRENT)] = d.current
-    if d.loading != NOBODY:
-        wanted[write_alias(generation, LOADING)] = d.loading
+    if current != NOBODY:
+        wanted[write_alias(generation, CURRENT)] = current
+    if loading != NOBODY:
+        wanted[write_alias(generation, LOADING)] = loading
     return wanted
 
 
@@ -241,7 +250,7 @@ def _raised(s: State, message: Message, work: Work) -> Step:
         generation = message.version
         d = d._replace(generation=generation, counter=0, above=0, work=Work(work.kind, POINT))
         return name, rest._replace(control=generation).with_daemon(number, d)
-    if work.kind == RENEW:
+    if work.kind in (RENEW, SWAP):
         return f"{name} (409)", _fenced_out(rest, number)
     again = d._replace(work=Work(work.kind, START))
     return f"{name} (409)", rest.with_daemon(number, again)
@@ -251,12 +260,17 @@ def _finished(s: State, number: int, rules: Rules) -> State:
     """The targets are in force; then the sweep, or the load's pages."""
     d = s.daemons[number]
     assert d.work is not None
+    if d.work.kind == SWAP:
+        d = d._replace(current=NEW, loading=NOBODY)
+    assert d.work is not None
     feeds = CURRENT if d.current != NOBODY else 0
     if d.loading != NOBODY and rules.feeds_both:
         feeds |= LOADING
     kind = d.work.kind
     d = d._replace(alias=d.generation, feeds=feeds, work=None)
-    if kind in (BEGIN, RENEW):
+    if rules.closes:  # Ledger.aim
+        d = d._replace(pending=d.pending & d.open)
+    if kind in (BEGIN, RENEW, SWAP):
         d = d._replace(lost=False)
     if kind == BEGIN:
         d = d._replace(paused=False, served=1 if d.load in (1, 2, 3) else 2)
@@ -264,8 +278,9 @@ def _finished(s: State, number: int, rules: Rules) -> State:
         d = d._replace(served=2)
     elif kind == SWAP:
         d = d._replace(load=4)
-    if kind in (BEGIN, LOAD) and d.served == 2 and rules.listens_first:
-        d = d._replace(pending=d.pending or s.base.content != s.base.covered)  # Polls.scan
+    missed = s.base.content != s.base.covered
+    if kind in (BEGIN, LOAD) and d.served == 2 and rules.listens_first and missed:
+        d = d._replace(pending=d.pending | d.open)  # Polls.scan
     return save_load(s.with_daemon(number, d), number)
 
 
@@ -296,6 +311,11 @@ def _load(s: State, number: int, rules: Rules) -> Iterator[Step]:
     elif d.load == 2 and d.idle and not d.pending and s.base.lock == number and d.serves:
         if not s.base.unheard:
             yield "Mailbox.wait_for_tick", s.with_daemon(number, d._replace(load=3))
-    elif d.load == 3 and d.idle:
-        d = d._replace(current=NEW, loading=NOBODY, work=Work(SWAP, POINT))
-        yield "Loader.swap, Fence.point", _point(s.with_daemon(number, d), number, rules)
+    elif d.load == 3 and d.idle and not d.lost:
+        if rules.swap_raises:
+            d = d._replace(work=Work(SWAP, START), lost=True)
+            swapping = _raise(s.with_daemon(number, d), number)
+            yield "Loader.swap, ControlDocument.succeed", swapping
+        else:
+            d = d._replace(work=Work(SWAP, POINT))
+            yield "Loader.swap, Fence.point", _point(s.with_daemon(number, d), number, rules)

@@ -83,7 +83,7 @@ def _daemon(letter: str, d: Daemon) -> str:
 def _message(one: Message) -> str:
     late = "late " if one.owner == NOBODY else ""
     if one.kind == BULK:
-        kind = "l" if one.targets == LOADING else "w"
+        kind = "l" if one.role == LOADING else "w"
         return f"{late}bulk {one.content:+d} {_version(one.version)} for {kind}{one.alias}"
     if one.kind == RAISE:
         return f"{late}raise to {one.version}"

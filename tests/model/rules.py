@@ -47,6 +47,14 @@ class Rules:
     """Whether the watermark waits until all before it is in the index."""
     feeds_both: bool = True
     """Whether live changes go to an index that is being loaded, too."""
+    own_query: bool = True
+    """Whether each index is fed by the query that it was made by."""
+    closes: bool = True
+    """Whether what waits of a kind is dropped when its index is fed no longer."""
+    swap_raises: bool = True
+    """Whether a swap takes the next generation."""
+    routes_all: bool = True
+    """Whether a change that is heard goes to each kind that feeds an index."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from tests.model.rules import Rules, World
 from tests.model.states import (
     ALIASES,
     BULK,
-    CURRENT,
     FREE,
-    LOADING,
+    NEW_BIT,
     NOBODY,
+    OLD_BIT,
     RAISE,
     SPAN,
     Daemon,
@@ -59,9 +59,12 @@ def database(s: State, rules: Rules, world: World) -> Iterator[Step]:
 
 def _cut_off(d: Daemon) -> Daemon:
     """Worker._failed: what was not read yet is given back."""
-    reading = [0 < one.done < 3 for one in d.batches]
+    pending = d.pending
+    for place, one in enumerate(d.batches):
+        if 0 < one.done < 3:
+            pending |= NEW_BIT if place == len(d.batches) - 1 else OLD_BIT
     batches = tuple(FREE if one.done < 3 else one for one in d.batches)
-    return d._replace(batches=batches, pending=d.pending or any(reading))
+    return d._replace(batches=batches, pending=pending)
 
 
 def flushed(s: State) -> State:
@@ -79,10 +82,10 @@ def forget(s: State) -> Iterator[Step]:
             yield "Elasticsearch forgets a tombstone", s._replace(indexes=tuple(indexes))
 
 
-def write(s: State, message: Message, target: int, rules: Rules) -> tuple[State, str]:
-    """One item of a bulk: as `version_type=external_gte` has it; the verdict on it."""
+def bulk(s: State, message: Message, rules: Rules) -> tuple[State, str]:
+    """A bulk is executed: as `version_type=external_gte` has it; the verdict on its document."""
     alias = message.alias if rules.fence else 0
-    behind = s.behind(write_alias(alias, target))
+    behind = s.behind(write_alias(alias, message.role))
     if not behind:
         return s, DONE if rules.refused_is_done else FENCED  # require_alias: 404
     (place,) = behind
@@ -93,18 +96,9 @@ def write(s: State, message: Message, target: int, rules: Rules) -> tuple[State,
         same = rules.xid_version or stored // SPAN == message.version // SPAN
         return s, DONE if same or rules.conflict_is_done else FENCED
     indexes = list(s.indexes)
-    indexes[place] = Index(0 if deletes_anything else message.version, message.content)
+    version = 0 if deletes_anything else message.version
+    indexes[place] = Index(version, message.content, message.by)
     return s._replace(indexes=tuple(indexes)), DONE
-
-
-def bulk(s: State, message: Message, rules: Rules) -> tuple[State, str]:
-    """A whole bulk is executed."""
-    worst = DONE
-    for target in (CURRENT, LOADING):
-        if message.targets & target:
-            s, verdict = write(s, message, target, rules)
-            worst = FENCED if FENCED in (worst, verdict) else DONE
-    return s, worst
 
 
 def change_aliases(s: State, message: Message, rules: Rules) -> tuple[State, bool]:
@@ -134,14 +128,8 @@ def late(s: State, rules: Rules) -> Iterator[Step]:
 
 
 def given_up(s: State, message: Message) -> State:
-    """Nobody waits for this one any more; each item of a bulk is executed or not by itself."""
-    s = s.without(message)
-    if message.kind == BULK:
-        for target in (CURRENT, LOADING):
-            if message.targets & target:
-                s = s.sending(message._replace(owner=NOBODY, place=0, targets=target))
-        return s
-    return s.sending(message._replace(owner=NOBODY))
+    """Nobody waits for this one any more."""
+    return s.without(message).sending(message._replace(owner=NOBODY, place=0))
 
 
 def pruned(s: State, rules: Rules) -> State:

@@ -1,7 +1,8 @@
 """What a state of the model is made of: plain tuples, so that states can be kept in a set.
 
 A *content* is the number of a commit: `+k` the document as commit k left it, `-k` deleted by commit
-k, 0 not there yet. A *version* is generation * `SPAN` + counter.
+k, 0 not there yet. A *version* is generation * `SPAN` + counter. A *kind* is a definition, by which
+one index is made and fed: it has the number of that index.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import NamedTuple
 
 NOBODY = -1
 OLD, NEW = 0, 1
-"""The two indexes: the one in use at first, and the one that a load fills."""
+"""The two indexes: the one in use at first, and the one that a load fills; and their kinds."""
 CURRENT, LOADING = 1, 2
-"""Write aliases of one generation, as bits of what a batch is sent to."""
+"""Roles of an index, as bits, and the write aliases of one generation that are named after them."""
+OLD_BIT, NEW_BIT = 1 << OLD, 1 << NEW
 PUBLIC = 0
 """The alias that people search."""
 SPAN = 32
@@ -50,10 +52,12 @@ class Base(NamedTuple):
 
 
 class Index(NamedTuple):
-    """The document in one index; version 0: the server knows of none (any more)."""
+    """The document in one index; version 0: the server knows of none (any more). `by`: the kind
+    whose query has made it."""
 
     version: int
     content: int
+    by: int
 
 
 class Batch(NamedTuple):
@@ -63,7 +67,7 @@ class Batch(NamedTuple):
     version: int = 0
     content: int = 0
     alias: int = 0
-    targets: int = 0
+    role: int = 0
     job: bool = False
 
 
@@ -85,7 +89,9 @@ class Daemon(NamedTuple):
 
     `session` is what it believes; who holds the lock is in Base. `fresh`: that session is younger
     than the one that was begun. `served`: 0 none was begun, 1 the generation is raised, 2 swept
-    and serving. `alias` and `feeds`: the targets in force. `load`: -1 unknown, 0 none, 1 pages are
+    and serving. `alias` and `feeds`: the targets in force. `pending`: the kinds, as bits, that the
+    id waits for. `batches`: the last one is of the kind that a load is by, the others of the one
+    that is in use at first. `load`: -1 unknown, 0 none, 1 pages are
     due, 2 loaded, 3 caught up, 4 swapped. `page`: 1 waits, 2 is in a batch or waits with `riding`.
     """
 
@@ -95,9 +101,9 @@ class Daemon(NamedTuple):
     feeds: int = 0
     current: int = NOBODY
     loading: int = NOBODY
-    pending: bool = False
+    pending: int = 0
     riding: bool = False
-    batches: tuple[Batch, ...] = (FREE,)
+    batches: tuple[Batch, ...] = (FREE, FREE)
     above: int = 0
     lost: bool = False
     fenced: bool = False
@@ -122,6 +128,17 @@ class Daemon(NamedTuple):
                 return False
         return True
 
+    def role_of(self, kind: int) -> int:
+        """What the index of this kind is, where it is fed; 0: the kind is closed."""
+        if self.current == kind:
+            return self.feeds & CURRENT
+        return self.feeds & LOADING if self.loading == kind else 0
+
+    @property
+    def open(self) -> int:
+        """The kinds that feed an index, as bits."""
+        return (OLD_BIT if self.role_of(OLD) else 0) | (NEW_BIT if self.role_of(NEW) else 0)
+
 
 BULK, RAISE, ALIASES = range(3)
 
@@ -133,9 +150,10 @@ class Message(NamedTuple):
     owner: int
     place: int = 0
     alias: int = 0
-    targets: int = 0
+    role: int = 0
     version: int = 0
     content: int = 0
+    by: int = 0
     seen: int = 0
     removes: tuple[Alias, ...] = ()
     adds: tuple[Alias, ...] = ()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from listener.indexing.parked_table import explain
 from listener.indexing.parking import SAME_REASON, Parking, ToPark
+from listener.indexing.queue import Job
 
 
 def refusal(number: int, reason: str = "mapper_parsing_exception: no") -> ToPark:
@@ -29,7 +32,7 @@ def test_a_row_of_refusals_for_one_reason_is_no_documents_fault() -> None:
     assert not refused(parking, refusal(1000))
     assert not refused(parking, refusal(1000))  # still
     assert refused(parking, refusal(1001, "illegal_argument_exception: no"))
-    parking.accepted(0, "1002", everywhere=True)
+    parking.accepted(0, "1002")
     assert refused(parking, refusal(1000))
 
 
@@ -38,9 +41,9 @@ def test_rows_of_the_query_and_of_the_index_are_apart() -> None:
     parking = Parking(10_000)
     for number in range(3 * SAME_REASON):
         assert refused(parking, refusal(number, "division by zero"), unread=True)
-        parking.readable()
+        parking.readable(0)
     for number in range(SAME_REASON - 1):
-        parking.readable()
+        parking.readable(0)
         assert refused(parking, refusal(1000 + number))
     assert not refused(parking, refusal(2000))
 
@@ -50,7 +53,7 @@ def test_more_than_the_limit_is_held() -> None:
     parking = Parking(3)
     for number in range(3):
         assert refused(parking, refusal(number))
-        parking.accepted(0, "good", everywhere=True)
+        parking.accepted(0, "good")
     assert not refused(parking, refusal(3))
     parking.known = {(0, one.id) for one in parking.to_park}
     parking.to_park.clear()
@@ -70,7 +73,7 @@ def test_the_later_verdict_counts() -> None:
     """Accepted and then refused again, before our table was told: it stays parked."""
     parking = Parking(10)
     parking.known = {(0, "1")}
-    parking.accepted(0, "1", everywhere=True)
+    parking.accepted(0, "1")
     assert not parking.noted
     assert parking.to_clear == {(0, "1")}
     refused(parking, refusal(1))
@@ -78,12 +81,39 @@ def test_the_later_verdict_counts() -> None:
     assert [one.id for one in parking.to_park] == ["1"]
 
 
-def test_accepted_by_an_index_that_is_being_loaded_only() -> None:
-    """The index in use still has its old content."""
-    parking = Parking(10)
+def test_each_kind_by_itself() -> None:
+    """What one index refuses holds no other, and says nothing of what another one takes."""
+    parking = Parking(3)
+    for number in range(3):
+        assert refused(parking, refusal(number))
+    assert not refused(parking, refusal(3))
+    other = replace(refusal(3), kind=1)
+    assert refused(parking, other)
     parking.known = {(0, "1")}
-    parking.accepted(0, "1", everywhere=False)
-    assert parking.noted
+    parking.accepted(1, "1")
+    assert parking.to_clear == set()
+
+
+def test_a_row_of_refusals_is_of_one_kind() -> None:
+    """Another index that takes its documents does not end it."""
+    parking = Parking(10_000)
+    for number in range(SAME_REASON - 1):
+        assert refused(parking, refusal(number))
+        parking.accepted(1, "good")
+    assert not refused(parking, refusal(1000))
+
+
+def test_a_kind_that_is_closed() -> None:
+    """Nothing of it is aside, and who waited for that waits no longer."""
+    parking, job = Parking(10), Job()
+    job.add()
+    job.seal()
+    parking.known = {(0, "1"), (1, "1")}
+    parking.put_aside(replace(refusal(2), jobs=(job,)))
+    parking.forget(0)
+    assert (parking.known, parking.noted) == ({(1, "1")}, True)
+    assert job.finished
+    assert job.dropped
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,9 @@ def before(scene: Scene) -> None:
 
 
 def test_what_is_listed_and_dropped(scene: Scene, tmp_path: Path) -> None:
-    """The index in use, a former one, what is left of a document that was taken out; another
-    program's index of such a name is neither listed nor dropped."""
+    """The index in use, the former one, which stays while `rollback` can go back to it, what is
+    left of a document that was taken out; another program's index of such a name is neither listed
+    nor dropped."""
     before(scene)
     persons = add_persons(scene, tmp_path)
     scene.serve().stop()
@@ -47,7 +48,7 @@ def test_what_is_listed_and_dropped(scene: Scene, tmp_path: Path) -> None:
     rows = listed(scene)
     assert {name: row["role"] for name, row in rows.items()} == {
         films: "in use",
-        former: "left over",
+        former: "former",
         people: "left over",
     }
     assert rows[films]["documents"] == 300
@@ -63,13 +64,19 @@ def test_what_is_listed_and_dropped(scene: Scene, tmp_path: Path) -> None:
 
     for name, why in (
         (films, "people search it"),
+        (former, "`listener rollback"),
         (people, f"the alias {persons} leads to it"),
         (foreign, "no index of the pipeline"),
     ):
-        refused = scene.start("indexes", "--drop", former, name)
+        refused = scene.start("indexes", "--drop", people, name)
         refused.expect_exit(2)
         assert why in refused.log
     assert {former, people, foreign} < set(scene.request("GET", f"/{scene.prefix}-*"))
+    scene.start("indexes", "--drop-all").expect_exit(0)
+    scene.start("load", "--drop-old").expect_exit(0)
+    assert former in scene.physical()
+    scene.set(keep_former=0)
+    scene.once()
     dropped = scene.start("indexes", "--drop-all")
     dropped.expect_exit(0)
     assert f"deleted {former}" in dropped.output

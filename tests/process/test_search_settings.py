@@ -89,7 +89,9 @@ def test_writes_that_the_index_in_use_refuses(
     scene.sql("DELETE FROM content.film_work WHERE id = md5('film 4')::uuid")
     if away:
         daemon = scene.start()
-    loaded = daemon.wait_for("loaded", after=None if away else daemon.wait_for("audit_failed"))
+    after = None if away else daemon.wait_for("audit_failed")
+    # a swap waits for what is in flight: where copies lack, the server refuses after ten seconds
+    loaded = daemon.wait_for("loaded", after=after, deadline=60)
     assert scene.behind() == [loaded["physical"]] != [old]
     scene.wait_converged()
     daemon.stop()

@@ -7,12 +7,12 @@ from typing import Any, cast
 
 import pytest
 
+from listener.changes import Route
 from listener.indexing.answers import Answers
 from listener.indexing.batch import Batch, Brake, Limits, Settled, Trial
-from listener.indexing.outage import Outage
-from listener.observations.events import Held, Observation, Recovered, ServerName, Waiting
-from listener.runtime.backoff import Backoff
+from listener.observations.events import Held, Recovered, Waiting
 from listener.search.verdicts import Outcome, Verdict
+from listener.search.write_aliases import Target
 from tests.kit.indexing import Noted, OneKind
 
 FENCED = Settled(retried=1, worst=Verdict(Outcome.FENCED, "the alias is gone"), fenced=True)
@@ -24,15 +24,13 @@ class Setting(OneKind):
 
     def __init__(self) -> None:
         super().__init__(Limits(documents=10, bytes=1_000_000, pending=100, parked=10))
-        self.seen: list[Observation] = []
-        self.outage = Outage(ServerName.ELASTICSEARCH, Backoff(0.001, 1, 0.001), self.seen.append)
         self.supervisor = Noted()
         fence = cast(Any, None)
-        self.answers = Answers(self.gate, fence, self.outage, self.supervisor)
+        self.answers = Answers(self.gate, self.ledger, fence, self.outages, self.supervisor)
 
     def batch(self, trial: Trial | None = None) -> Batch:
         """A request under the generation in force."""
-        return Batch(0, {}, (), self.gate.draw(), live=True, trial=trial)
+        return Batch(0, {}, Target("a.w1"), self.gate.draw(), trial=trial)
 
     @property
     def told(self) -> list[type]:
@@ -46,7 +44,7 @@ def test_writes_of_the_generation_in_force_are_refused() -> None:
     setting.answers.settled(setting.batch(), FENCED)
     assert setting.supervisor.fences == 1
     assert setting.told == [Waiting]
-    assert setting.outage.reason == "the alias is gone"
+    assert setting.outages.elasticsearch.reason == "the alias is gone"
 
 
 def test_writes_of_an_earlier_generation_of_our_own_are_refused() -> None:
@@ -78,8 +76,44 @@ def test_the_brake_is_told_before_its_reason(brake: Brake) -> None:
     worst = Verdict(Outcome.HOLD, "no such field")
     setting.answers.settled(setting.batch(), Settled(retried=1, worst=worst, brake=brake))
     assert setting.told == [Held]
-    assert setting.outage.brake is brake
-    assert setting.outage.reason == f"{brake}: no such field"
+    own = setting.outages.kinds[0].elasticsearch
+    assert own.brake is brake
+    assert own.reason == f"{brake}: no such field"
+
+
+BLOCKED = Verdict(Outcome.RETRY, "cluster_block_exception: index [a] blocked")
+NO_ROOM = Verdict(Outcome.RETRY, "es_rejected_execution_exception: no")
+AWAY = Verdict(Outcome.HOLD, "401")
+
+
+@pytest.mark.parametrize(
+    ("worst", "whole", "own"),
+    [
+        (REFUSED.worst, False, True),
+        (BLOCKED, False, True),
+        (NO_ROOM, False, False),
+        (AWAY, True, False),
+    ],
+)
+def test_what_one_index_refuses_holds_its_kind_alone(
+    worst: Verdict, whole: bool, own: bool
+) -> None:
+    """Nothing waits for it, and what comes is left out until it works again: then a sweep is due.
+    What the server refuses as a whole holds all."""
+    setting = Setting()
+    setting.ledger.add("w", [("1",)], [Route(0, mapped=False)])
+    mark = setting.ledger.mark()
+    setting.answers.settled(setting.batch(), Settled(retried=1, worst=worst, whole=whole))
+    assert (setting.outages.elasticsearch.lasts is None) is own
+    assert setting.outages.kinds[0].lasts is own
+    assert setting.ledger.whole is not own
+    assert setting.ledger.wait_settled(mark, 0) is own
+    assert setting.outages.trouble is not None
+    overflows = setting.ledger.overflows
+    setting.answers.settled(setting.batch(), Settled(written=1))
+    assert setting.ledger.whole
+    assert setting.ledger.overflows == overflows + own
+    assert setting.outages.trouble is None
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,11 @@ from listener.indexing.ledger import Lane
 from listener.indexing.queue import Job
 from listener.search.bulk import Document
 from listener.search.verdicts import Outcome, Verdict
-from listener.search.write_aliases import Target
+from listener.search.write_aliases import Role, Target
 from tests.kit.indexing import Noted, OneKind, sent
 
 DIRECT = (Route(0, mapped=False),)
-LANE = Lane(0, load_only=False)
-APART = Lane(0, load_only=True)
+LANE = Lane(0)
 CONNECTION = cast(Any, None)
 """Ids that are known already need no connection."""
 
@@ -27,17 +26,15 @@ CONNECTION = cast(Any, None)
 class Setting(OneKind):
     """A batcher for one document kind, of which four fit a batch."""
 
-    def __init__(self, *, current: bool = True, loading: bool = False, documents: int = 4) -> None:
+    def __init__(self, *, documents: int = 4) -> None:
         super().__init__(Limits(documents=documents, bytes=10_000_000, pending=100, parked=10))
-        targets = self.gate.targets[0]
-        targets.current = Target("a.w1") if current else None
-        targets.loading = Target("a.l1") if loading else None
         self.supervisor = Noted()
         self.batcher = Batcher(
             ledger=self.ledger,
             gate=self.gate,
             size=self.size,
             sources=self.sources,
+            outages=self.outages,
             supervisor=self.supervisor,
         )
 
@@ -50,13 +47,13 @@ class Setting(OneKind):
         """Notifications name these."""
         self.ledger.add("w", [(name,) for name in names], DIRECT)
 
-    def page(self, *names: str, load_only: bool = False) -> Job:
+    def page(self, *names: str) -> Job:
         """A sweep, or a load, hands these on."""
         job = Job()
         job.add(len(names))
         job.seal()
         keys: list[Key] = [(name,) for name in names]
-        self.ledger.put(KeysTask(0, keys, job, load_only=load_only))
+        self.ledger.put(KeysTask(0, keys, job))
         return job
 
     def gather(self, lane: Lane = LANE) -> Batch | None:
@@ -86,12 +83,12 @@ def test_the_first_batches_after_a_rest_are_small() -> None:
     setting = Setting(documents=2000)
     setting.page(*map(str, range(6000)))
     assert [len(setting.names()) for _ in range(5)] == [500, 1000, 2000, 2000, 500]
-    setting.ledger.sent()
+    setting.ledger.sent(0)
     assert setting.batcher.choose() is None
     setting.page(*map(str, range(6000, 9000)))
     assert len(setting.names()) == 2000
     assert len(setting.names()) == 1000
-    setting.ledger.lost(OSError("gone"))
+    setting.ledger.lost(0, OSError("gone"))
     assert setting.batcher.choose() is None
     setting.page(*map(str, range(9000, 10_000)))
     assert len(setting.names()) == 500
@@ -197,42 +194,6 @@ def test_a_change_heard_of_while_a_batch_gathers() -> None:
     assert setting.pending.settled(meanwhile)
 
 
-def test_a_page_of_a_load_goes_apart() -> None:
-    """Beside an index in use a load's page goes to its own index alone, and serves nobody else."""
-    setting = Setting(loading=True)
-    setting.note("a")
-    job = setting.page("a", "b", load_only=True)
-    batch = setting.gather(APART)
-    assert batch is not None
-    assert list(batch.items) == [("a",), ("b",)]
-    assert [target.alias for target in batch.targets] == ["a.l1"]
-    assert setting.names() == []  # the change of `a` waits for the answer
-    setting.answer(batch)
-    assert job.finished
-    live = setting.gather()
-    assert live is not None
-    assert [target.alias for target in live.targets] == ["a.w1", "a.l1"]
-
-
-def test_lanes_take_turns() -> None:
-    """A load does not wait for changes to pause, nor they for it."""
-    setting = Setting(loading=True)
-    setting.page(*"pqrstuvw", load_only=True)
-    setting.note("a")
-    first = setting.batcher.choose()
-    assert first is not None
-    setting.note("b")
-    assert {first, setting.batcher.choose()} == {LANE, APART}
-
-
-def test_a_first_load_shares_batches() -> None:
-    """Where there is no index in use, changes and pages go to the same place: one batch."""
-    setting = Setting(current=False, loading=True)
-    setting.note("a")
-    setting.page("b", load_only=True)
-    assert setting.names() == ["a", "b"]
-
-
 def test_what_a_failed_query_had_taken_is_given_back() -> None:
     """Nothing is lost, and the page is asked for again."""
     setting = Setting()
@@ -275,6 +236,25 @@ def test_what_becomes_of_keys_that_a_mapping_fails_on() -> None:
     assert setting.supervisor.told == [(0, "m", "division by zero")]
 
 
+def test_a_mapping_fails_of_an_index_that_is_kept() -> None:
+    """Nothing is compared for it: its kind is held, and so it is given up."""
+    setting = Setting()
+    setting.gate.targets[0] = Target("a.f1", "a-1", Role.KEPT)
+
+    def mapped_page(*_: object) -> None:
+        raise psycopg.errors.DivisionByZero("division by zero")
+
+    setting.source.mapped_page = mapped_page
+    setting.source.mapping_fault = lambda *_: "division by zero"
+    setting.ledger.put(MappedTask(0, setting.sources[0], "m", [("genre",)], job=Job()))
+    assert setting.gather() is None
+    assert setting.supervisor.told == []
+    assert not setting.ledger.whole
+    trouble = setting.outages.trouble_of(0)
+    assert trouble is not None
+    assert (trouble.held, trouble.reason) == (True, "m: division by zero")
+
+
 def test_a_request_is_lost_while_a_batch_gathers() -> None:
     """Its id goes back, and would be taken into the batch that is being made: under the same
     generation it must not be sent again, or the lost request might win later."""
@@ -282,7 +262,7 @@ def test_a_request_is_lost_while_a_batch_gathers() -> None:
     setting.note("a")
     flying = cast(Batch, setting.gather())
     flying.documents = [Document(("a",), "a", b"{}")]
-    setting.ledger.sent()
+    setting.ledger.sent(0)
 
     class Slow(KeysTask):
         def next_page(self, connection: Any, most: int) -> tuple[list[Key], bool]:
@@ -301,7 +281,7 @@ def test_a_request_is_lost_while_a_batch_gathers() -> None:
     assert {*setting.names(), *setting.names()} == {"a", "b"}
 
 
-TRIAL = Lane(0, load_only=False, trial=True)
+TRIAL = Lane(0, trial=True)
 
 
 class Suspecting(Setting):
@@ -329,7 +309,7 @@ def test_suspects_have_turns_of_their_own() -> None:
     assert batch is not None
     assert list(batch.items) == [("good",), ("bad",)]
     assert batch.trial == Trial(("good",))
-    assert batch.targets == (Target("a.w1"),)
+    assert batch.target == Target("a.w1")
     other = setting.gather(TRIAL)  # the good one is on its way
     assert other is not None
     assert list(other.items) == [("older",), ("worse",)]

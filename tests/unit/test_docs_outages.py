@@ -198,7 +198,7 @@ PROMISES: dict[str, tuple[str, ...]] = {
     ),
     "such a setting makes the index refuse what is written": (
         "process/test_search_settings.py::test_writes_that_the_index_in_use_refuses",
-        "unit/test_sink_replies.py::test_refused_by_an_index_that_is_replaced",
+        "unit/test_answers.py::test_what_one_index_refuses_holds_its_kind_alone",
     ),
     "`blocks.read` on an index in use": (
         "process/test_search_settings.py::test_what_hinders_reads_and_the_control_index",
@@ -240,6 +240,26 @@ PROMISES: dict[str, tuple[str, ...]] = {
     "one document refused": (
         "process/test_pressure.py::test_a_bad_document_is_parked_and_comes_back",
         "parked/test_command.py::test_list_explain_and_try_again_with_a_daemon",
+    ),
+    "the files of a document are changed, and their query fails": (
+        "process/test_definitions.py::test_a_query_that_fails_touches_nothing",
+        "process/test_definitions.py::test_a_field_is_renamed_under_edits",
+    ),
+    "a migration drops a column or table that only the former query reads": (
+        "process/test_definitions.py::test_a_column_is_dropped_together_with_new_files",
+    ),
+    "new files turn out to be wrong": (
+        "process/test_rollback.py::test_back_and_forth_beside_a_daemon",
+        "process/test_rollback.py::test_without_a_daemon",
+        "process/test_rollback.py::test_its_time_is_over",
+    ),
+    "anything is wrong with a former index": (
+        "process/test_rollback.py::test_a_former_one_never_holds",
+        "unit/test_plan_formers.py::test_any_doubt_gives_it_up",
+    ),
+    "the process is killed between a swap or a rollback": (
+        "process/test_rollback.py::test_killed_before_it_was_written_down",
+        "unit/test_plan_formers.py::test_a_swap_that_was_not_written_down",
     ),
     "the document beside it is refused, too": (
         "parked/test_proof.py::test_a_setting_that_refuses_every_document",

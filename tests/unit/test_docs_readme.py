@@ -167,7 +167,7 @@ def test_each_command_reads_the_configuration(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whatever its module is called."""
-    needed = {"triggers": ["print"], "preview": ["movies"]}
+    needed = {"triggers": ["print"], "preview": ["movies"], "rollback": ["films"]}
     words = ["--config", "/no/such/file.yaml", name, *needed.get(name, [])]
     assert cli.main(words) == 2
     assert "/no/such/file.yaml" in capsys.readouterr().err

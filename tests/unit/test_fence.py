@@ -10,20 +10,34 @@ from typing import Any, Final, cast
 import pytest
 
 from listener import search
+from listener.changes import Route
+from listener.documents.kinds import Kind
+from listener.documents.topology import Reassemble
+from listener.failures import Failure
 from listener.indexing.batch import Limits
 from listener.indexing.batch_size import BatchSize
-from listener.indexing.fence import Current, Fence, FencedOut
+from listener.indexing.feeds import Current
+from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.gate import Gate
+from listener.indexing.id_sources import KeysTask
 from listener.indexing.ledger import Lane, Ledger
-from listener.observations.events import Fenced, GenerationRaised, Observation, OldIndexKept
+from listener.indexing.queue import Job
+from listener.observations.events import (
+    Fenced,
+    GenerationRaised,
+    Observation,
+    OldIndexKept,
+    ServerName,
+)
 from listener.search.aliases import Astray
 from listener.search.versions import Versions
-from listener.search.write_aliases import Target, owned
+from listener.search.write_aliases import Role, Target, owned
 from listener.state.control import Control
-from tests.kit.indexing import LANE, Choosing
+from tests.kit.definitions import film_definition
+from tests.kit.indexing import LANE, Choosing, quick_outages
 from tests.kit.threads import Beside
 
-FILMS, PEOPLE = 0, 1
+FILMS, PEOPLE, SPARE = 0, 1, 2
 BEGUN: Final = {
     "films": {"films-1"},
     "people": {"people-1"},
@@ -185,26 +199,35 @@ class Server:
 class Setting:
     """A fence of two document kinds, and what it works with."""
 
-    def __init__(self) -> None:
+    def __init__(self, other: str = "new") -> None:
+        """`other`: the definition of the second kind of films."""
         limits = Limits(4, 10_000_000, 100, 10)
-        sources: Any = [SimpleNamespace(name=one, types=()) for one in ("films", "people")]
+        sources: Any = [
+            SimpleNamespace(name=one, types=()) for one in ("films", "people", "films", "people")
+        ]
+        digests = ("new", "new", other, "new")
+        kinds = [
+            Kind(number, source, cast(Any, None), film_definition(digest, source.name), number % 2)
+            for number, (source, digest) in enumerate(zip(sources, digests, strict=True))
+        ]
         self.server = Server()
         self.seen: list[Observation] = []
-        self.gate = Gate(2, Versions())
-        self.ledger = Ledger(sources, self.gate, BatchSize(2, limits), limits)
+        self.gate = Gate(4, Versions())
+        self.ledger = Ledger(sources, self.gate, BatchSize(4, limits), limits)
         server: Any = self.server
         self.fence = Fence(
             control=server,
             indexes=server,
             gate=self.gate,
             ledger=self.ledger,
-            aliases=["films", "people"],
+            outages=quick_outages(self.seen.append, 4),
+            kinds=kinds,
             observe=self.seen.append,
         )
 
     def begin(self, *resumed: str) -> None:
         """A session: each kind has an index, and these loads go on."""
-        self.fence.begin([Current("films-1", False), Current("people-1", False)], resumed)
+        self.fence.begin([Current("films-1", "new"), Current("people-1", "new")], resumed)
 
     def forget(self) -> None:
         """What was noted so far."""
@@ -214,8 +237,16 @@ class Setting:
 
     @property
     def targets(self) -> list[tuple[str, ...]]:
-        """Write aliases of each kind, as the gate has them."""
-        return [tuple(one.alias for one in targets.all()) for targets in self.gate.targets]
+        """Write aliases of each entry of `documents`, as the gate has them."""
+        return [
+            tuple(one.alias for one in found if one)
+            for found in zip(self.gate.targets[:2], self.gate.targets[2:], strict=True)
+        ]
+
+    @property
+    def open(self) -> dict[int, str | None]:
+        """By the number of the kind, the index that it feeds."""
+        return {number: one.index for number, one in enumerate(self.gate.targets) if one}
 
 
 @pytest.fixture
@@ -254,17 +285,16 @@ def test_a_later_generation(begun: Setting) -> None:
 
 
 def test_a_kind_without_an_index(new: Setting) -> None:
-    """Nothing is written to it. A lenient one is told to the gate."""
-    new.fence.begin([None, Current("people-1", lenient=True)], ())
-    assert new.gate.targets[FILMS].all() == ()
-    assert new.gate.targets[PEOPLE].all() == (Target("people.w1", True, "people-1"),)
+    """Nothing is written to it."""
+    new.fence.begin([None, Current("people-1", "new")], ())
+    assert new.gate.targets == [None, Target("people.w1", "people-1"), None, None]
     assert (new.fence.current(FILMS), new.fence.current(PEOPLE)) == (None, "people-1")
 
 
 def test_each_kind_must_be_told(new: Setting) -> None:
     """Else one would go without an index, and unnoticed."""
     with pytest.raises(ValueError, match="shorter"):
-        new.fence.begin([Current("films-1", False)], ())
+        new.fence.begin([Current("films-1", "new")], ())
     assert new.server.steps == []
 
 
@@ -440,30 +470,63 @@ def test_a_higher_owner(begun: Setting, alias: str) -> None:
 
 
 def test_a_swap_is_one_call(begun: Setting) -> None:
-    """What people search, and what is written, change at the same moment."""
+    """What people search, and what is written, change at the same moment; under the next
+    generation, so that no late call leads the former index's writes to the new one."""
     begun.server.indexes.add("films-2")
     begun.fence.load(FILMS, "films-2")
     begun.forget()
     assert begun.fence.swap(FILMS, "films-2") == ["films-1"]
-    assert begun.server.steps == ["astray looked for"] * 2 + POINT
-    assert begun.server.places == {**BEGUN, "films": {"films-2"}, "films.w1": {"films-2"}}
-    assert begun.gate.targets[FILMS].all() == (Target("films.w1", index="films-2"),)
+    assert begun.server.steps == ["astray looked for"] * 2 + RAISE + POINT
+    assert begun.server.places == {
+        "films": {"films-2"},
+        "people": {"people-1"},
+        "films.w2": {"films-2"},
+        "people.w2": {"people-1"},
+    }
+    assert begun.open == {PEOPLE: "people-1", SPARE: "films-2"}
+    assert begun.gate.targets[SPARE] == Target("films.w2", "films-2")
+    assert not begun.gate.lost
     assert (begun.fence.current(FILMS), begun.fence.loading(FILMS)) == ("films-2", None)
 
 
 def test_a_swap_of_the_first_index(new: Setting) -> None:
     """Nothing was searched before."""
     del new.server.places["films"]
-    new.fence.begin([None, Current("people-1", False)], ())
+    new.fence.begin([None, Current("people-1", "new")], ())
     assert new.fence.swap(FILMS, "films-1") == []
-    assert new.server.places == BEGUN
+    assert new.server.places == {name.replace("w1", "w2"): at for name, at in BEGUN.items()}
 
 
 def test_a_swap_that_is_made_again(begun: Setting) -> None:
     """The alias stays, for people search through it all the time."""
     assert begun.fence.swap(FILMS, "films-1") == ["films-1"]
-    assert not any("remove" in one for one in begun.server.calls[0])
-    assert begun.server.places == BEGUN
+    removed = [one["remove"]["alias"] for one in begun.server.calls[0] if "remove" in one]
+    assert "films" not in removed
+    assert begun.server.places == {name.replace("w1", "w2"): at for name, at in BEGUN.items()}
+
+
+@pytest.mark.parametrize("step", ["generation taken", *POINT])
+def test_a_swap_that_fails(begun: Setting, step: str) -> None:
+    """Nothing is sent before the next generation; the former index is in use still, as far as is
+    known. Where the call was made nevertheless, only a new session can go on."""
+    begun.server.indexes.add("films-2")
+    begun.fence.load(FILMS, "films-2")
+    begun.server.fails[step] = search.Away("no answer")
+    with pytest.raises(search.Away):
+        begun.fence.swap(FILMS, "films-2")
+    assert begun.gate.lost
+    assert (begun.fence.current(FILMS), begun.fence.loading(FILMS)) == ("films-1", "films-2")
+    if step == "generation read":
+        with pytest.raises(FencedOut):
+            begun.fence.renew()
+        return
+    begun.fence.renew()
+    assert not begun.gate.lost
+    assert begun.fence.swap(FILMS, "films-2") == ["films-1"]
+    for call in begun.server.calls[:-1]:  # it comes late
+        if any("remove" in one for one in call):
+            with pytest.raises(search.NotFound):
+                begun.server.change(call)
 
 
 def test_a_call_that_comes_late(begun: Setting) -> None:
@@ -475,7 +538,7 @@ def test_a_call_that_comes_late(begun: Setting) -> None:
     removals = [one["remove"] for call in begun.server.calls for one in call if "remove" in one]
     assert [one["alias"] for one in removals] == [
         *("films.w1", "people.w1"),
-        *("films", "films.w2", "films.l2"),
+        *("films", "films.w2", "films.l2", "people.w2"),
     ]
     assert all(one["must_exist"] is True for one in removals)
     begun.fence.renew()
@@ -549,10 +612,8 @@ def loading(begun: Setting) -> Setting:
 
 def test_live_changes_go_to_a_load_too(loading: Setting) -> None:
     """Through an alias of its own."""
-    assert loading.gate.targets[FILMS].all() == (
-        Target("films.w1", lenient=True, index="films-1"),
-        Target("films.l1", index="films-2"),
-    )
+    assert loading.gate.targets[FILMS] == Target("films.w1", "films-1")
+    assert loading.gate.targets[SPARE] == Target("films.l1", "films-2", Role.LOADING)
     assert loading.server.places["films.l1"] == {"films-2"}
     assert loading.fence.loading(FILMS) == "films-2"
 
@@ -623,6 +684,88 @@ def test_indexes_that_the_server_keeps(new: Setting) -> None:
     assert new.targets == [("films.w4",), ("people.w4",)]
 
 
+# -- definitions -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outdated() -> Setting:
+    """The index of films was made by other files: its kind is the second one."""
+    setting = Setting("old")
+    setting.fence.begin([Current("films-1", "old"), Current("people-1", "new")], ())
+    setting.forget()
+    return setting
+
+
+def test_each_index_has_the_kind_of_its_own_definition(outdated: Setting) -> None:
+    """The one in use by the old one, the one that is loaded by the files as they are."""
+    assert outdated.open == {PEOPLE: "people-1", SPARE: "films-1"}
+    outdated.server.indexes.add("films-2")
+    outdated.fence.load(FILMS, "films-2")
+    assert outdated.open == {FILMS: "films-2", PEOPLE: "people-1", SPARE: "films-1"}
+    outdated.fence.swap(FILMS, "films-2")
+    assert outdated.open == {FILMS: "films-2", PEOPLE: "people-1"}
+    kind = outdated.fence.kind(FILMS, Role.IN_USE)
+    assert kind is not None
+    assert (kind.number, kind.hash) == (FILMS, "new")
+
+
+def test_no_kind_is_free(outdated: Setting) -> None:
+    """All is built anew then, with as many kinds as are needed."""
+    outdated.server.indexes.update(("films-2", "films-3"))
+    outdated.fence.load(FILMS, "films-2")
+    outdated.fence.swap(FILMS, "films-2")
+    with pytest.raises(Reassemble):
+        outdated.fence.load(FILMS, "films-3")
+
+
+def test_an_index_of_an_unknown_definition_stands_still(new: Setting) -> None:
+    """It is searched, and never fed by another query than its own."""
+    new.fence.begin([Current("films-1", None), Current("people-1", "new")], ())
+    assert new.open == {PEOPLE: "people-1"}
+    assert new.fence.current(FILMS) == "films-1"
+    assert new.fence.kind(FILMS, Role.IN_USE) is None
+    assert "films.w1" not in new.server.places
+    new.server.indexes.add("films-2")
+    new.fence.load(FILMS, "films-2")
+    assert new.fence.swap(FILMS, "films-2") == ["films-1"]
+    assert new.open == {FILMS: "films-2", PEOPLE: "people-1"}
+
+
+def test_another_process_has_swapped(outdated: Setting) -> None:
+    """The next session finds another index in use, by the files as they are."""
+    outdated.server.indexes.add("films-9")
+    outdated.fence.begin([Current("films-9", "new"), Current("people-1", "new")], ())
+    assert outdated.open == {FILMS: "films-9", PEOPLE: "people-1"}
+
+
+def test_a_load_that_is_in_use(loading: Setting) -> None:
+    """It was swapped in, and the answer was lost: the kind that has fed it goes on."""
+    loading.server.lead("films", "films-2")
+    loading.fence.begin([Current("films-2", "new"), Current("people-1", "new")], ())
+    assert loading.open[SPARE] == "films-2"
+    assert (loading.fence.current(FILMS), loading.fence.loading(FILMS)) == ("films-2", None)
+
+
+def test_what_waits_of_a_closed_kind_is_dropped(outdated: Setting) -> None:
+    """Whoever waits for it does so no longer; and what comes later is left out."""
+    job = Job()
+    job.add()
+    job.seal()
+    outdated.ledger.put(KeysTask(SPARE, [("1",)], job))
+    outdated.ledger.add("w", [("2",)], [Route(SPARE, mapped=False), Route(FILMS, mapped=False)])
+    mark = outdated.ledger.mark()
+    outdated.server.indexes.add("films-9")
+    outdated.fence.begin([Current("films-9", "new"), Current("people-1", "new")], ())
+    assert job.finished
+    assert job.dropped
+    assert outdated.ledger.wait_settled(mark, 0)
+    late = Job()
+    late.add()
+    outdated.ledger.put(KeysTask(SPARE, [("1",)], late))
+    assert late.finished
+    assert late.dropped
+
+
 # -- nothing is in flight --------------------------------------------------------------------------
 
 CHANGES: Final[list[tuple[str, Callable[[Setting], object]]]] = [
@@ -684,3 +827,99 @@ def test_one_thread_at_a_time(begun: Setting, change: Callable[[Setting], object
         assert begun.server.steps == []
     beside.result()
     assert begun.server.steps[-2:] == POINT
+
+
+# -- former indexes --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def swapped() -> Setting:
+    """The index in use was kept when another one took its place."""
+    setting = Setting("old")
+    setting.fence.begin([Current("films-1", "old"), Current("people-1", "new")], ())
+    setting.server.indexes.add("films-2")
+    setting.fence.load(FILMS, "films-2")
+    setting.fence.swap(FILMS, "films-2", keep=True)
+    setting.forget()
+    return setting
+
+
+def test_kept_at_a_swap(swapped: Setting) -> None:
+    """In the same call, by its own kind."""
+    assert swapped.server.places == {
+        "films": {"films-2"},
+        "films.w2": {"films-2"},
+        "films.f2": {"films-1"},
+        "people": {"people-1"},
+        "people.w2": {"people-1"},
+    }
+    assert swapped.open == {FILMS: "films-2", SPARE: "films-1", 1: "people-1"}
+    assert swapped.fence.kept(FILMS) == "films-1"
+
+
+def test_back_and_forth(swapped: Setting) -> None:
+    """One call each; the kinds go along with their indexes."""
+    assert swapped.fence.roll_back(FILMS, keep=True) == ["films-2"]
+    assert len(swapped.server.calls) == 1
+    assert swapped.server.places["films"] == swapped.server.places["films.w3"] == {"films-1"}
+    assert swapped.server.places["films.f3"] == {"films-2"}
+    assert swapped.open == {FILMS: "films-2", SPARE: "films-1", 1: "people-1"}
+    assert swapped.fence.kind(FILMS, Role.IN_USE) == swapped.fence._feeds[FILMS].kinds[1]
+    swapped.fence.roll_back(FILMS, keep=False)
+    assert swapped.server.places["films.w4"] == {"films-2"}
+    assert not [name for name in swapped.server.places if name.startswith("films.f")]
+    assert swapped.open == {FILMS: "films-2", 1: "people-1"}
+
+
+def test_a_rollback_that_fails(swapped: Setting) -> None:
+    """The roles are as before, and nothing is written before the next generation."""
+    swapped.server.fails["aliases changed"] = search.Unreadable("no answer")
+    with pytest.raises(search.Unreadable):
+        swapped.fence.roll_back(FILMS, keep=True)
+    assert swapped.fence.current(FILMS) == "films-2"
+    assert swapped.fence.kept(FILMS) == "films-1"
+    assert swapped.gate.lost
+
+
+def test_what_does_not_work_is_not_kept() -> None:
+    """Its query fails, say: it would hold the watermark."""
+    setting = Setting("old")
+    setting.fence.begin([Current("films-1", "old"), Current("people-1", "new")], ())
+    setting.server.indexes.add("films-2")
+    setting.fence.load(FILMS, "films-2")
+    own = setting.fence._outages.kinds[SPARE]
+    own.postgres.failed(Failure(ServerName.POSTGRES, "no such column", passes=False))
+    setting.fence.swap(FILMS, "films-2", keep=True)
+    assert setting.fence.kept(FILMS) is None
+    assert setting.open == {FILMS: "films-2", 1: "people-1"}
+
+
+def test_it_is_closed(swapped: Setting) -> None:
+    """Also where its alias leads elsewhere: whoever wrote there, wrote to a former one."""
+    swapped.server.lead("films.f2", "films-1", "elsewhere")
+    assert swapped.fence.astray() is None
+    assert swapped.fence.former_astray() is not None
+    with pytest.raises(FencedOut):
+        swapped.fence.renew()
+    swapped.fence.unkeep(FILMS)
+    assert "films.f2" not in swapped.server.places
+    assert swapped.open == {FILMS: "films-2", 1: "people-1"}
+
+
+def test_a_session_goes_on_with_it(swapped: Setting) -> None:
+    """Or does not, as it is told."""
+    indexes = [Current("films-2", "new"), Current("people-1", "new")]
+    swapped.fence.begin(indexes, (), [Current("films-1", "old"), None])
+    assert swapped.server.places["films.f3"] == {"films-1"}
+    assert swapped.open[SPARE] == "films-1"
+    swapped.fence.begin(indexes, ())
+    assert not [name for name in swapped.server.places if name.startswith("films.f")]
+    assert SPARE not in swapped.open
+
+
+def test_an_index_that_vanishes_amid_the_call(swapped: Setting) -> None:
+    """The server refuses the whole call: a new session finds it gone."""
+    swapped.server.fails["aliases changed"] = refused(search.NotFound, 404)
+    swapped.server.meanwhile["aliases changed"] = lambda: swapped.server.delete("films-1")
+    with pytest.raises(search.NotFound):
+        swapped.fence.renew()

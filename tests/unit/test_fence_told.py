@@ -7,11 +7,10 @@ from typing import cast
 from listener.indexing.answers import Answers
 from listener.indexing.fence import Fence, FencedOut
 from listener.indexing.gate import Gate
-from listener.indexing.outage import Outage
-from listener.observations.events import Observation, ServerName, Waiting
-from listener.runtime.backoff import Backoff
+from listener.indexing.ledger import Ledger
+from listener.observations.events import Observation, Waiting
 from listener.search.versions import Versions
-from tests.kit.indexing import Noted
+from tests.kit.indexing import Noted, quick_outages
 
 REASON = "the alias movies.w1 leads to two indexes"
 
@@ -28,8 +27,9 @@ def test_the_reason_is_told_as_it_is() -> None:
     """And a new session is asked for: it alone may raise the generation above others."""
     told: list[Observation] = []
     supervisor = Noted()
-    outage = Outage(ServerName.ELASTICSEARCH, Backoff(1, 2, 30), told.append)
-    answers = Answers(Gate(1, Versions()), cast(Fence, Failing()), outage, supervisor)
+    ledger = cast(Ledger, None)
+    outages = quick_outages(told.append)
+    answers = Answers(Gate(1, Versions()), ledger, cast(Fence, Failing()), outages, supervisor)
     answers.shut_out_late_requests()
     [waiting] = [one for one in told if isinstance(one, Waiting)]
     assert waiting.reason == REASON

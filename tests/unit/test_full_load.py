@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
 from listener import search
 from listener.indexing.fence import FencedOut
+from listener.indexing.pipeline import Interrupted
 from listener.indexing.queue import Job
 from listener.observations.events import (
     Loaded,
@@ -17,6 +18,7 @@ from listener.observations.events import (
     Waiting,
 )
 from listener.resync.full_load import AliasTaken, Loader
+from listener.resync.rollbacks import Rollbacks, Terms
 from listener.resync.swap_guard import Weighed
 from listener.runtime.lifecycle import Stopped
 from listener.state.model import Load
@@ -37,14 +39,20 @@ class Loading:
             keeper=room.keeper,
             lookout=room.lookout,
             page_size=8,
-            take=take,
+            rollbacks=Rollbacks(
+                room.kinds,
+                fence=room.fence,
+                indexes=self.indexes,
+                keeper=room.keeper,
+                pipeline=self.pipeline,
+                terms=Terms(0, 30, take),
+                observe=room.told.append,
+            ),
             observe=room.told.append,
         )
         self.kind = room.kinds[0]
         self.saved: list[Load] = []
         self.check = Cancelled(room)
-        self.again: Sequence[str] = ()
-        """What is parked and tried again."""
 
     def begin(self, resume: Load | None = None) -> Load:
         """Begin it, or go on with it."""
@@ -59,7 +67,7 @@ class Loading:
 
     def swap(self, load: Load, *, proven: bool = True) -> None:
         """Let people search it."""
-        weighed = Weighed("films", load.physical, load.documents, 8, again=self.again)
+        weighed = Weighed("films", load.physical, load.documents, 8)
         self.loader.swap(self.kind, load, self.check, proven=proven, weighed=weighed)
 
 
@@ -77,7 +85,8 @@ def test_the_order_of_a_beginning(loading: Loading) -> None:
     load = loading.begin()
     assert loading.room.steps == [
         *("unfinished loads of films removed", "fed: None", "index made", "index started"),
-        *(f"{load.physical} noted", f"fed: {load.physical}"),
+        f"{load.physical} noted",
+        *("quiet", f"fed: {load.physical}", "counts anew", "quiet no more"),
     ]
     assert (load.after, load.documents, load.done) == (None, 0, False)
     assert load.started_at == STARTED
@@ -98,9 +107,9 @@ def test_what_was_begun_is_gone_on_with(loading: Loading) -> None:
     before = new_load(after=("5",), documents=5)
     load = loading.begin(before)
     assert load == before
-    assert loading.room.steps == ["fed: films-2"]
+    assert loading.room.steps == ["quiet", "fed: films-2", "counts anew", "quiet no more"]
     loading.pages(load)
-    assert loading.room.steps[1] == "ids after 5"
+    assert loading.room.steps[4] == "ids after 5"
     assert loading.saved[-1].documents == 8
 
 
@@ -206,7 +215,7 @@ def test_what_is_not_answered_is_not_written_down(
     following = Loading(monkeypatch)
     following.begin(load)
     assert following.pages(load).documents == 8
-    assert following.room.steps[1] == "ids after 2"
+    assert following.room.steps[4] == "ids after 2"
 
 
 @pytest.mark.parametrize("end", [stopped, cancelled])
@@ -314,17 +323,19 @@ def test_replicas_are_waited_for(loading: Loading) -> None:
     assert loading.room.steps[-1] == "health asked"
 
 
-def test_parked_documents_are_tried_again(loading: Loading) -> None:
-    """The new index may take what the former one did not; the load is complete with them."""
+def test_a_page_that_is_dropped(loading: Loading) -> None:
+    """Nothing of it counts as acknowledged: its index is fed no longer."""
     loading.begin(DONE)
-    loading.again = ["7"]
-    loading.swap(DONE)
-    steps = loading.room.since("load complete")
-    assert steps[2:4] == ["asked for 7-7, live", "page 1 answered"]
-    loading.pipeline.waits = [lambda _: False]
-    loading.pipeline.crashed = "OSError: gone"
-    with pytest.raises(Stopped):
-        loading.swap(DONE)
+    loading.room.rows = [("1",)]
+
+    def dropped(job: Job) -> bool:
+        job.drop_all()
+        return True
+
+    loading.pipeline.waits = [dropped]
+    pages = loading.loader.pages(loading.room.connection, loading.kind, new_load(), loading.check)
+    with pytest.raises(Interrupted):
+        list(pages)
 
 
 def test_what_a_person_asked_for_takes_the_alias(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from listener.indexing.gate import Gate, Targets
+from listener.indexing.gate import Gate
 from listener.search.versions import Versions, generation_of
-from listener.search.write_aliases import Target
 
 
 def open_gate(generation: int = 1) -> Gate:
@@ -64,9 +63,6 @@ def test_the_highest_generation_that_was_seen() -> None:
     assert gate.above == 9
 
 
-def test_where_documents_go() -> None:
-    """To the index in use and to the one that is being loaded, if there are such."""
-    current, loading = Target("a.w1"), Target("a.l1")
-    assert Targets().all() == ()
-    assert Targets(loading=loading).all() == (loading,)
-    assert Targets(current, loading).all() == (current, loading)
+def test_no_kind_has_an_index_at_first() -> None:
+    """The fence opens them."""
+    assert Gate(2, Versions()).targets == [None, None]

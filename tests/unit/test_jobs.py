@@ -27,7 +27,7 @@ from listener.resync.under_way import Wanted
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stopped
 from listener.search.index_config import IndexError_
-from listener.state.model import Load
+from listener.state.model import Load, RolledBack
 from listener.triggers import TriggerError
 from tests.kit.indexing import Noted
 from tests.kit.resync import STARTED, FakeConnections, Resync, new_load
@@ -104,6 +104,7 @@ class Working:
         runner: Any = self.runner
         loader: Any = FakeLoader(room)
         connections: Any = FakeConnections(room)
+        rollbacks: Any = None
         self.thread = LoaderThread(
             under_way=room.under_way,
             runner=runner,
@@ -119,6 +120,7 @@ class Working:
             loader=loader,
             fence=room.fence,
             keeper=room.keeper,
+            rollbacks=rollbacks,
             thread=self.thread if threaded else None,
         )
 
@@ -585,6 +587,25 @@ def test_a_load_that_is_asked_for(working: Working) -> None:
     del room.steps[:]
     jobs.load(room.connection, [asked()])
     assert room.steps == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_request_from_before_a_rollback(working: Working, kept: bool) -> None:
+    """Read once more after it, it does not load again what a person went back from, whether that
+    index is kept or its files are not in force. One that came later does."""
+    jobs, room = working.jobs, working.room
+    room.current[0] = made(-10)
+    if kept:
+        room.kept = made(1)
+    else:
+        went_back = RolledBack(hash="hash1", since=NOW + timedelta(seconds=2))
+        room.keeper.roll_back("films", "uuid-0", went_back)
+    jobs.load(room.connection, [asked()])
+    assert not [one for one in room.steps if " begun" in one]
+    working.hold_up()
+    jobs.load(room.connection, [asked(at=NOW + timedelta(seconds=3))])
+    assert "films begun: asked for by `listener load`" in room.steps
+    jobs.end()
 
 
 def test_an_accepted_load(working: Working) -> None:

@@ -22,7 +22,6 @@ from tests.kit.threads import MOMENT, Beside, happens
 
 DIRECT = (Route(0, mapped=False),)
 MAPPED = (Route(0, mapped=True),)
-LATER = Lane(0, load_only=True)
 NO_ROOM = Verdict(Outcome.RETRY, "429")
 A, B = ("a",), ("b",)
 
@@ -32,7 +31,6 @@ class Setting(OneKind):
 
     def __init__(self, *, pending: int = 100, parked: int = 10) -> None:
         super().__init__(Limits(documents=4, bytes=10_000_000, pending=pending, parked=parked))
-        self.gate.targets[0].current = Target("a.w1")
         self.ledger.resume()
 
     def note(self, *names: str) -> int:
@@ -48,10 +46,9 @@ class Setting(OneKind):
 
     def send(self, items: dict[Key, Jobs]) -> Batch:
         """A request with these is in flight."""
-        self.ledger.sent()
+        self.ledger.sent(0)
         documents = [Document(key, key[0], b"{}") for key in items]
-        targets = self.gate.targets[0].all()
-        return Batch(0, items, targets, self.gate.draw(), live=True, documents=documents)
+        return Batch(0, items, Target("a.w1"), self.gate.draw(), documents=documents)
 
     def answer(self, batch: Batch, verdict: Verdict = DONE, *, lost: bool = False) -> None:
         """All of it has this verdict."""
@@ -197,7 +194,7 @@ def test_nothing_is_read_before_there_is_an_index() -> None:
     setting = Setting()
     setting.note("a")
     assert setting.ledger.ready(LANE)
-    setting.gate.targets[0].current = None
+    setting.gate.targets[0] = None
     assert not setting.ledger.ready(LANE)
 
 
@@ -327,8 +324,9 @@ def test_a_turn_is_given_again_and_again() -> None:
     assert turn.waits
     setting.note("a")
     assert turn.result() == LANE
-    looks: list[Lane | Wait] = [LATER, Wait(0.001), Wait(0.001)]
-    assert setting.ledger.wait_for_turn(Choosing(looks.pop)) == LATER
+    later = Lane(0, trial=True)
+    looks: list[Lane | Wait] = [later, Wait(0.001), Wait(0.001)]
+    assert setting.ledger.wait_for_turn(Choosing(looks.pop)) == later
 
 
 def test_no_turn_sees_the_ids_of_a_lost_request_before_its_loss() -> None:
@@ -392,7 +390,7 @@ def test_a_request_that_ended_by_a_defect() -> None:
     setting = Setting()
     mark = setting.note("a")
     setting.send(setting.take())
-    setting.ledger.lost(ValueError("odd"))
+    setting.ledger.lost(0, ValueError("odd"))
     assert setting.ledger.crashed == "ValueError: odd"
     assert setting.ledger.requests == 0
     assert setting.work.flying == {A}
@@ -421,8 +419,11 @@ def test_each_method_waits_for_the_others() -> None:
         *(lambda: ledger.wait(Job(), 0), lambda: ledger.wait_settled(0, 0), ledger.end_turn),
         *(lambda: ledger.wait_noted(0), lambda: ledger.busy, ledger.pause, ledger.resume),
         *(lambda: ledger.ready(LANE), lambda: ledger.begin_mappings(0, source), ledger.dropped),
-        *(lambda: ledger.has_tasks(LANE), lambda: ledger.take(0, {}, 1), ledger.readable),
-        *(lambda: ledger.join(0, {}), lambda: ledger.next_task(LANE), ledger.sent),
+        *(lambda: ledger.has_tasks(LANE), lambda: ledger.take(0, {}, 1)),
+        *(lambda: ledger.readable(0), lambda: ledger.aim({}), ledger.parking_in_place),
+        *(lambda: ledger.hold(0), lambda: ledger.release(0), lambda: ledger.wait_whole(0)),
+        ledger.release_those_with_nothing_to_try,
+        *(lambda: ledger.join(0, {}), lambda: ledger.next_task(LANE), lambda: ledger.sent(0)),
         *(lambda: ledger.give_back(0, {}), lambda: ledger.unreadable(aside), ledger.wake),
         *(lambda: ledger.add_page(task, [B], {}, more=True), lambda: ledger.resting),
         *(lambda: ledger.nothing_to_write(batch, A, "a"), lambda: ledger.know_parked({})),
@@ -432,7 +433,7 @@ def test_each_method_waits_for_the_others() -> None:
         *(lambda: ledger.take_suspects(0, {}), lambda: ledger.take_witness(0, {})),
         *(lambda: ledger.may_find_witness(0, [B]), lambda: ledger.is_good(0, B)),
         *(lambda: ledger.all_were_tried(0), ledger.stop),
-        *(lambda: ledger.crash(OSError("gone")), lambda: ledger.lost(OSError("gone"))),
+        *(lambda: ledger.crash(OSError("gone")), lambda: ledger.lost(0, OSError("gone"))),
     ]
     with ledger._lock:
         threads = [Beside(one) for one in calls]
@@ -486,3 +487,50 @@ def test_threads_that_race() -> None:
     assert flying == []
     assert not setting.work.flying
     assert not setting.ledger.busy
+
+
+# -- a kind that is held ---------------------------------------------------------------------------
+
+
+def test_what_is_held_is_there_to_be_tried(setting_held: Setting) -> None:
+    """Also where an overflow drops all else. When nothing is left to try it is held no more: a
+    sweep brings what was left out."""
+    setting = setting_held
+    ledger = setting.ledger
+    assert setting.waiting == {A}
+    setting.pending.ids[0].drop_noted()
+    assert setting.waiting == {A}
+    assert not ledger.busy
+    ledger.release_those_with_nothing_to_try()
+    assert not ledger.whole
+    assert setting.take() == {A: ()}
+    setting.work.finish(A, ())  # it is parked, say: no request tells of the index
+    ledger.release_those_with_nothing_to_try()
+    assert ledger.whole
+
+
+def test_what_comes_while_it_is_held(setting_held: Setting) -> None:
+    """It is left out, and counts as dropped when the kind is released."""
+    setting = setting_held
+    ledger, before = setting.ledger, setting.ledger.overflows
+    assert ledger.add("w", [B], DIRECT)
+    job = Job()
+    job.add()
+    ledger.put(KeysTask(0, [B], job))
+    assert job.dropped
+    assert setting.waiting == {A}
+    ledger.release(0)
+    ledger.release(0)
+    assert ledger.overflows == before + 1
+    assert ledger.interruptions == 2
+
+
+@pytest.fixture
+def setting_held() -> Setting:
+    """An id waits, for which nothing waits."""
+    setting = Setting()
+    mark = setting.note("a")
+    assert not setting.settled(mark)
+    setting.ledger.hold(0)
+    assert setting.settled(mark)
+    return setting

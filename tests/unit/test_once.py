@@ -9,7 +9,9 @@ import psycopg
 import pytest
 
 from listener.coordinator.retry import GaveUp
+from listener.indexing.outage import Trouble
 from listener.observations import events
+from listener.observations.events import ServerName
 from tests.kit.coordinator import FILM, START, Asked, Floor, page
 from tests.kit.session import NOW, WATERMARK
 
@@ -206,3 +208,33 @@ def test_what_it_swept_is_indexed(floor: Floor) -> None:
     steps = last(floor)
     swept = ["swept", f"submitted {FILM.id}", "indexed", "settled"]
     assert steps[steps.index("swept") :][:4] == swept
+
+
+def test_a_kind_that_is_held(floor: Floor) -> None:
+    """It is waited for, and all is swept once more when it works again."""
+
+    def held() -> None:
+        floor.pipeline.interruptions += 1
+        floor.pipeline.whole = False
+
+    floor.then["settled"] = held
+    floor.once.run()
+    steps = last(floor)
+    assert steps[: steps.index("settled") + 1] == STEPS[: STEPS.index("settled") + 1]
+    assert steps[steps.index("settled") + 1] == "whole again"
+    assert floor.asked[1:] == [Asked(START), Asked(START)]
+    assert steps.count("advanced") == 1
+
+
+def test_a_kind_that_stays_held(floor: Floor) -> None:
+    """It gives up, and nothing is advanced."""
+
+    def held() -> None:
+        floor.pipeline.whole = False
+        floor.pipeline.trouble = Trouble(ServerName.POSTGRES, 11, "no such column")
+
+    floor.then["settled"] = held
+    floor.pipeline.slow["whole again"] = 1000
+    with pytest.raises(GaveUp, match="no such column"):
+        floor.once.run()
+    assert not floor.did("advanced")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import cast
+from typing import Final, cast
 
 import psycopg
 import pytest
@@ -21,6 +21,7 @@ from listener.observations.events import Observation, Parked, ParkedAlike
 from listener.postgres import Connection
 from listener.runtime import throttle
 from listener.runtime.throttle import FIRST
+from listener.search.write_aliases import Role, Target
 from tests.kit.indexing import OneKind
 
 NOWHERE = cast("Connection", None)
@@ -55,6 +56,19 @@ class Table(ParkedTable):
         for one in cleared:
             self.rows.pop(one, None)
 
+    def drop(self, connection: Connection, index: str) -> None:  # noqa: ARG002
+        """None of this index is aside."""
+        self._write(f"{index}: dropped")
+        if index == "films":
+            self.rows.clear()
+        self.others = [one for one in self.others if one.index != index]
+
+    def rename(self, connection: Connection, index: str, alias: str) -> None:  # noqa: ARG002
+        """Those of the index are those of the alias."""
+        self._write(f"{index}: renamed to {alias}")
+        self.rows = {one.id: one.reason for one in self.others if one.index == index}
+        self.others = [one for one in self.others if one.index != index]
+
     def _write(self, what: str) -> None:
         if self.fails is not None:
             error, self.fails = self.fails, None
@@ -77,7 +91,9 @@ class Process:
         self.kind = OneKind(Limits(100, 1000, 100, limit))
         self.kind.source.name, self.kind.source.types = "films", ("bigint",)
         self.ledger = self.kind.ledger
-        self.sync = ParkedSync(self.ledger, self.kind.sources, table, self.told.append)
+        self.sync = ParkedSync(
+            self.ledger, self.kind.gate, self.kind.sources, table, self.told.append
+        )
         self.sync.read(NOWHERE)
         self.ledger.resume()
 
@@ -97,7 +113,7 @@ class Process:
 
     def accept(self, name: str) -> None:
         """Elasticsearch takes this one."""
-        self.kind.parking.accepted(0, name, everywhere=True)
+        self.kind.parking.accepted(0, name)
 
     def write(self) -> None:
         """What the worker does before each batch."""
@@ -356,3 +372,76 @@ def test_causes_that_are_told_apart_are_bounded() -> None:
         one.add("films", "1", f"no field [{'abcdefghij'[number % 10] * (1 + number // 10)}]")
     assert len(told) == 1000
     assert len(one._alike) <= 200
+
+
+# -- indexes that change their roles ---------------------------------------------------------------
+
+LOADED: Final = "films-0a1b2c3d-20260131t100000000000z"
+LOADING: Final = Target("films.l1", LOADED, Role.LOADING)
+IN_USE: Final = Target("films.w1", "films-1")
+
+
+@pytest.fixture
+def loading(table: Table) -> Process:
+    """The only kind fills an index."""
+    process = Process(table)
+    process.ledger.aim({})
+    process.write()
+    process.ledger.aim({0: LOADING})
+    process.write()
+    table.written.clear()
+    return process
+
+
+def test_an_index_that_is_loaded(loading: Process) -> None:
+    """What is parked of it stands there by its own name, and is told so."""
+    loading.park("7")
+    loading.write()
+    assert loading.table.written == [f"{LOADED}: parked 7"]
+    assert loading.told == [Parked(LOADED, "7", "no")]
+    assert (loading.sync.kind(LOADED), loading.sync.kind("films")) == (0, None)
+
+
+def test_a_swap(loading: Process) -> None:
+    """Its documents are those of the alias from then on, and what was parked of the former index is
+    forgotten. The daemon is not at rest before the table knows it."""
+    loading.table.rows = {"1": "of the former index"}
+    loading.table.others = [row(LOADED, "7", "no")]
+    loading.sync.read(NOWHERE)
+    loading.ledger.aim({0: Target("films.w2", LOADED)})
+    assert not loading.ledger.wait_noted(0)
+    loading.table.fails = GONE
+    with pytest.raises(psycopg.OperationalError):
+        loading.write()
+    assert not loading.ledger.wait_noted(0)
+    loading.write()
+    loading.write()
+    assert loading.table.written == [f"{LOADED}: renamed to films"]
+    assert loading.table.rows == {"7": "no"}
+    assert loading.sync.keys(0) == [("7",)]
+    assert loading.ledger.wait_noted(0)
+
+
+def test_a_load_that_is_given_up(loading: Process) -> None:
+    """Nothing is left of it."""
+    mark = loading.park("7")
+    loading.ledger.aim({})
+    assert loading.settled(mark)
+    loading.write()
+    assert loading.table.written == [f"{LOADED}: dropped"]
+    assert loading.ledger.parked == 0
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+def test_a_process_that_ended_amid_a_swap(table: Table, resumed: bool) -> None:
+    """The alias leads to the index, and the table says so by its own name still. What is left of a
+    load that does not go on is removed."""
+    other = LOADED.replace("0a1b", "ffff")
+    table.rows = {"1": "of the former index"}
+    table.others = [row(LOADED, "7", "no"), row(other, "8", "no"), row("films-x", "9", "no")]
+    process = Process(table)
+    process.ledger.aim({0: Target("films.w3", LOADED)})
+    process.sync.begin(NOWHERE, {other} if resumed else set())
+    assert table.rows == {"7": "no"}
+    assert [one.index for one in table.others] == [*([other] if resumed else []), "films-x"]
+    assert process.sync.keys(0) == [("7",)]

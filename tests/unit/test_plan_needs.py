@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from listener.documents.topology import Reassemble
+from listener.indexing.feeds import Current
 from listener.observations import events
 from listener.resync.needs import Need
 from listener.resync.survey import Asked
@@ -16,7 +19,9 @@ from listener.search.index_settings import Fault
 from listener.search.shards import Shard
 from listener.state.control import Control
 from listener.state.model import Mark, Refusal, State
+from tests.kit.definitions import film_definition
 from tests.kit.session import (
+    MEANING,
     NOW,
     SETTLED,
     SHARD,
@@ -25,6 +30,7 @@ from tests.kit.session import (
     World,
     facts,
     film_index,
+    film_kind,
     saved_state,
     unfinished,
 )
@@ -451,3 +457,101 @@ def test_a_word_is_for_the_index_that_is_held(world: World, accepted: dict[str, 
     found = plan(Process(world, Asked(load=frozenset({"films"}), accept=accepted)))
     assert found is not None
     assert (found.resume, found.accepted) == (None, False)
+
+
+# -- definitions -----------------------------------------------------------------------------------
+
+
+def _kept(digest: str) -> dict[str, Any]:
+    """The `_meta` of an index that keeps its definition."""
+    return {"listener": {"definition": film_definition(digest).to_json()}}
+
+
+def outdated(world: World, **other: Any) -> Process:
+    """The index in use was made by other files, which it keeps, and by which it was fed."""
+    world.behind = film_index(hash="hash0", meta=_kept("hash0"))
+    save(world, saved_state({"config_hash": "hash1-hash0"}, **other))
+    before = film_kind(digest="hash0", number=1, document=0)
+    return Process(world, None, film_kind(), others=[before])
+
+
+def test_the_index_in_use_goes_on_by_its_own_definition(world: World) -> None:
+    """Its load is by the files as they are."""
+    process = outdated(world)
+    found = process.planner.begin(world.connection)
+    assert found.current == (Current("films-1", "hash0"),)
+    [need] = found.needs
+    assert (need.kind.hash, need.compare) == ("hash1", False)
+    assert process.keeper.identity.fed == {"hash1", "hash0"}
+    assert process.keeper.identity.indexes == {"films": "uuid-1"}
+
+
+def test_a_load_goes_on_beside_an_index_of_other_files(world: World) -> None:
+    """Both were fed, each by its own."""
+    found = plan(outdated(world, loads=(unfinished(),)))
+    assert found is not None
+    assert found.resume == unfinished()
+
+
+def test_other_kinds_are_needed(world: World) -> None:
+    """Another daemon has swapped, or a person: all is built anew, with a kind for that index."""
+    world.behind = film_index(hash="hash9", meta=_kept("hash9"))
+    with pytest.raises(Reassemble, match="films-1"):
+        plan(Process(world))
+
+
+@pytest.mark.parametrize("unfit", [True, False])
+def test_an_index_that_stands_still(world: World, unfit: bool) -> None:
+    """A former release kept no definition; or the database cannot be read by it any more. It is
+    never fed by another query than its own, which is told."""
+    world.behind = film_index(hash="hash0", meta=_kept("hash0") if unfit else {})
+    process = Process(world, unfit={"hash0": "public.gone is missing"} if unfit else {})
+    found = process.planner.begin(world.connection)
+    assert found.current == (Current("films-1", None),)
+    assert found.needs[0].reason == "mapping, query or watched tables have changed"
+    [told] = [one for one in world.told if isinstance(one, events.IndexStandsStill)]
+    assert told.reason == ("public.gone is missing" if unfit else told.reason)
+    assert process.keeper.identity.fed == {"hash1"}
+
+
+def test_what_was_not_fed_is_forgotten(world: World) -> None:
+    """The files are put back; but meanwhile the index has stood still, and missed changes."""
+    save(world, saved_state({"config_hash": "hash9"}))
+    found = plan(Process(world))
+    assert found is not None
+    assert found.reason == "no saved state speaks of this index"
+
+
+def test_each_definition_has_its_own_meaning(world: World) -> None:
+    """A function of the old query alone was altered: the pages of the new one are not stale."""
+    process = outdated(world)
+    save(
+        world,
+        saved_state(
+            {
+                "config_hash": "hash1-hash0",
+                "meanings": {"films": MEANING, "films.hash0": {"function app.old()": "1"}},
+            },
+            loads=(unfinished(),),
+        ),
+    )
+    world.meanings["films.hash0"] = {"function app.old()": "2"}
+    found = plan(process)
+    assert found is not None
+    assert found.resume == unfinished()
+    assert "queries judged" not in world.steps
+    assert process.keeper.identity.meanings["films.hash0"] == {"function app.old()": "2"}
+
+
+def test_a_meaning_goes_along_with_its_definition(world: World) -> None:
+    """The files are edited: what their query depended on is that of the index in use."""
+    process = outdated(world)
+    save(world, saved_state({"config_hash": "hash0"}))
+    found = plan(process)
+    assert found is not None
+    assert process.keeper.reconcile == {}
+    world.meanings["films.hash0"] = {"function app.title()": "xyz"}
+    process = outdated(world)
+    save(world, saved_state({"config_hash": "hash0"}))
+    plan(process)
+    assert process.keeper.reconcile == {"films": False}

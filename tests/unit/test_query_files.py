@@ -8,10 +8,10 @@ import pytest
 from psycopg._queries import PostgresQuery
 from psycopg.adapt import Transformer
 
+from listener.documents.definition import SqlFile, _hashed
 from listener.documents.files import QueryFileError, doubled, faults, read
 from listener.documents.placeholders import line_of, plain, sent
 from listener.documents.queries import render
-from listener.documents.topology import _text
 
 FILE = Path("film.sql")
 CAST = "%(ids)s::text[]::uuid[]"
@@ -113,12 +113,10 @@ def test_files_of_former_versions(text: str, line: int | None) -> None:
     assert doubled(text) == line
 
 
-def test_what_a_former_version_loaded_is_loaded_anew(tmp_path: Path) -> None:
+def test_what_a_former_version_loaded_is_loaded_anew() -> None:
     """Where it read `%%` as one sign, its documents may not be what the file says: another hash."""
-    path = tmp_path / "film.sql"
     for text, same in (("SELECT '50%%'", False), ("SELECT '50%'", True), ("SELECT 1", True)):
-        path.write_text(text)
-        assert (_text(path) == text) is same
+        assert (_hashed(SqlFile(FILE, text)) == text) is same
 
 
 @pytest.mark.parametrize(

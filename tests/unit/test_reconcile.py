@@ -101,9 +101,8 @@ class Both:
             part = there[start : start + 10]
             yield Page(10, tuple(Mismatch((str(one),), str(one), "orphaned") for one in part))
 
-    def submit_ids(self, _document: int, keys: Sequence[Key], *, load_only: bool) -> Job:
+    def submit_ids(self, _document: int, keys: Sequence[Key]) -> Job:
         """They are gone at once."""
-        assert not load_only
         self.largest = max(self.largest, len(keys))
         gone = {key[0] for key in keys}
         self.ids = [one for one in self.ids if str(one) not in gone]

@@ -13,9 +13,9 @@ from listener import search
 from listener.indexing.batch import Limits
 from listener.indexing.ledger import Lane, Wait
 from listener.indexing.refresher import Refresher
-from listener.observations.events import Observation, Refreshed
+from listener.observations.events import Refreshed
 from listener.runtime import memory
-from listener.search.write_aliases import Target
+from listener.search.write_aliases import Role, Target
 from tests.kit.indexing import LANE, Choosing, OneKind
 from tests.kit.threads import Beside, Failures, happens
 
@@ -25,12 +25,10 @@ class Setting(OneKind):
 
     def __init__(self) -> None:
         super().__init__(Limits(documents=10, bytes=1_000_000, pending=100, parked=10))
-        self.gate.targets[0].current = Target("a.w1")
-        self.gate.targets[0].loading = Target("a.l1")
+        self.gate.targets.append(Target("a.l1", role=Role.LOADING))
         self.ledger.resume()
         self.calls: list[Sequence[str]] = []
         self.error: Exception | None = None
-        self.seen: list[Observation] = []
         self.answer = threading.Event()
         self.answer.set()
         client: Any = SimpleNamespace(indices=SimpleNamespace(refresh=self._refresh))
@@ -81,7 +79,7 @@ def test_not_while_a_request_is_in_flight() -> None:
     """What it writes would need another one."""
     setting = Setting()
     setting.refresher.soon()
-    setting.ledger.sent()
+    setting.ledger.sent(0)
     assert setting.refresher.when_idle() == Wait(None)
     setting.rest()
     assert setting.calls == []
@@ -138,7 +136,7 @@ def test_a_defect_ends_the_run() -> None:
 def test_without_an_index_there_is_no_request() -> None:
     """`refresh` of no name would be a refresh of every index."""
     setting = Setting()
-    setting.gate.targets[0].current = None
+    setting.gate.targets[0] = None
     setting.refresher.soon()
     setting.refresher.when_idle()
     setting.rest()
@@ -186,9 +184,9 @@ def test_memory_is_given_back_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "give_back", lambda: given.append(None))
     for answers in (0, 3):
         setting = Setting()
-        setting.ledger.sent()
+        setting.ledger.sent(0)
         setting.refresher.give_back_memory(9_000_000)
-        setting.ledger.lost(OSError("gone"))
+        setting.ledger.lost(0, OSError("gone"))
         for _ in range(answers):
             setting.refresher.give_back_memory(1)
         setting.rest()

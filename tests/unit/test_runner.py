@@ -10,6 +10,7 @@ import pytest
 from listener import search
 from listener.documents.kinds import Kind
 from listener.indexing.fence import FencedOut
+from listener.indexing.pipeline import Interrupted
 from listener.observations.events import AuditFailed, ReconcileStarted, WatermarkHeld
 from listener.resync import proofs as module
 from listener.resync.cancellation import Check
@@ -60,6 +61,10 @@ class FakeLoader:
         self._room.current[kind.number] = load.physical
         self._room.keeper.load_complete(kind.index, "uuid-2", load.started_at if proven else None)
         self._room.step("refresh asked for")
+
+    def interruptions(self, _kind: Kind) -> int:
+        """How often what feeds its index was held or released."""
+        return self._room.interruptions
 
     def give_up(self, kind: Kind) -> None:
         """It is not to be made."""
@@ -147,11 +152,11 @@ class Running:
         self.room.state.load = new_load(**other)
         del self.room.steps[:]
 
-    def compare(self, *, blind: bool = False, unguarded: bool = False) -> None:
+    def compare(self, kind: int = 0, *, blind: bool = False, unguarded: bool = False) -> None:
         """A comparison is."""
-        self.room.under_way.anew(0)
+        self.room.under_way.anew(kind)
         wanted = Wanted("TRUNCATE", unguarded)
-        self.room.under_way.begin_comparing(0, STARTED, wanted, blind=blind)
+        self.room.under_way.begin_comparing(kind, STARTED, wanted, blind=blind)
         del self.room.steps[:]
 
     def turn(self) -> None:
@@ -593,3 +598,38 @@ def test_what_a_load_left_out_is_compared(running: Running) -> None:
     steps = running.room.steps
     assert "comparison of films due, after the load" in steps
     assert steps.index("swap") < steps.index("films-2 compared")
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_load_whose_kind_is_held(running: Running, when: str) -> None:
+    """Changes are left out of its index: it is not swapped in before a tick has brought them."""
+    running.load()
+    room = running.room
+
+    def held() -> None:
+        room.interruptions += 1
+
+    room.meanwhile["page 3" if when == "before" else "tick"] = held
+    with pytest.raises(Interrupted):
+        running.turn()
+    assert "swap" not in room.steps
+    room.interruptions = 2
+    running.turn()
+    assert "swap" in room.steps
+    assert room.steps.count("page 3") == 1
+
+
+def test_one_that_fails_does_not_keep_others_from_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its error is raised when all have had it."""
+    running = Running(monkeypatch)
+    running.load()
+    running.compare(1)
+    running.room.fails["page 1"] = Interrupted("held")
+    with pytest.raises(Interrupted):
+        running.turn()
+    assert "persons-1 compared" in running.room.steps
+    assert running.room.under_way.states[1].idle
+    running.turn()
+    assert "swap" in running.room.steps

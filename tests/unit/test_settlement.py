@@ -9,13 +9,14 @@ from listener.indexing.settlement import Settlement
 from listener.search.bulk import Document
 from listener.search.verdicts import Outcome, Verdict
 from listener.search.versions import versioned
-from listener.search.write_aliases import Target
+from listener.search.write_aliases import Role, Target
 from tests.kit.indexing import DONE, OneKind
 
 NO_ROOM = Verdict(Outcome.RETRY, "429")
 HELD = Verdict(Outcome.HOLD, "403")
 BAD = Verdict(Outcome.PARK, "no")
 PROVEN = Verdict(Outcome.PARK, "no", proven=True)
+LOADING = Target("a.l1", "a-2", Role.LOADING)
 
 
 class Setting(OneKind):
@@ -33,8 +34,9 @@ class Setting(OneKind):
         items: dict[Key, Jobs] = {(name,): (job,) for name in names}
         self.work.flying.update(items)
         documents = [Document((name,), name, None if name.isupper() else b"{}") for name in names]
-        targets = (Target("a.w1"),)
-        return Batch(0, items, targets, 1, live=True, documents=documents, trial=trial), job
+        target = self.gate.targets[0]
+        assert target is not None
+        return Batch(0, items, target, 1, documents=documents, trial=trial), job
 
     def each(self, batch: Batch, *verdicts: Verdict) -> Settled:
         """Its documents have these verdicts."""
@@ -121,18 +123,16 @@ def test_no_more_than_the_limit_is_parked() -> None:
 
 
 def test_taken_means_parked_no_longer() -> None:
-    """But not while an index is loaded: it may be the other one that refuses it."""
-    for loading in (False, True):
-        for whole in (False, True):
-            setting = Setting()
-            setting.parking.known = {(0, "a")}
-            setting.gate.targets[0].loading = Target("a.l1") if loading else None
-            batch, _ = setting.batch("a", "b")
-            if whole:
-                setting.settlement.all_done(batch)
-            else:
-                setting.each(batch, DONE, NO_ROOM)
-            assert setting.parking.to_clear == (set() if loading else {(0, "a")})
+    """By this index: what another one has taken says nothing of it."""
+    for whole in (False, True):
+        setting = Setting()
+        setting.parking.known = {(0, "a"), (1, "a")}
+        batch, _ = setting.batch("a", "b")
+        if whole:
+            setting.settlement.all_done(batch)
+        else:
+            setting.each(batch, DONE, NO_ROOM)
+        assert setting.parking.to_clear == {(0, "a")}
 
 
 def test_a_large_document_is_no_witness() -> None:
@@ -148,7 +148,7 @@ def test_while_an_index_is_loaded_its_refusals_hold_nothing() -> None:
     """They are parked, without a trial where many are refused; beyond the limit they are counted,
     each once, until they are taken."""
     setting = Setting(parked=2)
-    setting.gate.targets[0].loading = Target("a.l1")
+    setting.gate.targets[0] = LOADING
     batch, _ = setting.batch("w", "a", trial=Trial(("w",)))
     settled = setting.each(batch, BAD, BAD)
     assert settled.worst is None
@@ -161,21 +161,18 @@ def test_while_an_index_is_loaded_its_refusals_hold_nothing() -> None:
     setting.each(setting.batch("b")[0], DONE)
     setting.settlement.all_done(setting.batch("c")[0])
     assert setting.ledger.load_counts(0).untaken == 0
-    setting.gate.targets[0].loading = None
+    setting.gate.targets[0] = Target("a.w2")
     assert setting.each(setting.batch("b")[0], PROVEN).brake is Brake.TOO_MANY
 
 
-def test_what_the_pages_of_a_load_write() -> None:
-    """Trials and live changes are not of its pages."""
+def test_what_the_index_of_a_load_is_brought() -> None:
+    """Trials are not counted, nor is what the index in use is brought."""
     setting = Setting()
-    page, live = setting.batch("a", "B", "c")[0], setting.batch("d")[0]
-    page.live = False
-    setting.settlement.all_done(live)
-    setting.settlement.all_done(page)
+    setting.settlement.all_done(setting.batch("d")[0])
+    setting.gate.targets[0] = LOADING
+    setting.settlement.all_done(setting.batch("a", "B", "c")[0])
     assert setting.ledger.load_counts(0).written == 2
-    again = setting.batch("e", "f")[0]
-    again.live = False
-    setting.each(again, DONE, NO_ROOM)
+    setting.each(setting.batch("e", "f")[0], DONE, NO_ROOM)
     assert setting.ledger.load_counts(0).written == 3
     setting.ledger.begin_load(0)
     assert setting.ledger.load_counts(0).written == 0

@@ -21,9 +21,9 @@ def reply(items: int, *, errors: bool = False) -> bytes:
 
 def test_no_errors_for_all_that_was_sent() -> None:
     """The same verdicts as when it is read."""
-    assert all_taken(reply(3), 3, [Target("a")])
+    assert all_taken(reply(3), 3, Target("a"))
     documents = [Document((str(n),), str(n), b"{}") for n in range(3)]
-    verdicts = verdicts_of(parsed(reply(3)), documents, [Target("a")], 1)
+    verdicts = verdicts_of(parsed(reply(3)), documents, Target("a"), 1)
     assert [one.outcome for one in verdicts] == [Outcome.DONE] * 3
 
 
@@ -41,7 +41,7 @@ def test_no_errors_for_all_that_was_sent() -> None:
 )
 def test_anything_else_is_read(raw: bytes) -> None:
     """Fewer or more items, errors, other spellings."""
-    assert not all_taken(raw, 3, [Target("a")])
+    assert not all_taken(raw, 3, Target("a"))
 
 
 def placed(*names: str, errors: bool = False) -> bytes:
@@ -53,77 +53,32 @@ def placed(*names: str, errors: bool = False) -> bytes:
     return json.dumps({"errors": errors, "items": items}, separators=(",", ":")).encode()
 
 
-HERE, NEXT = Target("a.w1", index="here"), Target("a.l1", index="next")
+HERE = Target("a.w1", index="here")
 
 
-@pytest.mark.parametrize("targets", [[HERE], [HERE, NEXT]])
-def test_taken_by_the_index_that_the_alias_was_made_for(targets: list[Target]) -> None:
+def test_taken_by_the_index_that_the_alias_was_made_for() -> None:
     """At its first word, too."""
-    raw = placed(*[str(one.index) for one in targets] * 2)
-    assert all_taken(raw, 2, targets)
+    raw = placed("here", "here")
+    assert all_taken(raw, 2, HERE)
     documents = [Document((str(n),), str(n), b"{}") for n in range(2)]
-    verdicts = verdicts_of(parsed(raw), documents, targets, 1)
+    verdicts = verdicts_of(parsed(raw), documents, HERE, 1)
     assert [one.outcome for one in verdicts] == [Outcome.DONE] * 2
 
 
 @pytest.mark.parametrize("errors", [False, True])
-@pytest.mark.parametrize(
-    ("targets", "names"),
-    [
-        ([HERE], ["here", "elsewhere"]),
-        ([HERE, NEXT], ["here", "next", "here", "elsewhere"]),
-        ([HERE, NEXT], ["here", "next", "here", "here"]),
-        ([Target("a.w1", lenient=True, index="here")], ["here", "elsewhere"]),
-    ],
-)
-def test_taken_by_another_index(targets: list[Target], names: list[str], errors: bool) -> None:
+def test_taken_by_another_index(errors: bool) -> None:
     """It is not where it should be: a new session, and it is written anew."""
-    raw = placed(*names, errors=errors and len(targets) == 1)
-    count = 2 + (errors and len(targets) == 1)
-    assert not all_taken(raw, count, targets)
+    raw = placed("here", "elsewhere", errors=errors)
+    count = 2 + errors
+    assert not all_taken(raw, count, HERE)
     documents = [Document((str(n),), str(n), b"{}") for n in range(count)]
-    first, second, *_ = verdicts_of(parsed(raw), documents, targets, 1)
+    first, second, *_ = verdicts_of(parsed(raw), documents, HERE, 1)
     assert first.outcome is Outcome.DONE
     assert second.outcome is Outcome.FENCED
-    assert f"led to {names[-1]}, not to {targets[-1].index}" in second.reason
+    assert "led to elsewhere, not to here" in second.reason
 
 
 MISSING = "illegal_argument_exception", "pipeline with id [p] does not exist", 400
-BLOCKED = "cluster_block_exception", "index [here] blocked by: [x];", 429
-COPIES = "unavailable_shards_exception", "Not enough active copies", 503
-PARSED = "document_parsing_exception", "no", 400
-FULL = "es_rejected_execution_exception", "no", 429
-
-
-@pytest.mark.parametrize(
-    ("error", "alone", "replaced"),
-    [
-        (MISSING, Outcome.HOLD, Outcome.DONE),
-        (BLOCKED, Outcome.RETRY, Outcome.DONE),
-        (COPIES, Outcome.RETRY, Outcome.DONE),
-        (PARSED, Outcome.DONE, Outcome.DONE),
-        (FULL, Outcome.RETRY, Outcome.RETRY),
-    ],
-)
-def test_refused_by_an_index_that_is_replaced(
-    error: tuple[str, str, int], alone: Outcome, replaced: Outcome
-) -> None:
-    """It counts as long as its successor is not there, and that one's own refusals always do."""
-    kind, reason, status = error
-    bad = {"index": {"status": status, "error": {"type": kind, "reason": reason}}}
-    good = {"index": {"_index": "next", "status": 200}}
-    old = Target("a.w1", lenient=True, index="here")
-    document = Document(("1",), "1", b"{}")
-
-    def outcome(items: list[object], targets: list[Target]) -> Outcome:
-        answer = {"errors": True, "items": items}
-        return verdicts_of(answer, [document], targets, 1)[0].outcome
-
-    assert outcome([bad], [old]) is alone
-    assert outcome([bad, good], [old, NEXT]) is replaced
-    refused = outcome([bad], [NEXT])
-    assert refused is not Outcome.DONE
-    assert outcome([{"index": {"_index": "here", "status": 200}}, bad], [old, NEXT]) is refused
 
 
 def test_the_command_that_lifts_it_names_the_index() -> None:
@@ -131,14 +86,14 @@ def test_the_command_that_lifts_it_names_the_index() -> None:
     kind, reason, status = MISSING
     bad = {"index": {"status": status, "error": {"type": kind, "reason": reason}}}
     document = Document(("1",), "1", b"{}")
-    [verdict] = verdicts_of({"errors": True, "items": [bad]}, [document], [HERE], 1)
+    [verdict] = verdicts_of({"errors": True, "items": [bad]}, [document], HERE, 1)
     assert "Mend: PUT /here/_settings " in verdict.reason
 
 
 def test_an_empty_reply_is_held() -> None:
     """It says nothing of any document."""
     document = Document(("1",), "1", b"{}")
-    [verdict] = verdicts_of(parsed(b""), [document], [Target("a")], 1)
+    [verdict] = verdicts_of(parsed(b""), [document], Target("a"), 1)
     assert verdict.outcome is Outcome.HOLD
 
 

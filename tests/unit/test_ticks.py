@@ -106,6 +106,31 @@ def test_the_time_is_drawn_before_the_id(floor: Floor) -> None:
 # -- when the watermark may advance ----------------------------------------------------------------
 
 
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_kind_that_is_held(floor: Floor, when: str) -> None:
+    """Nothing waits for it, so that the swap of another load does not; but what is left out of it
+    keeps the watermark where it is. Also where it was held for a moment."""
+    session = floor.session()
+
+    def held() -> None:
+        floor.pipeline.interruptions += 1
+        floor.pipeline.whole = when == "meanwhile"
+
+    if when == "before":
+        held()
+    else:
+        floor.then["settled"] = held
+    assert floor.ticker.tick(session)
+    assert floor.did("ticked")
+    assert not floor.did("advanced")
+    floor.steps.clear()
+    floor.pipeline.whole = True
+    floor.pipeline.overflows += 1  # as when it is released
+    assert floor.ticker.tick(session)
+    assert floor.asked == [Asked(START)]
+    assert floor.did("advanced")
+
+
 def test_it_does_not_advance_before_the_proof(polling: Floor) -> None:
     """What is visible is indexed all the same. The same draw is asked for again, and once it is
     proven the watermark is its time, not that of the tick."""

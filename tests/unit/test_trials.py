@@ -34,14 +34,13 @@ class Trials(Sending):
         job.seal()
         for key in verdicts:
             self.work.take_one(key)
-        self.ledger.sent()
+        self.ledger.sent(0)
         documents = [Document(key, key[0], None if key in deleted else b"{}") for key in verdicts]
         batch = Batch(
             0,
             dict.fromkeys(verdicts, (job,)),
-            (Target("a.w1"),),
+            Target("a.w1"),
             self.gate.draw(),
-            live=True,
             documents=documents,
             trial=trial,
         )
@@ -102,7 +101,7 @@ def test_held_where_the_witness_is_refused() -> None:
     assert trials.suspects == []
     assert trials.waiting == {ONE, TWO, WITNESS}
     assert trials.told == [Held]
-    outage = trials.outage
+    outage = trials.outages.kinds[0].elasticsearch
     assert outage.brake is Brake.ALL_REFUSED
     assert outage.reason == f"{Brake.ALL_REFUSED}: {BAD.reason}"
     trials.answer({ONE: BAD, TWO: BAD})
@@ -155,7 +154,7 @@ def test_the_row_of_refusals_is_counted_once() -> None:
     assert trials.told == []
     trials.answer({ONE: BAD})
     assert trials.told == [Held]
-    assert trials.outage.brake is Brake.TOO_MANY
+    assert trials.outages.kinds[0].elasticsearch.brake is Brake.TOO_MANY
     trials.answer({TWO: GOOD})
     assert trials.told == [Held, Recovered]
     trials.answer({ONE: BAD})
@@ -196,7 +195,7 @@ def test_the_last_trial_ends_the_brake() -> None:
     for number, key in enumerate(keys):
         trials.answer({(f"good {number}",): GOOD, key: BAD})
     trials.answer({ONE: BAD})
-    assert trials.outage.brake is Brake.TOO_MANY
+    assert trials.outages.kinds[0].elasticsearch.brake is Brake.TOO_MANY
     for key in keys:
         trials.answer({WITNESS: GOOD, key: GOOD}, Trial(WITNESS))
     trials.answer({ONE: BAD})

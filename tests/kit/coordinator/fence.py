@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 
 from typing_extensions import override
 
-from listener.indexing.fence import Current, Fence
+from listener.indexing.feeds import Current
+from listener.indexing.fence import Fence
 from listener.search.aliases import Astray
 from tests.kit.coordinator.world import World
 
@@ -21,7 +22,12 @@ class FakeFence(Fence):
         self.found: tuple[int, Astray] | None = None
 
     @override
-    def begin(self, current: Sequence[Current | None], resumed: Collection[str]) -> None:
+    def begin(
+        self,
+        current: Sequence[Current | None],
+        resumed: Collection[str],
+        kept: Sequence[Current | None] = (),
+    ) -> None:
         """Raise the generation."""
         self._world.step("generation raised")
         self.resumed = resumed
@@ -32,9 +38,14 @@ class FakeFence(Fence):
         self._world.step("generation looked at")
 
     @override
-    def loading(self, kind: int) -> str | None:
+    def loading(self, document: int) -> str | None:
         """The index that is loaded."""
-        return self.loads.get(kind)
+        return self.loads.get(document)
+
+    @override
+    def former_astray(self) -> tuple[int, Astray] | None:
+        """What leads writes to former indexes elsewhere."""
+        return None
 
     @override
     def astray(self) -> tuple[int, Astray] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from typing_extensions import override
 
@@ -24,6 +24,8 @@ class FakePipeline(Pipeline):
     held: str | None = None
     braked: str | None = None
     parked: int = 0
+    whole: bool = True
+    interruptions: int = 0
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -88,12 +90,19 @@ class FakePipeline(Pipeline):
         return self._wait("settled", seconds)
 
     @override
+    def wait_whole(self, seconds: float | None = None) -> bool:
+        """For kinds that are held."""
+        if self._wait("whole again", seconds):
+            self.whole = True
+        return self.whole
+
+    @override
     def wait_noted(self, seconds: float | None = None) -> bool:
         """For the table of parked documents."""
         return self._wait("parked noted", seconds)
 
     @override
-    def know_parked(self, connection: Connection) -> None:
+    def know_parked(self, connection: Connection, resumed: Collection[str]) -> None:
         """Read which are parked."""
         self._world.step("parked read")
 

@@ -8,12 +8,14 @@ from typing import Final
 
 from typing_extensions import override
 
+from listener.capture.journal import RollbackAsked
 from listener.postgres import Connection
 from listener.resync.audit import Auditor
 from listener.resync.cancellation import Check
 from listener.resync.jobs import Jobs
 from listener.resync.needs import Need
 from listener.resync.plan import Findings, Planner
+from listener.resync.rollbacks import Rollbacks
 from listener.resync.under_way import Wanted
 from listener.search.index_settings import Fault
 from listener.state.store import Keeper
@@ -39,6 +41,33 @@ class FakePlanner(Planner):
         return Findings((None, None), tuple(self._world.plans))
 
 
+class FakeRollbacks(Rollbacks):
+    """Former indexes: there are none, but those that a person asks for."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._due = {}
+
+    @override
+    def look(self, connection: Connection) -> None:
+        """Give up those that fail."""
+
+    @override
+    def ask(self, asked: RollbackAsked) -> None:
+        """A person wants to go back."""
+        self._due[0] = asked
+
+    @override
+    def roll_back(self, connection: Connection, due: Mapping[int, RollbackAsked]) -> None:
+        """Go back."""
+        self._world.step("rolled back")
+        self._due.clear()
+
+    @override
+    def here(self, connection: Connection) -> None:
+        """Go back where that was asked for."""
+
+
 class FakeJobs(Jobs):
     """Loads and comparisons."""
 
@@ -50,6 +79,7 @@ class FakeJobs(Jobs):
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.rollbacks = FakeRollbacks(world)
         self.began: list[datetime] = []
         """When those began that are under way."""
         self.loading: set[int] = set()
