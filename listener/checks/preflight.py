@@ -20,7 +20,7 @@ from listener.checks import (
 )
 from listener.config import Config, split_name
 from listener.documents.definition import Definition
-from listener.documents.files import QueryFileError, SqlFile, read, sql_files
+from listener.documents.files import ConfiguredFile, QueryFileError, read, sql_files
 from listener.documents.queries import render
 from listener.documents.topology import Assembly, installation_of, watches_of
 from listener.postgres import Connection
@@ -143,7 +143,7 @@ def look_at_statements(config: Config, connection: Connection) -> list[Finding]:
 
 
 def _statement(
-    file: SqlFile, types: Sequence[KeyType], returns: Sequence[KeyType]
+    file: ConfiguredFile, types: Sequence[KeyType], returns: Sequence[KeyType]
 ) -> Statement | None:
     """The file with a sample of keys in it; None: it is told by `check_files` what is wrong."""
     try:

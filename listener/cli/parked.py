@@ -118,10 +118,12 @@ def _tell(found: Sequence[ParkedDocument], config: Config, *, as_json: bool) -> 
                 )
             )
         return
-    known = {document.index for document in config.documents}
+    known = [document.index for document in config.documents]
     for index, documents in groupby(found, key=lambda one: one.index):
         group = list(documents)
         foreign = "" if index in known else " (an index of an earlier configuration)"
+        if any(made_for(alias).fullmatch(index) for alias in known):
+            foreign = " (not in use: it is being loaded, or kept to go back to)"
         print(f"{index}{foreign}: {len(group)} parked")
         for one in group:
             print(f"  {shown(one.id)}")

@@ -56,8 +56,8 @@ class Fault(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class SqlFile:
-    """One SQL file of a document kind.
+class ConfiguredFile:
+    """One SQL file that an entry of `documents` names.
 
     `table`, `key`: whose keys its placeholders take.
     """
@@ -79,15 +79,15 @@ class SqlFile:
         return self.role != "ids"
 
 
-def sql_files(document: DocumentConfig) -> Iterator[SqlFile]:
+def sql_files(document: DocumentConfig) -> Iterator[ConfiguredFile]:
     """All SQL files of a document kind, the query first."""
     index, own = document.index, (document.table, document.key)
-    yield SqlFile(index, "query", document.query_file, *own)
+    yield ConfiguredFile(index, "query", document.query_file, *own)
     for watch in document.watch:
         if watch.mapping_file is not None:
-            yield SqlFile(index, "mapping", watch.mapping_file, watch.table, watch.key)
+            yield ConfiguredFile(index, "mapping", watch.mapping_file, watch.table, watch.key)
     if document.ids_file is not None:
-        yield SqlFile(index, "ids", document.ids_file, *own)
+        yield ConfiguredFile(index, "ids", document.ids_file, *own)
 
 
 def read(path: Path) -> str:

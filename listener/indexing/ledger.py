@@ -30,7 +30,7 @@ from listener.indexing.settlement import Settlement
 from listener.indexing.work import Candidates, Work
 from listener.search.sink import Sent
 from listener.search.verdicts import Outcome
-from listener.search.write_aliases import Target
+from listener.search.write_aliases import Role, Target
 
 _PLENTY: Final = 500
 """So many waiting ids make a bulk that is worth reading ahead of its turn."""
@@ -541,8 +541,14 @@ class Ledger:
 
     @property
     def parked(self) -> int:
-        """How many documents are parked."""
-        return len(self._parking.known)
+        """How many documents are parked, but for those of former indexes, which nobody searches."""
+        with self._lock:
+            former = {
+                kind
+                for kind, target in enumerate(self._gate.targets)
+                if target is not None and target.role is Role.KEPT
+            }
+            return sum(kind not in former for kind, _ in self._parking.known)
 
     def parked_ids(self, kind: int) -> list[str]:
         """The ids that are parked of one kind."""

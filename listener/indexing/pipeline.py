@@ -180,7 +180,7 @@ class Pipeline:
 
     @property
     def parked(self) -> int:
-        """How many documents are parked."""
+        """As of Ledger."""
         return self._ledger.parked
 
     def know_parked(self, connection: postgres.Connection, resumed: Collection[str]) -> None:

@@ -94,6 +94,15 @@ def test_killed_before_it_was_written_down(rows: Rows) -> None:
     assert rows.rows == {"films": {"old"}, NEW: {"new"}}
 
 
+def test_what_counts(rows: Rows) -> None:
+    """Nobody searches the former index: what is parked of it waits for no person."""
+    process = Process(rows, SWAPPED)
+    assert process.ledger.parked == 1
+    assert process.ledger.parked_ids(1) == ["old"]
+    process.ledger.aim({0: SWAPPED[0]})
+    assert process.ledger.parked == 1
+
+
 def test_given_up(rows: Rows) -> None:
     """What was parked of it is of no concern."""
     process = Process(rows, SWAPPED)
