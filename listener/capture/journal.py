@@ -97,6 +97,11 @@ def may_empty(reason: str) -> bool:
     return reason in {TRUNCATED, REPAIR_ALLOWED}
 
 
+def is_truncate(reason: str) -> bool:
+    """Whether rows were removed by a TRUNCATE."""
+    return reason == TRUNCATED
+
+
 def is_asked(reason: str) -> bool:
     """Whether an operator asked for a comparison by this reason."""
     return reason in {REPAIR_ASKED, REPAIR_ALLOWED}

@@ -217,7 +217,7 @@ class Polls:
                 self._mailbox.put_off_unmapped(number, reason)
             else:
                 before = lost[number][1] if number in lost else Wanted(reason, unguarded=False)
-                lost[number] = _NEVER_COVERED, replace(before, reason=reason)
+                lost[number] = _NEVER_COVERED, replace(before, reason=reason, missed=True)
         self._reconcile(lost)
         if loads:
             self._jobs.load(self._current.connection, loads)
@@ -253,20 +253,28 @@ class Polls:
             # what was compared or loaded since is the index in use, not the former one
             self._keeper.doubt(self._parts.kinds[number].index, f"{watch}: {reason}")
             latest, unguarded = at, journal.may_empty(reason)
-            asked = journal.is_asked(reason)
+            asked, emptied = journal.is_asked(reason), journal.is_truncate(reason)
+            missed = not asked
             before = lost.get(number)
             if before is not None:
                 latest = max(latest, before[0])
                 unguarded = unguarded or before[1].unguarded
                 asked = asked or before[1].asked
-            lost[number] = latest, Wanted(f"{watch}: {reason}", unguarded, asked)
+                emptied = emptied or before[1].emptied
+                missed = missed or before[1].missed
+            lost[number] = (
+                latest,
+                Wanted(
+                    f"{watch}: {reason}", unguarded, asked=asked, emptied=emptied, missed=missed
+                ),
+            )
 
     def _reconcile(self, lost: Mapping[int, tuple[datetime, Wanted]]) -> None:
         """Compare the documents of which changes may be lost, but for those compared since."""
         wanted = {
             number: one
             for number, (at, one) in lost.items()
-            if not self._jobs.covers(number, at, unguarded=one.unguarded)
+            if not self._jobs.covers(number, at, one)
         }
         if wanted:
             self._jobs.again(self._current.connection, wanted)

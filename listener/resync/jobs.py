@@ -84,12 +84,9 @@ class Jobs:
         """Whether this document kind is being loaded."""
         return self._under_way.states[kind].load is not None
 
-    def covers(self, kind: int, at: datetime, *, unguarded: bool) -> bool:
-        """Whether a load or comparison of this kind began, provenly, after this moment.
-
-        `unguarded`: it must be one that may delete any number of documents.
-        """
-        return self._under_way.covers(kind, at, unguarded=unguarded)
+    def covers(self, kind: int, at: datetime, wanted: Wanted) -> bool:
+        """As of UnderWay."""
+        return self._under_way.covers(kind, at, wanted)
 
     # -- beginning and ending ----------------------------------------------------------------------
 
@@ -110,7 +107,7 @@ class Jobs:
         for need in needs:
             kind, index = need.kind, need.kind.index
             state = self._under_way.anew(kind.number)
-            state.accepted = need.accepted
+            state.accepted, state.once = need.accepted, need.once
             now = watermark.draw(connection).at
             if need.compare:
                 wanted = Wanted(need.reason, need.unguarded)
@@ -122,15 +119,17 @@ class Jobs:
                 if need.blind:
                     state.blind = True
                 state.load = self._loader.begin(kind, need.reason, need.resume, now)
-        if needs and self._thread is not None:
+        if self._thread is not None and (needs or self._under_way.at_work):
             self._thread.start()
 
     def again(self, connection: Connection, wanted: Mapping[int, Wanted]) -> None:
-        """Compare documents of these kinds. A load of them that is under way begins anew.
+        """Compare documents of these kinds. A load of them that is under way, and may have missed
+        changes, begins anew.
 
         A comparison that is under way goes on, and is followed by one more. If each cause began it
         anew, none would end while a trigger fails for each statement. A load that is held for a
-        person begins only by a person's word. Raises as `begin`.
+        person begins only by a person's word. What a person asks of an index in use, while another
+        definition is loaded, is done with that index. Raises as `begin`.
         """
         states = self._under_way.states
         wanted = {
@@ -139,8 +138,18 @@ class Jobs:
             # what is held for a person is due anyway
             if not states[kind].held or one.unguarded or one.asked
         }
-        if wanted and not self._under_way.add(connection, wanted):
-            self._begin_anew(connection, wanted)
+        beside = {kind: one for kind, one in wanted.items() if self._under_way.is_beside(kind, one)}
+        waiting = [kind for kind in beside if states[kind].refusal is not None]
+        for number, one in wanted.items():
+            if states[number].load is not None and number not in waiting:
+                self._under_way.follows_load(number, one)
+        if waiting:
+            self.end()
+            for number in waiting:
+                self._under_way.compare_beside(connection, number, beside[number])
+        rest = {kind: one for kind, one in wanted.items() if kind not in beside}
+        if waiting or (rest and not self._under_way.add(connection, rest)):
+            self._begin_anew(connection, rest)
 
     def load(self, connection: Connection, asked: Sequence[LoadAsked]) -> None:
         """Load what a person asks for, or swap in what waits for a person's word.
@@ -160,7 +169,7 @@ class Jobs:
                 made = one.waiting is not None or any(at > one.at for at in self._made(kind, load))
                 # the word is for the index that waited: it is no licence for another one
                 if waits and one.accept and not state.refusal:
-                    state.accepted = True
+                    state.accepted = True  # and still what it was for: see `once`
                 elif waits or not made:
                     wanted[kind.number] = Wanted(
                         _ASKED, one.accept and waits, asked=True, anew=True, waiting=one.waiting
@@ -193,19 +202,28 @@ class Jobs:
             resumes = load is not None and (
                 self._under_way.written_down(load) if one is None else one.waiting == load.physical
             )
+            compares = (
+                load is None
+                and not before.held
+                and not (one is not None and one.anew)
+                and self._fence.kind(before.kind.number, Role.IN_USE) is not None
+            )
+            # what holds for any index that is loaded now; else it is for the one that was told of
+            always = (load is not None and before.accepted and not before.once) or (
+                one is not None and self._under_way.is_word(before.kind.number, one)
+            )
+            given = before.accepted or (one is not None and one.unguarded)
             needs.append(
                 Need(
                     before.kind,
                     one.reason if one else "it was interrupted",
                     load if resumes else None,
-                    compare=load is None
-                    and not before.held
-                    and not (one is not None and one.anew)
-                    and self._fence.kind(before.kind.number, Role.IN_USE) is not None,
-                    unguarded=(one is not None and one.unguarded)
+                    compare=compares,
+                    unguarded=(one is not None and one.unguarded and one.waiting is None)
                     or (comparing is not None and comparing.unguarded),
                     blind=before.blind or (comparing is not None and comparing.blind),
-                    accepted=before.accepted or (one is not None and one.unguarded),
+                    accepted=always or (resumes and given),
+                    once=not always,
                 )
             )
         self.begin(connection, needs)

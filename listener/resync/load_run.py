@@ -137,6 +137,8 @@ class LoadRun:
         begun = load.after is not None or load.done
         if begun or index is None or self._keeper.reconcile.get(kind.index) is not False:
             return False
+        if not self._under_way.is_by_the_files(kind.number):
+            return False  # that comparison is by another definition, and is made where this waits
         if not self._reconciler.guards(connection, kind, index, check):
             return False
         self._loader.give_up(kind)

@@ -31,8 +31,8 @@ class Need:
 
     `resume`: the load was begun before, and goes on. `compare`: the index is good, but may have
     missed changes. `unguarded`: the comparison may delete any number of documents. `blind`: changes
-    that were not recorded may be committed later. A load may miss them, too. `accepted`: a person
-    allows that the new index loses any number of documents.
+    that were not recorded may be committed later. A load may miss them, too. `accepted`: the new
+    index may lose any number of documents. `once`: that is a person's word, for this index alone.
     """
 
     kind: Kind
@@ -42,6 +42,7 @@ class Need:
     unguarded: bool = False
     blind: bool = False
     accepted: bool = False
+    once: bool = True
 
 
 class Needs:

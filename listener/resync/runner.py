@@ -72,4 +72,6 @@ class Runner:
             if one.load is not None and not one.load.done:
                 self._loads.here(connection, one, one.load, check)
             if one.load is not None and one.refusal is None:
-                self._loads.finish(connection, one, one.load, check)
+                swapped = self._loads.finish(connection, one, one.load, check)
+                if not swapped and one.comparing is not None:
+                    self._comparisons.here(connection, one, one.comparing, check)

@@ -42,7 +42,8 @@ class Weighed:
     `read`: how many ids it read. `written`: how many documents the new index has. `before`: how
     many the old one has. `lost`: how many of these the new one lacks; `gone` has the first ids.
     `parked`: documents of the new index that are parked. `untaken`: documents that it does not take
-    either, beyond those that may be parked. `reasons`: the first ones.
+    either, beyond those that may be parked. `reasons`: the first ones. `fed`: whether the old one
+    follows the database meanwhile.
     """
 
     alias: str
@@ -55,6 +56,7 @@ class Weighed:
     parked: int = 0
     untaken: int = 0
     reasons: Sequence[str] = ()
+    fed: bool = True
 
     @property
     def allowed(self) -> int:
@@ -93,7 +95,8 @@ class Weighed:
             told.append(
                 f"{self.refused} are refused" + (f", the first for: {reasons}" if reasons else "")
             )
-        stays = " What is searched now stays, and is fed." if self.before else ""
+        fed = ", and is fed by what made it" if self.fed else ""
+        stays = f" What is searched now stays{fed}." if self.before else ""
         return (
             f"the new index {self.physical} is not swapped in: {'; '.join(told)}.{stays} Mend: "
             "query or mapping, and start listener again; if it is to be so, "
@@ -169,6 +172,7 @@ class SwapGuard:
                 lost,
                 gone,
                 untaken=load.untaken,
+                fed=self._under_way.is_fed(kind.number),
             ),
             check,
         )
@@ -178,10 +182,11 @@ class SwapGuard:
         swapped in at any time. It is told, and written down.
 
         The word may have been given before: for this load, or for the comparison that it stands
-        for (`verify --repair --allow-deletes`).
+        for (`verify --repair --allow-deletes`), where the index in use is of the same definition.
         """
         reason = weighed.refusal
         allowed = self._keeper.reconcile.get(state.kind.index) is True
+        allowed = allowed and self._under_way.is_by_the_files(state.kind.number)
         if reason is None or allowed or state.accepted:
             return False
         if self._under_way.written_down(load):

@@ -28,7 +28,9 @@ from listener.state.store import Keeper
 class Wanted:
     """Why documents must be compared. `unguarded`: any number of them may be deleted. `asked`: a
     person asked for it. `anew`: they are loaded into a new index instead. `waiting`: or the load
-    into this one, which waits for a person's word, is brought to its end.
+    into this one, which waits for a person's word, is brought to its end. `emptied`: a TRUNCATE is
+    among the reasons: whatever query made an index, it may have lost any number. `missed`: changes
+    may have been missed, also by a load under way.
     """
 
     reason: str
@@ -36,10 +38,13 @@ class Wanted:
     asked: bool = False
     anew: bool = False
     waiting: str | None = None
+    emptied: bool = False
+    missed: bool = True
 
 
 ENDED: Final = Wanted("once more when the transactions have ended that were open", unguarded=False)
 """Follows what began while changes that were not recorded might yet be committed."""
+_DUE: Final = "it is due, and the new index does not take its place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,8 @@ class KindState:
 
     - `kind`: of the files as they are, by which an index is loaded.
     - `covered`: when the last load or comparison began, if that start is proven.
-    - `later`: a comparison that follows the one under way.
+    - `later`: a comparison that follows the one under way; or the load, where that one waits for
+      a person.
     - `open`: the next comparison waits until the transactions have ended that were open at this
       draw.
     - `blind`: the load is for changes that were not recorded, too. `owed`: it began while such
@@ -68,7 +74,8 @@ class KindState:
     - `guarded`: a comparison, or a load in its place, would have removed too many documents, and
       did not. `held`: it is a load that was not made, and waits for a person's word.
     - `refusal`: the load is complete and is not swapped in, for this reason. It is fed, and waits
-      for a person's word. `accepted`: that word was given: its index may lose any number.
+      for a person's word. `accepted`: that word was given: its index may lose any number. `once`:
+      it is for this index, and for none that is loaded in its place.
     """
 
     kind: Kind
@@ -83,6 +90,7 @@ class KindState:
     held: bool = False
     refusal: str | None = None
     accepted: bool = False
+    once: bool = False
 
     @property
     def at_work(self) -> bool:
@@ -147,7 +155,8 @@ class UnderWay:
         moments = []
         for one in self.states:
             load, comparing = one.load, one.comparing
-            if load is not None:
+            # one that waits for a person is complete, and fed like the index in use
+            if load is not None and one.refusal is None:
                 moments.append(load.started_at)
             if comparing is not None:
                 moments.append(comparing.started_at)
@@ -155,20 +164,47 @@ class UnderWay:
             moments.append(self._floor)
         return moments
 
-    def covers(self, kind: int, at: datetime, *, unguarded: bool) -> bool:
-        """Whether a load or comparison of this kind began, provenly, after this moment.
+    def is_fed(self, kind: int) -> bool:
+        """Whether the index in use follows the database; else it stands still."""
+        return self._fence.kind(kind, Role.IN_USE) is not None
 
-        `unguarded`: it must be one that may delete any number of documents.
+    def is_by_the_files(self, kind: int) -> bool:
+        """Whether the index in use is fed by the definition of the files, as a new one is."""
+        feeding = self._fence.kind(kind, Role.IN_USE)
+        return feeding is not None and feeding.hash == self.states[kind].kind.hash
+
+    def is_word(self, kind: int, wanted: Wanted) -> bool:
+        """Whether what allows a comparison to delete any number of documents allows a load, too.
+
+        A person's word is on the definition of the index in use, and on no other one; or on one
+        index that waits for it.
+        """
+        word = wanted.waiting is None and self.is_by_the_files(kind)
+        return wanted.unguarded and (wanted.emptied or word)
+
+    def is_beside(self, kind: int, wanted: Wanted) -> bool:
+        """Whether this comparison is of the index in use alone, and not of the one that a load
+        makes by other files."""
+        feeding, one = self._fence.kind(kind, Role.IN_USE), self.states[kind]
+        apart = one.load is not None and feeding is not None and feeding.hash != one.kind.hash
+        return apart and not (wanted.missed or wanted.emptied)
+
+    def covers(self, kind: int, at: datetime, wanted: Wanted) -> bool:
+        """Whether a load or comparison of this kind began, provenly, after this moment. Where any
+        number of documents may be deleted for it, it must be one that may.
         """
         one = self.states[kind]
         comparing = one.comparing
         if one.covered is None or one.covered <= at:
             return False
-        if unguarded and one.load is not None and one.refusal is None:
-            one.accepted = True  # it has not come to its swap
-        return not unguarded or not (
+        if not wanted.unguarded:
+            return True
+        word = self.is_word(kind, wanted)
+        if word and one.load is not None and one.refusal is None:
+            one.accepted, one.once = True, False  # it has not come to its swap
+        return not (
             one.guarded
-            or one.refusal is not None
+            or (word and one.refusal is not None)
             or (comparing is not None and not comparing.unguarded)
         )
 
@@ -203,9 +239,19 @@ class UnderWay:
         """Another load or comparison of this kind is about to begin."""
         one = self.states[kind]
         one.covered = None
-        one.guarded = one.held = one.accepted = False
+        one.guarded = one.held = one.accepted = one.once = False
         one.refusal = None
         return one
+
+    def compare_beside(self, connection: Connection, kind: int, wanted: Wanted) -> None:
+        """Compare the index in use, while the load of other files waits for a person's word. The
+        thread must have ended. Errors of psycopg pass through."""
+        one = self.states[kind]
+        if one.comparing is not None:
+            self._ask_again(kind, wanted)
+        else:
+            one.guarded = False
+            self.begin_comparing(kind, watermark.draw(connection).at, wanted, blind=False)
 
     def begin_comparing(self, kind: int, now: datetime, wanted: Wanted, *, blind: bool) -> None:
         """A comparison begins at this moment. It is written down, and told."""
@@ -225,7 +271,7 @@ class UnderWay:
                 return False
             for kind in wanted:
                 one = self.states[kind]
-                if one.load is not None or one.held or self._fence.kind(kind, Role.IN_USE) is None:
+                if one.load is not None or one.held or not self.is_fed(kind):
                     return False
             for kind, reason in wanted.items():
                 if self.states[kind].comparing is not None:
@@ -240,6 +286,11 @@ class UnderWay:
 
     def ask_again(self, kind: int, wanted: Wanted) -> None:
         """One more comparison when the one under way is complete."""
+        with self._lock:
+            self._ask_again(kind, wanted)
+
+    def follows_load(self, kind: int, wanted: Wanted) -> None:
+        """Compare the index in use where the load under way does not take its place."""
         with self._lock:
             self._ask_again(kind, wanted)
 
@@ -284,17 +335,27 @@ class UnderWay:
             one.load = None
 
     def load_waits(self, kind: int, load: Load, reason: str) -> None:
-        """This load is complete, and waits for a person's word."""
+        """This load is complete, and waits for a person's word: that may take days, for which the
+        watermark does not stand still. What the index in use may have missed is compared now.
+        """
         with self._lock:
             one = self.states[kind]
             one.load, one.refusal = load, reason
+            self._ended_at(load.started_at)
+            due, later = self._keeper.reconcile.get(one.kind.index), one.later
+            if due is None and later is None:
+                self._keeper.thaw(one.kind.index)
+            elif self.is_fed(kind):
+                one.later = None
+                wanted = Wanted(_DUE, bool(due or (later is not None and later.unguarded)))
+                self.begin_comparing(kind, load.started_at, wanted, blind=one.blind)
 
     def load_complete(self, kind: int, load: Load, *, empty: bool = False) -> None:
         """The index of this load is in use. `empty`: it has no document, though there are rows."""
         self._ended_at(load.started_at)
         one = self.states[kind]
-        one.load = None
-        one.blind = one.owed = one.accepted = False
+        one.load = one.later = None
+        one.blind = one.owed = one.accepted = one.once = False
         self.without_documents.discard(one.kind.index)
         if empty:
             self.without_documents.add(one.kind.index)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,6 +74,8 @@ class Resync:
         """Indexes in use."""
         self.kept: str | None = None
         """The former index that is fed."""
+        self.made_by: dict[int, Kind] = {}
+        """Which kind feeds an index in use, where it is not that of the files."""
         self.interruptions = 0
         """How often the kind of a load was held or released."""
         self.draws = 0
@@ -125,6 +128,11 @@ class Resync:
         )
         definition = film_definition(index=name)
         return Kind(number, cast(Any, source), cast(Any, "config"), definition, number)
+
+    def made_by_others(self, number: int = 0) -> None:
+        """The index in use was made by other files."""
+        definition = film_definition("hash0", self.kinds[number].index)
+        self.made_by[number] = replace(self.kinds[number], definition=definition)
 
     def _id_page(self, _connection: object, after: Key | None, limit: int) -> list[Key]:
         self.step(f"ids after {after[0] if after else None}")
@@ -235,6 +243,8 @@ class FakeFence(Fence):
         """The kind that feeds the index in this role."""
         if role is Role.IN_USE and self._room.current[document] is None:
             return None
+        if role is Role.IN_USE:
+            return self._room.made_by.get(document, self._room.kinds[document])
         return self._room.kinds[document]
 
     @override

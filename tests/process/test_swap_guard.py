@@ -82,7 +82,7 @@ def test_a_query_that_returns_nothing(scene: Scene) -> None:
     daemon = scene.start()
     is_held(scene, daemon, old)
     assert daemon.wait_for("swap_held")["lost"] == FILMS
-    daemon.wait_for("watermark_waits", after=daemon.mark())
+    daemon.wait_for("watermark_moved", after=daemon.mark())
     scene.wait_health(1, f"listener load {scene.index} --accept")
     query.write_text(good, "utf-8")
     nothing_is_swapped(scene, "the files have changed since", scene.index)
@@ -201,12 +201,12 @@ def test_a_person_accepts(scene: Scene, way: str) -> None:
     query.write_text(f"{text} AND film.id <= md5('film 1')::uuid AND false\n", "utf-8")
     daemon = scene.start()
     waiting = daemon.wait_for("swap_held")["physical"]
-    daemon.wait_for("watermark_waits", after=daemon.mark())
+    daemon.wait_for("watermark_moved", after=daemon.mark())
     if way == "alone":
         daemon.stop()
     if way == "verify":
         scene.start("verify", "--repair", "--allow-deletes").expect_exit(0)
-        daemon.wait_for("watermark_waits", after=daemon.mark())
+        daemon.wait_for("watermark_moved", after=daemon.mark())
         assert scene.behind() != [waiting]
     accepted = scene.start("load", scene.index, "--accept")
     accepted.expect_exit(1)  # there is no document

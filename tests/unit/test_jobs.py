@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -449,7 +450,7 @@ def test_what_is_asked_for_between_two_sessions(working: Working, error: Excepti
     assert working.room.disk.last_processed == WATERMARK
     working.jobs.forget()
     for kind in (0, 1):
-        assert not working.jobs.covers(kind, WATERMARK, unguarded=False)
+        assert not working.jobs.covers(kind, WATERMARK, WANTED)
     working.begin(working.need(), working.need(1))  # what is due
     working.again(ANY_NUMBER)  # the sweep
     working.rest()
@@ -640,12 +641,88 @@ def test_a_load_that_waits_for_a_person_waits_on(working: Working) -> None:
     assert room.under_way.refusals == []
 
 
+def test_a_word_on_another_definition(working: Working) -> None:
+    """`verify --repair --allow-deletes` is on the index in use, which other files have made: the
+    load goes on, and is not accepted for it. Where it is not swapped in, that index is compared."""
+    room, word = working.room, replace(ANY_NUMBER, missed=False)
+    room.made_by_others()
+    room.under_way.anew(0)
+    room.state.load, room.state.covered = new_load(), NOW
+    assert working.jobs.covers(0, NOW - timedelta(seconds=1), word)
+    assert not room.state.accepted
+    working.again(word)
+    assert not [one for one in room.steps if " begun" in one]
+    room.under_way.load_waits(0, new_load(done=True), "too many are gone")
+    assert room.state.comparing is not None
+    assert room.state.comparing.unguarded
+    assert room.disk.reconcile == {"films": True}
+    assert not room.state.accepted
+
+
+def test_a_word_beside_a_load_that_waits(working: Working) -> None:
+    """The index in use is compared; the other one waits on, for its own word."""
+    room, load = working.room, new_load(physical="films-2", done=True)
+    room.made_by_others()
+    room.under_way.load_waits(0, load, "too many are gone")
+    working.again(replace(ANY_NUMBER, missed=False))
+    working.rest()
+    assert not [one for one in room.steps if " begun" in one]
+    assert "comparison of films done" in room.steps
+    assert (room.state.load, room.state.refusal) == (load, "too many are gone")
+    assert not room.state.accepted
+    assert not working.jobs.covers(0, NOW + timedelta(days=1), ANY_NUMBER)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_truncate_is_accepted_for_any_definition(working: Working, waits: bool) -> None:
+    """Also for an index that is loaded in the place of the one that was under way then."""
+    room = working.room
+    room.made_by_others()
+    room.under_way.anew(0)
+    room.state.load = new_load()
+    if waits:
+        room.under_way.load_waits(0, new_load(done=True), "too many are gone")
+    working.hold_up()
+    working.again(Wanted("TRUNCATE", unguarded=True, emptied=True))
+    assert room.state.accepted
+    working.again(Wanted("a trigger failed", unguarded=False))
+    assert room.state.accepted
+    assert [one for one in room.steps if " begun" in one] == [
+        "films begun: TRUNCATE",
+        "films begun: a trigger failed",
+    ]
+
+
+def test_a_word_is_for_one_index(working: Working) -> None:
+    """Not for one that is loaded in its place."""
+    room, load = working.room, new_load(physical="films-2", done=True)
+    room.under_way.load_waits(0, load, "too many are gone")
+    working.hold_up()
+    working.jobs.load(room.connection, [asked(accept=True, waiting="films-2")])
+    assert room.state.accepted
+    working.again()
+    assert "films begun: TRUNCATE" in room.steps
+    assert not room.state.accepted
+
+
+def test_what_was_allowed_for_a_comparison_is_over_with_it(working: Working) -> None:
+    """A load that a person asks for later is weighed."""
+    room = working.room
+    working.begin(working.need())
+    working.again(Wanted("TRUNCATE", unguarded=True, emptied=True))
+    working.rest()
+    working.hold_up()
+    working.jobs.load(room.connection, [asked()])
+    assert room.state.load is not None
+    assert not room.state.accepted
+
+
 def test_a_truncate_before_a_load_that_covers_it(working: Working) -> None:
     """The index may be empty: the load is not begun anew for that."""
     room = working.room
     room.under_way.anew(0)
     room.state.load, room.state.covered = new_load(), NOW
-    assert working.jobs.covers(0, NOW - timedelta(seconds=1), unguarded=True)
+    assert working.jobs.covers(0, NOW - timedelta(seconds=1), ANY_NUMBER)
     assert room.state.accepted
     room.under_way.load_waits(0, new_load(done=True), "too many are gone")
-    assert not working.jobs.covers(0, NOW - timedelta(seconds=1), unguarded=True)
+    assert not working.jobs.covers(0, NOW - timedelta(seconds=1), ANY_NUMBER)

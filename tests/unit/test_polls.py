@@ -218,11 +218,22 @@ def test_a_persons_word_is_not_lost_among_others(floor: Floor, asked: str) -> No
     assert floor.jobs.compared == [{0: wanted}]
 
 
+@pytest.mark.parametrize("unknown_ids", [False, True])
+def test_what_a_person_asks_for_is_no_sign_of_a_change(floor: Floor, unknown_ids: bool) -> None:
+    """A load under way has missed nothing for it; but it has where ids are unknown."""
+    if unknown_ids:
+        floor.mailbox.put_off_unmapped(0, FAILED)
+    floor.pages = [page(reconcile=((FILM.id, NOW, journal.REPAIR_ASKED),))]
+    floor.polls.scan(START)
+    [compared] = floor.jobs.compared
+    assert (compared[0].asked, compared[0].missed) == (True, unknown_ids)
+
+
 def test_all_kinds_of_a_table_are_compared(floor: Floor) -> None:
     """Those that its keys lead to, and no others. A TRUNCATE may empty their indexes."""
     floor.pages = [page(reconcile=((PERSON.id, NOW, journal.TRUNCATED),))]
     floor.polls.scan(START)
-    wanted = Wanted(f"{PERSON.id}: TRUNCATE", unguarded=True)
+    wanted = Wanted(f"{PERSON.id}: TRUNCATE", unguarded=True, emptied=True)
     assert floor.jobs.compared == [{0: wanted, 1: wanted}]
 
 
@@ -274,7 +285,7 @@ def test_unknown_ids_and_a_truncate(floor: Floor) -> None:
     floor.mailbox.put_off_unmapped(0, FAILED)
     floor.pages = [page(reconcile=((FILM.id, NOW, journal.TRUNCATED),))]
     floor.polls.scan(START)
-    assert floor.jobs.compared == [{0: Wanted(FAILED, unguarded=True)}]
+    assert floor.jobs.compared == [{0: Wanted(FAILED, unguarded=True, emptied=True)}]
 
 
 def test_unknown_ids_are_put_off_while_a_load_runs(floor: Floor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -564,8 +565,8 @@ def test_once_guards_loads(running: Running) -> None:
 
 
 def test_a_load_that_waits_for_a_person(running: Running) -> None:
-    """It is not swapped, and not tried again; it stays under way, so that sweeps reach back to it.
-    A person's word swaps it."""
+    """It is not swapped, and not tried again. It is fed like the index in use, so that the
+    watermark moves on. A person's word swaps it."""
     running.guard.reason = "too many are gone"
     running.load()
     running.turn()
@@ -573,7 +574,9 @@ def test_a_load_that_waits_for_a_person(running: Running) -> None:
     assert room.current[0] == "films-1"
     assert room.under_way.running
     assert not room.under_way.at_work
-    assert room.under_way.starts == [room.drawn_at()]
+    assert room.under_way.starts == []
+    room.keeper.advance(NOW + timedelta(days=1))
+    assert room.keeper.last_processed == NOW + timedelta(days=1)
     running.runner.finish_here(room.connection, running.check)
     running.turn()
     assert room.steps.count("weighed") == 1
@@ -581,6 +584,28 @@ def test_a_load_that_waits_for_a_person(running: Running) -> None:
     running.turn()
     assert room.current[0] == "films-2"
     assert not room.under_way.running
+
+
+@pytest.mark.parametrize("way", ["turn", "here"])
+def test_what_is_due_is_done_where_a_load_waits(running: Running, way: str) -> None:
+    """A comparison of the index in use, for which the load would have stood. It was made by other
+    files: what they would lose says nothing of that comparison, and is not asked before."""
+    room = running.room
+    room.made_by_others()
+    running.guard.reason = "too many are gone"
+    room.keeper.want_reconcile("films", unguarded=False)
+    running.load()
+    if way == "turn":
+        running.turn()
+    else:
+        running.here()
+        running.runner.finish_here(room.connection, running.check)
+    assert "films-1 guarded" not in room.steps
+    assert room.since("weighed").count("films-1 compared") == 1
+    assert room.disk.reconcile == {}
+    assert room.under_way.refusals == ["too many are gone"]
+    room.keeper.advance(NOW + timedelta(days=1))
+    assert room.keeper.last_processed == NOW + timedelta(days=1)
 
 
 def test_once_makes_a_load_that_was_begun_meanwhile(running: Running) -> None:

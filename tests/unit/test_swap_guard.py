@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from listener.resync.swap_guard import Weighed
+from listener.resync.swap_guard import SwapGuard, Weighed
+from tests.kit.resync import Resync, new_load
 
 
 def weighed(**said: Any) -> Weighed:
@@ -58,7 +59,32 @@ def test_what_is_said() -> None:
         "the new index has 12 documents, and the one in use 9696",
         '9690 of these are gone (a, "b\\n", …)',
         "10 are refused, the first for: mapper_parsing_exception: no; xxx",
+        "What is searched now stays, and is fed by what made it.",
         "`listener load films --accept`",
     ):
         assert part in told, told
     assert "x" * 300 not in told
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_what_a_comparison_may_delete(monkeypatch: pytest.MonkeyPatch, others: bool) -> None:
+    """It is allowed for the index in use. Where the new one is of another definition, that is no
+    word on it."""
+    room = Resync(monkeypatch)
+    if others:
+        room.made_by_others()
+    nothing: Any = None
+    guard = SwapGuard(
+        client=nothing,
+        parked=nothing,
+        pipeline=nothing,
+        under_way=room.under_way,
+        keeper=room.keeper,
+        observe=room.told.append,
+        patience=1,
+    )
+    room.keeper.want_reconcile("films", unguarded=True)
+    lost = weighed(before=300, written=0, lost=300)
+    assert guard.holds(room.state, new_load(done=True), lost) is others
+    room.state.accepted = True
+    assert not guard.holds(room.state, new_load(done=True), lost)

@@ -175,7 +175,7 @@ def test_what_covers_a_moment(room: Resync) -> None:
     under_way = room.under_way
 
     def covers(unguarded: bool = False) -> bool:
-        return under_way.covers(0, NOW, unguarded=unguarded)
+        return under_way.covers(0, NOW, Wanted("asked for", unguarded))
 
     assert not covers()
     room.state.covered = NOW

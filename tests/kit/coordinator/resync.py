@@ -103,10 +103,10 @@ class FakeJobs(Jobs):
         return kind in self.loading
 
     @override
-    def covers(self, kind: int, at: datetime, *, unguarded: bool) -> bool:
+    def covers(self, kind: int, at: datetime, wanted: Wanted) -> bool:
         """Whether a comparison began later."""
         covered = kind in self.covered and self.covered[kind] > at
-        return covered and (self.covers_deletes or not unguarded)
+        return covered and (self.covers_deletes or not wanted.unguarded)
 
     @override
     def forget(self) -> None:
