@@ -101,8 +101,8 @@ def _is_active(config: Config) -> bool:
 
 
 def _held(config: Config, names: Sequence[str], *, named: bool) -> dict[str, str]:
-    """By alias, the new index that waits for a person's word. Such a word is for what was seen and
-    told, and no licence for another load.
+    """By alias, the new index that waits for a person's word. The word is bound to this index,
+    whose losses were told: it accepts no other load.
 
     Raises Unfit where one that is `named` has none, where none has, or where other files made it.
     """

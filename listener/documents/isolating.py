@@ -160,7 +160,7 @@ def _made(found: Iterable[object]) -> bool:
 
 
 def _spread(keys: Sequence[Key], most: int) -> Sequence[Key]:
-    """So many of these, from the first to the last."""
+    """At most `most` of these keys, evenly from the first to the last."""
     if len(keys) <= most:
         return keys
     return [keys[number * (len(keys) - 1) // (most - 1)] for number in range(most)]

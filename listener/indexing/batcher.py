@@ -44,7 +44,8 @@ class _Rows:
         self.awaited: set[Key] = set()
         """Ids that were in flight when no other witness was found."""
         self._looked: tuple[Key | None, bool] = None, False
-        """Up to which id a witness was looked for, and whether there may be one."""
+        """Where the next look for a witness goes on: after this id (None: from the beginning), and
+        whether one may be among the ids before it."""
 
     @property
     def may_help(self) -> bool:

@@ -26,7 +26,7 @@ def _has(**fields: type) -> _Shape:
 
 
 def _each(*fields: str) -> _Shape:
-    """Of an answer by name: each one has these objects. It may be empty."""
+    """The shape of an object whose values all have these objects as fields. It may be empty."""
     return lambda body: all(
         isinstance(one, Mapping) and all(isinstance(one.get(name), Mapping) for name in fields)
         for one in body.values()
@@ -42,7 +42,7 @@ def _by_name(body: Mapping[str, Any]) -> bool:
 
 
 def _optional(name: str) -> _Shape:
-    """Of an answer that a `filter_path` may leave empty."""
+    """The shape of an object that has this object, or is empty, as a `filter_path` may leave it."""
     return lambda body: not body or isinstance(body.get(name), Mapping)
 
 
