@@ -22,6 +22,7 @@ from listener.observations.events import Observe
 from listener.observations.surprises import Unfit
 from listener.resync.active import ActiveDaemon
 from listener.resync.asked_load import AskedLoads
+from listener.resync.survey import Asked
 from listener.runtime.lifecycle import Stop
 from listener.search.indexes import Indexes
 from listener.state import identity
@@ -67,9 +68,11 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
                 observe=observe,
                 stop=stop,
                 once=True,
-                force=not given.index and not given.accept,
-                load=names,
-                accept=held,
+                asked=Asked(
+                    force=not given.index and not given.accept,
+                    load=frozenset(names),
+                    accept=held,
+                ),
             )
             status = int(daemon.run())
         if status == Status.ACTIVE:  # another one has begun since
