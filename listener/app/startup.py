@@ -80,7 +80,7 @@ class Startup:
         clients that do not pass, or lasted for too long with --once; Stopped.
         """
         if not self._force:
-            file.read(self._config.state_file_name)  # a damaged one is told at once
+            file.read(self._config.state_file_name)  # raises now where it is damaged
         self._parts = self._prepare_again(client) if served else self._prepare(client)
         return self._parts
 

@@ -88,7 +88,7 @@ class Isolating:
                 error.add_note(f"document {doc_id} alone takes that long")
                 raise
             if row_fault(error) is None:
-                # what all rows met may have ended before the other one was made
+                # an error that all rows met may have ended before the other one was read: try again
                 return self._once_more(connection, keys[0], run, alone)
             return [alone(keys[0], reason)]
 

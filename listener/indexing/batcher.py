@@ -219,6 +219,7 @@ class Batcher:
             ledger.give_back(kind, items)  # when they are answered they may be witnesses
             return None
         if witness is not None:
-            # written first: what ends while both are written must not look like the suspect's own
+            # The witness stands first. Where a cause ends between the two, the witness is refused
+            # and the suspect taken. The other way round the suspect would look guilty.
             items = {witness: items[witness], **items}
         return self._begin(lane, items, Trial(witness, sole=witness is None and others == "none"))

@@ -103,7 +103,7 @@ def why_foreign(
     nameless = product and (status == 404 or status < 300) and headers.get(PRODUCT) is None
     if (content_type and content_type not in _JSON) or nameless:
         genuine = False
-    elif method == "HEAD":  # it has no body; listener asks so for nothing
+    elif method == "HEAD":  # such an answer has no body to judge by
         genuine = True
     elif as_sent and status == 200:
         words = _WORDS.get(urlsplit(target).path.rpartition("/")[2], (b'"_seq_no":',))
