@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -38,26 +38,22 @@ class Daemon:
         observe: Observe,
         stop: Stop,
         once: bool = False,
-        force: bool = False,
-        repair: bool | None = None,
-        load: Collection[str] = (),
-        accept: Mapping[str, str] | None = None,
-        rollback: Collection[str] = (),
+        asked: Asked | None = None,
     ) -> None:
-        """`once`: catch up and return. `force`: load everything anew, whatever was saved. `repair`:
-        compare everything and mend it; True: delete any number of documents for it. `load`,
-        `accept` and `rollback`: as of Asked.
-        """
+        """`once`: catch up, do what was `asked`, and return."""
         self._config = config
         self._observe = observe
         self._stop = stop
         self._once = once
-        self._asked = Asked(
-            force, repair, frozenset(load), accept or {}, rollback=frozenset(rollback)
-        )
+        self._asked = Asked() if asked is None else asked
         self._pulse = Pulse(config, daemon=not once)
         self._startup = Startup(
-            config, pulse=self._pulse, observe=observe, stop=stop, once=once, force=force
+            config,
+            pulse=self._pulse,
+            observe=observe,
+            stop=stop,
+            once=once,
+            force=self._asked.force,
         )
         self._matters: tuple[Matter, ...] = ()
         """Why it has ended, where a person must mend something."""

@@ -80,7 +80,7 @@ class Startup:
         clients that do not pass, or lasted for too long with --once; Stopped.
         """
         if not self._force:
-            file.read(self._config.state_file_name)  # a damaged one is told at once
+            file.read(self._config.state_file_name)  # raises now where it is damaged
         self._parts = self._prepare_again(client) if served else self._prepare(client)
         return self._parts
 
@@ -248,7 +248,9 @@ class Startup:
         return lock_holder(connection, schema) is not None and _installed(connection, schema)
 
     def _refuse_foreign_state(self, connection: postgres.Connection, parts: Assembly) -> None:
-        """At once, and not only when a standby is needed. `force`: it is to be replaced."""
+        """Refuse a state.yaml of another database now. Else a standby would refuse it only when
+        it takes over. With `force` the file is not read, since it is to be replaced.
+        """
         saved = None if self._force else file.read(self._config.state_file_name)
         if saved is not None:
             facts = identity.read(connection, parts.watches, self._config.postgres.db_schema)

@@ -50,7 +50,7 @@ class Marks:
         return True
 
     def _place(self, mark: int) -> int:
-        """Where it is, or would be."""
+        """The slot of this mark: the one that holds it, or the empty one where it would go."""
         slots, last = self._slots, len(self._slots) - 1
         place = mark & last
         while slots[place] not in (0, mark):

@@ -13,7 +13,7 @@ from typing import Final
 _LEAST: Final = 0.05
 """Seconds: less is the scheduling of two processors, and any sweep reaches back further."""
 _DRIFT: Final = 0.001
-"""So much may two clocks differ in speed while neither is set."""
+"""Seconds a second by which two clocks may differ in speed while neither is set."""
 
 
 class ServerClock:

@@ -97,8 +97,9 @@ class Sweep:
         self._look = Recent()
         self._silent_look = Recent()
         self._seen_ahead: dict[bool, Snapshot | None] = {False: None, True: None}
-        """Up to where what is ahead was handed on, of tables that do not send their keys and of
-        those that do."""
+        """The snapshot of the last look at rows that are stamped in the future. By whether the
+        tables send their keys; None: there was no look yet.
+        """
 
     def forget_before(self, since: datetime) -> None:
         """No later sweep reaches back before this moment."""

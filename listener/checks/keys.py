@@ -22,7 +22,8 @@ from listener.postgres import Connection
 
 _KEYS: Final = 100
 _CHANCE: Final = 0.01
-"""Where it is greater that no key leads to a document by chance, nothing is said of them."""
+"""A probability. Where no key leads to a document, and this is more likely than it by chance,
+nothing is said."""
 _SHARE: Final = 0.8
 """Of a few keys more may be without a document than a sample of documents shows."""
 _IDS: Final = 1000

@@ -30,7 +30,7 @@ from listener.search.write_aliases import owned, patterns
 P = ParamSpec("P")
 
 _HIDING: Final = ("filter", "search_routing")
-"""Of an alias: they decide what a search finds."""
+"""Properties of an alias that decide what a search through it finds."""
 _NO_RIGHTS: Final = (401, 403)
 
 

@@ -22,6 +22,7 @@ from listener.observations.events import Observe
 from listener.observations.surprises import Unfit
 from listener.resync.active import ActiveDaemon
 from listener.resync.asked_load import AskedLoads
+from listener.resync.survey import Asked
 from listener.runtime.lifecycle import Stop
 from listener.search.indexes import Indexes
 from listener.state import identity
@@ -67,9 +68,11 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
                 observe=observe,
                 stop=stop,
                 once=True,
-                force=not given.index and not given.accept,
-                load=names,
-                accept=held,
+                asked=Asked(
+                    force=not given.index and not given.accept,
+                    load=frozenset(names),
+                    accept=held,
+                ),
             )
             status = int(daemon.run())
         if status == Status.ACTIVE:  # another one has begun since
@@ -101,8 +104,8 @@ def _is_active(config: Config) -> bool:
 
 
 def _held(config: Config, names: Sequence[str], *, named: bool) -> dict[str, str]:
-    """By alias, the new index that waits for a person's word. Such a word is for what was seen and
-    told, and no licence for another load.
+    """By alias, the new index that waits for a person's word. The word is bound to this index,
+    whose losses were told: it accepts no other load.
 
     Raises Unfit where one that is `named` has none, where none has, or where other files made it.
     """

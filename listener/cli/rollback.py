@@ -20,6 +20,7 @@ from listener.documents.topology import assemble, fitting
 from listener.observations.events import Observe
 from listener.observations.surprises import Unfit
 from listener.resync.active import ActiveDaemon
+from listener.resync.survey import Asked
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.indexes import Indexes
 from listener.state.control import ControlDocument
@@ -97,7 +98,11 @@ class _Rollback:
     def _here(self, aliases: Sequence[str]) -> int:
         """No daemon is active: catch up, and go back."""
         daemon = Daemon(
-            self._config, observe=self._observe, stop=self._stop, once=True, rollback=aliases
+            self._config,
+            observe=self._observe,
+            stop=self._stop,
+            once=True,
+            asked=Asked(rollback=frozenset(aliases)),
         )
         return int(daemon.run())
 

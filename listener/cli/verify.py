@@ -21,6 +21,7 @@ from listener.indexing.parked_table import ParkedTable
 from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
+from listener.resync.survey import Asked
 from listener.resync.verify import Verification, Verified
 from listener.runtime.lifecycle import Stop
 from listener.state.control import ControlDocument
@@ -112,7 +113,7 @@ class _Verify:
                 observe=self._observe,
                 stop=self._stop,
                 once=True,
-                repair=allow_deletes,
+                asked=Asked(repair=allow_deletes),
             )
             status = daemon.run()
             if status not in (Status.OK, Status.PARKED):

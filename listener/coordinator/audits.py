@@ -18,7 +18,7 @@ from listener.resync.jobs import Jobs
 
 
 class Audits:
-    """Of the coordinator's thread. Errors of both clients pass through."""
+    """For the coordinator's thread alone. Errors of both clients pass through."""
 
     def __init__(
         self,

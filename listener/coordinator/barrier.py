@@ -17,7 +17,7 @@ _DEADLINE: Final = 10.0
 
 
 class Barrier:
-    """It is the heartbeat of the LISTEN connection, too. Of the coordinator's thread."""
+    """It is the heartbeat of the LISTEN connection, too. For the coordinator's thread alone."""
 
     def __init__(
         self, channel: str, mailbox: Mailbox, notifications: Notifications, signs: Signs

@@ -33,7 +33,10 @@ for a moment; let go at once, it would be rung by thousands of transactions unti
 
 
 class Doorbell:
-    """`begin` for each session. Of the coordinator's thread. Errors of psycopg pass through."""
+    """Call `begin` for each session. For the coordinator's thread alone.
+
+    Errors of psycopg pass through.
+    """
 
     def __init__(self, mailbox: Mailbox, schema: str, longest_wait: float) -> None:
         """`schema`: listener's own. `longest_wait`: seconds between polls after a ring."""

@@ -65,7 +65,7 @@ class Once:
             while not self._pipeline.wait_whole(self._fetch_delay):
                 session.check()
                 self._jobs.rollbacks.look(connection)
-        for job in self._pipeline.retry_unproven():  # audits do it else
+        for job in self._pipeline.retry_unproven():  # a daemon does it at its audits
             while not self._pipeline.wait(job, self._fetch_delay):
                 session.check()
         self._jobs.finish_here(connection, session)

@@ -23,8 +23,8 @@ _WAITING: Final = waiting_for(ServerName.POSTGRES)
 
 
 class Opening:
-    """Of the coordinator's thread. In another order of its steps rows would be lost: LISTEN, which
-    the notifications thread has done; then triggers, plan, generation, loads; then the sweep.
+    """For the coordinator's thread alone. In another order of its steps rows would be lost: LISTEN,
+    which the notifications thread has done; then triggers, plan, generation, loads; then the sweep.
     """
 
     def __init__(

@@ -26,8 +26,9 @@ _MEND: Final = (
 
 
 class Peer:
-    """Of the coordinator's thread. It is looked at only after PATIENCE: while a new release takes
-    the place of the former one, the two may well differ."""
+    """For the coordinator's thread alone. It is looked at only after PATIENCE: while a new release
+    takes the place of the former one, the two may well differ.
+    """
 
     def __init__(self, control: ControlDocument, pipeline: str, aliases: Iterable[str]) -> None:
         """`aliases`: of the documents that this daemon would feed."""

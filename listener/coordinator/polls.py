@@ -32,7 +32,7 @@ _NEVER_COVERED: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Polls:
-    """The sweeps of one pipeline; `begin` for each session. Of the coordinator's thread."""
+    """The sweeps of one pipeline; `begin` for each session. For the coordinator's thread alone."""
 
     def __init__(
         self,

@@ -23,7 +23,7 @@ _PRUNE_EVERY: Final = 60.0
 
 
 class Progress:
-    """Of the coordinator's thread. Errors of psycopg pass through."""
+    """For the coordinator's thread alone. Errors of psycopg pass through."""
 
     def __init__(
         self, *, config: Config, all_rows: bool, jobs: Jobs, keeper: Keeper, observe: Observe

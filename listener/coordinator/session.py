@@ -24,8 +24,9 @@ class BeginAnew(SessionLost):
 
 
 class Session:
-    """Of the coordinator's thread. `number`: of the LISTEN connection. `connection`: for all that
-    the coordinator reads itself. `began`: as time.monotonic()."""
+    """For the coordinator's thread alone. `number`: of the LISTEN connection. `connection`: for all
+    that the coordinator reads itself. `began`: as time.monotonic().
+    """
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ from listener.runtime.lifecycle import Life, Stopped
 
 
 class Sessions:
-    """The session in force, and the next one. Of the coordinator's thread."""
+    """The session in force, and the next one. For the coordinator's thread alone."""
 
     def __init__(
         self,

@@ -33,7 +33,7 @@ class _Seen:
 
 
 class Signs:
-    """Writes the heartbeat. Of the coordinator's thread."""
+    """Writes the heartbeat. For the coordinator's thread alone."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Signs:
         self._mailbox = mailbox
         self._peer = peer
         self._seen: dict[str, _Seen] = {}
-        """By what it was seen of."""
+        """What held lately, by what it holds: session, pipeline or load."""
         self.active = False
         """Whether this daemon is the active one: a standby sends nothing, so nothing holds it."""
         self.hindrances: Sequence[Fault] = ()

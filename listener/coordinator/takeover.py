@@ -19,7 +19,7 @@ from listener.state.heartbeat import DaemonState
 
 
 class Takeover:
-    """Of the coordinator's thread."""
+    """For the coordinator's thread alone."""
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from listener.indexing.pipeline import Pipeline
 
 
 class Ticker:
-    """Of the coordinator's thread. Errors of psycopg pass through."""
+    """For the coordinator's thread alone. Errors of psycopg pass through."""
 
     def __init__(
         self,

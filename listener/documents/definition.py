@@ -64,7 +64,7 @@ class Definition:
 
     @property
     def watches(self) -> tuple[Watch, ...]:
-        """Of its watched tables."""
+        """The watches of its watched tables."""
         return tuple(one.watch for one in self.watched)
 
     def to_json(self) -> dict[str, Any]:

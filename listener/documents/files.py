@@ -70,7 +70,7 @@ class ConfiguredFile:
 
     @property
     def name(self) -> str:
-        """Of its placeholder: ids, keys or after."""
+        """The name of its placeholder: ids, keys or after."""
         return _NAMES[self.role]
 
     @property

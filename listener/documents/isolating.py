@@ -88,7 +88,7 @@ class Isolating:
                 error.add_note(f"document {doc_id} alone takes that long")
                 raise
             if row_fault(error) is None:
-                # what all rows met may have ended before the other one was made
+                # an error that all rows met may have ended before the other one was read: try again
                 return self._once_more(connection, keys[0], run, alone)
             return [alone(keys[0], reason)]
 
@@ -160,7 +160,7 @@ def _made(found: Iterable[object]) -> bool:
 
 
 def _spread(keys: Sequence[Key], most: int) -> Sequence[Key]:
-    """So many of these, from the first to the last."""
+    """At most `most` of these keys, evenly from the first to the last."""
     if len(keys) <= most:
         return keys
     return [keys[number * (len(keys) - 1) // (most - 1)] for number in range(most)]

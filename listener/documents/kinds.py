@@ -31,5 +31,5 @@ class Kind:
 
     @property
     def hash(self) -> str:
-        """Of the definition."""
+        """The hash of the definition."""
         return self.definition.hash

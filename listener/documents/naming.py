@@ -203,7 +203,8 @@ def _unescaped(text: str, escape: str) -> str:
 
 
 def _paired(text: str) -> str:
-    """With surrogates put together, and nothing that PostgreSQL would not take as text."""
+    """The text with its pairs of surrogates joined. What PostgreSQL does not take as text, a lone
+    surrogate or a NUL, is replaced."""
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return whole.replace("\0", " ")
 

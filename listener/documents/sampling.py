@@ -26,7 +26,7 @@ _WHOLE: Final = 20_000
 _AHEAD: Final = 20_000
 """Ids of an ids file that are read to draw from them."""
 _PLENTY: Final = 20
-"""So many times as many rows as wanted are looked for: pages are drawn, and some are empty."""
+"""How many times the wanted rows are asked for: whole pages are drawn, and some are empty."""
 
 
 def sample(statements: Statements, connection: Connection, size: int) -> list[Key]:
@@ -54,7 +54,7 @@ class KeyTable:
     types: Sequence[KeyType]
 
     def last(self, connection: Connection, size: int) -> list[Key]:
-        """So many of the last keys."""
+        """The last keys, `size` at most."""
         order = [sql.SQL("{} DESC").format(one) for one in self._columns]
         return self._rows(connection, sql.SQL(", ").join(order), size)
 

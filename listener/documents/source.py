@@ -205,7 +205,8 @@ class DocumentSource:
             )
         except psycopg.Error:
             return None
-        try:  # what all keys met may have ended before the other one was taken
+        # an error that all keys met may have ended before the good key was tried: try them again
+        try:
             self.mapped_page(connection, watch, keys, None, 1)
         except psycopg.Error as again:
             return may_be_a_rows(again)

@@ -13,7 +13,7 @@ from listener.postgres import Connection
 
 
 class Spelling:
-    """Tells it by the types of the key, and by one id that there is."""
+    """Tells how an id is written, by the types of the key and by one id of the table."""
 
     def __init__(self, statements: Statements, connection: Connection) -> None:
         self._statements = statements

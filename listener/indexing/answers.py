@@ -18,7 +18,8 @@ from listener.search.versions import generation_of
 
 
 class Answers:
-    """Thread-safe. Tells the outages, and asks for a new session where only that can go on.
+    """Tells the outages whether Elasticsearch works, and asks for a new session where only a new
+    session can go on. Thread-safe.
 
     What one index refuses holds the kind that feeds it, and no other.
     """

@@ -44,7 +44,8 @@ class _Rows:
         self.awaited: set[Key] = set()
         """Ids that were in flight when no other witness was found."""
         self._looked: tuple[Key | None, bool] = None, False
-        """Up to which id a witness was looked for, and whether there may be one."""
+        """Where the next look for a witness goes on: after this id (None: from the beginning), and
+        whether one may be among the ids before it."""
 
     @property
     def may_help(self) -> bool:
@@ -218,6 +219,7 @@ class Batcher:
             ledger.give_back(kind, items)  # when they are answered they may be witnesses
             return None
         if witness is not None:
-            # written first: what ends while both are written must not look like the suspect's own
+            # The witness stands first. Where a cause ends between the two, the witness is refused
+            # and the suspect taken. The other way round the suspect would look guilty.
             items = {witness: items[witness], **items}
         return self._begin(lane, items, Trial(witness, sole=witness is None and others == "none"))

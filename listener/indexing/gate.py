@@ -13,7 +13,8 @@ from listener.search.write_aliases import Target
 
 
 class Gate:
-    """Thread-safe. The fence alone changes `targets`, and only while nothing is in flight.
+    """Thread-safe. Ledger.aim alone changes `targets`. The fence calls it while nothing is in
+    flight.
 
     `targets` are by the number of the kind. A kind without one is closed: it has no index, so
     nothing is brought to it and nothing waits for it.

@@ -37,7 +37,9 @@ _PLENTY: Final = 500
 
 
 class Lane(NamedTuple):
-    """A document kind. `trial`: for ids that were refused; they take turns with the others."""
+    """What one batch is for: one document kind. `trial`: its ids that were refused, which take
+    turns with the others.
+    """
 
     kind: int
     trial: bool = False
@@ -330,7 +332,7 @@ class Ledger:
         return sum(self._requests)
 
     def requests_of(self, kind: int) -> int:
-        """How many of this kind are."""
+        """How many requests of this kind are in flight."""
         return self._requests[kind]
 
     @property

@@ -12,9 +12,9 @@ from listener.observations.events import Observe
 from listener.runtime.throttle import Tally
 
 _OWN: Final = re.compile(r"'.*'|\"[^\"]*\"|\[\d+:\d+\]|\d+", re.DOTALL)
-"""What of a reason is of one document alone: ids, values and places in it."""
+"""The parts of a reason that belong to one document alone: ids, values, and places in it."""
 _CAUSES: Final = 200
-"""So many are told apart at once."""
+"""Most causes that are counted apart at the same time."""
 _NAMED: Final = 3
 
 
@@ -26,7 +26,7 @@ class _Alike:
     untold: list[tuple[str, str]] = field(default_factory=list)
     """Ids and reasons: the first ones."""
     count: int = 0
-    """Of those that are not told yet."""
+    """How many are not told yet."""
 
 
 class ParkedTold:

@@ -67,15 +67,17 @@ class Untaken:
 
 
 class Parking:
-    """Of the pipeline's threads, under their lock. Documents are (number, id) here."""
+    """Not thread-safe: the ledger calls it with its lock held. A document is (number of its kind,
+    id) here.
+    """
 
     def __init__(self, limit: int) -> None:
         """`limit`: more parked documents of one kind than this are not the documents' fault."""
         self._limit = limit
         self.known: set[tuple[int, str]] = set()
-        """What our table has, as far as we know."""
+        """The documents in the table of parked ones, as far as this process knows."""
         self.unproven: set[tuple[int, str]] = set()
-        """Of these, which were refused when there was no other document to prove it by."""
+        """Those of `known` that were parked without a proof: there was no other document to try."""
         self.to_park: list[ToPark] = []
         self.to_clear: set[tuple[int, str]] = set()
         self.moved = False

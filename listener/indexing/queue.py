@@ -121,7 +121,7 @@ class Ids:
         """Notifications name these ids."""
         jobs = (epoch,)  # one for all: they may be many
         for key in keys:
-            # an older epoch is the stricter one: one is enough
+            # a mark waits for all epochs before it: an id that has an older one needs no second
             if not _noted(self.waiting.get(key, ())):
                 self.add(key, jobs)
                 epoch.add()

@@ -24,7 +24,7 @@ from listener.sql import files
 
 
 class Reader:
-    """Of the pipeline's worker. Errors of psycopg and of the query files pass through."""
+    """For the pipeline's worker alone. Errors of psycopg and of the query files pass through."""
 
     def __init__(
         self,

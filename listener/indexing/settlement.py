@@ -61,7 +61,7 @@ class Settlement:
                 continue
             if verdict.outcome is Outcome.PARK:
                 settled.brake = Brake.TOO_MANY
-            elif verdict.proven:  # by a witness that was refused
+            elif verdict.proven:  # the witness was refused, too: no document's own fault
                 settled.brake = Brake.ALL_REFUSED
             if outcome is Outcome.FENCED:
                 settled.fenced = True

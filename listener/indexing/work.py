@@ -74,7 +74,9 @@ class Work:
         return any(key in self.ids.waiting and key not in self.flying for key in self.suspects)
 
     def begin_mappings(self) -> Iterator[tuple[str, dict[Key, Job]]]:
-        """By watch, the changed keys that are looked up next: those of one look-up at a time."""
+        """By watch, the changed keys that are looked up next. A watch whose keys are being looked
+        up is left out.
+        """
         for watch, keys in self.ids.mapped.items():
             if keys and watch not in self.mapping:
                 self.mapping.add(watch)

@@ -31,8 +31,8 @@ REFUSED: Final = 2
 GIVEN_UP: Final = 3
 _LOOK_EVERY: Final = 1.0
 _STANDS_STILL: Final = 10
-"""So many times the patience may pass without progress: replicas, and the last look at a large
-index, show none."""
+"""How many times the patience a load that has begun may show no progress: waiting for replicas and
+the last look at a large index show none."""
 
 
 @dataclass(slots=True)

@@ -124,7 +124,7 @@ class Planner:
             last_processed=saved.last_processed,
             identity=new,
             loads=loads,
-            # until it is weighed once more: a person may give the word meanwhile
+            # kept until the load is weighed once more: a person may accept it meanwhile
             refused={a: one for a, one in saved.refused.items() if one.physical in waiting},
             loaded={name: at for name, at in saved.loaded.items() if name not in survey.back},
             reconcile=due,

@@ -33,9 +33,10 @@ from listener.search.stored import some_ids
 REMEMBERED: Final = 1000
 """Documents that differ, up to which each is looked at again: one may only be late."""
 LOOKS: Final = 3
-"""How often, beside a daemon that is at work."""
+"""How often documents that differ are looked at again, beside a daemon that is at work."""
 ONE_IN: Final = 50
-"""Of unchanged documents that a like index has taken already, one in so many is tried."""
+"""Where the index in use has the same settings and mappings, it has taken the unchanged documents
+already: one of so many is tried."""
 _PAGE_BYTES: Final = 4_000_000
 _MOST: Final = 2000
 _IN_FIELDS: Final = 1000

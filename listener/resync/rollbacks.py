@@ -45,7 +45,7 @@ class Terms:
 
 
 class Rollbacks:
-    """Of the coordinator's thread, but for `swap`. Errors of both clients pass through."""
+    """For the coordinator's thread alone, but for `swap`. Errors of both clients pass through."""
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ _TRIM: Final = getattr(ctypes.CDLL(None), "malloc_trim", None)
 _COLLECT_AFTER: Final = 50_000
 """Objects made and not freed, since the last look at the youngest ones; Python's own is 700."""
 _M_ARENA_MAX: Final = -8
-"""Of glibc's malloc.h."""
+"""M_ARENA_MAX of glibc's malloc.h, for `mallopt`: how many heaps there may be."""
 
 
 def give_back() -> None:

@@ -55,7 +55,7 @@ class PlainNode(Urllib3HttpNode):
     """
 
     login: Login
-    """Of the client's own class of nodes."""
+    """Gives each request its log-in. Set by `connect` on the class that it makes for one client."""
     _named: bool = False
     """Whether this server has sent the product header."""
 

@@ -31,9 +31,9 @@ def create(
     """Make an index for a full load: no refresh, no replicas; then read it back.
 
     `definition`, what its documents are made by, and `digest`, its hash, are kept in its `_meta`.
-    Raises IndexError_ where a foreign template added fields, a
-    pipeline, a lifecycle or a sort, or what no index of listener's may have; the index is removed
-    then, and the template named. Errors of the client pass through, here and below.
+    Raises IndexError_ where a foreign template added fields, a pipeline, a lifecycle or a sort, or
+    what no index of listener's may have; the index is removed then, and the template named. Errors
+    of the client pass through, here and below.
     """
     own = {**owner.meta(), "hash": digest}
     if definition is not None:

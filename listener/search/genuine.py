@@ -26,7 +26,7 @@ def _has(**fields: type) -> _Shape:
 
 
 def _each(*fields: str) -> _Shape:
-    """Of an answer by name: each one has these objects. It may be empty."""
+    """The shape of an object whose values all have these objects as fields. It may be empty."""
     return lambda body: all(
         isinstance(one, Mapping) and all(isinstance(one.get(name), Mapping) for name in fields)
         for one in body.values()
@@ -42,7 +42,7 @@ def _by_name(body: Mapping[str, Any]) -> bool:
 
 
 def _optional(name: str) -> _Shape:
-    """Of an answer that a `filter_path` may leave empty."""
+    """The shape of an object that has this object, or is empty, as a `filter_path` may leave it."""
     return lambda body: not body or isinstance(body.get(name), Mapping)
 
 
@@ -103,7 +103,7 @@ def why_foreign(
     nameless = product and (status == 404 or status < 300) and headers.get(PRODUCT) is None
     if (content_type and content_type not in _JSON) or nameless:
         genuine = False
-    elif method == "HEAD":  # it has no body; listener asks so for nothing
+    elif method == "HEAD":  # such an answer has no body to judge by
         genuine = True
     elif as_sent and status == 200:
         words = _WORDS.get(urlsplit(target).path.rpartition("/")[2], (b'"_seq_no":',))

@@ -106,7 +106,7 @@ def inventory(
 
 
 def _found(client: Client, aliases: list[str]) -> dict[str, Any]:
-    """By name, what the server says of all that may be this owner's."""
+    """By name, what the server says of each index that may be this owner's."""
     try:
         found = _get(client, _ALL)
     except Forbidden:  # an index of others is blocked, or may not be looked at

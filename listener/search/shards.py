@@ -130,7 +130,10 @@ def parse(note: str) -> tuple[str, str, int]:
 
 
 def from_stats(stats: Mapping[str, Any], nodes: Mapping[str, Any]) -> dict[str, dict[str, Shard]]:
-    """By index, the primaries that are at work: of `_stats?level=shards`, and of the nodes."""
+    """By index and shard number, the primaries that are at work.
+
+    `stats`: the answer to `_stats?level=shards`. `nodes`: those of the cluster state.
+    """
     found: dict[str, dict[str, Shard]] = {}
     for index, body in stats.get("indices", {}).items():
         for number, copies in body.get("shards", {}).items():

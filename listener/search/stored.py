@@ -42,7 +42,9 @@ class Stored:
         return answer.find(_SOURCE, place) < 0
 
     def sources(self) -> dict[str, Any]:
-        """By id, what `exact_json.document` makes of them. What is not there is not in it."""
+        """By id, the source of each document, as `exact_json.document` makes it. Documents that the
+        index does not have are left out.
+        """
         if not self._ids:
             return {}
         try:

@@ -69,7 +69,7 @@ ShardNumber = Annotated[str, Field(pattern=r"\A[0-9]{1,5}\z")]
 Note = Annotated[str, Field(pattern=r"\A\S{1,255} \S{1,255} -?[0-9]{1,19}\z")]
 """What is written down of a shard; see search.shards."""
 Reason = Annotated[str, Field(max_length=2000)]
-"""Of what is told to people."""
+"""A reason that is told to people."""
 Count = Annotated[int, Field(ge=0, le=2**62)]
 Seconds = Annotated[float, Field(ge=-1e12, le=1e12)]
 

@@ -58,7 +58,7 @@ class Nonce:
             (nonce, line),
         ).fetchone()
         self._found, self._line = nonce, line
-        # from here on the former one is of another history
+        # a saved state with the former nonce is of another history from here on
         self._keeper.identify(nonce=nonce, line=line, renewals=row[0] if row else None)
         self._keeper.save(now=True)
         self._keeper.save_control(now=True)

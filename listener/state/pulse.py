@@ -39,7 +39,9 @@ _A_STATEMENT: Final = 10.0
 
 
 class Pulse:
-    """Of one process. Thread-safe. A disk that cannot be written to is told when the state is."""
+    """Writes the signs of life of this process. Thread-safe. A disk that cannot be written to
+    is told where state.yaml is written, not here.
+    """
 
     def __init__(self, config: Config, *, daemon: bool = True) -> None:
         """`daemon`: whether this process is one. Another may be beside a daemon, whose file it is:

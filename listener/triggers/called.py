@@ -93,4 +93,4 @@ TELLING: Final = (
     "pg_catalog.pg_notification_queue_usage()",
     "pg_catalog.pg_try_advisory_xact_lock(integer,integer)",
 )
-"""Of these, what is not called where `notify` is off everywhere."""
+"""Those of the functions above that nothing calls where `notify` is off for all tables."""

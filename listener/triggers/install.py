@@ -14,10 +14,10 @@ from listener.triggers import indexes
 from listener.triggers.catalog import TriggerError, rows
 from listener.triggers.drops import drop_triggers
 from listener.triggers.execution import Execution
-from listener.triggers.own import LOST, made, refuse_name, refuse_strangers
 from listener.triggers.plan import Installation, plan
 from listener.triggers.present import Present, PresentTrigger, look
 from listener.triggers.steps import Step, text
+from listener.triggers.strangers import LOST, made, refuse_name, refuse_strangers
 
 LOCK_PATIENCE: Final = 60.0
 """Seconds of waiting for locks before installing is given up."""

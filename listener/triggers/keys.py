@@ -229,7 +229,9 @@ def changed(one: Watched, event: Event) -> sql.Composable:
 
 
 def _changed_content(one: Watched, all_of_them: bool) -> sql.Composable:
-    """The same for an UPDATE with `columns`: EXCEPT ALL both ways, in one pass."""
+    """As `changed`, for an UPDATE where only some columns count (`columns`): the keys of rows that
+    differ in them. Equal to EXCEPT ALL in both directions, in one pass.
+    """
     keys = _keys(one)
     differing = sql.SQL(
         f"SELECT {keys}, sum(s.side) AS side FROM ({{}} UNION ALL {{}}) AS s "

@@ -30,7 +30,7 @@ _SHARE: Final = 4
 """What a try may take of the least timeout of others: it has work to do once it has the locks."""
 
 _NAME: Final = "listener: gives way"
-"""Of the second session that an index is made beside."""
+"""`application_name` of a second session, which looks whether another one waits for the first."""
 _PARTING: Final = 1.0
 """Seconds for the last answer to it."""
 

@@ -13,30 +13,17 @@ from psycopg import sql
 from listener.postgres import Connection
 from listener.sql import files
 from listener.triggers.catalog import TriggerError, rows
-from listener.triggers.finder import NOT_OURS
 from listener.triggers.present import Present
 from listener.triggers.steps import Step, text
+from listener.triggers.strangers import LOST, META_1, TABLES, made, refuse_strangers
 
 SCHEMA_VERSION: Final = 2
-_TABLES: Final = {
-    "meta": "singleton boolean, schema_version integer, nonce uuid, "
-    "pruned_below timestamp with time zone, pipeline text, line uuid, renewals bigint, file oid",
-    "journal": "id bigint, updated_at timestamp with time zone, watch text, kind text, keys text, "
-    "reason text",
-    "parked": "document text, id text, reason text, first_at timestamp with time zone, "
-    "last_at timestamp with time zone, count bigint",
-}
-_META_1: Final = (
-    "singleton boolean, schema_version integer, nonce uuid, pruned_below timestamp with time zone"
-)
-_META_2: Final = f"{_META_1}, pipeline text"
+_META_2: Final = f"{META_1}, pipeline text"
 """Of earlier builds of version 2, which counted no renewals."""
-_NAMED: Final = 5
-"""How many things a message names."""
 _JOURNAL_INDEX: Final = "journal_updated_at_id"
-LOST: Final = "lost"
 _COUNTED: Final = ("Sp", "bigint 1 9223372036854775807")
-"""What holds any moment, and is there after a crash."""
+"""The sequence LOST as it must be: logged, so that it outlasts a crash, and wide enough for a
+moment in microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,71 +124,6 @@ def own_schema(
         yield _index(schema, present.oids["journal"])
 
 
-def refuse_name(schema: str) -> Iterator[str]:
-    """What is wrong with the name of the schema: whatever it holds, it is not listener's."""
-    if schema in ("public", *NOT_OURS) or schema.startswith("pg_"):
-        yield f"postgres.schema: {schema} is not a schema for listener alone: name another one"
-
-
-def made(present: Present) -> dict[str, int]:
-    """The tables and the sequence that listener made, and not another program under the same names:
-    name -> OID. A table still has most of its columns, whatever was altered on it; the sequence,
-    which looks like any other, is beside something else of listener's.
-    """
-    relations = present.relations or {}
-    found = {
-        name: present.oids[name]
-        for name, columns in (_TABLES | {"meta": _META_1}).items()
-        if relations.get(name, ("",))[0].startswith("r") and _mostly(columns, relations[name][1])
-    }
-    if relations.get(LOST, ("",))[0].startswith("S") and (found or present.functions):
-        found[LOST] = present.oids[LOST]
-    return found
-
-
-def _mostly(columns: str, found: str) -> bool:
-    want = columns.split(", ")
-    return len({*want} & {*found.split(", ")}) * 2 > len(want)
-
-
-def refuse_strangers(conn: Connection, present: Present, schema: str) -> None:
-    """Raises TriggerError where anything in the schema is not listener's, or another program's view
-    or key is made of listener's tables; psycopg.Error."""
-    ours = made(present)
-    found = rows(
-        conn,
-        "strangers",
-        schema=schema,
-        relations=list(ours.values()),
-        functions=list(present.functions),
-    )
-    inside = [what for what, is_inside in found if is_inside]
-    outside = [what for what, is_inside in found if not is_inside]
-    if inside and not ours and not present.functions:
-        raise TriggerError(
-            f"the schema {schema} holds {_some(inside)} and is not listener's: name another one "
-            "(postgres.schema)"
-        )
-    problems = []
-    if inside:
-        problems.append(
-            f"the schema {schema} holds what is not listener's: {_some(inside)}: move that to "
-            "another schema (ALTER … SET SCHEMA) or drop it, then try again"
-        )
-    if outside:
-        problems.append(
-            f"made of listener's tables in the schema {schema}: {_some(outside)}: drop that, then "
-            "try again"
-        )
-    if problems:
-        raise TriggerError(*problems)
-
-
-def _some(what: Sequence[str]) -> str:
-    more = len(what) - _NAMED
-    return ", ".join(what[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
 def _refuse_foreign(conn: Connection, present: Present, schema: str) -> None:
     """Raises TriggerError where the schema cannot be brought to its wanted state."""
     relations = present.relations or {}
@@ -219,12 +141,12 @@ def _refuse_foreign(conn: Connection, present: Present, schema: str) -> None:
             "and install"
         )
     _refuse_kinds(conn, schema)
-    for name, columns in _TABLES.items():
+    for name, columns in TABLES.items():
         fitting = [("rp", columns)]
         if name == "meta":
             fitting.append(("rp", _META_2))
             if present.version == 1:
-                fitting.append(("rp", _META_1))
+                fitting.append(("rp", META_1))
         if name in relations and relations[name] not in fitting:
             raise TriggerError(
                 f"{schema}.{name} is not as this version made it ({relations[name][1]}): "
@@ -275,7 +197,7 @@ def _migrations(own: sql.Identifier, present: Present, schema: str) -> Iterator[
         reason = f"the schema {schema} is of version 1, this program's is {SCHEMA_VERSION}"
         yield _migrated(own, present, schema, "from_1", reason)
     relations = present.relations or {}
-    if relations.get("meta", ("", ""))[1] in (_META_1, _META_2):
+    if relations.get("meta", ("", ""))[1] in (META_1, _META_2):
         reason = f"{schema}.meta counts no renewals"
         yield _migrated(own, present, schema, "counted", reason)
 
@@ -305,7 +227,7 @@ def _migrated(own: sql.Identifier, present: Present, schema: str, name: str, why
 
 def _lacking(present: Present) -> list[str]:
     relations = present.relations or {}
-    lacks = [name for name in (*_TABLES, _JOURNAL_INDEX, LOST) if name not in relations]
+    lacks = [name for name in (*TABLES, _JOURNAL_INDEX, LOST) if name not in relations]
     return lacks if lacks or present.version is not None else ["a row of meta"]
 
 

@@ -10,7 +10,7 @@ from listener.postgres import Connection
 from listener.postgres.server import OLDEST, Server, look
 from listener.triggers.catalog import Catalog, TriggerError, Watched, rows
 from listener.triggers.finder import Finder
-from listener.triggers.own import refuse_name
+from listener.triggers.strangers import refuse_name
 
 
 def resolve(

@@ -112,7 +112,8 @@ def _is_mild(here: PresentFunction, want: Function) -> bool:
 def compiled_anew(
     group: Sequence[Watched], goal: Goal, present: Present, schema: str
 ) -> Iterator[Step]:
-    """For speed alone: sessions that were open when a column was retyped compile it anew."""
+    """Steps that create functions once more whose columns were retyped. For speed alone: sessions
+    that were open then compile them anew."""
     label = group[0].label
     for one in goal.functions:
         here = present.functions.get(one.name)

@@ -31,7 +31,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def wait(self, more: int = 30, deadline: float = 30) -> None:
-        """Wait until so many more transactions are committed."""
+        """Wait until so many more transactions are committed, for `deadline` seconds at most."""
         until = time.monotonic() + deadline
         with self._changed:
             wanted = self._committed + more

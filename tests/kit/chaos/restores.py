@@ -276,7 +276,7 @@ def alias_doubled(world: World, choice: Random) -> None:
             must(world, "POST", f"{path}/_restore?wait_for_completion={whole}", body)
             twice = len(behind(world, bulk_alias(world)))
             marks.change()
-            world.rest(choice.choice([0.2, 0.5, 1, 4]))  # less than an audit apart, or more
+            world.rest(choice.choice([0.2, 0.5, 1, 4]))  # an audit comes between, or none does
         finally:
             for name in names:
                 world.ask("DELETE", f"/{COPY}{name}")
@@ -298,7 +298,7 @@ def settings_altered(world: World, choice: Random) -> None:
     with daemons_away(world, way):
         applied = world.ask("PUT", f"/{alias}/_settings", {"index": settings})
     indexed = marks.write()
-    acknowledged = passed(world)  # what is not read again by itself
+    acknowledged = passed(world)  # below the watermark nothing is read again by itself
     world.scene.search.kill()
     world.rest(choice.uniform(0, 1))
     world.scene.search.start()

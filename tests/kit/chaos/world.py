@@ -240,8 +240,9 @@ class World:
         return next((seat for seat in self.seats if seat is not active), active)
 
     def all_up(self) -> None:
-        """Wait until no daemon is at its start, where it ends for what does not fit. For faults
-        that alter what a start asks for. Raises NotInTime."""
+        """Wait until each daemon has finished its start. A start ends the process where something
+        does not fit, so faults that alter what a start looks at call this first. Raises NotInTime.
+        """
         self.wait(
             lambda: all(seat.came_up for seat in self.seats),
             seconds=60,
