@@ -315,7 +315,7 @@ class TriggerUpkeep:
             more = len(cause.reasons) - _TOLD
             told = "; ".join(cause.reasons[:_TOLD]) + (f" and {more} more" if more > 0 else "")
             mend = "run `listener triggers install`" if cause.mend is None else cause.mend
-            raise TriggersWrong(f"{told}. Mend: {' '.join(mend.split())}")
+            raise TriggersWrong(told, mend=" ".join(mend.split()))
         if found.catalog.types() != {one.id: parts.types[one.id] for one in parts.watches}:
             raise Reassemble("the types of watched keys have changed")
         if found.catalog.zoneless() != parts.zoneless:

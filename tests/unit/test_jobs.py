@@ -29,6 +29,7 @@ from listener.runtime.lifecycle import Stopped
 from listener.search.index_config import IndexError_
 from listener.state.model import Load, RolledBack
 from listener.triggers import TriggerError
+from tests.kit.failures import held
 from tests.kit.indexing import Noted
 from tests.kit.resync import STARTED, FakeConnections, Resync, new_load
 from tests.kit.session import NOW, WATERMARK
@@ -386,12 +387,13 @@ def test_a_failure_is_waited_for(
 ) -> None:
     """And told; the work goes on on another connection. What a person must mend is held until it
     is mended."""
-    held: list[str | None] = []
+    found: list[str | None] = []
     working.runner.turns = [error, error]
     turn = working.runner.turn
 
     def noted(connection: Connection, cancellation: Cancellation) -> None:
-        held.append(working.jobs.held)
+        now = working.jobs.held
+        found.append(now.reason if now else None)
         turn(connection, cancellation)
 
     monkeypatch.setattr(working.runner, "turn", noted)
@@ -405,8 +407,8 @@ def test_a_failure_is_waited_for(
     assert [type(one) for one in told] == [Waiting if passing else Held] * 2
     if isinstance(told[0], Waiting):
         assert told[0].server == server
-    assert held[0] is None
-    assert held[1] == (None if passing else told[0].reason)
+    assert found[0] is None
+    assert found[1] == (None if passing else told[0].reason)
     assert working.jobs.held is None
     assert working.room.life.errors == []
 
@@ -612,10 +614,10 @@ def test_an_accepted_load(working: Working) -> None:
     """The index that waits is brought to its end, and no other one."""
     jobs, room = working.jobs, working.room
     load = new_load(physical="films-2", done=True)
-    room.under_way.load_waits(0, load, "too many are gone")
+    room.under_way.load_waits(0, load, held("too many are gone"))
     jobs.load(room.connection, [asked(accept=True, waiting="films-3")])
     assert room.steps == []
-    assert room.under_way.refusals == ["too many are gone"]
+    assert room.under_way.refusals == [held("too many are gone")]
     working.hold_up()
     jobs.load(room.connection, [asked(accept=True, waiting="films-2")])
     assert "films begun: asked for by `listener load`, resumed" in room.steps
@@ -628,13 +630,13 @@ def test_a_load_that_waits_for_a_person_waits_on(working: Working) -> None:
     """While others begin; what may have been missed begins it anew."""
     room = working.room
     load = new_load(physical="films-2", done=True)
-    room.under_way.load_waits(0, load, "too many are gone")
+    room.under_way.load_waits(0, load, held("too many are gone"))
     working.begin(working.need(1))
     working.again(kind=1)
     working.rest()
     assert not [one for one in room.steps if one.startswith("films begun")]
     assert room.state.load == load
-    assert room.under_way.refusals == ["too many are gone"]
+    assert room.under_way.refusals == [held("too many are gone")]
     working.again()
     assert "films begun: TRUNCATE" in room.steps
     assert room.under_way.refusals == []
@@ -647,5 +649,5 @@ def test_a_truncate_before_a_load_that_covers_it(working: Working) -> None:
     room.state.load, room.state.covered = new_load(), NOW
     assert working.jobs.covers(0, NOW - timedelta(seconds=1), unguarded=True)
     assert room.state.accepted
-    room.under_way.load_waits(0, new_load(done=True), "too many are gone")
+    room.under_way.load_waits(0, new_load(done=True), held("too many are gone"))
     assert not working.jobs.covers(0, NOW - timedelta(seconds=1), unguarded=True)

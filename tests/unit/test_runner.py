@@ -23,6 +23,7 @@ from listener.resync.swap_guard import Weighed
 from listener.resync.under_way import Comparing, KindState, Wanted
 from listener.runtime.lifecycle import Stopped
 from listener.state.model import Load
+from tests.kit.failures import held
 from tests.kit.resync import STARTED, Cancelled, FakePipeline, FakeReconciler, Resync, new_load
 from tests.kit.session import NOW, WATERMARK
 
@@ -90,7 +91,7 @@ class FakeGuard:
         """Whether it waits for a person."""
         if self.reason is None or state.accepted:
             return False
-        self._room.under_way.load_waits(state.kind.number, load, self.reason)
+        self._room.under_way.load_waits(state.kind.number, load, held(self.reason))
         return True
 
     def is_empty(self, _connection: object, _kind: Kind, _weighed: Weighed) -> bool:

@@ -60,5 +60,5 @@ def test_what_is_said() -> None:
         "10 are refused, the first for: mapper_parsing_exception: no; xxx",
         "`listener load films --accept`",
     ):
-        assert part in told, told
-    assert "x" * 300 not in told
+        assert part in told.told, told
+    assert "x" * 300 not in told.told
