@@ -140,7 +140,7 @@ class Startup:
     def _refuse_broken_files(self) -> None:
         """Files that no server is needed for to refuse them; the others are looked at beside them,
         as far as the database answers. Nothing is installed for what is refused."""
-        found = check_files(self._config)
+        found = check_files(self._config.documents)
         if not any(one.severity == "error" for one in found):
             return
         with (

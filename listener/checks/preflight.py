@@ -106,7 +106,7 @@ def look_at_database(
         found += check_installing(connection, schema)
     found += check_limits(connection, watches)
     found += check_tables(connection, watches, schema, config.triggers)
-    found += check_files(config)
+    found += check_files(config.documents)
     granted = {one.mend for one in found if one.mend.startswith("GRANT ")}
     # a right that a table lacks is told once, not for each file that reads it
     found += [one for one in look_at_statements(config, connection) if one.mend not in granted]

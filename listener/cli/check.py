@@ -37,7 +37,7 @@ def run(config: Config, _observe: Observe, stop: Stop, given: argparse.Namespace
         Finding("warning", f"the variable {name} means nothing", f"did you mean {meant}?")
         for name, meant in misspelt(config_path(given.config)).items()
     ]
-    findings += check_files(config)
+    findings += check_files(config.documents)
     ours: list[Database] = []
     away = _try(ServerName.POSTGRES, lambda: _postgres(config, findings, ours), findings)
     away |= _try(ServerName.ELASTICSEARCH, lambda: _elasticsearch(config, findings, ours), findings)
