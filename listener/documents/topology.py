@@ -241,7 +241,7 @@ def _source(
         try:
             found = triggers.resolve(connection, [own], schema, config.triggers).types().get(own.id)
         except triggers.TriggerError as error:
-            raise _with_way_out(error, definition) from error
+            raise with_way_out(error, definition) from error
     assert found is not None
     for one in definition.watched:
         if one.mapping is None and tuple(types[one.watch.id]) != tuple(found):
@@ -254,7 +254,9 @@ def _source(
     return DocumentSource(Statements(definition, found, types, mappings))
 
 
-def _with_way_out(error: triggers.TriggerError, definition: Definition) -> triggers.TriggerError:
+def with_way_out(
+    error: triggers.TriggerError, definition: Definition | DocumentConfig
+) -> triggers.TriggerError:
     """The error of a document's own table; of a view, with what to write in its place."""
     keys = ", ".join(definition.key)
     return triggers.TriggerError(
