@@ -11,9 +11,10 @@ from typing import Final
 
 import psycopg
 
-from listener import postgres, search
+from listener import ListenerError, postgres, search
 from listener.observations import events
 from listener.observations.events import Observe, ServerName
+from listener.observations.mends import with_mend
 from listener.observations.surprises import SURPRISES, told
 from listener.runtime.backoff import Backoff
 
@@ -25,14 +26,26 @@ FAILURES: Final[tuple[type[Exception], ...]] = (*SERVER_ERRORS, *SURPRISES)
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`server`: the one that failed; None: what was read is not what it should be."""
+    """`server`: the one that failed; None: what was read is not what it should be. `mend`: what
+    mends it, with the command where there is one; empty: that is not known."""
 
     server: ServerName | None
     reason: str
     passes: bool
+    mend: str = ""
 
     def __str__(self) -> str:
+        return with_mend(self.named, self.mend)
+
+    @property
+    def named(self) -> str:
+        """The reason, after the name of the server that failed."""
         return self.reason if self.server is None else f"{self.server}: {self.reason}"
+
+    @property
+    def told(self) -> str:
+        """The reason, and what mends it."""
+        return with_mend(self.reason, self.mend)
 
     @property
     def waits_for(self) -> ServerName | None:
@@ -52,15 +65,22 @@ class Failure:
     def wait(self, attempt: int, seconds: float) -> events.Waiting | events.Held:
         """What is told of a wait: the `attempt`-th try failed, the next follows in `seconds`."""
         if self.waits_for is not None:
-            return events.Waiting(self.waits_for, attempt, seconds, self.reason)
-        return events.Held(self.reason, seconds)
+            return events.Waiting(self.waits_for, attempt, seconds, self.told)
+        return events.Held(self.told, seconds)
 
 
 def failure_of(error: BaseException) -> Failure:
     """What this error means. It must be one of FAILURES, or an OSError of a connection."""
     if isinstance(error, search.Error):
-        return Failure(ServerName.ELASTICSEARCH, search.describe(error), search.is_passing(error))
+        reason, mend = search.explain(error)
+        return Failure(ServerName.ELASTICSEARCH, reason, search.is_passing(error), mend)
     if isinstance(error, psycopg.Error | OSError):
         passes = isinstance(error, OSError) or postgres.is_passing(error)
-        return Failure(ServerName.POSTGRES, postgres.describe(error), passes)
-    return Failure(None, told(error), passes=False)
+        reason, mend = postgres.explain(error)
+        return Failure(ServerName.POSTGRES, reason, passes, mend)
+    return Failure(None, told(error), passes=False, mend=mend_of(error))
+
+
+def mend_of(error: BaseException) -> str:
+    """What mends an error of listener's own, where it says so; else empty."""
+    return error.mend if isinstance(error, ListenerError) else ""

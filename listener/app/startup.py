@@ -14,7 +14,7 @@ import psycopg
 from psycopg import errors
 
 from listener import postgres, search, triggers
-from listener.app.status import REFUSALS, TO_MEND, NotYet, Refused, describe, matters_of
+from listener.app.status import REFUSALS, TO_MEND, NotYet, Refused, matters_of, to_mend
 from listener.capture.lock import lock_holder
 from listener.checks import Finding, check_files, check_search, check_server, preflight
 from listener.config import Config
@@ -22,7 +22,7 @@ from listener.documents import topology
 from listener.documents.definition import Definition
 from listener.documents.in_use import definitions_in_use, definitions_kept
 from listener.documents.topology import Assembly, Kept, QueriesWrong
-from listener.failures import SERVER_ERRORS, Failure, failure_of
+from listener.failures import SERVER_ERRORS, Failure, failure_of, mend_of
 from listener.observations import events
 from listener.observations.events import Observe, ServerName
 from listener.observations.surprises import SURPRISES, told
@@ -96,7 +96,8 @@ class Startup:
                 lasts = time.monotonic() - began
                 if self._once and lasts >= self._config.backoff.give_up_after:
                     raise
-                failure = Failure(server, " ".join(str(error).split()), passes=True)
+                reason = " ".join(str(error).split())
+                failure = Failure(server, reason, passes=True, mend=mend_of(error))
                 if isinstance(error, SERVER_ERRORS):
                     failure = failure_of(error)
             self._wait(failure, waits)
@@ -110,11 +111,12 @@ class Startup:
     ) -> None:
         """Tell of a failure, and wait before the next look. `matters`: what waits for a person;
         None: the reason says it, where it does not pass. Raises Stopped."""
-        told = failure if failure.passes else replace(failure, reason=str(failure))
+        told = failure if failure.passes else replace(failure, reason=failure.named)
         seconds = told.next_wait(waits, self._observe)
+        reason, mend = failure.reason, failure.mend
         if matters is None:
-            matters = () if failure.passes else (Matter.of(failure.reason),)
-        self._pulse.tell(waiting_for(failure.waits_for), failure.reason, matters=matters)
+            matters = () if failure.passes else (Matter.of(reason, mend),)
+        self._pulse.tell(waiting_for(failure.waits_for), reason, mend, matters=matters)
         if self._stop.wait(seconds):
             raise Stopped("stop was requested")
 
@@ -138,7 +140,7 @@ class Startup:
     def _refuse_broken_files(self) -> None:
         """Files that no server is needed for to refuse them; the others are looked at beside them,
         as far as the database answers. Nothing is installed for what is refused."""
-        found = check_files(self._config)
+        found = check_files(self._config.documents)
         if not any(one.severity == "error" for one in found):
             return
         with (
@@ -156,7 +158,7 @@ class Startup:
             try:
                 return self._prepare(client)
             except TO_MEND as error:
-                failure, matters = Failure(None, describe(error), passes=False), matters_of(error)
+                failure, matters = to_mend(error), matters_of(error)
             self._wait(failure, waits, matters)
 
     def _of_postgres(self, look: Callable[[], T]) -> T:
@@ -173,7 +175,8 @@ class Startup:
                 raise
             except psycopg.Error as error:
                 if _removed(error, schema):
-                    raise NotYet(failure_of(error).reason) from error
+                    failure = failure_of(error)
+                    raise NotYet(failure.reason, mend=failure.mend) from error
                 raise
 
         return self._patient(ServerName.POSTGRES, (psycopg.OperationalError, NotYet), looked)
@@ -185,7 +188,7 @@ class Startup:
             except search.Refused as error:
                 failure = failure_of(error)
                 if failure.passes:
-                    raise NotYet(failure.reason) from error
+                    raise NotYet(failure.reason, mend=failure.mend) from error
                 raise
 
         return self._patient(ServerName.ELASTICSEARCH, (search.Away, NotYet), looked)

@@ -11,7 +11,7 @@ from listener.config.settings import ConfigError
 from listener.coordinator.retry import GaveUp
 from listener.documents.files import QueryFileError
 from listener.documents.topology import Reassemble
-from listener.failures import failure_of
+from listener.failures import Failure, failure_of, mend_of
 from listener.resync.full_load import AliasTaken
 from listener.resync.ownership import ForeignState
 from listener.runtime.lifecycle import Stopped
@@ -75,9 +75,18 @@ EXPECTED: Final[tuple[type[BaseException], ...]] = (
 def matters_of(error: BaseException) -> tuple[Matter, ...]:
     """What a person must mend before a run can begin, one by one where they are known."""
     known = error.matters if isinstance(error, Refused) else ()
-    return known or (Matter.of(describe(error)),)
+    failure = to_mend(error)
+    return known or (Matter.of(failure.reason, failure.mend),)
+
+
+def to_mend(error: BaseException) -> Failure:
+    """What ends a run, as a person's matter; the server's name first, where it is its error."""
+    if isinstance(error, failures.SERVER_ERRORS):
+        failure = failure_of(error)
+        return Failure(None, failure.named, passes=False, mend=failure.mend)
+    return Failure(None, str(error), passes=False, mend=mend_of(error))
 
 
 def describe(error: BaseException) -> str:
-    """One line for what ends a run; the server's name first, where it is a server's error."""
-    return str(failure_of(error)) if isinstance(error, failures.SERVER_ERRORS) else str(error)
+    """One line for what ends a run."""
+    return to_mend(error).told

@@ -16,7 +16,7 @@ from listener import ListenerError, postgres
 from listener.capture import lock
 from listener.changes import PAYLOAD_VERSION, BarrierPayload, Change, PayloadError, decode_payload
 from listener.config import PostgresConfig
-from listener.failures import FAILURES, failure_of
+from listener.failures import FAILURES, Failure, failure_of
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.runtime.backoff import Backoff
@@ -51,8 +51,8 @@ class Receiver(Protocol):
     def on_lost(self) -> None:
         """The connection, and with it the lock, is gone."""
 
-    def on_refused(self, reason: str, *, passes: bool) -> None:
-        """No connection, for this reason. Not `passes`: before an operator has mended it."""
+    def on_refused(self, failure: Failure, *, passes: bool) -> None:
+        """There is no connection for this. Not `passes`: before an operator has mended it."""
 
     def on_change(self, change: Change) -> None:
         """A change was notified. May raise PayloadError where it names what is not watched."""
@@ -121,7 +121,7 @@ class Notifications:
                         self._observe(events.ConnectionLost("listening", failure.reason))
                     self._forget()
                     passes = failure.passes and not postgres.is_refused_login(error)
-                    self._receiver.on_refused(failure.reason, passes=passes)
+                    self._receiver.on_refused(failure, passes=passes)
                     self._stop.wait(failure.next_wait(self._backoff, self._observe))
         finally:
             self._forget()

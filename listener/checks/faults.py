@@ -7,11 +7,10 @@ from typing import Final
 
 import psycopg
 
-from listener.postgres import Connection, describe
+from listener.postgres import Connection, explain
 from listener.triggers.nearest import nearest_table
 
 _DENIED: Final = "42501"
-_CHECK: Final = ". Mend: `listener check`"
 _NO_TABLE: Final = re.compile(r'relation "(?:([^".]+)\.)?([^".]+)" does not exist')
 """In English; in other languages of the server its own words must do."""
 _BY_TYPE: Final = ("42601", "42804", "42846", "42883")
@@ -30,7 +29,7 @@ def line_of(error: psycopg.Error, text: str) -> int | None:
 
 def described(error: psycopg.Error) -> str:
     """What is wrong, and where, without the remedy that sends people to the check itself."""
-    return describe(error).partition(_CHECK)[0]
+    return explain(error)[0]
 
 
 def mend_of(connection: Connection, error: psycopg.Error, line: int | None, rendered: str) -> str:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from listener.checks.finding import Finding
-from listener.config import Config, DocumentConfig
+from listener.config import DocumentConfig
 from listener.documents.files import QueryFileError, doubled, read, sql_files, wrong_files
 from listener.search.index_config import IndexBody, IndexError_, flat_settings, read_body
 from listener.search.index_settings import doubts, faults
 
 
-def check_files(config: Config) -> list[Finding]:
+def check_files(documents: Iterable[DocumentConfig]) -> list[Finding]:
     """Look at the files of all documents. Needs no server."""
     found: list[Finding] = []
-    for document in config.documents:
+    for document in documents:
         found += [Finding("error", one) for one in wrong_files(document)]
         found += _percent_signs(document)
         found += check_index_config(document)

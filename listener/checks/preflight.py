@@ -22,7 +22,7 @@ from listener.config import Config, split_name
 from listener.documents.definition import Definition
 from listener.documents.files import ConfiguredFile, QueryFileError, read, sql_files
 from listener.documents.queries import render
-from listener.documents.topology import Assembly, installation_of, watches_of
+from listener.documents.topology import Assembly, installation_of, watches_of, with_way_out
 from listener.postgres import Connection
 from listener.triggers.nearest import nearest_table
 
@@ -106,11 +106,26 @@ def look_at_database(
         found += check_installing(connection, schema)
     found += check_limits(connection, watches)
     found += check_tables(connection, watches, schema, config.triggers)
-    found += check_files(config)
+    if parts is None:
+        found += look_at_own_tables(config, connection)
+    found += check_files(config.documents)
     granted = {one.mend for one in found if one.mend.startswith("GRANT ")}
     # a right that a table lacks is told once, not for each file that reads it
     found += [one for one in look_at_statements(config, connection) if one.mend not in granted]
     return list(dict.fromkeys(found))
+
+
+def look_at_own_tables(config: Config, connection: Connection) -> list[Finding]:
+    """Tables of documents that are none, or no tables to page: of each document, whatever else is
+    wrong. Raises psycopg.Error."""
+    found: list[Finding] = []
+    for document in config.documents:
+        own = Watch(*split_name(document.table), document.key, notify="off")
+        try:
+            triggers.resolve(connection, [own], config.postgres.db_schema, config.triggers)
+        except triggers.TriggerError as error:
+            found += [Finding("error", one) for one in with_way_out(error, document).problems]
+    return found
 
 
 def look_at_statements(config: Config, connection: Connection) -> list[Finding]:

@@ -128,8 +128,8 @@ class _Sample:
         except psycopg.errors.ReadOnlySqlTransaction as error:
             yield Finding(
                 "warning",
-                f"{self._kind.index}: {postgres.describe(error)}: the query, or a function that it "
-                "calls, writes, and would do so at each read",
+                f"{self._kind.index}: {postgres.explain(error)[0]}: the query, or a function that "
+                "it calls, writes, and would do so at each read",
                 "leave that out of the query: what it makes cannot be tried without it",
             )
             return
@@ -151,7 +151,8 @@ class _Sample:
             if not self._denied:
                 yield Finding(
                     "error",
-                    f"may not make a scratch index of {self._kind.index}: {search.describe(error)}",
+                    f"may not make a scratch index of {self._kind.index}: "
+                    f"{search.explain(error)[0]}",
                     f"give its role the privileges {', '.join(INDEX_PRIVILEGES)} on "
                     f"{self._kind.index}.*",
                 )
@@ -235,7 +236,7 @@ class _Sample:
         with self._trial as trial:
             for one in trial.documents(documents):
                 value: Any = exact_json.document(bodies[one.id])
-                causes.add(one.id, one.reason, held=one.held, document=value)
+                causes.add(one.id, one.reason, held=one.held, lifts=one.mend, document=value)
                 refused.append(value)
         place = str(self._document.index_config_file)
         strict = [one for one in causes.all() if _STRICT in one.reason]

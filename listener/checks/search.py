@@ -16,7 +16,7 @@ from listener.search import (
     Client,
     Forbidden,
     Refused,
-    describe,
+    explain,
     is_blocked,
     is_passing,
 )
@@ -81,7 +81,7 @@ def _guarded(
         return list(check(*args, **kwargs))
     except Refused as error:
         if is_blocked(error) and not is_passing(error):
-            reason, _, lifts = describe(error).partition(" Mend: ")
+            reason, lifts = explain(error)
             return [Finding("error", f"cannot {what}: {reason}", lifts or "lift that block")]
         if error.status_code not in _NO_RIGHTS:
             raise
@@ -92,7 +92,7 @@ def _guarded(
             f"{', '.join(cluster.CLUSTER_PRIVILEGES)} and, on listener's indexes, "
             f"{', '.join(cluster.INDEX_PRIVILEGES)}"
         )
-        return [Finding("error", f"may not {what}: {describe(error)}", mend)]
+        return [Finding("error", f"may not {what}: {explain(error)[0]}", mend)]
 
 
 def _owner(indexes: Indexes, alias: str, take: bool) -> Iterator[Finding]:

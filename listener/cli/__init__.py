@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Final, NoReturn, Protocol, cast
 
 from listener import __version__
-from listener.config import Config
+from listener.config import Config, DocumentConfig
 from listener.config.settings import ConfigError, check_files, config_path
 from listener.config.settings import load as load_config
 from listener.observations.events import Observe
 from listener.observations.log import Log
+from listener.observations.mends import with_mend
 from listener.runtime.lifecycle import Stop, stop_on_signals
 from listener.runtime.memory import one_heap, rare_collections
 
@@ -61,6 +62,8 @@ _WITHOUT_VALUES: Final = tuple(
 """What argparse says, and what is said instead."""
 
 _OPTION: Final = re.compile(r"--?[a-z][a-z-]*(?=\Z|=)")
+_READ_FILES: Final = (None, "run", "check", "load", "preview")
+"""Commands that read the files of documents."""
 _CLOSE: Final = 0.75
 """How alike two names are, from 0 to 1, of which one is told for the other."""
 _CHOICE: Final = re.compile(r"invalid choice: '?(.*?)'? \(choose from (.*)\)", re.DOTALL)
@@ -196,11 +199,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout, io.TextIOWrapper
     ):  # an id may have what the terminal's encoding lacks
         sys.stdout.reconfigure(errors="backslashreplace")
+    documents: Sequence[DocumentConfig] = ()
     try:
-        status = _command(given, load_config(config_path(given.config)))
+        config = load_config(config_path(given.config))
+        documents = config.documents
+        status = _command(given, config)
         sys.stdout.flush()
     except ConfigError as error:
         print(f"listener: {error}", file=sys.stderr)
+        if given.command in _READ_FILES:
+            _tell_files(error.documents or documents)
         # a restart would end the daemon that is at work with the former configuration
         return 0 if getattr(given, "live", False) else 2
     except BrokenPipeError:  # the reader has enough, as `head` does
@@ -209,6 +217,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def _tell_files(documents: Sequence[DocumentConfig]) -> None:
+    """What is wrong with the files of these documents, beside the mistakes of the configuration."""
+    checks = importlib.import_module("listener.checks")  # most commands never need it
+    for one in checks.check_files(documents):
+        if one.severity == "error":
+            told = with_mend(one.what, " ".join(one.mend.split()))
+            print(f"listener: {told}", file=sys.stderr)
 
 
 def _command(given: argparse.Namespace, config: Config) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from listener import ListenerError, postgres, search, triggers
 from listener.checks import Finding, check_files, check_samples, check_search, check_server
@@ -37,13 +37,13 @@ def run(config: Config, _observe: Observe, stop: Stop, given: argparse.Namespace
         Finding("warning", f"the variable {name} means nothing", f"did you mean {meant}?")
         for name, meant in misspelt(config_path(given.config)).items()
     ]
-    findings += check_files(config)
+    findings += check_files(config.documents)
     ours: list[Database] = []
     away = _try(ServerName.POSTGRES, lambda: _postgres(config, findings, ours), findings)
     away |= _try(ServerName.ELASTICSEARCH, lambda: _elasticsearch(config, findings, ours), findings)
     if not away and ours:  # with a session of its own
         away = _samples(config, findings, ours[0], stop)
-    findings = sorted(dict.fromkeys(findings), key=lambda one: one.severity)
+    findings = sorted(_each_once(findings), key=lambda one: one.severity)
     for one in findings:
         print(f"{one.severity}: {one.what}")
         for line in one.mend.splitlines():
@@ -53,6 +53,16 @@ def run(config: Config, _observe: Observe, stop: Stop, given: argparse.Namespace
         return 3
     print(f"{errors} errors, {len(findings) - errors} warnings")
     return 2 if errors else 0
+
+
+def _each_once(findings: Sequence[Finding]) -> list[Finding]:
+    """Without those of which another one says the same, and how it is mended."""
+    known = dict.fromkeys(findings)
+    return [
+        one
+        for one in known
+        if one.mend or not any(other.what.startswith(f"{one.what}. ") for other in known)
+    ]
 
 
 def _try(server: ServerName, look: Callable[[], None], findings: list[Finding]) -> bool:

@@ -62,8 +62,8 @@ def look(config: Config) -> int:
     if heartbeat.host not in ("", socket.gethostname()):
         well = False
         line = (
-            f"this is of another machine, {heartbeat.host}: {line}. Mend: ask there; two daemons "
-            "must not share a state_file_name"
+            f"this is of another machine, {heartbeat.host}: ask there, for two daemons must not "
+            f"share a state_file_name; it says: {line}"
         )
     print(one_line(line))
     return 0 if well else 1

@@ -17,6 +17,7 @@ from listener.config import Config
 from listener.documents.files import QueryFileError
 from listener.documents.topology import assemble
 from listener.observations.events import Observe
+from listener.observations.mends import with_mend
 from listener.observations.printable import one_line_of_json
 from listener.observations.surprises import Unfit
 from listener.resync.active import ActiveDaemon
@@ -68,8 +69,8 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
                 return _look(config, connection, observe, stop, given)
             except psycopg.errors.ReadOnlySqlTransaction as error:
                 raise Unfit(
-                    f"{postgres.describe(error)}: the query, or a function that it calls, writes, "
-                    "and a preview must not"
+                    f"{postgres.explain(error)[0]}: the query, or a function that it calls, "
+                    "writes, and a preview must not"
                 ) from error
             except psycopg.Error as error:
                 if postgres.is_passing(error) or not getattr(error, "__notes__", ()):
@@ -110,7 +111,7 @@ def _of_a_file(connection: postgres.Connection, index: str, error: psycopg.Error
     place = "; ".join(error.__notes__)
     what = f"{index}: {place}: {error.diag.message_primary or error}"
     mend = " ".join(mend_of(connection, error, None, "").split())
-    return QueryFileError(f"{what}. Mend: {mend}" if mend else what)
+    return QueryFileError(with_mend(what, mend))
 
 
 def _some(preview: Preview, ids: list[str], *, as_json: bool) -> int:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from listener.changes import PayloadError
+from listener.failures import Failure
 from listener.observations import events
-from listener.observations.events import Observe
+from listener.observations.events import Observe, ServerName
 from listener.resync.cancellation import Check
 from listener.runtime.lifecycle import Stop
 from listener.state.store import Keeper
 
-_NONE_YET: Final = "no LISTEN connection"
+_NONE_YET: Final = Failure(ServerName.POSTGRES, "no LISTEN connection", passes=True)
 
 
 class Mailbox:
@@ -41,7 +42,7 @@ class Mailbox:
         """Number of the LISTEN connection; 0: there is none."""
         self.standing_by = False
         """Whether another daemon holds the lock."""
-        self.refused: str | None = None
+        self.refused: Failure | None = None
         """Why there is no LISTEN connection, where a person must mend something."""
         self.away = _NONE_YET
         """Why there is none, whatever mends it."""
@@ -73,10 +74,10 @@ class Mailbox:
             self.session = 0
             self._changed.notify_all()
 
-    def refuse(self, reason: str, *, passes: bool) -> None:
-        """There is no connection, for this reason. Not `passes`: a person must mend it before."""
-        self.refused = None if passes else reason
-        self.away = reason
+    def refuse(self, failure: Failure, *, passes: bool) -> None:
+        """There is no connection for this. Not `passes`: a person must mend it before."""
+        self.refused = None if passes else failure
+        self.away = failure
 
     # -- barriers ----------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from listener.changes import Change, KeyType, PayloadError, canonical_keys
 from listener.coordinator.mailbox import Mailbox
+from listener.failures import Failure
 from listener.indexing.pipeline import Pipeline
 
 
@@ -37,9 +38,9 @@ class Receiver:
         """The LISTEN connection is gone."""
         self._mailbox.lost()
 
-    def on_refused(self, reason: str, *, passes: bool) -> None:
-        """A person must mend this before there is a connection; None: it may pass by itself."""
-        self._mailbox.refuse(reason, passes=passes)
+    def on_refused(self, failure: Failure, *, passes: bool) -> None:
+        """There is no connection for this. Not `passes`: a person must mend it before."""
+        self._mailbox.refuse(failure, passes=passes)
 
     def on_change(self, change: Change) -> None:
         """Hand changed keys to the pipeline; anything larger asks for a sweep.

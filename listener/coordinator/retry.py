@@ -54,7 +54,7 @@ class Guard:
         except triggers.Busy as error:
             self._wait(Failure(ServerName.POSTGRES, str(error), passes=True))
         except (Interrupted, IndexError_, QueriesWrong, TriggersWrong) as error:
-            self._wait(Failure(None, str(error), passes=False))
+            self._wait(Failure(None, str(error), passes=False, mend=error.mend))
         except QueryFileError:
             raise
         except FAILURES as error:  # of data, too: a new session looks at the catalog anew
@@ -65,16 +65,16 @@ class Guard:
             return True
         return False
 
-    def patience(self, reason: str, since: float) -> None:
+    def patience(self, reason: str, since: float, mend: str = "") -> None:
         """Raises GaveUp where what began then (time.monotonic) has lasted for too long."""
         if self._give_up_after is not None and time.monotonic() - since > self._give_up_after:
-            raise GaveUp(f"gave up after {self._give_up_after:g} s: {reason}")
+            raise GaveUp(f"gave up after {self._give_up_after:g} s: {reason}", mend=mend)
 
     def _wait(self, failure: Failure) -> None:
         """Until the next try."""
         self._failing_since = self._failing_since or time.monotonic()
-        told = str(failure) if failure.passes else failure.reason
-        self.patience(told, self._failing_since)
+        told = failure.named if failure.passes else failure.reason
+        self.patience(told, self._failing_since, failure.mend)
         seconds = failure.next_wait(self._backoff, self._observe)
-        self._signs.tell(waiting_for(failure.waits_for), failure.reason)
+        self._signs.tell(waiting_for(failure.waits_for), failure.reason, failure.mend)
         self._stop.wait(seconds)

@@ -61,7 +61,7 @@ class Session:
         if trouble is None:
             return
         reason = f"{trouble.server}: {trouble.reason}"
-        self._guard.patience(reason, time.monotonic() - trouble.seconds)
+        self._guard.patience(reason, time.monotonic() - trouble.seconds, trouble.mend)
         if trouble.server is ServerName.POSTGRES:
             if self._audits.look_meanwhile(self.connection):
                 raise BeginAnew

@@ -20,14 +20,17 @@ _LINGERS: Final = 60.0
 """Seconds for which what has held counts after it was last seen: more than between two tries."""
 _TICKS: Final = 2
 """Ticks after which it counts no more: the second one began later, and all before it is indexed."""
+_ROOM: Final = "room there, or the right to write there"
 _OVER_DELETES: Final = "`listener verify --repair --allow-deletes`, if the database is right"
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What has held; when it was last seen (time.monotonic), and after how many ticks."""
+    """What has held, and what mends it; when it was last seen (time.monotonic), and after how many
+    ticks."""
 
     reason: str
+    mend: str
     at: float
     ticks: int
 
@@ -63,31 +66,34 @@ class Signs:
         """All is well, unless `tell` knows better."""
         self.tell(DaemonState.LOADING if self._jobs.running else DaemonState.SERVING)
 
-    def tell(self, state: DaemonState, reason: str | None = None) -> None:
-        """`reason`: why it is not serving. What holds the pipeline, or a server in trouble, is
-        told instead of both."""
-        self._note(state, reason)
+    def tell(self, state: DaemonState, reason: str | None = None, mend: str = "") -> None:
+        """`reason`: why it is not serving, and what mends that. What holds the pipeline, or a
+        server in trouble, is told instead of them."""
+        self._note(state, reason, mend)
         trouble, braked = self._pipeline.trouble, self._pipeline.braked
         if not self.active:
             pass
         elif braked is not None:
-            state, reason = DaemonState.BRAKED, braked
+            state, reason, mend = DaemonState.BRAKED, braked.reason, braked.mend
         elif self._seen and reason is None:
-            state, reason = DaemonState.HELD, next(iter(self._seen.values())).reason
+            seen = next(iter(self._seen.values()))
+            state, reason, mend = DaemonState.HELD, seen.reason, seen.mend
         elif trouble is not None and reason is None:
-            state, reason = waiting_for(trouble.server), trouble.reason
+            state, reason, mend = waiting_for(trouble.server), trouble.reason, trouble.mend
         elif self._jobs.refusals and reason is None:
-            state, reason = DaemonState.HELD, "; ".join(self._jobs.refusals)
+            state = DaemonState.HELD
+            reason = "; ".join(one.reason for one in self._jobs.refusals)
         elif self._jobs.guarded and reason is None:
             state = DaemonState.GUARDED
         self._pulse.tell(
             state,
             reason,
+            mend,
             matters=tuple({one.reason: one for one in reversed(self._matters(state))}.values()),
             last_processed=self._keeper.last_processed,
         )
 
-    def _note(self, state: DaemonState, reason: str | None) -> None:
+    def _note(self, state: DaemonState, reason: str | None, mend: str) -> None:
         """Note what holds. Where one of several indexes is held, the others succeed in between, and
         so does the first half of a session that fails in its second: what held a moment ago holds
         still, until ticks are complete.
@@ -95,13 +101,16 @@ class Signs:
         now, ticks = time.monotonic(), self._mailbox.ticks
         if state is DaemonState.STANDING_BY:
             self._seen.clear()  # all that is the active daemon's now
-        held = {"session": reason} if state is DaemonState.HELD else {}
+        held: dict[str, tuple[str, str]] = {}
+        if state is DaemonState.HELD and reason is not None:
+            held["session"] = reason, mend
         if self.active:
-            held["pipeline"] = self._pipeline.held or self._pipeline.braked
-            held["load"] = self._jobs.held
-        for of, why in held.items():
-            if why is not None:
-                self._seen[of] = _Seen(why, now, ticks)
+            of_pipeline = self._pipeline.held or self._pipeline.braked
+            for of, why in (("pipeline", of_pipeline), ("load", self._jobs.held)):
+                if why is not None:
+                    held[of] = why.reason, why.mend
+        for of, (told, mends) in held.items():
+            self._seen[of] = _Seen(told, mends, now, ticks)
         self._seen = {
             of: one
             for of, one in self._seen.items()
@@ -110,9 +119,10 @@ class Signs:
 
     def _matters(self, state: DaemonState) -> list[Matter]:
         """What waits for a person."""
-        found = [Matter.of(one.reason) for one in self._seen.values()]
-        if self._keeper.trouble is not None:
-            found.append(Matter.of(self._keeper.trouble, "room there, or the right to write there"))
+        found = [Matter.of(one.reason, one.mend) for one in self._seen.values()]
+        unwritten = self._keeper.trouble
+        if unwritten is not None:
+            found.append(Matter.of(unwritten.reason, unwritten.mend or _ROOM))
         if state is DaemonState.STANDING_BY:
             differs = self._peer.differs()
             return found if differs is None else [*found, differs]
@@ -131,5 +141,6 @@ class Signs:
             mend = f"put the files right, or `listener load {alias}` loads them again"
             found.append(Matter(reason=reason, mend=mend))
         found += [Matter(reason=one.what, mend=one.mend) for one in self.hindrances]
-        found += [Matter.of(one) for one in self._jobs.refusals]  # the last is told first
+        # the last is told first
+        found += [Matter.of(one.reason, one.mend) for one in self._jobs.refusals]
         return found

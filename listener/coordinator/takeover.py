@@ -60,9 +60,10 @@ class Takeover:
                 self._guard.patience("PostgreSQL is not to be reached", began)
                 refused = mailbox.refused
                 if refused is not None:
-                    self._signs.tell(DaemonState.HELD, refused)
+                    self._signs.tell(DaemonState.HELD, refused.reason, refused.mend)
                 else:
-                    self._signs.tell(DaemonState.WAITING_FOR_POSTGRES, mailbox.away)
+                    away = mailbox.away
+                    self._signs.tell(DaemonState.WAITING_FOR_POSTGRES, away.reason, away.mend)
             mailbox.wait_for_session(self._look_every)
         return mailbox.session
 

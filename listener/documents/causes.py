@@ -64,7 +64,8 @@ _OTHER: Final = "other reasons"
 
 @dataclass(slots=True)
 class Cause:
-    """`reason`: of the first one. `example`: the value that it is about, where it can be seen."""
+    """`reason`: of the first one. `lifts`: the command by which the server's refusal ends, where it
+    is known. `example`: the value that it is about, where it can be seen."""
 
     reason: str
     held: bool = False
@@ -72,10 +73,14 @@ class Cause:
     ids: list[str] = field(default_factory=list)
     example: Any = None
     has_example: bool = False
+    lifts: str = ""
 
     @property
     def mend(self) -> str:
-        """The line of index_config.json that takes such documents; empty: it is not known."""
+        """What ends the refusals: a command, or the line of index_config.json that takes such
+        documents; empty: it is not known."""
+        if self.lifts:
+            return self.lifts
         lacking = _LACKING.search(self.reason)
         if lacking is not None:
             path = _path(lacking)
@@ -95,13 +100,22 @@ class Causes:
     def __init__(self) -> None:
         self._found: dict[str, Cause] = {}
 
-    def add(self, doc_id: str, reason: str, *, held: bool = False, document: Any = None) -> None:
-        """One more is refused. `document`: its value, where its content was refused."""
+    def add(
+        self,
+        doc_id: str,
+        reason: str,
+        *,
+        held: bool = False,
+        lifts: str = "",
+        document: Any = None,
+    ) -> None:
+        """One more is refused. `lifts`: as of Cause. `document`: its value, where its content was
+        refused."""
         told = _VALUE.sub("", _PLACE.sub("", reason))
         alike = _NUMBERS.sub("0", _QUOTED.sub(_without_value, told))[:_ALIKE]
         if alike not in self._found and len(self._found) >= _MOST:
             alike = told = _OTHER
-        cause = self._found.setdefault(alike, Cause(told, held))
+        cause = self._found.setdefault(alike, Cause(told, held, lifts=lifts))
         cause.count += 1
         if len(cause.ids) < EXAMPLES:
             cause.ids.append(doc_id)

@@ -241,7 +241,7 @@ def _source(
         try:
             found = triggers.resolve(connection, [own], schema, config.triggers).types().get(own.id)
         except triggers.TriggerError as error:
-            raise _with_way_out(error, definition) from error
+            raise with_way_out(error, definition) from error
     assert found is not None
     for one in definition.watched:
         if one.mapping is None and tuple(types[one.watch.id]) != tuple(found):
@@ -254,7 +254,9 @@ def _source(
     return DocumentSource(Statements(definition, found, types, mappings))
 
 
-def _with_way_out(error: triggers.TriggerError, definition: Definition) -> triggers.TriggerError:
+def with_way_out(
+    error: triggers.TriggerError, definition: Definition | DocumentConfig
+) -> triggers.TriggerError:
     """The error of a document's own table; of a view, with what to write in its place."""
     keys = ", ".join(definition.key)
     return triggers.TriggerError(
@@ -315,7 +317,7 @@ class TriggerUpkeep:
             more = len(cause.reasons) - _TOLD
             told = "; ".join(cause.reasons[:_TOLD]) + (f" and {more} more" if more > 0 else "")
             mend = "run `listener triggers install`" if cause.mend is None else cause.mend
-            raise TriggersWrong(f"{told}. Mend: {' '.join(mend.split())}")
+            raise TriggersWrong(told, mend=" ".join(mend.split()))
         if found.catalog.types() != {one.id: parts.types[one.id] for one in parts.watches}:
             raise Reassemble("the types of watched keys have changed")
         if found.catalog.zoneless() != parts.zoneless:

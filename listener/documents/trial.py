@@ -16,6 +16,7 @@ from typing import Final, Self
 from listener import search
 from listener.changes import Key, sendable
 from listener.documents.kinds import Kind
+from listener.observations.mends import with_mend
 from listener.postgres import Connection
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stop, Stopped
@@ -37,13 +38,15 @@ _TAKEN: Final = (Outcome.DONE, Outcome.CONFLICT)
 class Refusal:
     """A document that cannot be indexed, and why.
 
-    `held`: the daemon would not park it, but wait until a person has mended the index.
+    `held`: the daemon would not park it, but wait until a person has mended the index. `mend`: the
+    command that does, where it is known.
     """
 
     key: Key
     id: str
     reason: str
     held: bool = False
+    mend: str = ""
 
 
 class Trial:
@@ -131,13 +134,13 @@ class Trial:
             for one, verdict in zip(waiting, sent.verdicts, strict=True):
                 if verdict.outcome is Outcome.RETRY:
                     again.append(one)
-                    reason = verdict.reason
+                    reason = with_mend(verdict.reason, verdict.mend)
                 elif verdict.outcome is Outcome.FENCED:
                     raise search.Unusable(f"the scratch index {self._name} was removed")
                 elif verdict.outcome not in _TAKEN:
                     held = verdict.outcome is Outcome.HOLD
                     reason_of_it = _PLACE.sub("", verdict.reason)
-                    found.append(Refusal(one.key, one.id, reason_of_it, held))
+                    found.append(Refusal(one.key, one.id, reason_of_it, held, verdict.mend))
             waiting = again
             if waiting and (backoff.attempt + 1 >= TRIES or self._stop.wait(backoff.next_wait())):
                 if self._stop.requested:

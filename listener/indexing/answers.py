@@ -52,7 +52,7 @@ class Answers:
             if fenced:
                 self._supervisor.fenced()
             passes = worst.outcome is not Outcome.HOLD
-            failure = Failure(ServerName.ELASTICSEARCH, worst.reason, passes)
+            failure = Failure(ServerName.ELASTICSEARCH, worst.reason, passes, worst.mend)
             if worst.by_index and not settled.whole:
                 self._outages.elasticsearch.works()  # it answers
                 self._ledger.hold(batch.kind)

@@ -27,7 +27,8 @@ class Outage:
         self._lock = threading.Lock()
         self._since: float | None = None
         self._until = 0.0
-        self.reason = ""
+        self.failure: Failure | None = None
+        """The last one, also where all is well again."""
         self.held = False
         """Whether it lasts until a person mends something."""
         self.brake: Brake | None = None
@@ -53,7 +54,7 @@ class Outage:
             if self._until > now:  # the other request of the same failure
                 return
             self._since = now if self._since is None else self._since
-            self.reason = failure.reason
+            self.failure = failure
             self.held = not failure.passes
             self.brake = brake
             seconds = self._backoff.next_wait()
@@ -83,12 +84,13 @@ class Outage:
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """Which server does not do what it should, for how many seconds, and why. `held`: it lasts
-    until a person mends something."""
+    until a person mends something. `mend`: as of Failure."""
 
     server: ServerName
     seconds: float
     reason: str
     held: bool = False
+    mend: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,19 +156,19 @@ class Outages:
         return _first((own.postgres, own.elasticsearch))
 
     @property
-    def held(self) -> str | None:
-        """The last reason, where a server is not to be waited for but a person must mend it."""
-        return next((one.reason for one in self._all if one.held), None)
+    def held(self) -> Failure | None:
+        """The last failure, where a server is not to be waited for but a person must mend it."""
+        return next((one.failure for one in self._all if one.held), None)
 
     @property
-    def braked(self) -> str | None:
-        """The last reason, where so many documents are refused that a person must look."""
-        return next((one.reason for one in self._all if one.brake), None)
+    def braked(self) -> Failure | None:
+        """The last failure, where so many documents are refused that a person must look."""
+        return next((one.failure for one in self._all if one.brake), None)
 
 
 def _first(outages: Iterable[Outage]) -> Trouble | None:
     for one in outages:
-        lasts = one.lasts
-        if lasts is not None:
-            return Trouble(one.server, lasts, one.reason, one.held)
+        lasts, failure = one.lasts, one.failure
+        if lasts is not None and failure is not None:
+            return Trouble(one.server, lasts, failure.reason, one.held, failure.mend)
     return None

@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from listener import ListenerError, postgres
 from listener.changes import Key, Route
 from listener.documents.source import DocumentSource
+from listener.failures import Failure
 from listener.indexing.id_sources import KeysTask, MappedTask
 from listener.indexing.ledger import Ledger, LoadCounts
 from listener.indexing.outage import Outages, Trouble
@@ -235,11 +236,11 @@ class Pipeline:
         return self._outages.trouble_of(kind)
 
     @property
-    def held(self) -> str | None:
-        """The last reason, where a server is not to be waited for but a person must mend it."""
+    def held(self) -> Failure | None:
+        """The last failure, where a server is not to be waited for but a person must mend it."""
         return self._outages.held
 
     @property
-    def braked(self) -> str | None:
-        """The last reason, where so many documents are refused that a person must look."""
+    def braked(self) -> Failure | None:
+        """The last failure, where so many documents are refused that a person must look."""
         return self._outages.braked

@@ -68,7 +68,7 @@ class Settlement:
                 if verdict.stored_version is not None:
                     self._gate.saw(generation_of(verdict.stored_version))
             if settled.worst is None or outcome is Outcome.HOLD:
-                settled.worst = Verdict(outcome, verdict.reason, proven=verdict.proven)
+                settled.worst = replace(verdict, outcome=outcome, stored_version=None)
         self._count(batch, settled.written)
         return settled
 
@@ -163,7 +163,7 @@ class Settlement:
             work.suspects.clear()
             instead = Verdict(Outcome.HOLD, refused[0].reason, proven=True)
         elif witness is not None and present:  # no room, or no answer: it says nothing
-            instead = Verdict(witness.outcome, witness.reason, witness.stored_version)
+            instead = replace(witness, proven=False)
         else:  # its row is gone, or cannot be read: another one, then
             instead = Verdict(Outcome.SUSPECT)
         return tuple(instead if one.outcome is Outcome.PARK else one for one in verdicts)

@@ -11,6 +11,7 @@ from typing import Final, Literal, TextIO
 
 from listener.observations.events import Level, Observation
 from listener.observations.printable import one_line, one_line_of_json
+from listener.observations.repeats import Repeats
 
 _ORDER: Final[dict[Level, int]] = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40}
 
@@ -25,8 +26,10 @@ class Log:
         stream: TextIO | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`level`: the least that is written. `stream`: None means standard error."""
+        """`level`: the least that is written; at DEBUG each repeat is, too. `stream`: None means
+        standard error."""
         self._least = _ORDER[level]
+        self._repeats = Repeats() if level != "DEBUG" else None
         self._as_line = as_json if form == "json" else as_text
         self._stream = stream
         self._now = now
@@ -34,12 +37,13 @@ class Log:
 
     def __call__(self, observation: Observation, /) -> None:
         """Write one line; a stream that cannot be written to ends nothing."""
-        if _ORDER[observation.LEVEL] < self._least:
-            return
         at = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = self._as_line(at, observation)
         stream = self._stream or sys.stderr
         with self._lock:
+            repeats = self._repeats is not None and self._repeats.hides(observation)
+            if repeats or _ORDER[observation.LEVEL] < self._least:
+                return
             try:
                 stream.write(line + "\n")
                 stream.flush()

@@ -21,6 +21,7 @@ from psycopg.types.datetime import TimestamptzLoader
 from listener import ListenerError
 from listener.config import PostgresConfig
 from listener.config.settings import ConfigError, secret
+from listener.observations.mends import with_mend
 
 DIRECTLY: Final = "postgres.host, postgres.port: PostgreSQL itself, not the pooler"
 
@@ -389,7 +390,13 @@ def is_refused_login(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """One line for a log: PostgreSQL's message without its context and without values of rows."""
+    """One line for a log: what is wrong, and what mends it."""
+    return with_mend(*explain(error))
+
+
+def explain(error: BaseException) -> tuple[str, str]:
+    """PostgreSQL's message without its context and without values of rows, and what mends it;
+    empty: that is not known."""
     if isinstance(error, psycopg.Error) and error.diag.message_primary:
         text = f"{error.diag.message_primary} (SQLSTATE {error.sqlstate})"
         text = "; ".join([text, *getattr(error, "__notes__", ())])
@@ -397,14 +404,14 @@ def describe(error: BaseException) -> str:
         text = " ".join(str(error).split()) or type(error).__name__
         text = "; ".join([text, *getattr(error, "__notes__", ())])
     if isinstance(error, Pooled):
-        return f"{text}. Mend: {DIRECTLY}"
+        return text, DIRECTLY
     if isinstance(error, _OTHER_OBJECT) and error.diag.message_primary:
-        text += ". Mend: `listener check` says what is not as it should be"
+        mend = "`listener check` says what is not as it should be"
         if getattr(error, "__notes__", None):  # of a place in a file: installing mends none
-            return text
-        return f"{text}, `listener triggers install` makes anew what is listener's"
+            return text, mend
+        return text, f"{mend}, `listener triggers install` makes anew what is listener's"
     if isinstance(error, psycopg.OperationalError):
         for pattern, mend in _HINTS:
             if pattern.search(text):
-                return f"{text.rstrip('.?')}. Mend: {mend}"
-    return text
+                return text.rstrip(".?"), mend
+    return text, ""

@@ -9,6 +9,7 @@ from typing import Final
 from listener.capture import watermark
 from listener.capture.journal import LoadAsked
 from listener.documents.kinds import Kind
+from listener.failures import Failure
 from listener.indexing.fence import Fence
 from listener.postgres import Connection
 from listener.resync.cancellation import Check
@@ -51,7 +52,7 @@ class Jobs:
     # -- for the sweeps and the signs of life ------------------------------------------------------
 
     @property
-    def held(self) -> str | None:
+    def held(self) -> Failure | None:
         """Why a load cannot go on before a person has mended something. None: nothing holds it."""
         return None if self._thread is None else self._thread.held
 
@@ -66,7 +67,7 @@ class Jobs:
         return self._under_way.guarded
 
     @property
-    def refusals(self) -> list[str]:
+    def refusals(self) -> list[Failure]:
         """Why loads are not swapped in, and wait for a person's word."""
         return self._under_way.refusals
 

@@ -43,7 +43,7 @@ class LoaderThread:
         self._supervisor = supervisor
         self._observe = observe
         self._life = life
-        self.held: str | None = None
+        self.held: Failure | None = None
         """Why a load cannot go on before a person has mended something."""
         self._cancellation = Cancellation(life.stop)
         self._thread: ServiceThread | None = None
@@ -93,5 +93,5 @@ class LoaderThread:
             self._wait(failure_of(error).during("full load"))
 
     def _wait(self, failure: Failure) -> None:
-        self.held = None if failure.passes else failure.reason
+        self.held = None if failure.passes else failure
         self._cancellation.wait(failure.next_wait(self._waits, self._observe))

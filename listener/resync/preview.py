@@ -101,7 +101,9 @@ class Preview:
         fields = tuple(differences(there[doc_id], document)) if doc_id in there else ()
         if refusal is not None:
             causes = Causes()
-            causes.add(doc_id, refusal.reason, held=refusal.held, document=document)
+            causes.add(
+                doc_id, refusal.reason, held=refusal.held, lifts=refusal.mend, document=document
+            )
             [cause] = causes.all()
             return Previewed(index, doc_id, "refused", document, fields, cause.reason, cause.mend)
         state: State = "changed" if fields else "unchanged"

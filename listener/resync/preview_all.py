@@ -152,7 +152,9 @@ class AllDocuments:
             document = None
             if number < _PARSED:
                 document = exact_json.document(look.documents[one.id].body or b"")
-            self._report.causes.add(one.id, one.reason, held=one.held, document=document)
+            self._report.causes.add(
+                one.id, one.reason, held=one.held, lifts=one.mend, document=document
+            )
         for doc_id, state in look.states.items():
             key = look.documents[doc_id].key if doc_id in look.documents else ()
             self._count(key, doc_id, state)

@@ -14,6 +14,7 @@ from typing import Final
 
 from listener import search
 from listener.documents.kinds import Kind
+from listener.failures import Failure
 from listener.indexing.parked_table import ParkedTable
 from listener.indexing.parking import SAME_REASON, UNPROVEN
 from listener.indexing.pipeline import Pipeline
@@ -69,7 +70,7 @@ class Weighed:
         return self.parked + self.untaken
 
     @property
-    def refusal(self) -> str | None:
+    def refusal(self) -> Failure | None:
         """Why people must not search this index without a person's word; None: they may."""
         empty = self.before > 0 and (self.written == 0 or self.lost >= self.before)
         takes_nothing = self.written == 0 and self.refused >= SAME_REASON
@@ -97,10 +98,12 @@ class Weighed:
             )
         fed = ", and is fed by what made it" if self.fed else ""
         stays = f" What is searched now stays{fed}." if self.before else ""
-        return (
-            f"the new index {self.physical} is not swapped in: {'; '.join(told)}.{stays} Mend: "
-            "query or mapping, and start listener again; if it is to be so, "
-            f"`listener load {self.alias} --accept`"
+        return Failure(
+            None,
+            f"the new index {self.physical} is not swapped in: {'; '.join(told)}.{stays}",
+            passes=False,
+            mend="query or mapping, and start listener again; if it is to be so, "
+            f"`listener load {self.alias} --accept`",
         )
 
 
@@ -184,15 +187,15 @@ class SwapGuard:
         The word may have been given before: for this load, or for the comparison that it stands
         for (`verify --repair --allow-deletes`), where the index in use is of the same definition.
         """
-        reason = weighed.refusal
+        why = weighed.refusal
         allowed = self._keeper.reconcile.get(state.kind.index) is True
         allowed = allowed and self._under_way.is_by_the_files(state.kind.number)
-        if reason is None or allowed or state.accepted:
+        if why is None or allowed or state.accepted:
             return False
         if self._under_way.written_down(load):
             self._keeper.put_load(load)
-        self._under_way.load_waits(state.kind.number, load, reason)
-        self._keeper.refuse(load, reason)
+        self._under_way.load_waits(state.kind.number, load, why)
+        self._keeper.refuse(load, why.told)
         self._observe(
             events.SwapHeld(
                 weighed.alias,
@@ -201,7 +204,7 @@ class SwapGuard:
                 weighed.written,
                 weighed.lost,
                 weighed.refused,
-                reason,
+                why.told,
             )
         )
         return True

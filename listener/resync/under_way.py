@@ -15,6 +15,7 @@ from typing import Final
 from listener.capture import watermark
 from listener.capture.watermark import Draw
 from listener.documents.kinds import Kind
+from listener.failures import Failure
 from listener.indexing.fence import Fence
 from listener.observations import events
 from listener.observations.events import Observe
@@ -88,7 +89,7 @@ class KindState:
     owed: bool = False
     guarded: bool = False
     held: bool = False
-    refusal: str | None = None
+    refusal: Failure | None = None
     accepted: bool = False
     once: bool = False
 
@@ -143,7 +144,7 @@ class UnderWay:
         return [one.kind.index for one in self.states if one.guarded]
 
     @property
-    def refusals(self) -> list[str]:
+    def refusals(self) -> list[Failure]:
         """Why loads are not swapped in, and wait for a person's word."""
         return [one.refusal for one in self.states if one.refusal is not None]
 
@@ -334,13 +335,13 @@ class UnderWay:
             one.held = one.guarded = True
             one.load = None
 
-    def load_waits(self, kind: int, load: Load, reason: str) -> None:
+    def load_waits(self, kind: int, load: Load, why: Failure) -> None:
         """This load is complete, and waits for a person's word: that may take days, for which the
         watermark does not stand still. What the index in use may have missed is compared now.
         """
         with self._lock:
             one = self.states[kind]
-            one.load, one.refusal = load, reason
+            one.load, one.refusal = load, why
             self._ended_at(load.started_at)
             due, later = self._keeper.reconcile.get(one.kind.index), one.later
             if due is None and later is None:

@@ -13,6 +13,7 @@ from listener.search.errors import (
     Unreadable,
     Unusable,
     describe,
+    explain,
     is_blocked,
     is_passing,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Unusable",
     "connect",
     "describe",
+    "explain",
     "is_blocked",
     "is_passing",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from listener.search.client import Client
-from listener.search.errors import Forbidden, describe, is_blocked
+from listener.search.errors import Forbidden, explain, is_blocked
 from listener.search.existing import Existing, get
 from listener.search.index_config import IndexConfig, IndexError_
 from listener.search.index_settings import decides, faults
@@ -57,7 +57,7 @@ def create(
     except Forbidden as error:
         if not is_blocked(error):
             raise
-        added = f"a block: {describe(error).partition(' Mend: ')[0]}"
+        added = f"a block: {explain(error)[0]}"
     if added is not None:
         _unmake(client, name)
         raise IndexError_(_mixed_in(client, name, added))

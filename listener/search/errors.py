@@ -12,7 +12,8 @@ from typing import Final
 import elastic_transport
 import elasticsearch
 
-from listener.search.reasons import with_mend
+from listener.observations.mends import with_mend
+from listener.search.reasons import mend_of
 
 Refused = elasticsearch.ApiError
 """The server answered with an error. `status_code` is its HTTP status, `error` the error's type,
@@ -94,7 +95,11 @@ class NotElasticsearch(Away):
 
 class Unusable(Away):
     """What the server holds, or how it is set up, is such that only an operator can mend it. The
-    message says how."""
+    message says how, or `mend` does."""
+
+    def __init__(self, message: str, mend: str = "") -> None:
+        super().__init__(message)
+        self.mend = mend
 
 
 def is_passing(error: BaseException) -> bool:
@@ -125,22 +130,34 @@ def _server(error: BaseException) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """One line for a log: status, type and reason of the server's answer."""
+    """One line for a log: what is wrong, and what mends it."""
+    return with_mend(*explain(error))
+
+
+def explain(error: BaseException) -> tuple[str, str]:
+    """Status, type and reason of the server's answer, and what mends it; empty: that is not
+    known."""
     if isinstance(error, Refused):
-        body = error.body
-        if error.status_code == 401:
-            return f"{error.status_code} {_reason(body)}. Mend: {_LOGIN}"
-        if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping):
-            index = str(body["error"].get("index", "INDEX"))
-            return f"{error.status_code} {with_mend(_reason(body), index)}"
-        return f"{error.status_code} {' '.join(str(body)[:300].split())}"
-    if isinstance(error, Unusable | NotElasticsearch):
-        return str(error.message)
+        reason, mend = _refused(error)
+        return f"{error.status_code} {reason}", mend
+    if isinstance(error, Unusable):
+        return str(error.message), error.mend
+    if isinstance(error, NotElasticsearch):
+        return str(error.message), ""
     if isinstance(error, Away):
         text = f"{_server(error)}{type(error).__name__}: {str(error.message)[:300]}"
-        mend = next((mend for pattern, mend in _HINTS if pattern.search(text)), None)
-        return f"{text}. Mend: {mend}" if mend else text
-    return " ".join(str(error).split())[:300] or type(error).__name__
+        return text, next((mend for pattern, mend in _HINTS if pattern.search(text)), "")
+    return " ".join(str(error).split())[:300] or type(error).__name__, ""
+
+
+def _refused(error: Refused) -> tuple[str, str]:
+    body = error.body
+    if error.status_code == 401:
+        return _reason(body), _LOGIN
+    if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping):
+        reason = _reason(body)
+        return reason, mend_of(reason, str(body["error"].get("index", "INDEX")))
+    return " ".join(str(body)[:300].split()), ""
 
 
 def _reason(body: object) -> str:

@@ -37,8 +37,8 @@ _LIFTS: Final = {
 lifting it is an operator's decision."""
 
 
-def with_mend(reason: str, index: str = "INDEX") -> str:
-    """The reason; where an operator has forbidden to write, with the command that allows it.
+def mend_of(reason: str, index: str = "INDEX") -> str:
+    """The command that allows to write where an operator has forbidden it; empty: nobody has.
 
     `index` stands in the command where the reason names none.
     """
@@ -51,9 +51,7 @@ def with_mend(reason: str, index: str = "INDEX") -> str:
         lifts = _LIFTS["copies"]
     else:
         lifts = _LIFTS["pipeline"] if names_missing_pipeline(reason) else None
-    if lifts is None:
-        return reason
-    return f"{reason} Mend: {lifts.format(index=(found and found[1]) or index)}"
+    return "" if lifts is None else lifts.format(index=(found and found[1]) or index)
 
 
 def names_missing_pipeline(reason: str) -> bool:

@@ -13,7 +13,7 @@ import elastic_transport
 
 from listener.search.bulk import Document, encode
 from listener.search.client import AS_SENT, Client
-from listener.search.errors import Away, Refused, describe, is_passing
+from listener.search.errors import Away, Refused, explain, is_passing
 from listener.search.reasons import never_fits
 from listener.search.verdicts import Outcome, Verdict, all_taken, verdicts_of
 from listener.search.write_aliases import Target
@@ -60,7 +60,7 @@ def send(
         taken = all_taken(raw, len(documents), target)
         answer = None if taken else parsed(raw)
     except Refused as error:
-        reason = describe(error)
+        reason, mend = explain(error)
         if error.status_code in (400, 413) or never_fits(reason):
             if len(documents) > 1:
                 half = len(documents) // 2
@@ -76,12 +76,13 @@ def send(
         else:
             whole = True
             outcome = Outcome.RETRY if is_passing(error) else Outcome.HOLD
-            verdicts = (Verdict(outcome, reason),) * len(documents)
+            verdicts = (Verdict(outcome, reason, mend=mend),) * len(documents)
             lost = error.status_code in _OF_PROXIES
     except Away as error:
         whole = lost = True  # also where no connection was made: that costs one more generation
         outcome = Outcome.RETRY if is_passing(error) else Outcome.HOLD
-        verdicts = (Verdict(outcome, describe(error)),) * len(documents)
+        reason, mend = explain(error)
+        verdicts = (Verdict(outcome, reason, mend=mend),) * len(documents)
     else:
         if taken:
             verdicts = (_DONE,) * len(documents)

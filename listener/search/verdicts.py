@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any, Final
 
 from listener.search.bulk import Document
-from listener.search.reasons import names_missing_pipeline, with_mend
+from listener.search.reasons import mend_of, names_missing_pipeline
 from listener.search.versions import generation_of
 from listener.search.write_aliases import Target
 
@@ -31,13 +31,15 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Outcome of one item; `reason` is the server's word for everything but DONE."""
+    """Outcome of one item; `reason` is the server's word for everything but DONE. `mend`: the
+    command that lifts what an operator has forbidden; empty: nothing is known to."""
 
     outcome: Outcome
     reason: str = ""
     stored_version: int | None = None
     proven: bool = False
     """Of PARK: whether the answer alone proves that no other document would meet this."""
+    mend: str = ""
 
     @property
     def by_index(self) -> bool:
@@ -128,7 +130,8 @@ def judge(item: Any, index: str = "INDEX") -> Verdict:
         outcome = Outcome.HOLD if "delete" in item else Outcome.PARK
     else:
         outcome = Outcome.HOLD
-    return Verdict(outcome, with_mend(f"{kind}: {reason[:_SHOWN]}", index), stored)
+    told = f"{kind}: {reason[:_SHOWN]}"
+    return Verdict(outcome, told, stored, mend=mend_of(told, index))
 
 
 def all_taken(raw: bytes, documents: int, target: Target) -> bool:

@@ -26,8 +26,8 @@ from listener.search import (
     Refused,
     Unreadable,
     Unusable,
-    describe,
     exact_json,
+    explain,
     is_passing,
 )
 from listener.search.versions import GENERATIONS
@@ -210,19 +210,19 @@ class ControlDocument:
         except (Conflict, NotFound):
             raise
         except Refused as error:
-            answer = describe(error)
+            answer, mend = explain(error)
             exists = error.error == "resource_already_exists_exception"
             if exists or is_passing(error) or error.status_code == 401:
                 raise
             if "exists as alias" in answer or "more than one ind" in answer:
                 raise Unusable(
-                    f"the control index {self._index}: {answer}. Its name must be free: remove "
-                    f"the alias, or give elasticsearch.control_index another name"
+                    f"the control index {self._index}: {answer}. Its name must be free",
+                    "remove the alias, or give elasticsearch.control_index another name",
                 ) from error
             typed = isinstance(error.body, Mapping) and isinstance(error.body.get("error"), Mapping)
             # it says itself what lifts it, or may not speak of this index at all
-            if error.status_code != 400 or "Mend: " in answer or not typed:
-                raise Unusable(f"the control index {self._index}: {answer}") from error
+            if error.status_code != 400 or mend or not typed:
+                raise Unusable(f"the control index {self._index}: {answer}", mend) from error
             raise Unusable(self._told(answer)) from error
 
     def _told(self, what: str) -> str:

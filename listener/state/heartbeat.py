@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import ConfigDict
 
 from listener.observations.events import ServerName
+from listener.observations.mends import with_mend
 from listener.state.file import replace
 from listener.state.model import Moment, Record
 
@@ -39,8 +40,6 @@ WAITING: Final = frozenset(
 )
 """States that pass by themselves, as a rule."""
 
-_MEND: Final = " Mend: "
-"""What stands in a reason of either server before what mends it."""
 _ASK: Final = "what `listener check` says"
 
 
@@ -51,14 +50,12 @@ class Matter(Record):
     mend: str
 
     @classmethod
-    def of(cls, reason: str, otherwise: str = _ASK) -> Matter:
-        """Of a reason that may say itself what mends it; `otherwise` is what does where not."""
-        why, said, mend = reason.rpartition(_MEND)
-        return cls(reason=why if said else reason, mend=mend if said else otherwise)
+    def of(cls, reason: str, mend: str = "") -> Matter:
+        """`mend` empty: it is not known, and the command that looks for it is named."""
+        return cls(reason=reason, mend=mend or _ASK)
 
     def __str__(self) -> str:
-        end = "" if self.reason.endswith(("?", ".")) else "."
-        return f"{self.reason}{end}{_MEND}{self.mend}"
+        return with_mend(self.reason, self.mend)
 
 
 class Heartbeat(Record):
@@ -66,9 +63,10 @@ class Heartbeat(Record):
     last sign of its work.
 
     `state` is a DaemonState, or one that only a newer release knows. `reason` says why it is not
-    serving. `matters`: what waits for a person. `stuck_for`: for how many seconds its work has
-    given no sign, where that is too long; None: it works, or waits for a server. `host`: the
-    machine's name; "": a former release did not say. Fields that a newer release adds are ignored.
+    serving, `mend` what mends that. `matters`: what waits for a person. `stuck_for`: for how many
+    seconds its work has given no sign, where that is too long; None: it works, or waits for a
+    server. `host`: the machine's name; "": a former release did not say. Fields that a newer
+    release adds are ignored.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -79,6 +77,7 @@ class Heartbeat(Record):
     state: str
     last_processed: Moment | None = None
     reason: str | None = None
+    mend: str = ""
     matters: tuple[Matter, ...] = ()
     stuck_for: float | None = None
     host: str = ""

@@ -80,11 +80,13 @@ class Pulse:
         self,
         state: DaemonState,
         reason: str | None = None,
+        mend: str = "",
         *,
         matters: tuple[Matter, ...] = (),
         last_processed: datetime | None = None,
     ) -> None:
-        """How it is now: a sign of its work, too."""
+        """How it is now: a sign of its work, too. `reason`: why it is not serving, and what mends
+        that."""
         with self._lock:
             self._moved = now = time.monotonic()
             if state not in WAITING:
@@ -95,6 +97,7 @@ class Pulse:
                 state,
                 told_at=time.time(),
                 reason=reason,
+                mend=mend,
                 matters=matters,
                 last_processed=last_processed,
             )
@@ -143,7 +146,7 @@ class Pulse:
 
 def _waited_for(last: Heartbeat, seconds: float) -> Matter:
     why = f": {last.reason}" if last.reason else ""
-    return Matter.of(f"{last.state} for {seconds / 60:.0f} min{why}")
+    return Matter.of(f"{last.state} for {seconds / 60:.0f} min{why}", last.mend)
 
 
 def _locked_out(session: Session, seconds: float) -> Matter:

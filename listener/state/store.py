@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from listener import search
+from listener.failures import Failure, failure_of
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.search.versions import Versions
@@ -374,7 +375,7 @@ class Keeper:
             try:
                 file.write(self._path, self._state)
             except file.StateError as error:
-                self._file_unwritten.fails(str(error), clock)
+                self._file_unwritten.fails(Failure(None, str(error), passes=False), clock)
                 self._file_due = clock + _FILE_EVERY
                 return
             if (seconds := self._file_unwritten.mended(clock)) is not None:
@@ -383,9 +384,9 @@ class Keeper:
             self._file_due = clock + _FILE_EVERY
 
     @property
-    def trouble(self) -> str | None:
+    def trouble(self) -> Failure | None:
         """Why state.yaml or the control document cannot be written, where it cannot."""
-        return self._file_unwritten.reason or self._control_unwritten.reason
+        return self._file_unwritten.why or self._control_unwritten.why
 
     def control_soon(self) -> None:
         """Write the control document at the next occasion."""
@@ -407,7 +408,7 @@ class Keeper:
         except search.Error as error:
             if not search.is_passing(error):  # else the pipeline's own requests tell of it
                 with self._lock:
-                    self._control_unwritten.fails(search.describe(error), clock)
+                    self._control_unwritten.fails(failure_of(error), clock)
             return True
         with self._lock:
             self._control_unwritten.mended(clock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from listener.failures import Failure
 from listener.observations.events import ControlNotSaved, Observe, StateNotSaved
 
 _REMIND_EVERY: Final = 60.0
@@ -19,21 +20,21 @@ class Unwritten:
         self._observation = observation
         self._observe = observe
         self._since = self._told = 0.0
-        self.reason: str | None = None
+        self.why: Failure | None = None
         """None: it can be written."""
 
-    def fails(self, reason: str, clock: float) -> None:
+    def fails(self, why: Failure, clock: float) -> None:
         """A write has failed. `clock`: now, in seconds of a monotonic clock."""
-        if self.reason is None:
+        if self.why is None:
             self._since = clock
-        if reason != self.reason or clock > self._told + _REMIND_EVERY:
+        if why != self.why or clock > self._told + _REMIND_EVERY:
             self._told = clock
-            self._observe(self._observation(reason))
-        self.reason = reason
+            self._observe(self._observation(why.told))
+        self.why = why
 
     def mended(self, clock: float) -> float | None:
         """A write went well. Returns the seconds for which none did; None: the last one did."""
-        if self.reason is None:
+        if self.why is None:
             return None
-        self.reason = None
+        self.why = None
         return clock - self._since

@@ -21,7 +21,8 @@ from listener.checks import (
     check_statements,
     sample,
 )
-from listener.config import DocumentConfig, PostgresConfig
+from listener.checks.preflight import look_at_database
+from listener.config import Config, DocumentConfig, PostgresConfig
 from listener.documents.queries import render
 from listener.postgres import Connection, Pooled, connect, describe
 from playground.cluster import PASSWORD
@@ -423,6 +424,31 @@ def test_rights(
             fresh.execute(one.mend.encode())
         assert check_privileges(session, [watching], "listener") == []
         assert inspect(session, QUERY) == []
+
+
+def test_what_can_be_no_table_is_told_beside_missing_rights(
+    postgres_server: PostgresServer, database: str, fresh: Connection, role: str
+) -> None:
+    """Of each document. A right to read a view would mend nothing, so none is asked for."""
+    fresh.execute(f'GRANT USAGE ON SCHEMA content TO "{role}"'.encode())
+    given = config(postgres_server, database, user=role, password="x")
+    with connect(given, "test") as session:
+        whole = Config(
+            pipeline="p",
+            postgres=given,
+            documents=(
+                document("content.genre", table="content.film_view"),
+                document("content.best", table="content.fillm", index="others"),
+            ),
+        )
+        found = look_at_database(whole, session)
+    told = {one.what.partition(": ")[0]: one for one in found}
+    assert "page their ids by an `ids_file`" in told["content.film_view"].what
+    assert "did you mean content.film?" in told["content.fillm"].what
+    rights = [one.mend for one in found if one.mend.startswith("GRANT SELECT")]
+    assert rights == [
+        f'GRANT SELECT ON "content"."{name}" TO "{role}";' for name in ("film", "genre")
+    ]
 
 
 def test_rights_on_columns_are_enough(

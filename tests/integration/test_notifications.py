@@ -14,6 +14,7 @@ from listener.capture.lock import lock_key
 from listener.capture.notifications import Notifications
 from listener.changes import Change
 from listener.config import PostgresConfig
+from listener.failures import Failure
 from listener.observations import events
 from listener.observations.events import Observation
 from listener.runtime.backoff import Backoff
@@ -72,7 +73,7 @@ class Ear:
     def on_lost(self) -> None:
         """The connection is gone."""
 
-    def on_refused(self, reason: str, *, passes: bool) -> None:
+    def on_refused(self, failure: Failure, *, passes: bool) -> None:
         """Nothing is refused here."""
 
     def on_change(self, change: Change) -> None:

@@ -19,6 +19,7 @@ from listener.capture.lock import lock_key
 from listener.capture.notifications import Receiver
 from listener.changes import Change
 from listener.config import PostgresConfig
+from listener.failures import Failure
 from listener.observations.events import Observation
 from listener.runtime.lifecycle import Stop
 from listener.sql import files
@@ -220,9 +221,9 @@ class NotedReceiver(Receiver):
         """The connection is gone."""
         self._database.step("lost")
 
-    def on_refused(self, reason: str, *, passes: bool) -> None:
+    def on_refused(self, failure: Failure, *, passes: bool) -> None:
         """No connection before an operator has mended this."""
-        self._database.step(f"refused: {None if passes else reason}")
+        self._database.step(f"refused: {None if passes else failure.told}")
 
     def on_change(self, change: Change) -> None:
         """A change was notified."""

@@ -13,6 +13,7 @@ from listener.indexing.batch import Batch, Brake, Limits, Settled, Trial
 from listener.observations.events import Held, Recovered, Waiting
 from listener.search.verdicts import Outcome, Verdict
 from listener.search.write_aliases import Target
+from tests.kit.failures import reason_of
 from tests.kit.indexing import Noted, OneKind
 
 FENCED = Settled(retried=1, worst=Verdict(Outcome.FENCED, "the alias is gone"), fenced=True)
@@ -44,7 +45,7 @@ def test_writes_of_the_generation_in_force_are_refused() -> None:
     setting.answers.settled(setting.batch(), FENCED)
     assert setting.supervisor.fences == 1
     assert setting.told == [Waiting]
-    assert setting.outages.elasticsearch.reason == "the alias is gone"
+    assert reason_of(setting.outages.elasticsearch) == "the alias is gone"
 
 
 def test_writes_of_an_earlier_generation_of_our_own_are_refused() -> None:
@@ -78,7 +79,7 @@ def test_the_brake_is_told_before_its_reason(brake: Brake) -> None:
     assert setting.told == [Held]
     own = setting.outages.kinds[0].elasticsearch
     assert own.brake is brake
-    assert own.reason == f"{brake}: no such field"
+    assert reason_of(own) == f"{brake}: no such field"
 
 
 BLOCKED = Verdict(Outcome.RETRY, "cluster_block_exception: index [a] blocked")

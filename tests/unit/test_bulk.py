@@ -224,7 +224,7 @@ def test_what_a_person_has_forbidden_is_said_with_its_command(
     error = {"type": kind, "reason": reason} | ({"index": index} if index else {})
     verdict = judge({"index": {"status": 400, "error": error}})
     assert verdict.outcome is Outcome.HOLD
-    assert verdict.reason.endswith(f"Mend: {mend}")
+    assert (verdict.reason, verdict.mend) == (f"{kind}: {reason}", mend)
 
 
 def test_copies_that_are_not_there() -> None:
@@ -233,6 +233,6 @@ def test_copies_that_are_not_there() -> None:
     error = {"type": "unavailable_shards_exception", "reason": reason}
     verdict = judge({"index": {"status": 503, "error": error}})
     assert verdict.outcome is Outcome.RETRY
-    assert verdict.reason.endswith(
+    assert verdict.mend.endswith(
         'PUT /films-1/_settings {"index.write.wait_for_active_shards": null}'
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from listener import cli
@@ -118,3 +120,51 @@ def test_a_connection_string_that_is_none(dsn: str) -> None:
 def test_a_connection_string(dsn: str) -> None:
     """It is one."""
     triggers.check_dsn(dsn)
+
+
+MISTAKES = {
+    "a misspelled option": ("fetch_delay: 1", "fetch_dela: 1", "did you mean fetch_delay?"),
+    "a misspelled file": ("query_file:", "query_fil:", "did you mean query_file?"),
+    "a misspelled mapping": ("mapping_file:", "maping_file:", "did you mean mapping_file?"),
+    "a wrong value": ("notify: rows", "notify: row", "notify"),
+    "a missing section": ("postgres: {dbname: d, user: u}", "", "postgres: it is missing"),
+    "a variable that is not set": ("dbname: d", "dbname: '${NOT_SET}'", "NOT_SET is not set"),
+    "a secret that is away": ("user: u", "user: u, password_file: away", "cannot read the secret"),
+}
+
+
+@pytest.mark.parametrize(("right", "wrong", "told"), MISTAKES.values(), ids=list(MISTAKES))
+def test_a_mistake_of_the_configuration_hides_none_of_the_files(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    right: str,
+    wrong: str,
+    told: str,
+) -> None:
+    """All is told at once: whoever mends one thing a start needs as many starts."""
+    text = """
+pipeline: a
+fetch_delay: 1
+postgres: {dbname: d, user: u}
+documents:
+  - index: films
+    table: film
+    key: id
+    index_config_file: index.json
+    query_file: film.sql
+    watch:
+      - {table: film, key: id, notify: rows}
+      - {table: star, key: id, mapping_file: star.sql}
+"""
+    assert text.count(right) == 1
+    config = tmp_path / "config.yaml"
+    config.write_text(text.replace(right, wrong))
+    (tmp_path / "index.json").write_text("{")
+    (tmp_path / "film.sql").write_text("SELECT id, document FROM film WHERE id = ANY(%(idz)s)")
+    (tmp_path / "star.sql").write_text("DELETE FROM star")
+    for command in ("check", "run", "load", "preview films", "verify"):
+        assert cli.main(["--config", str(config), *command.split()]) == 2
+        said = capsys.readouterr().err
+        assert told in said
+        for part in ("index.json: ", "film.sql: line 1: unknown", "star.sql: line 1: it begins"):
+            assert (part in said) is (command != "verify"), said

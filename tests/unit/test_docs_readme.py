@@ -40,6 +40,10 @@ What `listener` tells: one line on standard error for each, as text or, with
 `logging.format: json`, as a JSON object with `at`, `level`, `event`, `message` (the text) and the
 fields of the event. `logging.level` says from which level on. No observation holds a password.
 
+While a failure lasts, a try follows every few seconds. `held` and `waiting` are then written at
+once and after pauses that grow to a minute, unless their words change; at `DEBUG` each try is
+written.
+
 This page is made from `listener/observations/events.py` by `python -m tests.unit.test_docs_readme`.
 """
 

@@ -30,6 +30,7 @@ from listener.runtime.lifecycle import Stopped
 from listener.search.index_config import IndexError_
 from listener.state.model import Load, RolledBack
 from listener.triggers import TriggerError
+from tests.kit.failures import held
 from tests.kit.indexing import Noted
 from tests.kit.resync import STARTED, FakeConnections, Resync, new_load
 from tests.kit.session import NOW, WATERMARK
@@ -387,12 +388,13 @@ def test_a_failure_is_waited_for(
 ) -> None:
     """And told; the work goes on on another connection. What a person must mend is held until it
     is mended."""
-    held: list[str | None] = []
+    found: list[str | None] = []
     working.runner.turns = [error, error]
     turn = working.runner.turn
 
     def noted(connection: Connection, cancellation: Cancellation) -> None:
-        held.append(working.jobs.held)
+        now = working.jobs.held
+        found.append(now.reason if now else None)
         turn(connection, cancellation)
 
     monkeypatch.setattr(working.runner, "turn", noted)
@@ -406,8 +408,8 @@ def test_a_failure_is_waited_for(
     assert [type(one) for one in told] == [Waiting if passing else Held] * 2
     if isinstance(told[0], Waiting):
         assert told[0].server == server
-    assert held[0] is None
-    assert held[1] == (None if passing else told[0].reason)
+    assert found[0] is None
+    assert found[1] == (None if passing else told[0].reason)
     assert working.jobs.held is None
     assert working.room.life.errors == []
 
@@ -613,10 +615,10 @@ def test_an_accepted_load(working: Working) -> None:
     """The index that waits is brought to its end, and no other one."""
     jobs, room = working.jobs, working.room
     load = new_load(physical="films-2", done=True)
-    room.under_way.load_waits(0, load, "too many are gone")
+    room.under_way.load_waits(0, load, held("too many are gone"))
     jobs.load(room.connection, [asked(accept=True, waiting="films-3")])
     assert room.steps == []
-    assert room.under_way.refusals == ["too many are gone"]
+    assert room.under_way.refusals == [held("too many are gone")]
     working.hold_up()
     jobs.load(room.connection, [asked(accept=True, waiting="films-2")])
     assert "films begun: asked for by `listener load`, resumed" in room.steps
@@ -629,13 +631,13 @@ def test_a_load_that_waits_for_a_person_waits_on(working: Working) -> None:
     """While others begin; what may have been missed begins it anew."""
     room = working.room
     load = new_load(physical="films-2", done=True)
-    room.under_way.load_waits(0, load, "too many are gone")
+    room.under_way.load_waits(0, load, held("too many are gone"))
     working.begin(working.need(1))
     working.again(kind=1)
     working.rest()
     assert not [one for one in room.steps if one.startswith("films begun")]
     assert room.state.load == load
-    assert room.under_way.refusals == ["too many are gone"]
+    assert room.under_way.refusals == [held("too many are gone")]
     working.again()
     assert "films begun: TRUNCATE" in room.steps
     assert room.under_way.refusals == []
@@ -652,7 +654,7 @@ def test_a_word_on_another_definition(working: Working) -> None:
     assert not room.state.accepted
     working.again(word)
     assert not [one for one in room.steps if " begun" in one]
-    room.under_way.load_waits(0, new_load(done=True), "too many are gone")
+    room.under_way.load_waits(0, new_load(done=True), held("too many are gone"))
     assert room.state.comparing is not None
     assert room.state.comparing.unguarded
     assert room.disk.reconcile == {"films": True}
@@ -663,12 +665,12 @@ def test_a_word_beside_a_load_that_waits(working: Working) -> None:
     """The index in use is compared; the other one waits on, for its own word."""
     room, load = working.room, new_load(physical="films-2", done=True)
     room.made_by_others()
-    room.under_way.load_waits(0, load, "too many are gone")
+    room.under_way.load_waits(0, load, held("too many are gone"))
     working.again(replace(ANY_NUMBER, missed=False))
     working.rest()
     assert not [one for one in room.steps if " begun" in one]
     assert "comparison of films done" in room.steps
-    assert (room.state.load, room.state.refusal) == (load, "too many are gone")
+    assert (room.state.load, room.state.refusal) == (load, held("too many are gone"))
     assert not room.state.accepted
     assert not working.jobs.covers(0, NOW + timedelta(days=1), ANY_NUMBER)
 
@@ -681,7 +683,7 @@ def test_a_truncate_is_accepted_for_any_definition(working: Working, waits: bool
     room.under_way.anew(0)
     room.state.load = new_load()
     if waits:
-        room.under_way.load_waits(0, new_load(done=True), "too many are gone")
+        room.under_way.load_waits(0, new_load(done=True), held("too many are gone"))
     working.hold_up()
     working.again(Wanted("TRUNCATE", unguarded=True, emptied=True))
     assert room.state.accepted
@@ -696,7 +698,7 @@ def test_a_truncate_is_accepted_for_any_definition(working: Working, waits: bool
 def test_a_word_is_for_one_index(working: Working) -> None:
     """Not for one that is loaded in its place."""
     room, load = working.room, new_load(physical="films-2", done=True)
-    room.under_way.load_waits(0, load, "too many are gone")
+    room.under_way.load_waits(0, load, held("too many are gone"))
     working.hold_up()
     working.jobs.load(room.connection, [asked(accept=True, waiting="films-2")])
     assert room.state.accepted
@@ -724,5 +726,5 @@ def test_a_truncate_before_a_load_that_covers_it(working: Working) -> None:
     room.state.load, room.state.covered = new_load(), NOW
     assert working.jobs.covers(0, NOW - timedelta(seconds=1), ANY_NUMBER)
     assert room.state.accepted
-    room.under_way.load_waits(0, new_load(done=True), "too many are gone")
+    room.under_way.load_waits(0, new_load(done=True), held("too many are gone"))
     assert not working.jobs.covers(0, NOW - timedelta(seconds=1), ANY_NUMBER)

@@ -39,7 +39,8 @@ class Turns(Runner):
     def turn(self, connection: Connection, cancellation: Cancellation) -> None:
         """One turn."""
         setting = self._setting
-        self.held.append(setting.thread.held)
+        held = setting.thread.held
+        self.held.append(held.reason if held else None)
         if len(self.turns) == 1:
             setting.complete()
         if error := self.turns.pop(0):

@@ -9,9 +9,11 @@ import pytest
 
 from listener.changes import PayloadError
 from listener.coordinator.mailbox import Mailbox
+from listener.failures import Failure
 from listener.observations import events
 from listener.resync.cancellation import Cancellation
 from listener.runtime.lifecycle import Stop, Stopped
+from tests.kit.failures import held
 
 
 class Due:
@@ -52,20 +54,20 @@ def mailbox(due: Due, stop: Stop) -> Mailbox:
 def test_what_is_said_of_the_connection(mailbox: Mailbox) -> None:
     """Each word takes back the ones that it contradicts."""
 
-    def said() -> tuple[int, bool, str | None]:
+    def said() -> tuple[int, bool, Failure | None]:
         return mailbox.session, mailbox.standing_by, mailbox.refused
 
     assert said() == (1, False, None)
     mailbox.lost()
-    mailbox.refuse("no such role", passes=False)
-    assert said() == (0, False, "no such role")
+    mailbox.refuse(held("no such role"), passes=False)
+    assert said() == (0, False, held("no such role"))
     mailbox.stands_by()
     assert said() == (0, True, None)
-    mailbox.refuse("no such role", passes=False)
+    mailbox.refuse(held("no such role"), passes=False)
     mailbox.listening(2)
     assert said() == (2, False, None)
-    mailbox.refuse("connection refused", passes=True)
-    assert (said(), mailbox.away) == ((2, False, None), "connection refused")
+    mailbox.refuse(held("connection refused"), passes=True)
+    assert (said(), mailbox.away) == ((2, False, None), held("connection refused"))
 
 
 # -- barriers --------------------------------------------------------------------------------------

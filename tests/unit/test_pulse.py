@@ -83,7 +83,7 @@ def test_an_outage_becomes_a_persons_matter(life: Life) -> None:
     """After five minutes, whichever server it is, and until it is over."""
     life.pulse.tell(DaemonState.WAITING_FOR_POSTGRES, "refused")
     life.now += 200
-    life.pulse.tell(DaemonState.WAITING_FOR_ELASTICSEARCH, "403 of a WAF. Mend: the proxy")
+    life.pulse.tell(DaemonState.WAITING_FOR_ELASTICSEARCH, "403 of a WAF", "the proxy")
     assert life.beat().matters == ()
     life.now += 101
     [told] = life.beat().matters

@@ -6,6 +6,7 @@ import pytest
 
 from listener.changes import Change, PayloadError, Watch
 from tests.kit.coordinator import FILM, PERSON, Floor
+from tests.kit.failures import held
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_what_is_said_of_the_connection(floor: Floor) -> None:
     assert floor.mailbox.session == 3
     floor.receiver.on_lost()
     assert floor.mailbox.session == 0
-    floor.receiver.on_refused("no such role", passes=False)
-    assert floor.mailbox.refused == "no such role"
+    floor.receiver.on_refused(held("no such role"), passes=False)
+    assert floor.mailbox.refused == held("no such role")
     floor.receiver.on_standby()
     assert floor.mailbox.standing_by

@@ -24,6 +24,7 @@ from listener.resync.swap_guard import Weighed
 from listener.resync.under_way import Comparing, KindState, Wanted
 from listener.runtime.lifecycle import Stopped
 from listener.state.model import Load
+from tests.kit.failures import held
 from tests.kit.resync import STARTED, Cancelled, FakePipeline, FakeReconciler, Resync, new_load
 from tests.kit.session import NOW, WATERMARK
 
@@ -91,7 +92,7 @@ class FakeGuard:
         """Whether it waits for a person."""
         if self.reason is None or state.accepted:
             return False
-        self._room.under_way.load_waits(state.kind.number, load, self.reason)
+        self._room.under_way.load_waits(state.kind.number, load, held(self.reason))
         return True
 
     def is_empty(self, _connection: object, _kind: Kind, _weighed: Weighed) -> bool:
@@ -603,7 +604,7 @@ def test_what_is_due_is_done_where_a_load_waits(running: Running, way: str) -> N
     assert "films-1 guarded" not in room.steps
     assert room.since("weighed").count("films-1 compared") == 1
     assert room.disk.reconcile == {}
-    assert room.under_way.refusals == ["too many are gone"]
+    assert [one.reason for one in room.under_way.refusals] == ["too many are gone"]
     room.keeper.advance(NOW + timedelta(days=1))
     assert room.keeper.last_processed == NOW + timedelta(days=1)
 

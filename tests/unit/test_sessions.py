@@ -14,6 +14,7 @@ from listener.observations import events
 from listener.observations.events import ServerName
 from listener.runtime.lifecycle import Stopped
 from tests.kit.coordinator import Floor
+from tests.kit.failures import held
 
 LOST = psycopg.OperationalError("gone")
 ELASTICSEARCH = Trouble(ServerName.ELASTICSEARCH, 5, "503")
@@ -117,7 +118,7 @@ def test_elasticsearch_in_trouble(floor: Floor) -> None:
 def test_elasticsearch_holds_what_was_written(floor: Floor) -> None:
     """A setting of the index in use may be the reason, which only a new session mends."""
     session = floor.session()
-    floor.pipeline.trouble, floor.pipeline.held = ELASTICSEARCH, "a pipeline is missing"
+    floor.pipeline.trouble, floor.pipeline.held = ELASTICSEARCH, held("a pipeline is missing")
     session.check()
     session.check()
     assert floor.steps == ["indexes audited"]

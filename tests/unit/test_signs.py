@@ -12,6 +12,7 @@ from listener.search.index_settings import Fault
 from listener.state.heartbeat import DaemonState, Matter
 from listener.state.model import RolledBack
 from tests.kit.coordinator import Floor
+from tests.kit.failures import held
 from tests.kit.session import NOW
 
 ELASTICSEARCH = Trouble(ServerName.ELASTICSEARCH, 5, "503")
@@ -36,13 +37,13 @@ def test_what_is_shown(floor: Floor) -> None:
     floor.pipeline.trouble = ELASTICSEARCH
     floor.signs.serving()
     expected.append(("waiting for Elasticsearch", "503"))
-    floor.jobs.held = "an index is closed"
+    floor.jobs.held = held("an index is closed")
     floor.signs.serving()
     expected.append(("held", "an index is closed"))
     floor.jobs.guarded = ["films"]
     floor.signs.serving()
     expected.append(("held", "an index is closed"))
-    floor.pipeline.braked = "100 in a row"
+    floor.pipeline.braked = held("100 in a row")
     floor.signs.serving()
     expected.append(("braked", "100 in a row"))
     assert floor.shown == expected
@@ -51,14 +52,14 @@ def test_what_is_shown(floor: Floor) -> None:
 def test_nothing_holds_a_standby(floor: Floor) -> None:
     """What its pipeline met before is another daemon's now."""
     floor.signs.active = False
-    floor.pipeline.braked, floor.pipeline.trouble = "100 in a row", ELASTICSEARCH
+    floor.pipeline.braked, floor.pipeline.trouble = held("100 in a row"), ELASTICSEARCH
     floor.signs.tell(DaemonState.STANDING_BY)
     assert floor.shown == [("standing by", None)]
 
 
 def test_a_disk_that_is_full(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
     """It waits for a person, but does not hold the pipeline."""
-    monkeypatch.setattr(type(floor.keeper), "trouble", "the disk is full")
+    monkeypatch.setattr(type(floor.keeper), "trouble", held("the disk is full"))
     floor.signs.serving()
     assert floor.shown == [("serving", None)]
     assert [one.reason for one in floor.matters] == ["the disk is full"]
@@ -68,16 +69,20 @@ def test_a_disk_that_is_full(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> N
     ("happens", "told"),
     [
         (
-            lambda floor: setattr(floor.pipeline, "held", "402 expired Mend: pay"),
+            lambda floor: setattr(floor.pipeline, "held", held("402 expired", "pay")),
             "402 expired: pay",
         ),
         (
-            lambda floor: setattr(floor.pipeline, "braked", "100 in a row"),
+            lambda floor: setattr(floor.pipeline, "braked", held("100 in a row")),
             "100 in a row: what `listener check` says",
         ),
         (
-            lambda floor: setattr(floor.jobs, "held", "no column"),
+            lambda floor: setattr(floor.jobs, "held", held("no column")),
             "no column: what `listener check` says",
+        ),
+        (
+            lambda floor: setattr(floor.jobs, "refusals", [held("2 are gone.", "--accept")]),
+            "2 are gone.: --accept",
         ),
         (
             lambda floor: setattr(floor.jobs, "guarded", ["films"]),
@@ -127,7 +132,7 @@ def test_a_session_that_cannot_begin(floor: Floor) -> None:
 
 def test_one_of_several_indexes_is_held(floor: Floor) -> None:
     """The other one's success in between is none of its. Complete ticks are: all is indexed."""
-    floor.pipeline.held = "films is closed"
+    floor.pipeline.held = held("films is closed")
     floor.signs.serving()
     floor.pipeline.held = None
     floor.signs.serving()
@@ -143,7 +148,7 @@ def test_one_of_several_indexes_is_held(floor: Floor) -> None:
 
 def test_a_standby_of_another_daemon(floor: Floor) -> None:
     """What it would feed is not what the active one feeds. What held it before is over."""
-    floor.pipeline.held, floor.pipeline.parked = "films is closed", 3
+    floor.pipeline.held, floor.pipeline.parked = held("films is closed"), 3
     floor.signs.serving()
     floor.signs.active = False
     floor.signs.tell(DaemonState.STANDING_BY)

@@ -66,7 +66,7 @@ def test_what_waits_for_a_person_is_red(state: str) -> None:
 
 
 PARKED = Matter(reason="1 document is parked", mend="what `listener parked` says")
-HELD = Matter.of("403 write block. Mend: PUT /films/_settings")
+HELD = Matter.of("403 write block", "PUT /films/_settings")
 
 
 def test_matters_make_one_line() -> None:
@@ -85,10 +85,15 @@ def test_matters_make_one_line() -> None:
     assert judge(many, NOW)[1].endswith("/films/_settings; and 2 more")
 
 
-def test_what_mends_is_the_last_part_of_a_reason() -> None:
-    """The server's words before it may hold the same. Where it says nothing, `check` does."""
-    assert Matter.of("a Mend: b. Mend: c") == Matter(reason="a Mend: b.", mend="c")
+def test_what_mends_is_told_once() -> None:
+    """Where nothing is known to, `check` looks. Of a daemon that is frozen, or elsewhere, what a
+    person does with it is told, and not what mended it before."""
     assert str(Matter.of("no such column.")) == ("no such column. Mend: what `listener check` says")
+    waiting = Heartbeat(
+        at=NOW, fetch_delay=1, state="held", reason="403 block", mend="PUT x", matters=(HELD,)
+    )
+    for line in (judge(waiting, NOW)[1], judge(waiting, NOW + 60)[1]):
+        assert line.count("Mend: ") == 1, line
 
 
 @pytest.mark.parametrize(
@@ -146,7 +151,7 @@ def test_another_machines_heartbeat(tmp_path: Path, capsys: pytest.CaptureFixtur
     beat = Heartbeat(at=time.time(), fetch_delay=1, state="serving", host="elsewhere")
     write_heartbeat(tmp_path / "state.yaml", beat)
     assert look(config(tmp_path)) == 1
-    assert "this is of another machine, elsewhere: serving" in capsys.readouterr().out
+    assert "this is of another machine, elsewhere: ask there" in capsys.readouterr().out
     assert look_for_life(config(tmp_path)) == 0
 
 

@@ -62,8 +62,8 @@ def test_what_is_said() -> None:
         "What is searched now stays, and is fed by what made it.",
         "`listener load films --accept`",
     ):
-        assert part in told, told
-    assert "x" * 300 not in told
+        assert part in told.told, told
+    assert "x" * 300 not in told.told
 
 
 @pytest.mark.parametrize("others", [True, False])

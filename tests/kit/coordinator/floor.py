@@ -81,12 +81,14 @@ class FakePulse(Pulse):
         self,
         state: DaemonState,
         reason: str | None = None,
+        mend: str = "",
         *,
         matters: tuple[Matter, ...] = (),
         last_processed: datetime | None = None,
     ) -> None:
         """How the daemon is now."""
         self._floor.shown.append((state, reason))
+        self._floor.mends.append(mend)
         self._floor.matters = matters
 
 
@@ -115,6 +117,8 @@ class Floor(World):
         super().__init__()
         self.shown: list[tuple[str, str | None]] = []
         """Signs of life: state and reason."""
+        self.mends: list[str] = []
+        """What mends each of these."""
         self.matters: tuple[Matter, ...] = ()
         """What waits for a person, as of the last sign."""
         self.peer_differs: Matter | None = None

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing_extensions import override
 
 from listener.changes import Key
+from listener.failures import Failure
 from listener.indexing.outage import Trouble
 from listener.indexing.pipeline import Pipeline
 from listener.indexing.queue import Job
@@ -21,8 +22,8 @@ class FakePipeline(Pipeline):
     overflows: int = 0
     trouble: Trouble | None = None
     crashed: str | None = None
-    held: str | None = None
-    braked: str | None = None
+    held: Failure | None = None
+    braked: Failure | None = None
     parked: int = 0
     whole: bool = True
     interruptions: int = 0

@@ -9,6 +9,7 @@ from typing import Final
 from typing_extensions import override
 
 from listener.capture.journal import RollbackAsked
+from listener.failures import Failure
 from listener.postgres import Connection
 from listener.resync.audit import Auditor
 from listener.resync.cancellation import Check
@@ -23,6 +24,7 @@ from tests.kit.coordinator.world import World
 from tests.kit.session import saved_state
 
 _NOBODY: Final[list[str]] = []
+_NOTHING: Final[list[Failure]] = []
 
 
 class FakePlanner(Planner):
@@ -74,8 +76,8 @@ class FakeJobs(Jobs):
     # of the class: they stand for properties, which an instance cannot set
     running: bool = False
     guarded: list[str] = _NOBODY
-    refusals: list[str] = _NOBODY
-    held: str | None = None
+    refusals: list[Failure] = _NOTHING
+    held: Failure | None = None
 
     def __init__(self, world: World) -> None:
         self._world = world
