@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import load, memory
+from benchmarks.definitions import plot as definitions_plot
+from benchmarks.definitions import scenario as definitions
 from benchmarks.freshness import plot as freshness_plot
 from benchmarks.freshness import scenario as freshness
 from benchmarks.growth import plot as growth_plot
@@ -44,6 +46,7 @@ SCENARIOS: Final = {
         Scenario("memory", "Memory of the daemon", memory.run, memory.plot),
         Scenario("writers", "What the writers pay", writers.run, writers_plot.plot),
         Scenario("idle", "A quiet database", idle.run, idle_plot.plot),
+        Scenario("definitions", "A changed definition", definitions.run, definitions_plot.plot),
         Scenario("growth", "Growth of the data", growth.run, growth_plot.plot),
     )
 }

@@ -1,0 +1,1 @@
+"""What it costs to change a definition safely: preview, and a former index that is fed."""
