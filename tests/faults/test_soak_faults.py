@@ -59,6 +59,19 @@ def test_faults_are_made_undone_and_told(soak_stage: Stage, name: str, told: str
     world.all_up()  # none ended
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [("query_changed", "revision "), ("rolled_back", "status 0, went back")]
+)
+def test_files_are_changed_and_gone_back_to(soak_stage: Stage, name: str, told: str) -> None:
+    """The files that are left are in force; the former index equals the query that it keeps."""
+    world, outcomes = soak_stage.world, list[str]()
+    world.tell = outcomes.append
+    world.heal()
+    KINDS[name].run(world, Brief(name))
+    assert told in outcomes[-1]
+    settle(soak_stage)
+
+
 def test_all_of_them_heal(soak_stage: Stage) -> None:
     """After the faults above: index = query."""
     settle(soak_stage)

@@ -16,13 +16,14 @@ from types import FrameType
 
 from playground.places import cache_directory
 from tests.kit.chaos.vocabulary import FAULTS
-from tests.soak import definitions
+from tests.soak import changed_files, definitions
 from tests.soak.run import Run
 from tests.soak.settle import PATIENCE
 from tests.soak.stage import open_stage
 from tests.soak.truncation import TRUNCATED
 
-KINDS = {**FAULTS, **{one.name: one for one in (TRUNCATED, *definitions.FAULTS)}}
+_OWN = (TRUNCATED, *definitions.FAULTS, *changed_files.FAULTS)
+KINDS = {**FAULTS, **{one.name: one for one in _OWN}}
 """All faults of a run."""
 _GRACE = 300
 """Seconds beyond its time after which a run is ended by force."""

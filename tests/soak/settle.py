@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
+
+import yaml
 
 from playground.convergence import Differences, differences
 from tests.kit.chaos.daemons import remember_state
 from tests.kit.chaos.world import World
 from tests.kit.scene import OWNER
+from tests.soak.changed_files import former_definitions
 from tests.soak.stage import Stage
 
 PATIENCE = 90.0
@@ -78,13 +80,17 @@ def wait_converged(world: World, patience: float) -> bool:
 
 
 def compared(world: World) -> Differences:
-    """Where index and query do not agree now."""
+    """Where index and query do not agree now: the indexes in use by the files, the former ones that
+    are fed by the queries that they keep."""
     scene = world.scene
-    config: Path = scene.config
     [(path,)] = scene.admin(_PATH)
-    return differences(
-        config, scene.postgres.dsn(scene.database), scene.search.url, search_path=path
+    formers = scene.folder / "formers"
+    documents = former_definitions(world, formers)
+    both = scene.folder / "compared.yaml"
+    both.write_text(
+        yaml.safe_dump({"documents": [*scene.options["documents"], *documents]}), "utf-8"
     )
+    return differences(both, scene.postgres.dsn(scene.database), scene.search.url, search_path=path)
 
 
 def check(stage: Stage) -> None:
