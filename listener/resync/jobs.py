@@ -7,9 +7,11 @@ from datetime import datetime
 from typing import Final
 
 from listener.capture import watermark
-from listener.capture.journal import LoadAsked
+from listener.capture.journal import LoadAsked, RollbackAsked
 from listener.documents.kinds import Kind
 from listener.indexing.fence import Fence
+from listener.observations import events
+from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.cancellation import Check
 from listener.resync.full_load import Loader
@@ -38,6 +40,7 @@ class Jobs:
         keeper: Keeper,
         rollbacks: Rollbacks,
         thread: LoaderThread | None,
+        observe: Observe,
     ) -> None:
         """`thread`: brings them to their end. None: `here` and `finish_here` do."""
         self._under_way = under_way
@@ -47,6 +50,7 @@ class Jobs:
         self._keeper = keeper
         self.rollbacks = rollbacks
         self._thread = thread
+        self._observe = observe
 
     # -- for the sweeps and the signs of life ------------------------------------------------------
 
@@ -176,6 +180,22 @@ class Jobs:
                     )
         if wanted:
             self._begin_anew(connection, wanted)
+
+    def roll_back(self, connection: Connection, due: Mapping[int, RollbackAsked]) -> None:
+        """As of Rollbacks. A load that is under way would take it back: it is given up. Raises as
+        `begin`."""
+        states = self._under_way.states
+        loads = {number: load for number in due if (load := states[number].load) is not None}
+        if loads:
+            self.end()
+        gone = self.rollbacks.roll_back(connection, due)
+        for number in [one for one in gone if states[one].load is not None]:
+            kind = states[number].kind
+            self._loader.give_up(kind)
+            self._under_way.load_given_up(number)
+            self._observe(events.LoadGivenUp(kind.index, loads[number].physical))
+        if loads:
+            self._begin_anew(connection, {})
 
     def _made(self, kind: Kind, load: Load | None) -> list[datetime]:
         """When loads of this kind made what is there, and when a person went back from one."""

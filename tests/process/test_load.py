@@ -172,9 +172,11 @@ def test_changed_files_load_anew(slow: Scene, change: str) -> None:
     [new] = slow.behind()
     assert new != old
     assert slow.physical() == sorted([old, new])
-    assert daemon.wait_for("old_index_kept")["physical"] == old
+    assert daemon.wait_for("former_kept")["physical"] == old
     daemon.stop()
     slow.assert_converged()
+    slow.set(keep_former=0)
+    slow.once()
     drop = slow.start("load", "--drop-old")
     drop.expect_exit(0)
     assert old in drop.output
