@@ -160,8 +160,9 @@ class Jobs:
 
         A request that is read once more does nothing: it names the index that waits, or came before
         a load that was made since, or before a person went back from what that load had made. Nor
-        does one for another definition: a person has edited the files, and a start of this daemon
-        loads them. Raises as `begin`.
+        does one while such a load is under way, which gives what is asked for; nor one for another
+        definition: a person has edited the files, and a start of this daemon loads them. Raises as
+        `begin`.
         """
         wanted: dict[int, Wanted] = {}
         for one in asked:
@@ -170,7 +171,11 @@ class Jobs:
                 if (kind.index, kind.hash) != (one.index, one.hash):
                     continue
                 waits = load is not None and load.physical == one.waiting
-                made = one.waiting is not None or any(at > one.at for at in self._made(kind, load))
+                made = (
+                    one.waiting is not None
+                    or (load is not None and state.refusal is None)
+                    or any(at > one.at for at in self._made(kind, load))
+                )
                 # the word is for the index that waited: it is no licence for another one
                 if waits and one.accept and not state.refusal:
                     state.accepted = True  # and still what it was for: see `once`

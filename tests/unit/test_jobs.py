@@ -610,6 +610,20 @@ def test_a_load_that_is_asked_for(working: Working) -> None:
     assert room.steps == []
 
 
+def test_a_load_that_is_asked_for_twice(working: Working) -> None:
+    """The second request joins the load under way. One that waits for a person is another matter:
+    it is loaded anew."""
+    jobs, room = working.jobs, working.room
+    working.hold_up()
+    jobs.load(room.connection, [asked()])
+    jobs.load(room.connection, [asked(at=NOW + timedelta(seconds=5))])
+    assert len([one for one in room.steps if " begun" in one]) == 1
+    room.under_way.load_waits(0, new_load(done=True), "too many are gone")
+    jobs.load(room.connection, [asked(at=NOW + timedelta(seconds=9))])
+    assert len([one for one in room.steps if " begun" in one]) == 2
+    jobs.end()
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_request_from_before_a_rollback(working: Working, kept: bool) -> None:
     """Read once more after it, it does not load again what a person went back from, whether that
