@@ -97,7 +97,7 @@ class Weighed:
             told.append(
                 f"{self.refused} are refused" + (f", the first for: {reasons}" if reasons else "")
             )
-        stays = " What is searched now stays, and is fed." if self.before else ""
+        stays = " What is searched now stays." if self.before else ""
         return (
             f"the new index {self.physical} is not swapped in: {'; '.join(told)}.{stays} Mend: "
             "query or mapping, and start listener again; if it is to be so, "
