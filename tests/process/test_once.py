@@ -72,6 +72,7 @@ def test_open_transactions_are_not_waited_for(scene: Scene) -> None:
     assert scene.state["last_processed"] > row[0]
 
 
+@pytest.mark.long
 def test_open_transaction_of_another_database(scene: Scene) -> None:
     """Even that keeps the watermark, but nobody waits for it."""
     scene.serve().stop()

@@ -79,6 +79,7 @@ def test_lost_control_document(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_control_document_lost_at_a_high_generation(scene: Scene) -> None:
     """Whether a daemon serves or starts: what owns the aliases tells which generation it must be
     above; that takes one step, not one for each generation."""
@@ -150,6 +151,7 @@ def test_state_of_a_newer_listener(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_state_behind_a_link(scene: Scene) -> None:
     """The link stays a link and what it points to is written; one that leads nowhere is refused:
     a volume that is not mounted must not look like a first start."""
@@ -217,6 +219,7 @@ def test_state_of_another_database(scene: Scene, other: Scene) -> None:
     other.assert_converged()
 
 
+@pytest.mark.long
 def test_index_of_another_database_behind_the_control_document(scene: Scene, other: Scene) -> None:
     """The same with no state.yaml: the control document says whose it is. `load` is the way out."""
     other.serve().stop()
@@ -286,6 +289,7 @@ def test_database_restored_to_an_earlier_state(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_rows_put_back_under_the_same_database(scene: Scene) -> None:
     """The nonce of our schema is an old one (a restored dump of the tables): compare."""
     scene.serve().stop()
@@ -387,7 +391,7 @@ def test_second_signal_ends_at_once(scene: Scene) -> None:
     scene.assert_converged()
 
 
-@pytest.mark.parametrize("server", ["PostgreSQL", "Elasticsearch"])
+@pytest.mark.parametrize("server", one_short(("PostgreSQL", "Elasticsearch"), "PostgreSQL"))
 def test_signal_while_a_server_is_away(scene: Scene, server: str) -> None:
     """Waits are cut short: 0, and the watermark of before is kept."""
     daemon = scene.serve()

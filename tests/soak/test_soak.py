@@ -69,6 +69,7 @@ def test_usage() -> None:
     assert ended.value.code == 2
 
 
+@pytest.mark.long
 def test_short_run(soak_stage: Stage) -> None:
     """A takeover under writes: nothing to complain of."""
     run = Run(soak_stage, 1, 0, {"kill_active": FAULTS["kill_active"]})
