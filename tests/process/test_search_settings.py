@@ -58,11 +58,15 @@ def test_a_harmless_change_is_found_by_what_was_noted(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("settings", "away"),
     [
-        ({"index.default_pipeline": "nobodys"}, False),
+        pytest.param({"index.default_pipeline": "nobodys"}, False, marks=pytest.mark.long),
         ({"index.default_pipeline": "nobodys"}, True),
-        ({"index.final_pipeline": "nobodys"}, False),
+        pytest.param({"index.final_pipeline": "nobodys"}, False, marks=pytest.mark.long),
         ({"index.mapping.nested_objects.limit": 0}, False),
-        ({"index.default_pipeline": "nobodys", "index.blocks.write": True}, True),
+        pytest.param(
+            {"index.default_pipeline": "nobodys", "index.blocks.write": True},
+            True,
+            marks=pytest.mark.long,
+        ),
         (
             {
                 "index.gc_deletes": "1s",
