@@ -118,7 +118,6 @@ class Signs:
             return found if differs is None else [*found, differs]
         if not self.active:
             return found
-        found += [Matter.of(one) for one in self._jobs.refusals]
         for alias in sorted(self._jobs.guarded):
             reason = f"{alias}: deleting so many documents needs a person's word"
             found.append(Matter(reason=reason, mend=_OVER_DELETES))
@@ -127,4 +126,5 @@ class Signs:
             reason = "1 document is parked" if count == 1 else f"{count} documents are parked"
             found.append(Matter(reason=reason, mend="what `listener parked` says"))
         found += [Matter(reason=one.what, mend=one.mend) for one in self.hindrances]
+        found += [Matter.of(one) for one in self._jobs.refusals]  # the last is told first
         return found

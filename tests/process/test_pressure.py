@@ -129,9 +129,9 @@ def test_a_mapping_that_refuses_everything_holds(scene: Scene) -> None:
     held = daemon.wait_for("swap_held")
     assert "strict_dynamic_mapping_exception" in held["reason"]
     assert held["refused"] == 300
-    assert len(daemon.found("parked")) == 100
+    assert scene.admin("SELECT count(*) FROM listener.parked") == [(100,)]
     assert not daemon.found("loaded")
-    scene.wait_health(1, "held (")
+    scene.wait_health(1, "held: the new index")
     daemon.stop()
     # mended: a changed mapping is a new load
     from tests.kit.scene import movies  # noqa: PLC0415
