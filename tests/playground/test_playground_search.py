@@ -75,6 +75,7 @@ def test_the_python_client_is_content(search_server: SearchServer, index_prefix:
         assert client.count(index=index_prefix)["count"] == 1
 
 
+@pytest.mark.long
 def test_data_and_port_survive_restart_and_crash(own_server: SearchServer) -> None:
     """What is acknowledged is there after a restart and after a SIGKILL, at the same address."""
     url = own_server.url

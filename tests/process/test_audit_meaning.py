@@ -459,6 +459,7 @@ SERVERS = {
 }
 
 
+@pytest.mark.long
 def test_settings_of_the_server(scene: Scene) -> None:
     """ALTER SYSTEM reaches all connections by itself; what was written before is compared."""
     scene.admin("CREATE EXTENSION pg_trgm SCHEMA content")

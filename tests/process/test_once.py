@@ -102,6 +102,7 @@ def test_first_load_beside_an_open_transaction(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_a_document_that_the_mapping_refuses(scene: Scene) -> None:
     """It is parked and told, the others are indexed: 1. Once it is mended: 0."""
     scene.serve().stop()

@@ -282,6 +282,7 @@ def test_rows_stamped_in_the_future(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_rows_stamped_in_the_future_while_a_transaction_is_open(scene: Scene) -> None:
     """One of another database, from before the session on: they do not wait for its end, and each
     is read once, and compared once where it says so."""

@@ -145,6 +145,7 @@ def test_installed_with_another_dsn(manual: Scene) -> None:
     manual.assert_converged()
 
 
+@pytest.mark.long
 def test_removed_and_installed_again(scene: Scene) -> None:
     """What happened without triggers is unknown: the next start compares everything."""
     scene.serve().stop()
