@@ -42,7 +42,7 @@ test: $(STAMP) ## formatting, lint, types, floors, all tests with coverage (25 m
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -m "not long" --numprocesses=auto --maxprocesses=2 --dist=loadfile
+	$(BIN)/coverage run -m pytest -m "not long" --numprocesses=3 --dist=loadfile
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

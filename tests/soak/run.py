@@ -97,7 +97,7 @@ class Run:
         assert step.notify is not None
         self._switch(step.notify)
         self._stage.writers.start()
-        self._settle()
+        self._settle(max(self._patience, PATIENCE))  # the daemons start: their indexes are loaded
         while True:
             self._take(step)
             if step.settle:
@@ -162,8 +162,8 @@ class Run:
             self.disturbed += 1
             self._note(f"{fault.name} was disturbed: {told}")
 
-    def _settle(self) -> None:
-        settled = settle(self._stage, self._patience)
+    def _settle(self, patience: float | None = None) -> None:
+        settled = settle(self._stage, self._patience if patience is None else patience)
         self.settled.append(settled)
         writers = self._stage.writers
         self._say(
