@@ -59,7 +59,7 @@ requirements: $(STAMP) ## requirements.txt from pyproject.toml (ARGS=--upgrade: 
 
 # What `make test` leaves out for its time, marked `long`; names narrow it: make test-faults ARGS='-k failover'
 test-faults: $(STAMP) servers ## every outage, on servers that are really broken (half an hour)
-	$(BIN)/python -m pytest --session-timeout=2700 --numprocesses=auto --maxprocesses=2 \
+	$(BIN)/python -m pytest --session-timeout=2700 --numprocesses=3 \
 		--dist=loadfile -m long tests $(ARGS)
 
 ifeq ($(origin SEED), undefined)
