@@ -335,6 +335,15 @@ class UnderWay:
             one.held = one.guarded = True
             one.load = None
 
+    def load_given_up(self, kind: int) -> None:
+        """This load is not made: a person went back to the former index, which lacks nothing."""
+        with self._lock:
+            one = self.states[kind]
+            one.load = one.refusal = one.later = None
+            one.blind = one.owed = one.accepted = one.once = False
+            if one.kind.index not in self._keeper.reconcile:
+                self._keeper.thaw(one.kind.index)
+
     def load_waits(self, kind: int, load: Load, why: Failure) -> None:
         """This load is complete, and waits for a person's word: that may take days, for which the
         watermark does not stand still. What the index in use may have missed is compared now.

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from playground.daemon import ListenerProcess
+from playground.proxy import TcpProxy
 from tests.kit.edited import Edited
 from tests.kit.lengths import one_short
 from tests.kit.scene import Scene
@@ -102,6 +103,33 @@ def test_without_a_daemon(scene: Scene) -> None:
     scene.wait_converged()
     daemon.stop()
     scene.assert_converged()
+
+
+def test_while_a_load_is_under_way(scene: Scene) -> None:
+    """It is by the files, and would take the rollback back: it is given up, at each start, too."""
+    with TcpProxy("127.0.0.1", scene.search.port) as proxy:
+        urls = [f"http://127.0.0.1:{proxy.port}"]
+        renamed = Renamed(scene, elasticsearch={"urls": urls}, page_size=8)
+        renamed.daemon.stop()
+        renamed.edited.edit("'name', film.title", "'name', upper(film.title)")
+        proxy.delay = 0.03
+        daemon = scene.start()
+        daemon.wait_for("load_progress")
+        scene.sql("UPDATE content.film_work SET title = 'Meanwhile' WHERE rating > 5")
+        back = renamed.rollback()
+        assert "are not in force" in back.output
+        given_up = daemon.wait_for("load_given_up", index=scene.index)
+        assert not daemon.found("loaded"), "too fast for this test"
+        proxy.delay = 0
+        renamed.wait_old()
+        daemon.wait_for("watermark_moved", after=daemon.mark())
+        assert sorted(scene.physical()) == sorted([renamed.old, renamed.new])
+        assert given_up["physical"] not in scene.physical()
+        daemon.kill()
+        daemon = scene.serve(converge=False)
+        assert not daemon.found("load_started")
+        renamed.wait_old()
+        daemon.stop()
 
 
 def test_nothing_is_kept(scene: Scene) -> None:
