@@ -56,6 +56,8 @@ _NAMED: Final = frozenset(
 )
 """Words before a name, which tells causes apart."""
 _NUMBERS: Final = re.compile(r"\d+")
+_BEGIN: Final = 20
+"""Characters of a value that the server shows, by which it is found again."""
 _ALIKE: Final = 160
 """Characters by which causes are told apart: what follows repeats content."""
 _FIELD: Final = re.compile(r"\bfield \[([^\]]+)\](?: of type \[([^\]]+)\])?")
@@ -139,9 +141,10 @@ class Causes:
         found = _values(document, names) if names else []
         for one in found:
             values.fit = both(values.fit, fit_of(one))
+        value = _VALUE.search(reason)
         if found and not cause.has_example:
-            cause.example, cause.has_example = found[0], True
-        if not cause.has_example and (value := _VALUE.search(reason)) is not None:
+            cause.example, cause.has_example = _refused_of(found, value and value[1]), True
+        if not cause.has_example and value is not None:
             cause.example, cause.has_example = value[1], True
 
     @property
@@ -163,6 +166,12 @@ def _for_type(name: str, kind: str, fit: Fit) -> str:
         return query
     line = json.dumps({name.rsplit(".", 1)[-1]: wider})[1:-1]
     return f"{query}; or in the mapping: {line}"
+
+
+def _refused_of(found: Sequence[Any], shown_value: str | None) -> Any:
+    """Of the values in an array, the one that the server shows; else the first."""
+    begin = shown_value[:_BEGIN] if shown_value else None
+    return next((one for one in found if begin and str(one).startswith(begin)), found[0])
 
 
 def _without_value(quoted: re.Match[str]) -> str:

@@ -5,12 +5,13 @@ Documents are read by the query, compared with the index, and tried in a scratch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from listener import search
 from listener.changes import Key
-from listener.documents.causes import Causes
+from listener.documents.causes import Cause, Causes
 from listener.documents.kinds import Kind
 from listener.documents.spelling import Spelling
 from listener.documents.trial import Refusal, Trial
@@ -39,15 +40,18 @@ class Preview:
         indexes: Indexes,
         kind: Kind,
         *,
+        parked: Container[str],
         daemon: ActiveDaemon,
         observe: Observe,
         stop: Stop,
     ) -> None:
-        """`connection`: reads documents, and nothing else is done on it."""
+        """`connection`: reads documents, and nothing else is done on it. `parked`: the ids of those
+        that are parked now."""
         indexes.refuse_foreign(kind.index)
         self._connection = connection
         self._client = client
         self._kind = kind
+        self._parked = parked
         self._daemon = daemon
         self._observe = observe
         self._stop = stop
@@ -78,7 +82,8 @@ class Preview:
         there = self._reader.stored(ids)
         refused = {one.id: one for one in trial.documents(list(look.documents.values()))}
         for doc_id, key in keys.items():
-            yield self._one(doc_id, key, look, there, refused.get(doc_id))
+            one = self._one(doc_id, key, look, there, refused.get(doc_id))
+            yield replace(one, parked=doc_id in self._parked)
 
     def _one(
         self,
@@ -90,7 +95,7 @@ class Preview:
     ) -> Previewed:
         index = self._kind.index
         if doc_id in look.faults:
-            return Previewed(index, doc_id, "refused", reason=look.faults[doc_id])
+            return Previewed(index, doc_id, "refused", cause=Cause(look.faults[doc_id]))
         if doc_id not in look.documents:
             possible = self._kind.source.statements.is_possible(key)
             reason = "" if possible else f"no row can have this id: {self._spelling.of(doc_id)}"
@@ -105,7 +110,7 @@ class Preview:
                 doc_id, refusal.reason, held=refusal.held, lifts=refusal.mend, document=document
             )
             [cause] = causes.all()
-            return Previewed(index, doc_id, "refused", document, fields, cause.reason, cause.mend)
+            return Previewed(index, doc_id, "refused", document, fields, cause)
         state: State = "changed" if fields else "unchanged"
         return Previewed(index, doc_id, state if doc_id in there else "new", document, fields)
 

@@ -151,6 +151,14 @@ def test_a_mapping_takes_what_was_taken_so_far(kind: str, value: Any, mend: str)
     assert [one.mend for one in causes.all()] == [query + mend]
 
 
+def test_the_value_in_an_array_that_is_refused() -> None:
+    """It is the one that the server shows, not the first."""
+    causes = Causes()
+    reason = f"{PARSING.format(7)}. Preview of field's value: '{'x' * 60}…'"
+    causes.add("1", reason, document={"rating": ["7", "x" * 500]})
+    assert causes.all()[0].example == "x" * 500
+
+
 def test_an_object_here_and_a_value_there() -> None:
     """No mapping takes both."""
     causes = Causes()
