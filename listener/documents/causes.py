@@ -104,7 +104,8 @@ class Cause:
             return f"mappings.properties{place}: {line}; or leave it out of the query"
         named = _FIELD.search(self.reason)
         if named is not None and named[2] is not None and self.has_example:
-            return _for_type(named[1], named[2], self.values.fit or fit_of(self.example))
+            seen = self.values.fit
+            return _for_type(named[1], named[2], fit_of(self.example) if seen == {} else seen)
         return ""
 
 
@@ -147,6 +148,12 @@ class Causes:
         if not cause.has_example and value is not None:
             cause.example, cause.has_example = value[1], True
 
+    def saw(self, document: Any) -> None:
+        """One that was not refused: a mapping must take its values, too."""
+        for names, values in self._values.items():
+            for one in _values(document, names):
+                values.fit = both(values.fit, fit_of(one))
+
     @property
     def count(self) -> int:
         """How many were refused."""
@@ -158,13 +165,12 @@ class Causes:
 
 
 def _for_type(name: str, kind: str, fit: Fit) -> str:
-    """What is to be done where a value is none of the field's type. The mapping must take those,
-    too, that were taken so far."""
+    """What is to be done where a value is none of the field's type. A type that takes these values
+    already is no other one."""
     query = f"let the query give a value of the type {kind}"
-    wider = both(fit_of_type(kind), fit)
-    if wider is None or wider == fit_of_type(kind):
+    if fit is None or both(fit_of_type(kind), fit) == fit_of_type(kind):
         return query
-    line = json.dumps({name.rsplit(".", 1)[-1]: wider})[1:-1]
+    line = json.dumps({name.rsplit(".", 1)[-1]: shown(fit)})[1:-1]
     return f"{query}; or in the mapping: {line}"
 
 

@@ -28,7 +28,7 @@ _OF_TYPES: Final[Mapping[str, str]] = {
     "date": "date",
     "text": "text",
 }
-"""What is told of a type of the mapping; of others, which take texts, `keyword`."""
+"""What is told of a type of the mapping; of others, `keyword`."""
 
 
 def fit_of(value: Any) -> Fit:
@@ -63,7 +63,7 @@ def _type_of(value: Any) -> str:
 
 
 def fit_of_type(name: str) -> Fit:
-    """What is told of a type of the mapping, whose values were taken so far."""
+    """What takes all values that this type of a mapping takes."""
     return {"type": _OF_TYPES.get(name, "keyword")}
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from listener import search
 from listener.changes import Key
+from listener.documents import sampling
 from listener.documents.causes import Cause, Causes
 from listener.documents.kinds import Kind
 from listener.documents.spelling import Spelling
@@ -24,9 +25,12 @@ from listener.resync.preview_page import Look, PageReader
 from listener.resync.preview_report import Previewed, PreviewReport, State
 from listener.runtime.lifecycle import Stop
 from listener.search import exact_json, scratch
+from listener.search.bulk import Document
 from listener.search.indexes import Indexes
 
 _AT_ONCE: Final = 100
+_OTHERS: Final = 20
+"""Documents that are read beside one that is refused."""
 
 
 class Preview:
@@ -60,6 +64,7 @@ class Preview:
         self._reader = PageReader(kind.source, connection, client, name)
         self._spelling = Spelling(kind.source.statements, connection)
         self._trial = Trial(connection, client, indexes.owner, kind, stop)
+        self._some_others: list[Any] | None = None
 
     def some(self, ids: Sequence[str]) -> Iterator[Previewed]:
         """These documents, in this order, each once. Of an id of several parts any spacing will do,
@@ -109,10 +114,24 @@ class Preview:
             causes.add(
                 doc_id, refusal.reason, held=refusal.held, lifts=refusal.mend, document=document
             )
+            for one in self._others():
+                causes.saw(one)
             [cause] = causes.all()
             return Previewed(index, doc_id, "refused", document, fields, cause)
         state: State = "changed" if fields else "unchanged"
         return Previewed(index, doc_id, state if doc_id in there else "new", document, fields)
+
+    def _others(self) -> list[Any]:
+        """Some documents, whatever becomes of them: a mapping must take their values, too."""
+        if self._some_others is None:
+            keys = sampling.sample(self._kind.source.statements, self._connection, _OTHERS)
+            read = self._kind.source.read(self._connection, keys)
+            self._some_others = [
+                exact_json.document(one.body)
+                for one in read
+                if isinstance(one, Document) and one.body is not None
+            ]
+        return self._some_others
 
     def all(self, size: int | None = None) -> PreviewReport:
         """All documents, or a sample of about this size. Raises Stopped."""

@@ -134,19 +134,31 @@ def test_a_field_has_one_line_that_mends_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "mend"),
+    ("kind", "value", "others", "mend"),
     [
-        ("float", 10**400, ""),
-        ("date", 5, '; or in the mapping: "f": {"type": "keyword"}'),
-        ("long", [1, 1.5], '; or in the mapping: "f": {"type": "double"}'),
-        ("keyword", {"a": 1}, ""),
+        ("float", 10**400, [], ""),
+        ("boolean", 2.8, [None, 1], '; or in the mapping: "f": {"type": "double"}'),
+        ("date", 5, ["2026-01-31"], '; or in the mapping: "f": {"type": "keyword"}'),
+        ("long", [1, 1.5], [7], '; or in the mapping: "f": {"type": "double"}'),
+        ("keyword", {"a": 1}, ["x"], ""),
+        (
+            "keyword",
+            {"a": 1},
+            [{"b": True}],
+            '; or in the mapping: "f": {"properties": {"a": {"type": "long"}, "b": {"type": '
+            '"boolean"}}}',
+        ),
     ],
 )
-def test_a_mapping_takes_what_was_taken_so_far(kind: str, value: Any, mend: str) -> None:
-    """A type for the refused value alone would refuse all others. Where none takes both, the query
+def test_a_mapping_takes_what_is_not_refused_too(
+    kind: str, value: Any, others: list[Any], mend: str
+) -> None:
+    """A type for the refused value alone would refuse the others. Where none takes both, the query
     alone mends it."""
     causes = Causes()
     causes.add("1", f"failed to parse field [f] of type [{kind}]", document={"f": value})
+    for one in others:
+        causes.saw({"f": one})
     query = f"let the query give a value of the type {kind}"
     assert [one.mend for one in causes.all()] == [query + mend]
 
