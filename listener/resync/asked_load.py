@@ -16,7 +16,7 @@ from typing import Final
 from listener.capture import journal, watermark
 from listener.documents.kinds import Kind
 from listener.documents.topology import Assembly
-from listener.indexing.parked_table import ParkedTable
+from listener.indexing.parked_table import ParkedDocument, ParkedTable
 from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
 from listener.runtime.lifecycle import Stop, Stopped
@@ -215,7 +215,7 @@ class AskedLoads:
     def _swapped(self, one: _One, name: str) -> int:
         alias = one.kind.index
         documents = self._indexes.count(name)
-        parked = len(self._parked.ids(self._connection, alias))
+        parked = parked_of(self._parked.read(self._connection), alias, name)
         print(f"{alias}: {documents} documents are searched now, in {name}; {parked} are parked")
         if documents == 0 and one.kind.source.any_row(self._connection):
             print(
@@ -225,3 +225,17 @@ class AskedLoads:
             )
             return SOME_PARKED
         return SOME_PARKED if parked else SWAPPED
+
+
+def parked_of(parked: Sequence[ParkedDocument], alias: str, name: str) -> int:
+    """How many are parked of the index `name`, which the alias leads to now.
+
+    The daemon writes them by the alias a moment after the swap. Until then they stand by its own
+    name, and what stands by the alias is of the index before: it was parked before this one was
+    made.
+    """
+    made = made_at(alias, name)
+    own = sum(one.index == name for one in parked)
+    return own or sum(
+        one.index == alias and (made is None or one.first_at >= made) for one in parked
+    )

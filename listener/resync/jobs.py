@@ -66,6 +66,11 @@ class Jobs:
         return self._under_way.running
 
     @property
+    def has_load(self) -> bool:
+        """Whether any of them is a load."""
+        return self._under_way.has_load
+
+    @property
     def guarded(self) -> list[str]:
         """Aliases of which documents were not deleted, because they were too many."""
         return self._under_way.guarded

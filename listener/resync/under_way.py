@@ -134,6 +134,11 @@ class UnderWay:
         return not all(one.idle for one in self.states)
 
     @property
+    def has_load(self) -> bool:
+        """Whether any load is under way, or waits for a person."""
+        return any(one.load is not None for one in self.states)
+
+    @property
     def at_work(self) -> bool:
         """Whether there is something to do for any: a load that waits for a person has its end."""
         return any(one.at_work for one in self.states)

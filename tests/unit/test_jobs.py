@@ -620,7 +620,7 @@ def test_a_load_that_is_asked_for_twice(working: Working) -> None:
     jobs.load(room.connection, [asked()])
     jobs.load(room.connection, [asked(at=NOW + timedelta(seconds=5))])
     assert len([one for one in room.steps if " begun" in one]) == 1
-    room.under_way.load_waits(0, new_load(done=True), "too many are gone")
+    room.under_way.load_waits(0, new_load(done=True), held("too many are gone"))
     jobs.load(room.connection, [asked(at=NOW + timedelta(seconds=9))])
     assert len([one for one in room.steps if " begun" in one]) == 2
     jobs.end()
@@ -655,7 +655,7 @@ def test_a_rollback_while_a_load_is_under_way(working: Working, way: str) -> Non
     load = room.state.load
     assert load is not None
     if way == "waits":
-        room.under_way.load_waits(0, load, "too many are gone")
+        room.under_way.load_waits(0, load, held("too many are gone"))
     working.rollbacks.refuses = way == "refused"
     del room.steps[:]
     working.jobs.roll_back(room.connection, {0: RollbackAsked("films", "films-0", NOW)})

@@ -76,6 +76,7 @@ class FakeJobs(Jobs):
 
     # of the class: they stand for properties, which an instance cannot set
     running: bool = False
+    has_load: bool = False
     guarded: list[str] = _NOBODY
     refusals: list[Failure] = _NOTHING
     held: Failure | None = None
