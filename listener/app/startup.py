@@ -279,15 +279,15 @@ class Startup:
         )
 
     def _judge(self, findings: Sequence[Finding], told: Sequence[Finding] = ()) -> None:
-        """Tell the findings, but for those that are `told`; errors end the start."""
+        """Tell the findings, but for those `told`; what refuses a daemon ends the start."""
         for one in findings:
             if one in told:
                 continue
-            if one.severity == "error":
+            if one.refuses:
                 self._observe(events.CheckFailed(one.what, one.mend))
             else:
                 self._observe(events.CheckWarning(one.what, one.mend))
-        errors = [one for one in findings if one.severity == "error"]
+        errors = [one for one in findings if one.refuses]
         if errors:
             raise Refused(
                 f"{errors[0].what}: {errors[0].mend}"

@@ -238,6 +238,7 @@ class _Resync:
         proofs = Proofs(all_rows=run.parts.all_rows, observe=observe)
         guard = SwapGuard(
             client=run.client,
+            indexes=indexes,
             parked=ground.parked,
             pipeline=indexing.pipeline,
             under_way=under_way,

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from listener.changes import KeyType
+from listener.checks.finding import Finding
 from listener.config import DocumentConfig
+from listener.documents.files import Role
 from listener.postgres import Connection
 
 _INTEGERS: Final = frozenset({"int2", "int4", "int8", "numeric"})
@@ -31,11 +33,17 @@ _FITTING: Final[dict[KeyType, frozenset[str]]] = {
 
 
 def ids_wrong(
-    connection: Connection, oid: int, document: DocumentConfig, types: Sequence[KeyType]
-) -> tuple[str, str] | None:
+    connection: Connection,
+    oid: int,
+    document: DocumentConfig,
+    types: Sequence[KeyType],
+    role: Role,
+) -> Finding | None:
     """What is wrong with ids of this type, and what to write; None: nothing that is seen.
 
-    `types`: of the document's key; empty: not known.
+    `types`: of the document's key; empty: not known. A mapping whose ids can be none of the key
+    fails for each key, and all documents are compared instead. That costs work, and misses none: a
+    key whose type was altered must not hold a daemon that does well without the mapping.
     """
     known = connection.adapters.types.get(oid)
     if known is None or known.name not in _SCALARS:
@@ -43,8 +51,11 @@ def ids_wrong(
     told = f"its ids are of the type {known.regtype}, and the key of {document.table} "
     if len(types) > 1:
         columns = ", ".join(document.key)
-        return f"{told}has {len(types)} columns", f"return json_build_array({columns}) as id"
+        mend = f"return json_build_array({columns}) as id"
+        return Finding("error", f"{told}has {len(types)} columns", mend)
     if types and known.name not in _FITTING[types[0]]:
         column = f"{document.table}.{document.key[0]}"
-        return f"{told}is of {types[0]}", f"return the values of {column} as id"
+        costly = role == "mapping"
+        told += f"is of {types[0]}" + (": each change has all documents compared" if costly else "")
+        return Finding("error", told, f"return the values of {column} as id", costly=costly)
     return None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -95,11 +95,7 @@ def check_statements(
         for one in _Inspection(connection, document, statement, frozenset(meant)).run():
             found.setdefault(one, []).append(str(statement.path))
     return [
-        Finding(
-            one.severity,
-            f"{document.index}: {' and '.join(dict.fromkeys(paths))}: {one.what}",
-            one.mend,
-        )
+        replace(one, what=f"{document.index}: {' and '.join(dict.fromkeys(paths))}: {one.what}")
         for one, paths in found.items()
     ]
 
@@ -195,9 +191,9 @@ class _Inspection:
             self._add("error", f"{_COLUMNS[role]}, and returns {', '.join(names) or 'none'}")
             return
         oid = cursor.description[names.index("id")].type_code
-        wrong = ids_wrong(self.connection, oid, self.document, self.statement.returns)
+        wrong = ids_wrong(self.connection, oid, self.document, self.statement.returns, role)
         if wrong is not None:
-            self._add("error", *wrong)
+            self.found.append(wrong)
         self._merged(text)
 
     def _merged(self, text: str) -> None:

@@ -238,15 +238,20 @@ def of_these_kinds(saved: State, kinds: Sequence[Kind], behind: Mapping[str, Beh
     `kinds`: of the files as they are. While an index is not fed, or by another query than its own,
     the watermark moves on without it. What it has missed is not known: it is loaded when it is to
     be used again. So a session that begins without it forgets it. An older release did not forget;
-    then the first session that finds the kind again does.
+    then the first session that finds the kind again does. Of an index that somebody has put in the
+    place of the one in use nothing was saved: that the one in use is gone is known, and told.
     """
     mine = {kind.index for kind in kinds}
     loads = {kind.index for kind in kinds if kind.hash in saved.identity.fed}
     same = set(loads)
     for alias, there in behind.items():
-        if there.index is not None:
-            fed = there.index.hash in saved.identity.fed
-            (same.add if fed else same.discard)(alias)
+        if there.index is None:
+            continue
+        kept = saved.kept[alias].uuid if alias in saved.kept else None
+        if there.index.hash in saved.identity.fed:
+            same.add(alias)
+        elif there.index.uuid in {saved.identity.indexes.get(alias), kept}:
+            same.discard(alias)
     indexes = {name: uuid for name, uuid in saved.identity.indexes.items() if name in same}
     return saved.model_copy(
         update={

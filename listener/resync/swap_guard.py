@@ -26,7 +26,7 @@ from listener.resync.cancellation import Check
 from listener.resync.report import deletes_allowed
 from listener.resync.under_way import KindState, UnderWay
 from listener.search import counts
-from listener.search.aliases import indexes_of
+from listener.search.indexes import Indexes
 from listener.state.model import Load
 from listener.state.store import Keeper
 
@@ -126,6 +126,7 @@ class SwapGuard:
         self,
         *,
         client: search.Client,
+        indexes: Indexes,
         parked: ParkedTable,
         pipeline: Pipeline,
         under_way: UnderWay,
@@ -135,6 +136,7 @@ class SwapGuard:
     ) -> None:
         """`patience`: seconds after which an index that cannot be read counts as lost."""
         self._client = client
+        self._indexes = indexes
         self._parked = parked
         self._pipeline = pipeline
         self._under_way = under_way
@@ -152,9 +154,7 @@ class SwapGuard:
         self._client.indices.refresh(index=load.physical)
         before = lost = 0
         gone: list[str] = []
-        for name in indexes_of(self._client, kind.index).get(kind.index, []):
-            if name == load.physical:
-                continue
+        for name in self._in_use(kind, load):
             for page in self._pages(name):
                 check.check()
                 before += len(page)
@@ -216,6 +216,24 @@ class SwapGuard:
             told = events.LoadedNothing(weighed.alias, weighed.read, weighed.refused)
             self._observe(told)
         return empty
+
+    def _in_use(self, kind: Kind, load: Load) -> list[str]:
+        """The indexes behind the alias that people searched before, by the saved state.
+
+        Not what anybody else has put there: an index that is not of this pipeline, or another one
+        than was in use. The load mends that, and must not wait for a person's word.
+        """
+        saved, kept = self._keeper.identity.indexes.get(kind.index), self._keeper.kept
+        # a rollback changes the alias before the state
+        known = {saved, kept[kind.index].uuid} if kind.index in kept else {saved}
+        names: list[str] = []
+        for name in self._indexes.aliases(kind.index).get(kind.index, []):
+            found = self._indexes.get(name) if name != load.physical else None
+            if found is None or found.pipeline != self._indexes.owner.pipeline:
+                continue
+            if not saved or found.uuid in known:
+                names.append(name)
+        return names
 
     def _pages(self, name: str) -> Iterable[list[str]]:
         """The ids of an index in use, page by page. None, where it cannot be read for so long that

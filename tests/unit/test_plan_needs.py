@@ -15,6 +15,7 @@ from listener.observations import events
 from listener.resync.needs import Need
 from listener.resync.survey import Asked
 from listener.search.aliases import Astray
+from listener.search.existing import Existing
 from listener.search.index_settings import Fault
 from listener.search.shards import Shard
 from listener.state.control import Control
@@ -118,6 +119,31 @@ def test_a_load_is_needed(world: World, arrange: Callable[[World], None], reason
     assert found is not None
     assert (found.reason, found.compare, found.resume) == (reason, False, None)
     assert "films-1 adopted" not in world.steps
+
+
+@pytest.mark.parametrize(
+    ("behind", "vanished"),
+    [
+        (None, True),
+        (film_index("theirs", "uuid-7", hash=None, pipeline=None), True),
+        (film_index("others-1", "uuid-7", pipeline="others", hash="hash7"), True),
+        (film_index("films-0", "uuid-0", hash="hash0"), True),
+        (film_index(uuid="uuid-7", mapping="mapping-7"), True),
+        (film_index(), False),
+        (film_index(hash="hash0"), False),
+    ],
+    ids=["gone", "foreign", "of others", "an old one", "of the same name", "in use", "not fed"],
+)
+def test_an_index_in_use_that_is_gone_is_told(
+    world: World, behind: Existing | None, vanished: bool
+) -> None:
+    """Also where somebody has put another one in its place, and a load mends it."""
+    world.behind = behind
+    found = plan(Process(world))
+    assert any(isinstance(one, events.IndexVanished) for one in world.told) is vanished
+    if vanished:
+        assert found is not None
+        assert not found.compare
 
 
 def _another_timeline(world: World) -> None:

@@ -6,11 +6,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from psycopg import OperationalError, errors
+from psycopg import OperationalError, adapters, errors
 
 from listener.app.startup import Startup
-from listener.app.status import GIVEN_UP
-from listener.observations.events import Held, Observation, Waiting
+from listener.app.status import GIVEN_UP, Refused
+from listener.changes import KeyType
+from listener.checks import Finding
+from listener.checks.id_types import ids_wrong
+from listener.documents.files import Role
+from listener.observations.events import CheckFailed, CheckWarning, Held, Observation, Waiting
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.state.heartbeat import read_heartbeat
 from listener.state.pulse import Pulse
@@ -143,3 +147,46 @@ def test_a_stop_ends_the_wait(tmp_path: Any) -> None:
     with pytest.raises(Stopped):
         looking.startup._of_postgres(looking.look)
     assert looking.looks == 1
+
+
+# -- what a look has found -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("role", "types", "refuses"),
+    [
+        ("mapping", ("uuid",), False),
+        ("mapping", ("uuid", "uuid"), True),
+        ("query", ("uuid",), True),
+        ("ids", ("uuid",), True),
+    ],
+)
+def test_ids_of_another_type(
+    tmp_path: Any, role: Role, types: tuple[KeyType, ...], refuses: bool
+) -> None:
+    """An error for `check`. A daemon goes on where only a mapping fails for each key: documents are
+    compared instead. What would end it later ends the start."""
+    connection: Any = SimpleNamespace(adapters=adapters)
+    document: Any = SimpleNamespace(table="stall.item", key=["id", "part"][: len(types)])
+    found = ids_wrong(connection, adapters.types["int4"].oid, document, types, role)
+    assert found is not None
+    assert (found.severity, found.refuses) == ("error", refuses)
+    looking = Looking(tmp_path, Exception())
+    if refuses:
+        with pytest.raises(Refused, match="as id"):
+            looking.startup._judge([found])
+    else:
+        looking.startup._judge([found])
+    told = CheckFailed if refuses else CheckWarning
+    assert looking.told == [told(found.what, found.mend)]
+
+
+def test_what_costs_only_work_hides_no_error(tmp_path: Any) -> None:
+    """Each is told as what it is, and the error alone is the reason."""
+    looking = Looking(tmp_path, Exception())
+    costly = Finding("error", "ids of another type", "return others", costly=True)
+    with pytest.raises(Refused, match="no such table: make it"):
+        looking.startup._judge([costly, Finding("error", "no such table", "make it")])
+    assert [type(one) for one in looking.told] == [CheckWarning, CheckFailed]
+    looking.startup._judge([costly], told=[costly])
+    assert len(looking.told) == 2

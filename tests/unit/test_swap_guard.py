@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from listener.resync.swap_guard import SwapGuard, Weighed
-from tests.kit.resync import Resync, new_load
+from listener.search.existing import Existing
+from listener.search.owners import Owner
+from tests.kit.resync import Cancelled, FakeIndexes, Resync, new_load
+from tests.kit.session import film_index
 
 
 def weighed(**said: Any) -> Weighed:
@@ -76,6 +81,7 @@ def test_what_a_comparison_may_delete(monkeypatch: pytest.MonkeyPatch, others: b
     nothing: Any = None
     guard = SwapGuard(
         client=nothing,
+        indexes=nothing,
         parked=nothing,
         pipeline=nothing,
         under_way=room.under_way,
@@ -88,3 +94,89 @@ def test_what_a_comparison_may_delete(monkeypatch: pytest.MonkeyPatch, others: b
     assert guard.holds(room.state, new_load(done=True), lost) is others
     room.state.accepted = True
     assert not guard.holds(room.state, new_load(done=True), lost)
+
+
+class Behind(FakeIndexes):
+    """The indexes behind the alias."""
+
+    def __init__(self, room: Resync, found: Sequence[Existing]) -> None:
+        super().__init__(room)
+        self.owner = Owner("movies")
+        self._found = {one.name: one for one in found}
+
+    def aliases(self, *names: str) -> dict[str, list[str]]:
+        """They have the one alias, but where there are none."""
+        return {name: list(self._found) for name in names if self._found}
+
+    def get(self, name: str) -> Existing | None:
+        """One of them."""
+        return self._found.get(name)
+
+
+IN_USE = film_index("films-1", "uuid-1")
+FOREIGN = film_index("theirs", "uuid-7", hash=None, pipeline=None, database=None)
+
+
+@pytest.mark.parametrize(
+    ("found", "saved", "before"),
+    [
+        ([IN_USE], {"films": "uuid-1"}, 300),
+        ([IN_USE], {}, 300),
+        ([IN_USE, FOREIGN], {"films": "uuid-1"}, 300),
+        ([FOREIGN], {"films": "uuid-1"}, 0),
+        ([FOREIGN], {}, 0),
+        ([film_index("films-1", "uuid-7", pipeline=None)], {"films": "uuid-1"}, 0),
+        ([film_index("films-1", "uuid-7")], {"films": "uuid-1"}, 0),
+        ([film_index("others-1", "uuid-7", pipeline="others")], {}, 0),
+        ([], {"films": "uuid-1"}, 0),
+    ],
+    ids=[
+        "in use",
+        "in use, by no state",
+        "shared",
+        "moved",
+        "moved, by no state",
+        "its name by hand",
+        "its name and its mapping by hand",
+        "of another pipeline",
+        "deleted",
+    ],
+)
+def test_what_a_load_is_weighed_against(
+    monkeypatch: pytest.MonkeyPatch,
+    found: Sequence[Existing],
+    saved: Mapping[str, str],
+    before: int,
+) -> None:
+    """Documents that people searched before: of the index that was in use, and of none that
+    somebody has put in its place."""
+    room = Resync(monkeypatch)
+    room.keeper.identify(indexes=saved)
+    monkeypatch.setattr("listener.search.counts.count", lambda *_: 256)
+    monkeypatch.setattr(
+        "listener.search.counts.missing",
+        lambda _client, name, ids: [one for one in ids if name == "films-2"],
+    )
+    monkeypatch.setattr(
+        "listener.search.counts.hits",
+        lambda _client, name: [[{"_id": f"{name}-{one}"} for one in range(300)]],
+    )
+    fake: Any = SimpleNamespace(
+        indices=SimpleNamespace(refresh=lambda **_: None),
+        read=lambda _: [],
+        wait_noted=lambda _: True,
+    )
+    guard = SwapGuard(
+        client=fake,
+        indexes=Behind(room, found),
+        parked=fake,
+        pipeline=fake,
+        under_way=room.under_way,
+        keeper=room.keeper,
+        observe=room.told.append,
+        patience=1,
+    )
+    load = new_load(done=True, physical="films-2")
+    weighed = guard.weigh(room.connection, room.kinds[0], load, Cancelled(room))
+    assert (weighed.before, weighed.lost) == (before, before)
+    assert guard.holds(room.state, load, weighed) is bool(before)
