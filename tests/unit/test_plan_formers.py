@@ -276,6 +276,17 @@ def test_a_load_that_was_under_way(world: World, before: bool) -> None:
     assert len(one.keeper.loads) == (0 if before else 1)
 
 
+def test_an_index_that_stood_still_is_loaded(world: World) -> None:
+    """The last session did not feed it: what it has missed is not known."""
+    rolled_back(world)
+    assert world.disk is not None
+    identity = world.disk.identity.model_copy(update={"config_hash": "hash1"})
+    state = world.disk.model_copy(update={"identity": identity})
+    world.disk, world.remote = state, replace(world.remote, state=state)
+    [need] = begin(process(world)).needs
+    assert need.reason == "no saved state speaks of this index"
+
+
 def test_files_that_changed_are_loaded(world: World) -> None:
     """Whatever was gone back from."""
     rolled_back(world, digest="hash9")
