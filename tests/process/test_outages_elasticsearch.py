@@ -135,7 +135,7 @@ def test_full_load_over_an_outage(scene: Scene, proxy: TcpProxy) -> None:
     proxy.start()
     daemon.wait_for("loaded")
     scene.wait_converged()
-    assert len(daemon.found("load_started")) == 1
+    assert len(daemon.found("load_started")) == 1, daemon.log
     assert len(scene.physical()) == 1
     daemon.stop()
     scene.assert_converged()
