@@ -22,7 +22,7 @@ from listener.indexing.batcher import Batcher
 from listener.indexing.fence import FencedOut
 from listener.indexing.id_sources import KeysTask
 from listener.indexing.ledger import Lane, Wait
-from listener.indexing.outage import Outage
+from listener.indexing.outage import KindOutages, Outage
 from listener.indexing.parking import ToPark
 from listener.indexing.queue import Job
 from listener.indexing.senders import IN_FLIGHT
@@ -264,6 +264,29 @@ def test_the_next_try_is_waited_for() -> None:
         assert isinstance(found, Wait)
         assert found.seconds is not None
         assert found.seconds > 40
+
+
+def test_a_next_try_that_becomes_due_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for, though it was not due when the lane was chosen, and is a moment later:
+    nothing else may ever wake the thread."""
+    setting = Setting()
+    setting.note("a")
+    own = Outage(ServerName.POSTGRES, Backoff(100, 1, 100), setting.seen.append)
+    monkeypatch.setattr(
+        setting.outages, "kinds", [KindOutages(own, setting.outages.kinds[0].elasticsearch)]
+    )
+    own.failed(Failure(ServerName.POSTGRES, "no such table", passes=False))
+    choose = setting.worker._batcher.choose
+
+    def late() -> Lane | None:
+        lane = choose()
+        own._until = 0.0
+        return lane
+
+    monkeypatch.setattr(setting.worker._batcher, "choose", late)
+    found = setting.look()
+    assert isinstance(found, Wait)
+    assert found.seconds is not None
 
 
 def test_only_what_is_held_shows_that_it_is_mended() -> None:
