@@ -62,6 +62,9 @@ _ALIKE: Final = 160
 """Characters by which causes are told apart: what follows repeats content."""
 _FIELD: Final = re.compile(r"\bfield \[([^\]]+)\](?: of type \[([^\]]+)\])?")
 _LACKING: Final = re.compile(r"dynamic introduction of \[(.+?)\] within \[(.+?)\]")
+_IMMENSE: Final = re.compile(r"immense term in field=\"([^\"]+)\"")
+_CUT: Final = {"ignore_above": 8191}
+"""Characters, of up to four bytes each, that a term of 32,766 bytes has room for."""
 _OTHER: Final = "other reasons"
 
 
@@ -102,6 +105,10 @@ class Cause:
                 return MIXED.format(".".join(path))
             line = json.dumps({path[-1]: shown(fit)})[1:-1]
             return f"mappings.properties{place}: {line}; or leave it out of the query"
+        immense = _IMMENSE.search(self.reason)
+        if immense is not None:
+            line = json.dumps({immense[1].rsplit(".", 1)[-1]: {"type": "keyword", **_CUT}})[1:-1]
+            return f"let the query cut such values; or in the mapping: {line}, or text"
         named = _FIELD.search(self.reason)
         if named is not None and named[2] is not None and self.has_example:
             seen = self.values.fit

@@ -53,8 +53,8 @@ class Outage:
             now = time.monotonic()
             if self._until > now:  # the other request of the same failure
                 return
+            self.failure = failure  # first: who sees since when it lasts sees why
             self._since = now if self._since is None else self._since
-            self.failure = failure
             self.held = not failure.passes
             self.brake = brake
             seconds = self._backoff.next_wait()

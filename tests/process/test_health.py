@@ -88,7 +88,7 @@ def test_rights_queries_and_triggers(scene: Scene) -> None:
 
     scene.admin("ALTER TABLE content.genre DISABLE TRIGGER USER")
     told = asks_for(scene, "is disabled")
-    assert told.rstrip().endswith("Mend: `listener triggers install`")
+    assert told.rstrip().endswith("Mend: run `listener triggers install`")
     scene.wait_health(1, "is disabled", seconds=0)
     scene.admin("ALTER TABLE content.genre OWNER TO process_owner")
     scene.start("triggers", "install").expect_exit(0)

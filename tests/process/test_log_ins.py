@@ -126,7 +126,7 @@ def test_certificates(scene: Scene, tmp_path: Path) -> None:
         held(daemon, "certificate verify failed.*Mend: elasticsearch.ca_certs")
         check = scene.start("check")
         check.expect_exit(2)
-        assert "Mend: elasticsearch.ca_certs" in check.output
+        assert "\n    elasticsearch.ca_certs: " in check.output
         trusted.write_bytes(own.ca.read_bytes())
         daemon.wait_for("caught_up")
         scene.wait_converged()

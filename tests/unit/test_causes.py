@@ -163,6 +163,13 @@ def test_a_mapping_takes_what_is_not_refused_too(
     assert [one.mend for one in causes.all()] == [query + mend]
 
 
+def test_a_value_that_is_too_long_for_a_keyword() -> None:
+    """OpenSearch says it in other words, which name no type."""
+    causes = Causes()
+    causes.add("1", 'Document contains at least one immense term in field="a.b" (whose UTF8')
+    assert '"b": {"type": "keyword", "ignore_above": 8191}' in causes.all()[0].mend
+
+
 def test_the_value_in_an_array_that_is_refused() -> None:
     """It is the one that the server shows, not the first."""
     causes = Causes()
