@@ -284,6 +284,7 @@ class _Resync:
             keeper=keeper,
             rollbacks=rollbacks,
             thread=None if run.once else thread,
+            observe=observe,
         )
         scope = Scope(
             config.pipeline,

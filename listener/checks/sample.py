@@ -238,6 +238,9 @@ class _Sample:
                 value: Any = exact_json.document(bodies[one.id])
                 causes.add(one.id, one.reason, held=one.held, lifts=one.mend, document=value)
                 refused.append(value)
+                del bodies[one.id]
+        for body in bodies.values() if refused else ():
+            causes.saw(exact_json.document(body))
         place = str(self._document.index_config_file)
         strict = [one for one in causes.all() if _STRICT in one.reason]
         fields = lacking(self._kind.config.mappings, refused) if strict else {}

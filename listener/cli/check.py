@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from listener import ListenerError, postgres, search, triggers
 from listener.checks import Finding, check_files, check_samples, check_search, check_server
@@ -15,13 +16,19 @@ from listener.documents.definition import Definition
 from listener.documents.files import QueryFileError, sql_files
 from listener.documents.in_use import kept_now
 from listener.documents.topology import assemble
-from listener.failures import SERVER_ERRORS, failure_of
+from listener.failures import SERVER_ERRORS, Failure, failure_of
 from listener.observations.events import Observe, ServerName
 from listener.observations.surprises import SURPRISES, told
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.index_config import IndexError_
 from listener.search.owners import Database, Owner
 from listener.state import identity
+
+_AWAY: Final = {
+    ServerName.POSTGRES: "start it, or postgres.host and postgres.port: where it listens",
+    ServerName.ELASTICSEARCH: "start it, or elasticsearch.urls: where it listens",
+}
+"""What may mend that a server cannot be reached, where nothing better is known."""
 
 
 def arguments(_parser: argparse.ArgumentParser) -> None:
@@ -39,8 +46,11 @@ def run(config: Config, _observe: Observe, stop: Stop, given: argparse.Namespace
     ]
     findings += check_files(config.documents)
     ours: list[Database] = []
-    away = _try(ServerName.POSTGRES, lambda: _postgres(config, findings, ours), findings)
-    away |= _try(ServerName.ELASTICSEARCH, lambda: _elasticsearch(config, findings, ours), findings)
+    looks: dict[ServerName, Callable[[], None]] = {
+        ServerName.POSTGRES: lambda: _postgres(config, findings, ours),
+        ServerName.ELASTICSEARCH: lambda: _elasticsearch(config, findings, ours),
+    }
+    away = [server for server, look in looks.items() if _try(server, look, findings)]
     if not away and ours:  # with a session of its own
         away = _samples(config, findings, ours[0], stop)
     findings = sorted(_each_once(findings), key=lambda one: one.severity)
@@ -49,9 +59,11 @@ def run(config: Config, _observe: Observe, stop: Stop, given: argparse.Namespace
         for line in one.mend.splitlines():
             print(f"    {line}")
     errors = sum(one.severity == "error" for one in findings)
+    told = f"{errors} errors, {len(findings) - errors} warnings"
     if away:
+        print(f"{told}; not all was looked at: run it again when {' and '.join(away)} can answer")
         return 3
-    print(f"{errors} errors, {len(findings) - errors} warnings")
+    print(told)
     return 2 if errors else 0
 
 
@@ -71,17 +83,19 @@ def _try(server: ServerName, look: Callable[[], None], findings: list[Finding]) 
         look()
     except SERVER_ERRORS as error:
         failure = failure_of(error)
-        if not failure.passes:
-            findings.append(Finding("error", f"{server}: {failure.reason}"))
-            return False
-        print(f"error: {server}: {failure.reason}")
+        findings.append(_finding(server, failure))
+        return failure.passes
     except SURPRISES as error:
         findings.append(Finding("error", f"{server}: {told(error)}"))
         return False
-    else:
-        print(f"{server}: looked at")
-        return False
-    return True
+    print(f"{server}: looked at")
+    return False
+
+
+def _finding(server: ServerName, failure: Failure) -> Finding:
+    """A server that cannot answer, or not to this question."""
+    mend = failure.mend or (_AWAY[server] if failure.passes else "")
+    return Finding("error", f"{server}: {failure.reason}", mend)
 
 
 def _postgres(config: Config, findings: list[Finding], ours: list[Database]) -> None:
@@ -141,8 +155,10 @@ def _elasticsearch(config: Config, findings: list[Finding], ours: list[Database]
     findings += check_search(client, config, database=ours[0] if ours else None)
 
 
-def _samples(config: Config, findings: list[Finding], database: Database, stop: Stop) -> bool:
-    """Read a sample of each document; whether a server cannot answer now.
+def _samples(
+    config: Config, findings: list[Finding], database: Database, stop: Stop
+) -> list[ServerName]:
+    """Read a sample of each document; the server that cannot answer now, if one cannot.
 
     Where the parts do not fit together, or a right is missing, the other checks have said so.
     """
@@ -176,14 +192,14 @@ def _samples(config: Config, findings: list[Finding], database: Database, stop: 
         raise KeyboardInterrupt from None
     except SERVER_ERRORS as error:
         failure = failure_of(error)
-        if failure.passes:
-            print(f"error: {failure}")
-            return True
-        if not errors:
-            findings.append(Finding("error", str(failure)))
+        server = failure.server
+        assert server is not None
+        if failure.passes or not errors:
+            findings.append(_finding(server, failure))
+        return [server] if failure.passes else []
     except SURPRISES as error:
         if not errors:
             findings.append(Finding("error", told(error)))
     else:
         print("samples: looked at")
-    return False
+    return []

@@ -6,12 +6,14 @@ Definition: the hash of query, mapping and watches that an index was made by.
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from listener import postgres, search
 from listener.app.exit_status import status_of
@@ -20,6 +22,7 @@ from listener.config import Config
 from listener.documents.topology import hash_of
 from listener.indexing.parked_table import ParkedTable
 from listener.observations.events import Observe
+from listener.observations.printable import shown
 from listener.observations.surprises import Unfit
 from listener.runtime.lifecycle import Stop
 from listener.search.indexes import Indexes
@@ -27,11 +30,20 @@ from listener.search.inventory import Stored
 from listener.state import identity
 from listener.state.control import ControlDocument
 
+_PATTERN: Final = "*?,"
+"""Signs by which a name is a pattern, or several names, to Elasticsearch."""
+_CLOSE: Final = 0.8
+"""How alike two names are, from 0 to 1, of which one is told for the other."""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of this command."""
     parser.add_argument(
-        "--drop", nargs="+", metavar="NAME", default=(), help="delete these, which are left over"
+        "--drop",
+        nargs="+",
+        metavar="NAME",
+        default=(),
+        help="delete these, which are left over (whole names, no patterns)",
     )
     parser.add_argument(
         "--drop-all", action="store_true", help="delete all that are left over, and no others"
@@ -110,14 +122,15 @@ class _Listing:
     def drop(self, rows: Sequence[_Row], names: Sequence[str], *, every: bool) -> int:
         """Delete these, or all, that are left over; none where one of the names is another's."""
         stored: Mapping[str, Stored] = {one.stored.name: one.stored for one in rows}
+        names = list(dict.fromkeys(names))
         refused = [name for name in names if name not in stored or stored[name].why_kept]
         for name in refused:
             why = (
                 stored[name].why_kept
                 if name in stored
-                else f"it is no index of the pipeline {self._config.pipeline!r}"
+                else why_unknown(name, list(stored.values()), self._config.pipeline)
             )
-            print(f"listener: {name} is not dropped: {why}", file=sys.stderr)
+            print(f"listener: {shown(name)} is not dropped: {why}", file=sys.stderr)
         if refused:
             return int(Status.USAGE)
         chosen = [one for one in stored.values() if every and one.role == "left over"]
@@ -134,6 +147,25 @@ class _Listing:
                     "or a right is missing"
                 )
         return int(Status.OK)
+
+
+def why_unknown(name: str, stored: Sequence[Stored], pipeline: str) -> str:
+    """Why this names none of the indexes that are `stored`, and what may be meant."""
+    if not name or any(sign in name for sign in _PATTERN) or name == "_all":
+        return (
+            "it is no name of an index, and patterns are not taken: name each one, or `listener "
+            "indexes --drop-all` deletes all that is left over"
+        )
+    behind = [one for one in stored if name in one.searched_by]
+    if behind:
+        told = ", ".join(f"{one.name} ({one.role})" for one in behind)
+        return f"it is an alias, which leads to {told}: name an index"
+    made = [one.name for one in stored if one.alias == name]
+    if made:
+        return f"it is no index; of this document there are {', '.join(made)}"
+    near = difflib.get_close_matches(name, [one.name for one in stored], 1, _CLOSE)
+    meant = f"; did you mean {near[0]}?" if near else "; `listener indexes` lists those"
+    return f"it is no index of the pipeline {pipeline!r}{meant}"
 
 
 def _fields(row: _Row) -> dict[str, object]:

@@ -16,6 +16,7 @@ from listener.checks.faults import mend_of
 from listener.config import Config
 from listener.documents.files import QueryFileError
 from listener.documents.topology import assemble
+from listener.indexing.parked_table import ParkedTable
 from listener.observations.events import Observe
 from listener.observations.mends import with_mend
 from listener.observations.printable import one_line_of_json
@@ -97,6 +98,7 @@ def _look(
             client,
             Indexes(client, config.pipeline, ours),
             kind,
+            parked=_parked(connection, schema, given.index),
             daemon=ActiveDaemon(connection, schema, parts.watches[0].id),
             observe=observe,
             stop=stop,
@@ -104,6 +106,15 @@ def _look(
         if given.ids:
             return _some(preview, given.ids, as_json=given.json)
         return _all(preview, given.sample, as_json=given.json)
+
+
+def _parked(connection: postgres.Connection, schema: str, index: str) -> frozenset[str]:
+    """The ids that are parked of this index; none where this role may not read that."""
+    try:
+        found = ParkedTable(schema).read_if_installed(connection)
+    except psycopg.errors.InsufficientPrivilege:  # a preview needs it not
+        return frozenset()
+    return frozenset(one.id for one in found if one.index == index)
 
 
 def _of_a_file(connection: postgres.Connection, index: str, error: psycopg.Error) -> QueryFileError:

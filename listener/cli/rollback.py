@@ -72,7 +72,8 @@ class _Rollback:
             )
         state = self._control.read().state
         kept = None if state is None else state.kept.get(alias)
-        if kept is None:
+        physical = self._former(alias) or (None if kept is None else kept.physical)
+        if physical is None:
             return self._none(alias, state)
         connection = self._stack.enter_context(
             postgres.connect(self._config.postgres, "listener: rollback")
@@ -82,18 +83,42 @@ class _Rollback:
         schema = self._config.postgres.db_schema
         daemon = ActiveDaemon(connection, schema, parts.watches[0].id)
         status: int | None = None
-        if daemon.at_work():
+        if daemon.at_work() and self._written_down(daemon, alias, physical):
             with connection.transaction():
                 watch = parts.speaker(known.index(alias))
-                journal.ask_rollback(connection, schema, watch, alias, kept.physical)
+                journal.ask_rollback(connection, schema, watch, alias, physical)
                 daemon.ring()
-            print(f"asked the active daemon to go back to {kept.physical}", flush=True)
-            status = self._follow(daemon, alias, kept.physical)
+            print(f"asked the active daemon to go back to {physical}", flush=True)
+            status = self._follow(daemon, alias, physical)
+        if status is None and daemon.at_work():
+            return self._none(alias, self._control.read().state)
         if status is None:
             status = self._here([alias])
-        if status not in (Status.OK, Status.PARKED):
+        done = self._leads_to(alias, physical)  # whatever waits for a person elsewhere
+        if status not in (Status.OK, Status.PARKED) and not done:
             return status
-        return self._told(alias, kept.physical, status)
+        return self._told(alias, physical, status)
+
+    def _former(self, alias: str) -> str | None:
+        """By its write alias: a swap is seen there before it is written down."""
+        found = self._indexes.former(alias)
+        return None if found is None else found.name
+
+    def _written_down(self, daemon: ActiveDaemon, alias: str, physical: str) -> bool:
+        """Wait until the active daemon has saved that it keeps this index. False: it does not, or
+        has ended before."""
+        until = time.monotonic() + self._config.backoff.give_up_after
+        while True:
+            state = self._control.read().state
+            kept = None if state is None else state.kept.get(alias)
+            if kept is not None and kept.physical == physical:
+                return True
+            if self._former(alias) != physical or not daemon.at_work():
+                return False
+            if time.monotonic() > until:
+                return False
+            if self._stop.wait(_LOOK_EVERY):
+                raise Stopped("stop was requested")
 
     def _here(self, aliases: Sequence[str]) -> int:
         """No daemon is active: catch up, and go back."""

@@ -38,9 +38,15 @@ def read_text(path: Path) -> str:
 
 
 def _neighbour(path: Path) -> str | None:
-    """A file beside it whose name is nearly the same."""
+    """A file beside it whose name is nearly the same, and that may hold the like: the same ending,
+    or one that is nearly so."""
     try:
         there = sorted(one.name for one in path.parent.iterdir() if one.is_file())
     except OSError:
         return None
-    return next(iter(difflib.get_close_matches(path.name, there, 1)), None)
+    alike = difflib.get_close_matches(path.name, there, len(there) or 1)
+    ending = path.suffix.lower()
+    same = [one for one in alike if Path(one).suffix.lower() == ending]
+    near = difflib.get_close_matches(ending, {Path(one).suffix for one in alike})
+    other = [one for one in alike if not ending or Path(one).suffix in near]
+    return next(iter(same or other), None)

@@ -234,8 +234,8 @@ class Polls:
         return self._jobs.rollbacks.due()
 
     def roll_back(self, due: Mapping[int, journal.RollbackAsked]) -> None:
-        """As of Rollbacks.roll_back."""
-        self._jobs.rollbacks.roll_back(self._current.connection, due)
+        """As of Jobs.roll_back."""
+        self._jobs.roll_back(self._current.connection, due)
 
     def _wait_job(self, job: Job) -> None:
         while not self._pipeline.wait(job, self._config.fetch_delay):

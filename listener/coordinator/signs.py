@@ -64,7 +64,10 @@ class Signs:
 
     def serving(self) -> None:
         """All is well, unless `tell` knows better."""
-        self.tell(DaemonState.LOADING if self._jobs.running else DaemonState.SERVING)
+        if self._jobs.running:
+            self.tell(DaemonState.LOADING if self._jobs.has_load else DaemonState.COMPARING)
+        else:
+            self.tell(DaemonState.SERVING)
 
     def tell(self, state: DaemonState, reason: str | None = None, mend: str = "") -> None:
         """`reason`: why it is not serving, and what mends that. What holds the pipeline, or a

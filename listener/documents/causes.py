@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from listener.documents.lacking import fitting
+from listener.documents.fitting import Fit, both, fit_of, fit_of_type, shown
+from listener.documents.lacking import MIXED
 
 EXAMPLES: Final = 5
 """Ids that are named of each cause."""
@@ -55,6 +56,8 @@ _NAMED: Final = frozenset(
 )
 """Words before a name, which tells causes apart."""
 _NUMBERS: Final = re.compile(r"\d+")
+_BEGIN: Final = 20
+"""Characters of a value that the server shows, by which it is found again."""
 _ALIKE: Final = 160
 """Characters by which causes are told apart: what follows repeats content."""
 _FIELD: Final = re.compile(r"\bfield \[([^\]]+)\](?: of type \[([^\]]+)\])?")
@@ -63,9 +66,17 @@ _OTHER: Final = "other reasons"
 
 
 @dataclass(slots=True)
+class Values:
+    """What takes all values of one field that were seen, of whichever cause."""
+
+    fit: Fit = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Cause:
     """`reason`: of the first one. `lifts`: the command by which the server's refusal ends, where it
-    is known. `example`: the value that it is about, where it can be seen."""
+    is known. `example`: the value that it is about, where it can be seen. `values`: all of its
+    field."""
 
     reason: str
     held: bool = False
@@ -74,6 +85,7 @@ class Cause:
     example: Any = None
     has_example: bool = False
     lifts: str = ""
+    values: Values = field(default_factory=Values)
 
     @property
     def mend(self) -> str:
@@ -85,12 +97,15 @@ class Cause:
         if lacking is not None:
             path = _path(lacking)
             place = "".join(f".{one}.properties" for one in path[:-1])
-            line = json.dumps({path[-1]: fitting(self.example)})[1:-1]
+            fit = self.values.fit
+            if fit is None:
+                return MIXED.format(".".join(path))
+            line = json.dumps({path[-1]: shown(fit)})[1:-1]
             return f"mappings.properties{place}: {line}; or leave it out of the query"
         named = _FIELD.search(self.reason)
         if named is not None and named[2] is not None and self.has_example:
-            line = json.dumps({named[1].rsplit(".", 1)[-1]: fitting(self.example)})[1:-1]
-            return f"let the query give a value of the type {named[2]}; or in the mapping: {line}"
+            seen = self.values.fit
+            return _for_type(named[1], named[2], fit_of(self.example) if seen == {} else seen)
         return ""
 
 
@@ -99,6 +114,8 @@ class Causes:
 
     def __init__(self) -> None:
         self._found: dict[str, Cause] = {}
+        self._values: dict[tuple[str, ...], Values] = {}
+        """By the path of a field."""
 
     def add(
         self,
@@ -115,18 +132,27 @@ class Causes:
         alike = _NUMBERS.sub("0", _QUOTED.sub(_without_value, told))[:_ALIKE]
         if alike not in self._found and len(self._found) >= _MOST:
             alike = told = _OTHER
-        cause = self._found.setdefault(alike, Cause(told, held, lifts=lifts))
+        lacking, named = _LACKING.search(told), _FIELD.search(told)
+        names = _path(lacking) if lacking else named[1].split(".") if named else []
+        values = self._values.setdefault(tuple(names), Values()) if names else Values()
+        cause = self._found.setdefault(alike, Cause(told, held, lifts=lifts, values=values))
         cause.count += 1
         if len(cause.ids) < EXAMPLES:
             cause.ids.append(doc_id)
-        if not cause.has_example and isinstance(document, dict):
-            lacking, named = _LACKING.search(told), _FIELD.search(told)
-            names = _path(lacking) if lacking else named[1].split(".") if named else []
-            found = _values(document, names) if names else []
-            if found:
-                cause.example, cause.has_example = found[0], True
-        if not cause.has_example and (value := _VALUE.search(reason)) is not None:
+        found = _values(document, names) if names else []
+        for one in found:
+            values.fit = both(values.fit, fit_of(one))
+        value = _VALUE.search(reason)
+        if found and not cause.has_example:
+            cause.example, cause.has_example = _refused_of(found, value and value[1]), True
+        if not cause.has_example and value is not None:
             cause.example, cause.has_example = value[1], True
+
+    def saw(self, document: Any) -> None:
+        """One that was not refused: a mapping must take its values, too."""
+        for names, values in self._values.items():
+            for one in _values(document, names):
+                values.fit = both(values.fit, fit_of(one))
 
     @property
     def count(self) -> int:
@@ -136,6 +162,22 @@ class Causes:
     def all(self) -> Sequence[Cause]:
         """The most frequent first."""
         return sorted(self._found.values(), key=lambda one: -one.count)
+
+
+def _for_type(name: str, kind: str, fit: Fit) -> str:
+    """What is to be done where a value is none of the field's type. A type that takes these values
+    already is no other one."""
+    query = f"let the query give a value of the type {kind}"
+    if fit is None or both(fit_of_type(kind), fit) == fit_of_type(kind):
+        return query
+    line = json.dumps({name.rsplit(".", 1)[-1]: shown(fit)})[1:-1]
+    return f"{query}; or in the mapping: {line}"
+
+
+def _refused_of(found: Sequence[Any], shown_value: str | None) -> Any:
+    """Of the values in an array, the one that the server shows; else the first."""
+    begin = shown_value[:_BEGIN] if shown_value else None
+    return next((one for one in found if begin and str(one).startswith(begin)), found[0])
 
 
 def _without_value(quoted: re.Match[str]) -> str:

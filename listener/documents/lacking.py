@@ -5,12 +5,14 @@ Pure.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[T ].*)?")
+from listener.documents.fitting import Fit, both, fit_of, shown
+
+MIXED: Final = (
+    "let the query give either an object or a value for {} in all documents: no mapping takes both"
+)
 _OBJECTS: Final = ("object", "nested")
 """Types whose fields have a mapping of their own."""
 
@@ -18,45 +20,29 @@ Path = tuple[str, ...]
 """The names of a field, from the outermost object on."""
 
 
-def lacking(mappings: Mapping[str, Any], documents: Sequence[Any]) -> dict[Path, Any]:
-    """The fields that a strict place of these mappings lacks, each with the first value of it that
-    is not NULL. What is inside of such a field is not named again."""
-    found: dict[Path, Any] = {}
+def lacking(mappings: Mapping[str, Any], documents: Sequence[Any]) -> dict[Path, Fit]:
+    """The fields that a strict place of these mappings lacks, each with what takes all values of
+    it. What is inside of such a field is not named again."""
+    found: dict[Path, Fit] = {}
     for document in documents:
         for path, value in _lacking(mappings, document, (), strict=False):
-            if found.get(path) is None:
-                found[path] = value
+            found[path] = both(found.get(path, {}), fit_of(value))
     return found
 
 
-def mends(fields: Mapping[Path, Any]) -> list[str]:
-    """The lines of index_config.json that take these fields, one for each object they are in."""
+def mends(fields: Mapping[Path, Fit]) -> list[str]:
+    """The lines of index_config.json that take these fields, one for each object they are in; and
+    one for each field that no mapping takes."""
     places: dict[Path, dict[str, Any]] = {}
-    for path, value in fields.items():
-        places.setdefault(path[:-1], {})[path[-1]] = fitting(value)
-    return [
+    for path, fit in fields.items():
+        if fit is not None:
+            places.setdefault(path[:-1], {})[path[-1]] = shown(fit)
+    mixed = [MIXED.format(".".join(path)) for path, fit in fields.items() if fit is None]
+    return mixed + [
         f"mappings.properties{''.join(f'.{one}.properties' for one in place)}: "
         f"{json.dumps(lines, ensure_ascii=False)[1:-1]}"
         for place, lines in places.items()
     ]
-
-
-def fitting(value: Any) -> dict[str, Any]:
-    """The mapping of a field that takes this value."""
-    while isinstance(value, list):
-        value = value[0] if value else None
-    if isinstance(value, dict):
-        inside = {name: fitting(one) for name, one in value.items()}
-        return {"properties": inside} if inside else {"type": "object"}
-    if isinstance(value, bool):
-        return {"type": "boolean"}
-    if isinstance(value, int):
-        return {"type": "long"}
-    if isinstance(value, float | Decimal):
-        return {"type": "double"}
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        return {"type": "date"}
-    return {"type": "text" if isinstance(value, str) and " " in value else "keyword"}
 
 
 def _lacking(

@@ -107,12 +107,13 @@ class Worker:
             return Wait(wait)
         if self._gate.lost:
             return Wait(None) if self._ledger.requests else _FENCE
+        due = self._outages.next_try  # what becomes due after this look is chosen, or waited for
         lane = self._batcher.choose()
         if lane is not None:
             return lane
         if not self._ledger.noted:
             return _NO_LANE
-        rest, due = self._senders.refresh_when_idle().seconds, self._outages.next_try
+        rest = self._senders.refresh_when_idle().seconds
         return Wait(due if rest is None else rest if due is None else min(rest, due))
 
     def _may_read(self) -> bool:

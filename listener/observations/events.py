@@ -533,6 +533,17 @@ class RolledBack(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class LoadGivenUp(Observation):
+    """A load is not made, and its index removed: its files are not in force any more."""
+
+    index: str
+    physical: str
+    TEXT: ClassVar[str] = (
+        "{index}: the load into {physical} is given up, for it would take back the rollback"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class RollbackRefused(Observation):
     """A rollback that a person asked for cannot be made."""
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from listener.capture import journal
+from listener.capture import journal, watermark
 from listener.documents.kinds import Kind
 from listener.documents.topology import Assembly
-from listener.indexing.parked_table import ParkedTable
+from listener.indexing.parked_table import ParkedDocument, ParkedTable
 from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
 from listener.runtime.lifecycle import Stop, Stopped
@@ -37,12 +37,15 @@ the last look at a large index show none."""
 
 @dataclass(slots=True)
 class _One:
-    """One index that was asked for. `at`: when. `waiting`: the index that is to be swapped in."""
+    """One index that was asked for. `since`: an index that is made later is what was asked for.
+    `joined`: so is this one, into which a load was under way by then. `waiting`: the index that is
+    to be swapped in."""
 
     kind: Kind
-    at: datetime
+    since: datetime
     total: int
     waiting: str | None
+    joined: str | None = None
     told: str = ""
     status: int | None = None
     """How it ended."""
@@ -105,7 +108,12 @@ class AskedLoads:
 
     def _ask(self, kind: Kind, schema: str, *, waiting: str | None) -> _One:
         total = kind.source.estimate(self._connection)
-        at = journal.ask_load(
+        # before the request: another one of the same moment may be what the daemon heeds
+        since = watermark.now(self._connection)[0]
+        joined = None if waiting is not None else self._under_way(kind)
+        if joined is not None:
+            print(f"{kind.index}: a load into {joined} is under way already: it is followed")
+        journal.ask_load(
             self._connection,
             schema,
             self._parts.speaker(kind.document),
@@ -114,7 +122,19 @@ class AskedLoads:
             accept=waiting is not None,
             waiting=waiting,
         )
-        return _One(kind, at, total, waiting)
+        return _One(kind, since, total, waiting, joined)
+
+    def _under_way(self, kind: Kind) -> str | None:
+        """The index that the daemon loads now by this definition; None: it loads none."""
+        state = self._control.read().state
+        refused = None if state is None else state.refused.get(kind.index)
+        for places in self._indexes.aliases(*patterns(kind.index, [Role.LOADING])).values():
+            for name in places:
+                found = self._indexes.get(name)
+                waits = refused is not None and refused.physical == name
+                if found is not None and found.hash == kind.hash and not waits:
+                    return name
+        return None
 
     def _follow(self, asked: Sequence[_One]) -> bool:
         """Until each has its end. False: no daemon is active any more."""
@@ -156,6 +176,11 @@ class AskedLoads:
         if behind is not None and self._is_it(one, behind.name):
             one.status = self._swapped(one, behind.name)
             return
+        rolled = None if state is None else state.rolled_back.get(alias)
+        if rolled is not None and rolled.since > one.since:
+            print(f"{alias}: given up: a person went back to the former index", file=sys.stderr)
+            one.status = REFUSED
+            return
         refused = None if state is None else state.refused.get(alias)
         if refused is not None and self._is_it(one, refused.physical) and not one.waiting:
             print(f"{alias}: {refused.reason}", file=sys.stderr)
@@ -180,7 +205,7 @@ class AskedLoads:
         if one.waiting is not None:
             return name == one.waiting
         made = made_at(one.kind.index, name)
-        return made is not None and made > one.at
+        return name == one.joined or (made is not None and made > one.since)
 
     def _tell(self, one: _One, text: str) -> None:
         if text != one.told:
@@ -190,7 +215,7 @@ class AskedLoads:
     def _swapped(self, one: _One, name: str) -> int:
         alias = one.kind.index
         documents = self._indexes.count(name)
-        parked = len(self._parked.ids(self._connection, alias))
+        parked = parked_of(self._parked.read(self._connection), alias, name)
         print(f"{alias}: {documents} documents are searched now, in {name}; {parked} are parked")
         if documents == 0 and one.kind.source.any_row(self._connection):
             print(
@@ -200,3 +225,17 @@ class AskedLoads:
             )
             return SOME_PARKED
         return SOME_PARKED if parked else SWAPPED
+
+
+def parked_of(parked: Sequence[ParkedDocument], alias: str, name: str) -> int:
+    """How many are parked of the index `name`, which the alias leads to now.
+
+    The daemon writes them by the alias a moment after the swap. Until then they stand by its own
+    name, and what stands by the alias is of the index before: it was parked before this one was
+    made.
+    """
+    made = made_at(alias, name)
+    own = sum(one.index == name for one in parked)
+    return own or sum(
+        one.index == alias and (made is None or one.first_at >= made) for one in parked
+    )

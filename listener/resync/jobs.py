@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Final
 
 from listener.capture import watermark
-from listener.capture.journal import LoadAsked
+from listener.capture.journal import LoadAsked, RollbackAsked
 from listener.documents.kinds import Kind
 from listener.failures import Failure
 from listener.indexing.fence import Fence
+from listener.observations import events
+from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.cancellation import Check
 from listener.resync.full_load import Loader
@@ -39,6 +41,7 @@ class Jobs:
         keeper: Keeper,
         rollbacks: Rollbacks,
         thread: LoaderThread | None,
+        observe: Observe,
     ) -> None:
         """`thread`: brings them to their end. None: `here` and `finish_here` do."""
         self._under_way = under_way
@@ -48,6 +51,7 @@ class Jobs:
         self._keeper = keeper
         self.rollbacks = rollbacks
         self._thread = thread
+        self._observe = observe
 
     # -- for the sweeps and the signs of life ------------------------------------------------------
 
@@ -60,6 +64,11 @@ class Jobs:
     def running(self) -> bool:
         """Whether any load or comparison is under way."""
         return self._under_way.running
+
+    @property
+    def has_load(self) -> bool:
+        """Whether any of them is a load."""
+        return self._under_way.has_load
 
     @property
     def guarded(self) -> list[str]:
@@ -157,8 +166,9 @@ class Jobs:
 
         A request that is read once more does nothing: it names the index that waits, or came before
         a load that was made since, or before a person went back from what that load had made. Nor
-        does one for another definition: a person has edited the files, and a start of this daemon
-        loads them. Raises as `begin`.
+        does one while such a load is under way, which gives what is asked for; nor one for another
+        definition: a person has edited the files, and a start of this daemon loads them. Raises as
+        `begin`.
         """
         wanted: dict[int, Wanted] = {}
         for one in asked:
@@ -167,7 +177,11 @@ class Jobs:
                 if (kind.index, kind.hash) != (one.index, one.hash):
                     continue
                 waits = load is not None and load.physical == one.waiting
-                made = one.waiting is not None or any(at > one.at for at in self._made(kind, load))
+                made = (
+                    one.waiting is not None
+                    or (load is not None and state.refusal is None)
+                    or any(at > one.at for at in self._made(kind, load))
+                )
                 # the word is for the index that waited: it is no licence for another one
                 if waits and one.accept and not state.refusal:
                     state.accepted = True  # and still what it was for: see `once`
@@ -177,6 +191,22 @@ class Jobs:
                     )
         if wanted:
             self._begin_anew(connection, wanted)
+
+    def roll_back(self, connection: Connection, due: Mapping[int, RollbackAsked]) -> None:
+        """As of Rollbacks. A load that is under way would take it back: it is given up. Raises as
+        `begin`."""
+        states = self._under_way.states
+        loads = {number: load for number in due if (load := states[number].load) is not None}
+        if loads:
+            self.end()
+        gone = self.rollbacks.roll_back(connection, due)
+        for number in [one for one in gone if states[one].load is not None]:
+            kind = states[number].kind
+            self._loader.give_up(kind)
+            self._under_way.load_given_up(number)
+            self._observe(events.LoadGivenUp(kind.index, loads[number].physical))
+        if loads:
+            self._begin_anew(connection, {})
 
     def _made(self, kind: Kind, load: Load | None) -> list[datetime]:
         """When loads of this kind made what is there, and when a person went back from one."""

@@ -187,6 +187,9 @@ class Needs:
                 # one that waits for a person's word is not what a person asks for anew
                 asked = survey.asked
                 anew = load.done and asked.loads(kind.index) and kind.index not in asked.accept
+                rolled = self._keeper.rolled_back.get(kind.index)
+                if rolled is not None and load.started_at <= rolled.since:
+                    anew = True  # a person went back from its files while it was under way
                 if not anew and _may_go_on(kind, load, survey):
                     found = self._indexes.get(load.physical)
                     if (

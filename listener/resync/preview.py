@@ -5,12 +5,14 @@ Documents are read by the query, compared with the index, and tried in a scratch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from listener import search
 from listener.changes import Key
-from listener.documents.causes import Causes
+from listener.documents import sampling
+from listener.documents.causes import Cause, Causes
 from listener.documents.kinds import Kind
 from listener.documents.spelling import Spelling
 from listener.documents.trial import Refusal, Trial
@@ -23,9 +25,12 @@ from listener.resync.preview_page import Look, PageReader
 from listener.resync.preview_report import Previewed, PreviewReport, State
 from listener.runtime.lifecycle import Stop
 from listener.search import exact_json, scratch
+from listener.search.bulk import Document
 from listener.search.indexes import Indexes
 
 _AT_ONCE: Final = 100
+_OTHERS: Final = 20
+"""Documents that are read beside one that is refused."""
 
 
 class Preview:
@@ -39,15 +44,18 @@ class Preview:
         indexes: Indexes,
         kind: Kind,
         *,
+        parked: Container[str],
         daemon: ActiveDaemon,
         observe: Observe,
         stop: Stop,
     ) -> None:
-        """`connection`: reads documents, and nothing else is done on it."""
+        """`connection`: reads documents, and nothing else is done on it. `parked`: the ids of those
+        that are parked now."""
         indexes.refuse_foreign(kind.index)
         self._connection = connection
         self._client = client
         self._kind = kind
+        self._parked = parked
         self._daemon = daemon
         self._observe = observe
         self._stop = stop
@@ -56,6 +64,7 @@ class Preview:
         self._reader = PageReader(kind.source, connection, client, name)
         self._spelling = Spelling(kind.source.statements, connection)
         self._trial = Trial(connection, client, indexes.owner, kind, stop)
+        self._some_others: list[Any] | None = None
 
     def some(self, ids: Sequence[str]) -> Iterator[Previewed]:
         """These documents, in this order, each once. Of an id of several parts any spacing will do,
@@ -78,7 +87,8 @@ class Preview:
         there = self._reader.stored(ids)
         refused = {one.id: one for one in trial.documents(list(look.documents.values()))}
         for doc_id, key in keys.items():
-            yield self._one(doc_id, key, look, there, refused.get(doc_id))
+            one = self._one(doc_id, key, look, there, refused.get(doc_id))
+            yield replace(one, parked=doc_id in self._parked)
 
     def _one(
         self,
@@ -90,7 +100,7 @@ class Preview:
     ) -> Previewed:
         index = self._kind.index
         if doc_id in look.faults:
-            return Previewed(index, doc_id, "refused", reason=look.faults[doc_id])
+            return Previewed(index, doc_id, "refused", cause=Cause(look.faults[doc_id]))
         if doc_id not in look.documents:
             possible = self._kind.source.statements.is_possible(key)
             reason = "" if possible else f"no row can have this id: {self._spelling.of(doc_id)}"
@@ -104,10 +114,24 @@ class Preview:
             causes.add(
                 doc_id, refusal.reason, held=refusal.held, lifts=refusal.mend, document=document
             )
+            for one in self._others():
+                causes.saw(one)
             [cause] = causes.all()
-            return Previewed(index, doc_id, "refused", document, fields, cause.reason, cause.mend)
+            return Previewed(index, doc_id, "refused", document, fields, cause)
         state: State = "changed" if fields else "unchanged"
         return Previewed(index, doc_id, state if doc_id in there else "new", document, fields)
+
+    def _others(self) -> list[Any]:
+        """Some documents, whatever becomes of them: a mapping must take their values, too."""
+        if self._some_others is None:
+            keys = sampling.sample(self._kind.source.statements, self._connection, _OTHERS)
+            read = self._kind.source.read(self._connection, keys)
+            self._some_others = [
+                exact_json.document(one.body)
+                for one in read
+                if isinstance(one, Document) and one.body is not None
+            ]
+        return self._some_others
 
     def all(self, size: int | None = None) -> PreviewReport:
         """All documents, or a sample of about this size. Raises Stopped."""

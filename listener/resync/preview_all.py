@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Final
 
 from listener import search
@@ -47,7 +48,7 @@ _AHEAD: Final = 2
 """Pages that are tried while the next one is compared."""
 _GONE: Final[State] = "gone"
 _PARSED: Final = 20
-"""Refused documents of a page that are looked into."""
+"""Refused documents of a page that are looked into, and others beside them."""
 
 
 class AllDocuments:
@@ -147,7 +148,8 @@ class AllDocuments:
     def _settle(self) -> None:
         """Take the verdicts on the oldest page, and count its documents."""
         look, verdicts = self._under_way.popleft()
-        for number, one in enumerate(verdicts.result()):
+        refused = verdicts.result()
+        for number, one in enumerate(refused):
             look.states[one.id] = "refused"
             document = None
             if number < _PARSED:
@@ -155,6 +157,11 @@ class AllDocuments:
             self._report.causes.add(
                 one.id, one.reason, held=one.held, lifts=one.mend, document=document
             )
+        if refused:
+            others = (doc_id for doc_id in look.documents if look.states[doc_id] != "refused")
+            for doc_id in islice(others, _PARSED):
+                document = exact_json.document(look.documents[doc_id].body or b"")
+                self._report.causes.saw(document)
         for doc_id, state in look.states.items():
             key = look.documents[doc_id].key if doc_id in look.documents else ()
             self._count(key, doc_id, state)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from listener.documents.causes import Causes
+from listener.documents.causes import Cause, Causes
 from listener.observations.printable import one_line, shown
 from listener.resync.fields import Field, cut, plain
 
@@ -26,8 +26,9 @@ _FIELDS: Final = 20
 class Previewed:
     """One document as the files would make it.
 
-    `document`: its value, None where the query returns none. `reason`: why it is refused, or why no
-    row can have this id. `impossible`: none can, and the index has none under it.
+    `document`: its value, None where the query returns none. `cause`: why it is refused. `reason`:
+    why no row can have this id. `impossible`: none can, and the index has none under it. `parked`:
+    whether it is parked now.
     """
 
     index: str
@@ -35,9 +36,10 @@ class Previewed:
     state: State
     document: Any = None
     fields: tuple[Field, ...] = ()
+    cause: Cause | None = None
     reason: str = ""
-    mend: str = ""
     impossible: bool = False
+    parked: bool = False
 
     @property
     def differs(self) -> bool:
@@ -46,11 +48,16 @@ class Previewed:
 
     def lines(self) -> Iterator[str]:
         """For people."""
-        yield f"{self.index} {shown(self.id)}: {_STATES[self.state]}"
+        held = self.cause is not None and self.cause.held
+        yield f"{self.index} {shown(self.id)}: {_HELD if held else _STATES[self.state]}"
+        if self.parked:
+            yield "  it is parked now: `listener parked` says since when, and why"
         if self.reason:
             yield f"  {one_line(self.reason)}"
-        if self.mend:
-            yield f"  mend: {one_line(self.mend)}"
+        if self.cause is not None:
+            yield f"  {one_line(self.cause.reason)}{_value(self.cause)}"
+            if self.cause.mend:
+                yield f"  mend: {one_line(self.cause.mend)}"
         for one in self.fields:
             yield f"  {one.line()}"
         if self.document is not None:
@@ -60,8 +67,9 @@ class Previewed:
     def json(self) -> dict[str, Any]:
         """For programs: one object, whose values are whole."""
         told: dict[str, Any] = {"index": self.index, "id": self.id, "state": self.state}
-        if self.reason:
-            told |= {"reason": self.reason}
+        told |= {"parked": self.parked, "reason": self.reason or None}
+        if self.cause is not None:
+            told |= _refusal(self.cause)
         told["document"] = plain(self.document)
         told["differences"] = [_as_json(one) for one in self.fields]
         return told
@@ -71,10 +79,13 @@ _STATES: Final[dict[State, str]] = {
     "new": "new: the index does not have it",
     "changed": "changed",
     "gone": "gone: the query does not return it, and the index has it",
-    "refused": "refused: it would be put aside (parked), or hold the daemon",
+    "refused": "refused: it would be put aside (parked)",
     "unchanged": "unchanged",
     "absent": "neither the query nor the index has it",
 }
+
+
+_HELD: Final = "refused: it would hold the daemon until a person has mended that"
 
 
 @dataclass(slots=True)
@@ -179,8 +190,7 @@ class PreviewReport:
                 for name, one in self._frequent()
             ],
             "refusals": [
-                {"reason": one.reason, "held": one.held, "count": one.count, "ids": one.ids}
-                for one in self.causes.all()
+                {**_refusal(one), "count": one.count, "ids": one.ids} for one in self.causes.all()
             ],
             "unsteady": self.unsteady,
             "definition": [_as_json(one) for one in self.definition],
@@ -208,15 +218,24 @@ class PreviewReport:
     def _causes(self) -> Iterator[str]:
         told = self.causes.all()
         for one in told[:_FIELDS]:
-            value = f", value {cut(one.example)}" if one.has_example else ""
             held = "held, not parked: " if one.held else ""
             more = ", …" if one.count > len(one.ids) else ""
             ids = f"{', '.join(map(shown, one.ids))}{more}"
-            yield f"    {one.count}: {held}{one_line(one.reason)}{value} ({ids})"
+            yield f"    {one.count}: {held}{one_line(one.reason)}{_value(one)} ({ids})"
             if one.mend:
                 yield f"      mend: {one_line(one.mend)}"
         if len(told) > _FIELDS:
             yield f"    and {len(told) - _FIELDS} more reasons"
+
+
+def _value(cause: Cause) -> str:
+    return f", value {cut(cause.example)}" if cause.has_example else ""
+
+
+def _refusal(cause: Cause) -> dict[str, Any]:
+    """Why documents are refused, for programs: the same of one as of all."""
+    told = {"reason": cause.reason, "held": cause.held, "mend": cause.mend or None}
+    return told | ({"value": plain(cause.example)} if cause.has_example else {})
 
 
 def _as_json(one: Field) -> dict[str, Any]:

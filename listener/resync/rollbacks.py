@@ -163,22 +163,23 @@ class Rollbacks:
         is in the former index after a complete tick."""
         return dict(self._due)
 
-    def roll_back(self, connection: Connection, due: Mapping[int, RollbackAsked]) -> None:
+    def roll_back(self, connection: Connection, due: Mapping[int, RollbackAsked]) -> Sequence[int]:
         """A complete tick has passed since `due`: go back; at the next one where a load swaps its
-        index in now. Raises FencedOut."""
+        index in now. Returns where that was done. Raises FencedOut."""
         if not self._swapping.acquire(blocking=False):
-            return
+            return []
         try:
-            self._roll_back(connection, due)
+            return [number for number, asked in due.items() if self._goes_back(connection, asked)]
         finally:
             self._swapping.release()
 
-    def _roll_back(self, connection: Connection, due: Mapping[int, RollbackAsked]) -> None:
-        for number, asked in due.items():
-            self._due.pop(number, None)
-            kept = self._keeper.kept.get(asked.index)
-            if kept is not None and kept.physical == asked.physical:
-                self._back(connection, self._kinds[number], kept)
+    def _goes_back(self, connection: Connection, asked: RollbackAsked) -> bool:
+        kind = next(one for one in self._kinds if one.index == asked.index)
+        self._due.pop(kind.number, None)
+        kept = self._keeper.kept.get(asked.index)
+        if kept is None or kept.physical != asked.physical:
+            return False
+        return self._back(connection, kind, kept)
 
     def here(self, connection: Connection) -> None:
         """The way of --once: go back where a person asked for it in this run. All changes up to
@@ -193,8 +194,8 @@ class Rollbacks:
             else:
                 self._back(connection, kind, kept)
 
-    def _back(self, connection: Connection, kind: Kind, kept: Kept) -> None:
-        """People search the former index again. One that is not as it was left is given up."""
+    def _back(self, connection: Connection, kind: Kind, kept: Kept) -> bool:
+        """People search the former index again. False: it is not as it was left, and given up."""
         alias, number = kind.index, kind.number
         feeding = self._fence.kind(number, Role.KEPT)
         former = self._indexes.get(kept.physical)
@@ -202,7 +203,7 @@ class Rollbacks:
         if reason is not None or former is None or feeding is None:
             self._keeper.unkeep(alias, reason or _NOT_FED)
             self._observe(events.RollbackRefused(alias, reason or _NOT_FED))
-            return
+            return False
         before = self._fence.current(number)
         sound = self._terms.keep_former > 0 and self._keeper.is_sound(alias)
         used = self._indexes.get(before) if before is not None and sound else None
@@ -213,13 +214,14 @@ class Rollbacks:
         self._keeper.gone_back(alias)
         self._keep(kind, used, now)
         files = None
-        if feeding.hash != kind.hash and self._fence.loading(number) is None:
+        if feeding.hash != kind.hash:
             files = RolledBack(hash=kind.hash, since=now)
         self._keeper.roll_back(alias, former.uuid, files)
         self._observe(events.RolledBack(alias, former.name, before or ""))
         if files is not None:
             self._observe(events.FilesNotInForce(alias, now))
         self._pipeline.refresh_soon()
+        return True
 
     def _why_altered(self, former: Existing | None, kept: Kept) -> str | None:
         if former is None or former.uuid != kept.uuid:

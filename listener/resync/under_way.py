@@ -134,6 +134,11 @@ class UnderWay:
         return not all(one.idle for one in self.states)
 
     @property
+    def has_load(self) -> bool:
+        """Whether any load is under way, or waits for a person."""
+        return any(one.load is not None for one in self.states)
+
+    @property
     def at_work(self) -> bool:
         """Whether there is something to do for any: a load that waits for a person has its end."""
         return any(one.at_work for one in self.states)
@@ -334,6 +339,15 @@ class UnderWay:
             one.open = None
             one.held = one.guarded = True
             one.load = None
+
+    def load_given_up(self, kind: int) -> None:
+        """This load is not made: a person went back to the former index, which lacks nothing."""
+        with self._lock:
+            one = self.states[kind]
+            one.load = one.refusal = one.later = None
+            one.blind = one.owed = one.accepted = one.once = False
+            if one.kind.index not in self._keeper.reconcile:
+                self._keeper.thaw(one.kind.index)
 
     def load_waits(self, kind: int, load: Load, why: Failure) -> None:
         """This load is complete, and waits for a person's word: that may take days, for which the

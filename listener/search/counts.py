@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from listener.search.client import Client
-from listener.search.errors import Unreadable
+from listener.search.errors import Unreadable, unreadable
 
 _IDS: Final = 5000
 _KEEP_ALIVE: Final = "5m"
@@ -64,7 +64,7 @@ def missing(client: Client, index: str, ids: Sequence[str]) -> list[str]:
     got = client.mget(index=index, ids=list(ids), source=False).body["docs"]
     for one in got:
         if "error" in one:
-            raise Unreadable(f"{index}: _mget: {one['error'].get('reason')}")
+            raise unreadable(index, one["error"])
     return [one["_id"] for one in got if not one.get("found")]
 
 

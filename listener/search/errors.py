@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import elastic_transport
 import elasticsearch
@@ -85,7 +85,12 @@ _HINTS: Final = (
 
 
 class Unreadable(Away):
-    """The server answered that it cannot read a part of what was asked for now."""
+    """The server answered that it cannot read a part of what was asked for now. `mend`: the command
+    that lets it, where an operator has forbidden it."""
+
+    def __init__(self, message: str, mend: str = "") -> None:
+        super().__init__(message)
+        self.mend = mend
 
 
 class NotElasticsearch(Away):
@@ -100,6 +105,12 @@ class Unusable(Away):
     def __init__(self, message: str, mend: str = "") -> None:
         super().__init__(message)
         self.mend = mend
+
+
+def unreadable(index: str, error: Mapping[str, Any]) -> Unreadable:
+    """One document of `_mget` could not be read, with this error of the server's."""
+    reason = f"{error.get('type')}: {error.get('reason')}"
+    return Unreadable(f"{index}: _mget: {reason}", mend_of(reason, index))
 
 
 def is_passing(error: BaseException) -> bool:
@@ -139,13 +150,15 @@ def explain(error: BaseException) -> tuple[str, str]:
     known."""
     if isinstance(error, Refused):
         reason, mend = _refused(error)
-        return f"{error.status_code} {reason}", mend
+        return f"{error.status_code} {reason.rstrip(' ;')}", mend
     if isinstance(error, Unusable):
         return str(error.message), error.mend
     if isinstance(error, NotElasticsearch):
         return str(error.message), ""
     if isinstance(error, Away):
         text = f"{_server(error)}{type(error).__name__}: {str(error.message)[:300]}"
+        if isinstance(error, Unreadable) and error.mend:
+            return text, error.mend
         return text, next((mend for pattern, mend in _HINTS if pattern.search(text)), "")
     return " ".join(str(error).split())[:300] or type(error).__name__, ""
 

@@ -22,6 +22,7 @@ _LIFTS: Final = {
     "4": "POST /{index}/_open",
     "5": 'PUT /{index}/_settings {{"index.blocks.read_only": null}}',
     "6": 'PUT /_cluster/settings {{"persistent": {{"cluster.blocks.read_only": null}}}}',
+    "7": 'PUT /{index}/_settings {{"index.blocks.read": null}}',
     "8": 'PUT /{index}/_settings {{"index.blocks.write": null}}',
     "9": 'PUT /{index}/_settings {{"index.blocks.metadata": null}}',
     "12": "free disk space (the server lifts it then, or after "

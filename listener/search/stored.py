@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from listener.search import exact_json
 from listener.search.client import AS_SENT, Client
-from listener.search.errors import Unreadable
+from listener.search.errors import Unreadable, unreadable
 
 _SOURCE: Final = b'"_source":'
 _ENDS: Final = (b"},", b"}]")
@@ -54,7 +54,7 @@ class Stored:
         found: dict[str, Any] = {}
         for one in answer["docs"]:
             if "error" in one:
-                raise Unreadable(f"{self._index}: _mget: {one['error'].get('reason')}")
+                raise unreadable(self._index, one["error"])
             if one.get("found"):
                 found[one["_id"]] = one.get("_source", {})
         return found

@@ -20,7 +20,7 @@ class Role(StrEnum):
     LOADING = "l"
     """A load fills it."""
     KEPT = "f"
-    """It was in use, or waits to be; it is fed like the one in use."""
+    """It was in use, and is fed like the one in use, so that a person can go back to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class DaemonState(StrEnum):
     STARTING = "starting"
     SERVING = "serving"
     LOADING = "loading"
+    COMPARING = "comparing database and index"
     STANDING_BY = "standing by"
     WAITING_FOR_POSTGRES = "waiting for PostgreSQL"
     WAITING_FOR_ELASTICSEARCH = "waiting for Elasticsearch"

@@ -188,6 +188,10 @@ class RolledBack(Record):
     hash: Annotated[str, Field(max_length=64)]
     since: Moment
 
+    def back(self, by: timedelta) -> RolledBack:
+        """As of Kept."""
+        return self.model_copy(update={"since": self.since - by})
+
 
 class State(Record):
     """The whole file. `last_processed` is None while the first load runs.
@@ -230,6 +234,7 @@ class State(Record):
                 "loads": tuple(loads),
                 "loaded": {name: at - by for name, at in self.loaded.items()},
                 "kept": {name: one.back(by) for name, one in self.kept.items()},
+                "rolled_back": {name: one.back(by) for name, one in self.rolled_back.items()},
             }
         )
 

@@ -15,8 +15,13 @@ import pytest
 
 from listener.checks import Finding, check_search
 from listener.config import Config
-from listener.search import connect
+from listener.documents.causes import Causes
+from listener.search import connect, scratch, sink
+from listener.search.bulk import Document
+from listener.search.index_config import read_config
 from listener.search.indexes import Indexes
+from listener.search.owners import Owner
+from listener.search.verdicts import Outcome
 from listener.search.write_aliases import patterns
 from playground import blueprint
 from playground.search import SearchServer
@@ -113,9 +118,43 @@ def scenario(server: SearchServer, folder: Path, prefix: str) -> None:
     server.request("DELETE", f"/_template/{prefix}-legacy")
 
 
+def trial(server: SearchServer, folder: Path, prefix: str) -> None:
+    """As `preview` and the sample of `check` do: documents are tried in a scratch index, and what
+    it refuses is told with the line that mends it, in whatever words the server has."""
+    settings = config(folder, server.url, f"{prefix}-films")
+    read = read_config(settings.documents[0].index_config_file)
+    tried = {
+        "good": {"title": "a", "updated_at": "2026-01-31"},
+        "type": {"updated_at": "n/a"},
+        "lacking": {"title": "a", "length": 90},
+    }
+    mends = {
+        "type": 'of the type date; or in the mapping: "updated_at": {"type": "keyword"}',
+        "lacking": 'mappings.properties: "length": {"type": "long"}; or leave it out',
+    }
+    owner = Owner("p", None)
+    with connect(settings.elasticsearch) as client:
+        made = scratch.make(client, owner, scratch.new_name(f"{prefix}-films"), read)
+        bodies = [Document((one,), one, json.dumps(body).encode()) for one, body in tried.items()]
+        sent = sink.send(client, bodies, made.target, 1)
+        causes = Causes()
+        for one, verdict in zip(bodies, sent.verdicts, strict=True):
+            if verdict.outcome is not Outcome.DONE:
+                assert verdict.outcome is Outcome.PARK, verdict
+                causes.add(one.id, verdict.reason, document=tried[one.id])
+        assert {one.ids[0]: one.mend for one in causes.all()}.keys() == mends.keys()
+        for cause in causes.all():
+            assert mends[cause.ids[0]] in cause.mend, cause
+        assert scratch.differing(client, made, made.like, read) == []
+        assert [name for name, _ in scratch.left(client, owner, f"{prefix}-films")] == [made.name]
+        scratch.drop(client, made.name)
+        assert not list(scratch.left(client, owner, f"{prefix}-films"))
+
+
 def test_elasticsearch_8(search_server: SearchServer, index_prefix: str, tmp_path: Path) -> None:
     """The server that all tests share."""
     scenario(search_server, tmp_path, index_prefix)
+    trial(search_server, tmp_path, index_prefix)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +164,7 @@ def test_other_servers(name: str, tmp_path: Path) -> None:
     """Elasticsearch 7.17 and 9, OpenSearch 2 and 3."""
     with own_search(name) as server:
         scenario(server, tmp_path, "test")
+        trial(server, tmp_path, "test")
         if server.blueprint.product == "opensearch":  # Elasticsearch has them in a module
             data_stream(server, tmp_path)
 

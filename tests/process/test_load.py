@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from playground.proxy import TcpProxy
+from playground.system import wait_until
 from tests.kit.scene import Scene
 from tests.kit.writer import Writer
 
@@ -172,9 +173,11 @@ def test_changed_files_load_anew(slow: Scene, change: str) -> None:
     [new] = slow.behind()
     assert new != old
     assert slow.physical() == sorted([old, new])
-    assert daemon.wait_for("old_index_kept")["physical"] == old
+    assert daemon.wait_for("former_kept")["physical"] == old
     daemon.stop()
     slow.assert_converged()
+    slow.set(keep_former=0)
+    slow.once()
     drop = slow.start("load", "--drop-old")
     drop.expect_exit(0)
     assert old in drop.output
@@ -232,6 +235,28 @@ def test_load_command(scene: Scene) -> None:
     drop.expect_exit(0)
     assert scene.physical() == [new]
     scene.assert_converged()
+
+
+def test_asked_for_twice(slow: Scene) -> None:
+    """A command that comes while a load is under way follows that one: it is not begun anew."""
+    daemon = slow.serve()
+    mark = daemon.mark()
+    slow.proxy.delay = 0.02
+    first = slow.start("load", slow.index)
+    loads = daemon.wait_for("load_started", after=mark)["physical"]
+    second = slow.start("load", slow.index)
+    wait_until(
+        lambda: f"a load into {loads} is under way already" in second.output,
+        seconds=30,
+        what="a second command that follows",
+    )
+    slow.proxy.delay = 0
+    for one in (first, second):
+        one.expect_exit(0, 60)
+        assert f"are searched now, in {loads}" in one.output
+    assert len(daemon.found("load_started", after=mark)) == 1
+    daemon.stop()
+    slow.assert_converged()
 
 
 @pytest.mark.long

@@ -238,7 +238,9 @@ def test_second_daemon(scene: Scene) -> None:
     load.expect_exit(0)
     assert "asked the active daemon" in load.output
     daemon.wait_for("load_started", reason=re.compile("asked for"))
-    assert scene.control["generation"] == generation
+    assert scene.control["generation"] == generation + 1  # which the swap has taken
+    assert daemon.found("generation_raised")[-1]["generation"] == generation + 1
+    assert not second.found("generation_raised")
     scene.sql("UPDATE content.film_work SET title = 'On' WHERE id = md5('film 1')::uuid")
     scene.wait_converged()
     assert not second.found("indexed")

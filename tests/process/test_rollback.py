@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from playground.daemon import ListenerProcess
+from playground.proxy import TcpProxy
 from tests.kit.edited import Edited
 from tests.kit.lengths import one_short
 from tests.kit.scene import Scene
@@ -104,6 +105,33 @@ def test_without_a_daemon(scene: Scene) -> None:
     scene.assert_converged()
 
 
+def test_while_a_load_is_under_way(scene: Scene) -> None:
+    """It is by the files, and would take the rollback back: it is given up, at each start, too."""
+    with TcpProxy("127.0.0.1", scene.search.port) as proxy:
+        urls = [f"http://127.0.0.1:{proxy.port}"]
+        renamed = Renamed(scene, elasticsearch={"urls": urls}, page_size=8)
+        renamed.daemon.stop()
+        renamed.edited.edit("'name', film.title", "'name', upper(film.title)")
+        proxy.delay = 0.03
+        daemon = scene.start()
+        daemon.wait_for("load_progress")
+        scene.sql("UPDATE content.film_work SET title = 'Meanwhile' WHERE rating > 5")
+        back = renamed.rollback()
+        assert "are not in force" in back.output
+        given_up = daemon.wait_for("load_given_up", index=scene.index)
+        assert not daemon.found("loaded"), "too fast for this test"
+        proxy.delay = 0
+        renamed.wait_old()
+        daemon.wait_for("watermark_moved", after=daemon.mark())
+        assert sorted(scene.physical()) == sorted([renamed.old, renamed.new])
+        assert given_up["physical"] not in scene.physical()
+        daemon.kill()
+        daemon = scene.serve(converge=False)
+        assert not daemon.found("load_started")
+        renamed.wait_old()
+        daemon.stop()
+
+
 def test_nothing_is_kept(scene: Scene) -> None:
     """With `keep_former: 0` each document is read and written once, and nobody goes back."""
     renamed = Renamed(scene, keep_former=0)
@@ -173,10 +201,9 @@ def test_its_time_is_over(scene: Scene) -> None:
     scene.assert_converged()
 
 
-def test_killed_before_it_was_written_down(scene: Scene) -> None:
-    """The aliases say what the state does not: the next start goes on with both indexes."""
-    renamed = Renamed(scene)
-    daemon, old, new = renamed.daemon, renamed.old, renamed.new
+def killed_while_it_went_back(renamed: Renamed) -> None:
+    """The aliases have changed, and nothing is written down."""
+    scene, daemon, old, new = renamed.scene, renamed.daemon, renamed.old, renamed.new
     daemon.wait_for("watermark_moved", after=daemon.wait_for("former_kept"))
     daemon.kill()
     generation = daemon.found("generation_raised")[-1]["generation"]
@@ -191,6 +218,12 @@ def test_killed_before_it_was_written_down(scene: Scene) -> None:
             {"add": {"index": after, "alias": alias}},
         ]
     scene.request("POST", "/_aliases", {"actions": actions})
+
+
+def test_killed_before_it_was_written_down(scene: Scene) -> None:
+    """The aliases say what the state does not: the next start goes on with both indexes."""
+    renamed = Renamed(scene)
+    killed_while_it_went_back(renamed)
     with Writer(scene) as writer:
         daemon = scene.start()
         writer.wait()
@@ -201,4 +234,15 @@ def test_killed_before_it_was_written_down(scene: Scene) -> None:
     renamed.rollback()
     renamed.wait_new()
     daemon.stop()
+    scene.assert_converged()
+
+
+def test_alone_before_it_was_written_down(scene: Scene) -> None:
+    """The command, too, takes the aliases' word for which index is the former one."""
+    renamed = Renamed(scene)
+    killed_while_it_went_back(renamed)
+    scene.sql("UPDATE content.film_work SET title = 'Missed' WHERE id = md5('film 1')::uuid")
+    forth = renamed.rollback()
+    assert f"people search {renamed.new} again" in forth.output
+    renamed.wait_new()
     scene.assert_converged()

@@ -71,7 +71,7 @@ def nothing_is_swapped(scene: Scene, why: str, *named: str) -> None:
 
 def test_a_query_that_returns_nothing(scene: Scene) -> None:
     """`--once` and a daemon keep the alias as it is, name what is lost, and say so to `health`;
-    the old index is fed. With the query mended all is as it was."""
+    the old index is fed. With the query put back all is as it was, and nothing is loaded."""
     query, _ = own_files(scene)
     good = query.read_text("utf-8")
     scene.serve().stop()
@@ -92,6 +92,8 @@ def test_a_query_that_returns_nothing(scene: Scene) -> None:
     assert "--accept" not in table.output
     daemon.stop()
     daemon = scene.serve()
+    assert not daemon.found("load_started"), daemon.log
+    assert scene.physical() == [old]
     nothing_is_swapped(scene, f"nothing is held: {scene.index} has no new index")
     assert count(scene, scene.index) == FILMS
     scene.wait_health(0)

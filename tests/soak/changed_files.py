@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final
 
 from tests.kit.chaos.fault import fault
-from tests.kit.chaos.restores import daemons_away
+from tests.kit.chaos.restores import daemons_away, passed
 from tests.kit.chaos.world import World
 
 _WAYS: Final = ("stopped", "killed")
@@ -55,10 +55,10 @@ def rolled_back(world: World, choice: Random) -> None:
     files are put right."""
     document = choice.choice(world.scene.options["documents"])
     alias = document["index"]
+    swapped = _swapped(world, document) and passed(world)  # else none is kept: it may lack changes
     with daemons_away(world, choice.choice(_WAYS)):
         _revise(world, document, choice.randint(1, 1_000_000))
-    new = Path(document["query_file"]).read_text("utf-8")
-    if not world.wait(lambda: _in_force(world, alias) == new, seconds=_SWAP):
+    if not (swapped and _swapped(world, document)):
         world.tell(f"rolled_back: {alias} was not swapped in time")
         return
     alone = choice.random() < 0.3
@@ -116,6 +116,12 @@ def _revise(world: World, document: Document, number: int) -> None:
     body["mappings"]["properties"][_FIELD] = {"type": "integer"}
     mapping.write_text(json.dumps(body), "utf-8")
     document |= {"query_file": str(query), "index_config_file": str(mapping)}
+
+
+def _swapped(world: World, document: Document) -> bool:
+    """Wait until the index in use is made by its files; whether that was in time."""
+    query = Path(document["query_file"]).read_text("utf-8")
+    return world.wait(lambda: _in_force(world, document["index"]) == query, seconds=_SWAP)
 
 
 def _files_of(world: World, alias: str, query: str | None) -> Mapping[str, str] | None:

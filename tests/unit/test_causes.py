@@ -113,3 +113,68 @@ def test_the_line_for_a_field_of_a_wrong_type() -> None:
         'let the query give a value of the type float; or in the mapping: "rating": '
         '{"type": "keyword"}'
     )
+
+
+def test_a_field_has_one_line_that_mends_it() -> None:
+    """It takes the values of all refused documents, whichever comes first and for whichever reason:
+    two lines would mend one half each."""
+    causes = Causes()
+    for number, one in enumerate([None, 90, 1.5, None]):
+        causes.add(f"a{number}", STRICT.format("n", "_doc"), document={"n": one})
+    for number, (value, reason) in enumerate(
+        [(1.5, "out of range"), ("2026-01-31", "no number"), (7, "no"), ("a b", "not that")]
+    ):
+        told = f"{reason}: failed to parse field [year] of type [long]"
+        causes.add(f"b{number}", told, document={"year": value})
+    strict, *typed = causes.all()
+    assert strict.mend.startswith('mappings.properties: "n": {"type": "double"}; ')
+    assert {cause.mend for cause in typed} == {
+        'let the query give a value of the type long; or in the mapping: "year": {"type": "text"}'
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "others", "mend"),
+    [
+        ("float", 10**400, [], ""),
+        ("boolean", 2.8, [None, 1], '; or in the mapping: "f": {"type": "double"}'),
+        ("date", 5, ["2026-01-31"], '; or in the mapping: "f": {"type": "keyword"}'),
+        ("long", [1, 1.5], [7], '; or in the mapping: "f": {"type": "double"}'),
+        ("keyword", {"a": 1}, ["x"], ""),
+        (
+            "keyword",
+            {"a": 1},
+            [{"b": True}],
+            '; or in the mapping: "f": {"properties": {"a": {"type": "long"}, "b": {"type": '
+            '"boolean"}}}',
+        ),
+    ],
+)
+def test_a_mapping_takes_what_is_not_refused_too(
+    kind: str, value: Any, others: list[Any], mend: str
+) -> None:
+    """A type for the refused value alone would refuse the others. Where none takes both, the query
+    alone mends it."""
+    causes = Causes()
+    causes.add("1", f"failed to parse field [f] of type [{kind}]", document={"f": value})
+    for one in others:
+        causes.saw({"f": one})
+    query = f"let the query give a value of the type {kind}"
+    assert [one.mend for one in causes.all()] == [query + mend]
+
+
+def test_the_value_in_an_array_that_is_refused() -> None:
+    """It is the one that the server shows, not the first."""
+    causes = Causes()
+    reason = f"{PARSING.format(7)}. Preview of field's value: '{'x' * 60}…'"
+    causes.add("1", reason, document={"rating": ["7", "x" * 500]})
+    assert causes.all()[0].example == "x" * 500
+
+
+def test_an_object_here_and_a_value_there() -> None:
+    """No mapping takes both."""
+    causes = Causes()
+    for value in ({"a": 1}, 5):
+        causes.add("1", STRICT.format("studio", "_doc"), document={"studio": value})
+    [cause] = causes.all()
+    assert cause.mend.startswith("let the query give either an object or a value for studio ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -13,11 +13,11 @@ import psycopg
 import pytest
 
 from listener import search
-from listener.capture.journal import LoadAsked
+from listener.capture.journal import LoadAsked, RollbackAsked
 from listener.documents.files import QueryFileError
 from listener.documents.kinds import Kind
 from listener.indexing.fence import FencedOut
-from listener.observations.events import Held, Waiting
+from listener.observations.events import Held, LoadGivenUp, Waiting
 from listener.postgres import Connection
 from listener.resync.cancellation import Cancellation, Check
 from listener.resync.full_load import AliasTaken
@@ -95,6 +95,24 @@ class FakeLoader:
         self._room.step(f"{kind.index} begun: {reason}" + (", resumed" if resume else ""))
         return resume or new_load(index=kind.index, started_at=now)
 
+    def give_up(self, kind: Kind) -> None:
+        """Remove the index."""
+        self._room.step(f"load of {kind.index} given up")
+        self._room.keeper.drop_load(kind.index)
+
+
+class FakeRollbacks:
+    """Goes back where it is asked to. `refuses`: the former index is not as it was left."""
+
+    def __init__(self, room: Resync) -> None:
+        self._room = room
+        self.refuses = False
+
+    def roll_back(self, _connection: Connection, due: Mapping[int, RollbackAsked]) -> list[int]:
+        """Go back."""
+        self._room.step("rolled back")
+        return [] if self.refuses else list(due)
+
 
 class Working:
     """Jobs of two document kinds, and a thread for them."""
@@ -106,7 +124,8 @@ class Working:
         runner: Any = self.runner
         loader: Any = FakeLoader(room)
         connections: Any = FakeConnections(room)
-        rollbacks: Any = None
+        self.rollbacks = FakeRollbacks(room)
+        rollbacks: Any = self.rollbacks
         self.thread = LoaderThread(
             under_way=room.under_way,
             runner=runner,
@@ -124,6 +143,7 @@ class Working:
             keeper=room.keeper,
             rollbacks=rollbacks,
             thread=self.thread if threaded else None,
+            observe=room.told.append,
         )
 
     def need(self, kind: int = 0, **other: Any) -> Need:
@@ -592,6 +612,20 @@ def test_a_load_that_is_asked_for(working: Working) -> None:
     assert room.steps == []
 
 
+def test_a_load_that_is_asked_for_twice(working: Working) -> None:
+    """The second request joins the load under way. One that waits for a person is another matter:
+    it is loaded anew."""
+    jobs, room = working.jobs, working.room
+    working.hold_up()
+    jobs.load(room.connection, [asked()])
+    jobs.load(room.connection, [asked(at=NOW + timedelta(seconds=5))])
+    assert len([one for one in room.steps if " begun" in one]) == 1
+    room.under_way.load_waits(0, new_load(done=True), held("too many are gone"))
+    jobs.load(room.connection, [asked(at=NOW + timedelta(seconds=9))])
+    assert len([one for one in room.steps if " begun" in one]) == 2
+    jobs.end()
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_request_from_before_a_rollback(working: Working, kept: bool) -> None:
     """Read once more after it, it does not load again what a person went back from, whether that
@@ -609,6 +643,46 @@ def test_a_request_from_before_a_rollback(working: Working, kept: bool) -> None:
     jobs.load(room.connection, [asked(at=NOW + timedelta(seconds=3))])
     assert "films begun: asked for by `listener load`" in room.steps
     jobs.end()
+
+
+@pytest.mark.parametrize("way", ["under way", "waits", "refused"])
+def test_a_rollback_while_a_load_is_under_way(working: Working, way: str) -> None:
+    """The load would take it back: it is given up, unless nobody goes back. Others go on."""
+    room = working.room
+    working.hold_up()
+    working.begin(working.need(compare=False), working.need(1))
+    happens(working.runner.at_work)
+    load = room.state.load
+    assert load is not None
+    if way == "waits":
+        room.under_way.load_waits(0, load, held("too many are gone"))
+    working.rollbacks.refuses = way == "refused"
+    del room.steps[:]
+    working.jobs.roll_back(room.connection, {0: RollbackAsked("films", "films-0", NOW)})
+    assert room.steps.index("closed") < room.steps.index("rolled back")
+    given_up = [one for one in room.told if isinstance(one, LoadGivenUp)]
+    assert given_up == ([] if way == "refused" else [LoadGivenUp("films", load.physical)])
+    assert ("load of films given up" in room.steps) is (way != "refused")
+    assert (room.state.load is None) is (way != "refused")
+    assert room.under_way.refusals == []
+    assert room.under_way.states[1].comparing is not None
+    working.jobs.end()
+    if way != "refused":
+        room.keeper.reconciled("persons", None)
+        room.keeper.advance(NOW)
+        assert room.keeper.last_processed == NOW
+
+
+def test_a_rollback_alone(working: Working) -> None:
+    """What is under way of other indexes is not interrupted for it."""
+    room = working.room
+    working.hold_up()
+    working.begin(working.need(1, compare=False))
+    happens(working.runner.at_work)
+    working.jobs.roll_back(room.connection, {0: RollbackAsked("films", "films-0", NOW)})
+    assert "rolled back" in room.steps
+    assert "closed" not in room.steps
+    working.jobs.end()
 
 
 def test_an_accepted_load(working: Working) -> None:

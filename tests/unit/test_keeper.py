@@ -13,7 +13,7 @@ from listener.observations.events import Observation
 from listener.search.versions import Versions
 from listener.state.control import ControlDocument
 from listener.state.file import StateError
-from listener.state.model import Identity, Load, Mark, State
+from listener.state.model import Identity, Kept, Load, Mark, RolledBack, State
 from listener.state.store import Keeper
 
 NOTHING = State(
@@ -192,6 +192,8 @@ def test_a_clock_that_went_back_takes_every_moment_along(disk: Disk) -> None:
                 "identity": NOTHING.identity.model_copy(update={"marks": marks, "ahead": 5.0}),
                 "loads": (Load(index="a", physical="a-1", started_at=at),),
                 "loaded": {"b": at},
+                "kept": {"a": Kept(physical="a-0", uuid="uuid-0", since=at, until=at)},
+                "rolled_back": {"b": RolledBack(hash="hash1", since=at)},
             }
         )
     )
@@ -202,5 +204,7 @@ def test_a_clock_that_went_back_takes_every_moment_along(disk: Disk) -> None:
     assert [one.started_at for one in state.loads] == [at - by]
     assert [one.settled for one in state.identity.marks.values()] == [at - by, None]
     assert state.identity.ahead == 5.0 - 60
+    assert (state.kept["a"].since, state.kept["a"].until) == (at - by, at - by)
+    assert state.rolled_back["b"].since == at - by
     keeper.thaw("a")
     assert keeper.last_processed == at - by, "what is proven went back with it"

@@ -56,3 +56,21 @@ def test_all_fields_are_named_with_their_places() -> None:
 def test_only_what_is_strict(mappings: Any, document: Any, fields: list[str]) -> None:
     """A place inherits it; types that take any content, and fields with dots, are no lack."""
     assert [".".join(path) for path in lacking(mappings, [document])] == fields
+
+
+def test_a_field_takes_all_of_its_values() -> None:
+    """In whichever order they come; an object of some has the fields of all."""
+    values: list[Any] = [
+        {"n": 90, "s": {"a": 1}, "m": {"a": 1}, "d": "2026-01-31", "b": True},
+        {"n": 1.5, "s": [{"b": None}, {"a": "x y"}], "m": 5, "d": None, "b": 7},
+    ]
+    for documents in (values, values[::-1]):
+        lines = mends(lacking({"dynamic": "strict", "properties": {}}, documents))
+        assert lines[0].startswith("let the query give either an object or a value for m ")
+        for line in (
+            '"n": {"type": "double"}',
+            '"d": {"type": "date"}',
+            '"b": {"type": "keyword"}',
+            '"a": {"type": "text"}',
+        ):
+            assert line in lines[1], lines

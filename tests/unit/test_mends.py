@@ -9,6 +9,7 @@ from listener import postgres, search
 from listener.failures import failure_of
 from listener.observations.events import Held, ServerName, Waiting
 from listener.observations.mends import with_mend
+from listener.search.errors import unreadable
 from listener.search.index_config import IndexError_
 
 
@@ -38,6 +39,16 @@ def test_one_line(reason: str, told: str) -> None:
             "postgres.host: a name that this machine can resolve",
         ),
         (search.Unusable("no room", "make some"), "no room", "make some"),
+        (
+            unreadable("films-1", {"type": "index_closed_exception", "reason": "closed"}),
+            "films-1: _mget: index_closed_exception: closed",
+            "POST /films-1/_open",
+        ),
+        (
+            unreadable("f", {"reason": "index [f-1] blocked by: [FORBIDDEN/7/index read (api)]"}),
+            "index [f-1] blocked by: [FORBIDDEN/7/index read (api)]",
+            'PUT /f-1/_settings {"index.blocks.read": null}',
+        ),
         (search.Away("Connection refused"), "TransportError: Connection refused", ""),
         (IndexError_("films leads to two", mend="remove one"), "films leads to two", "remove one"),
         (KeyError("film"), "unexpected KeyError: 'film'", ""),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -15,6 +17,7 @@ from listener.indexing.ledger import Ledger
 from listener.indexing.parked_sync import ParkedSync
 from listener.indexing.parked_table import ParkedDocument, ParkedTable
 from listener.postgres import Connection
+from listener.resync.asked_load import parked_of
 from listener.search.versions import Versions
 from listener.search.write_aliases import Role, Target
 from tests.kit.session import NOW
@@ -109,3 +112,32 @@ def test_given_up(rows: Rows) -> None:
     process.ledger.aim({0: SWAPPED[0]})
     process.sync.write(NOWHERE)
     assert rows.rows == {"films": {"new"}}
+
+
+def test_what_a_load_parks_is_counted_from_nothing(rows: Rows) -> None:
+    """Whatever is parked of the index in use, and of the former one, whose kind fills the new
+    index: it is none of the load's, also before the table is written."""
+    process = Process(rows, SWAPPED)
+    assert [process.ledger.load_counts(kind).parked for kind in (0, 1)] == [1, 1]
+    third = "films-33333333-20260131t120000000000z"
+    process.ledger.aim({0: SWAPPED[0], 1: Target("films.l3", third, Role.LOADING)})
+    process.ledger.begin_load(1)
+    assert process.ledger.load_counts(1).parked == 0
+    process.sync.write(NOWHERE)
+    assert process.ledger.load_counts(1).parked == 0
+
+
+def test_what_is_parked_of_an_index_that_was_swapped_in() -> None:
+    """The table learns of a swap a moment later: until then those of the alias are of the index
+    before."""
+
+    def parked(index: str, minutes: int) -> ParkedDocument:
+        at = datetime(2026, 1, 31, 11, minutes, tzinfo=UTC)
+        return ParkedDocument(index, str(minutes), "no", at, at, 1)
+
+    before = [parked("films", 0), parked(OLD, 0), parked("persons", 30)]
+    late, now = parked(NEW, 30), parked("films", 30)
+    new = NEW.replace("t1100", "t1110")
+    assert parked_of(before, "films", new) == 0
+    assert parked_of([*before, replace(late, index=new)], "films", new) == 1
+    assert parked_of([*before[1:], now], "films", new) == 1

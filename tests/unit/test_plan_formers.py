@@ -29,6 +29,7 @@ from tests.kit.session import (
     film_index,
     film_kind,
     saved_state,
+    unfinished,
 )
 
 HOUR = timedelta(hours=1)
@@ -236,7 +237,7 @@ def one_kept(world: World) -> object:
 # -- files that are not in force -------------------------------------------------------------------
 
 
-def rolled_back(world: World, digest: str = "hash1") -> None:
+def rolled_back(world: World, digest: str = "hash1", **other: Any) -> None:
     """A person went back: the index of the old files is in use."""
     world.behind = film_index("films-0", "uuid-0", hash="hash0", meta=META)
     world.former = film_index()
@@ -247,6 +248,7 @@ def rolled_back(world: World, digest: str = "hash1") -> None:
         {"indexes": {"films": "uuid-0"}},
         kept={"films": kept},
         rolled_back={"films": rolled},
+        **other,
     )
 
 
@@ -271,6 +273,18 @@ def test_an_index_that_stood_still_is_loaded(world: World) -> None:
     world.disk, world.remote = state, replace(world.remote, state=state)
     [need] = begin(process(world)).needs
     assert need.reason == "no saved state speaks of this index"
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_load_that_was_under_way(world: World, before: bool) -> None:
+    """It is given up with its files, also where the process ended amid that; but for one that a
+    person has asked for since."""
+    began = WATERMARK + timedelta(seconds=-1 if before else 1)
+    world.others["films-2"] = film_index("films-2", "uuid-2")
+    rolled_back(world, loads=(unfinished(started_at=began),))
+    one = process(world)
+    assert [need.reason for need in begin(one).needs] == ([] if before else ["it was interrupted"])
+    assert len(one.keeper.loads) == (0 if before else 1)
 
 
 def test_files_that_changed_are_loaded(world: World) -> None:

@@ -33,6 +33,9 @@ def test_what_is_shown(floor: Floor) -> None:
     floor.signs.serving()
     floor.jobs.running = True
     floor.signs.serving()
+    expected.append(("comparing database and index", None))
+    floor.jobs.has_load = True
+    floor.signs.serving()
     expected.append(("loading", None))
     floor.pipeline.trouble = ELASTICSEARCH
     floor.signs.serving()

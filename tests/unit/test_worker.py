@@ -22,7 +22,7 @@ from listener.indexing.batcher import Batcher
 from listener.indexing.fence import FencedOut
 from listener.indexing.id_sources import KeysTask
 from listener.indexing.ledger import Lane, Wait
-from listener.indexing.outage import Outage
+from listener.indexing.outage import KindOutages, Outage
 from listener.indexing.parking import ToPark
 from listener.indexing.queue import Job
 from listener.indexing.senders import IN_FLIGHT
@@ -264,6 +264,19 @@ def test_the_next_try_is_waited_for() -> None:
         assert isinstance(found, Wait)
         assert found.seconds is not None
         assert found.seconds > 40
+
+
+@pytest.mark.parametrize("looks", range(4))
+def test_a_try_that_becomes_due_during_a_look(monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
+    """It is taken, or waited for: nothing else would wake the worker. `looks`: at the wait of its
+    kind before it is due."""
+    setting = Setting()
+    setting.note("a")
+    setting.fails["read"] = psycopg.errors.UndefinedTable("no such table")
+    setting.take_step()
+    waits = iter([1.0] * looks)
+    monkeypatch.setattr(KindOutages, "wait", property(lambda _: next(waits, 0.0)))
+    assert setting.look() in (LANE, Wait(1.0))
 
 
 def test_only_what_is_held_shows_that_it_is_mended() -> None:

@@ -60,10 +60,11 @@ class FakeRollbacks(Rollbacks):
         self._due[0] = asked
 
     @override
-    def roll_back(self, connection: Connection, due: Mapping[int, RollbackAsked]) -> None:
+    def roll_back(self, connection: Connection, due: Mapping[int, RollbackAsked]) -> Sequence[int]:
         """Go back."""
         self._world.step("rolled back")
         self._due.clear()
+        return list(due)
 
     @override
     def here(self, connection: Connection) -> None:
@@ -75,6 +76,7 @@ class FakeJobs(Jobs):
 
     # of the class: they stand for properties, which an instance cannot set
     running: bool = False
+    has_load: bool = False
     guarded: list[str] = _NOBODY
     refusals: list[Failure] = _NOTHING
     held: Failure | None = None
@@ -109,6 +111,11 @@ class FakeJobs(Jobs):
         """Whether a comparison began later."""
         covered = kind in self.covered and self.covered[kind] > at
         return covered and (self.covers_deletes or not wanted.unguarded)
+
+    @override
+    def roll_back(self, connection: Connection, due: Mapping[int, RollbackAsked]) -> None:
+        """Go back."""
+        self.rollbacks.roll_back(connection, due)
 
     @override
     def forget(self) -> None:
