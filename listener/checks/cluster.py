@@ -14,6 +14,13 @@ from listener.search import Client, NotElasticsearch, Refused, is_passing
 _SUPPORTED: Final = {"elasticsearch": ((7, 17), (9, 99)), "opensearch": ((2, 0), (3, 99))}
 INDEX_PRIVILEGES: Final = ["read", "write", "manage"]
 CLUSTER_PRIVILEGES: Final = ["monitor", "manage_index_templates"]
+OPENSEARCH_PERMISSIONS: Final = [
+    "cluster_monitor",
+    "cluster_composite_ops",
+    "indices:admin/index_template/*",
+    "indices:admin/template/get",
+]
+"""The same in the words of OpenSearch, which are told where the server may not even be named."""
 
 
 def version(client: Client) -> Iterator[Finding]:

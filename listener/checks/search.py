@@ -89,7 +89,8 @@ def _guarded(
             "elasticsearch.user and password, or api_key: ones that the server knows"
             if error.status_code == 401
             else "give its role the cluster privileges "
-            f"{', '.join(cluster.CLUSTER_PRIVILEGES)} and, on listener's indexes, "
+            f"{', '.join(cluster.CLUSTER_PRIVILEGES)} (OpenSearch: "
+            f"{', '.join(cluster.OPENSEARCH_PERMISSIONS)}) and, on listener's indexes, "
             f"{', '.join(cluster.INDEX_PRIVILEGES)}"
         )
         return [Finding("error", f"may not {what}: {explain(error)[0]}", mend)]

@@ -85,13 +85,13 @@ class Trial:
         try:
             self._scratch = scratch.make(self._client, self._owner, self._name, self._kind.config)
         except search.BadRequest as error:
-            self._remove()
+            self._give_up(error)
             path = self._kind.definition.index_config_file
             raise IndexError_(
                 f"{self._kind.index}: {path}: no index can be made of it: {search.describe(error)}"
             ) from error
-        except BaseException:
-            self._remove()
+        except BaseException as error:
+            self._give_up(error)
             raise
         return self
 
@@ -101,12 +101,10 @@ class Trial:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
+        if error is None:
             self._remove()
-        except search.Error as failed:
-            if error is None:
-                raise
-            error.add_note(f"{self._name} was not removed: {search.describe(failed)}")
+        else:
+            self._give_up(error)
 
     def documents(self, documents: Sequence[Document]) -> list[Refusal]:
         """Which of these are refused. Each takes the place of one that was tried before, so the
@@ -155,6 +153,14 @@ class Trial:
                     scratch.drop_left(self._client, name)
                 finally:
                     _unlock(self._connection, name)
+
+    def _give_up(self, error: BaseException) -> None:
+        """Remove the index as far as that can be done. What has ended the trial is told, and not
+        what its removal met: who may not make an index may not delete one, either."""
+        try:
+            self._remove()
+        except search.Error as failed:
+            error.add_note(f"{self._name} was not removed: {search.describe(failed)}")
 
     def _remove(self) -> None:
         """Remove the index. The lock goes with the session."""

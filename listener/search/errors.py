@@ -44,6 +44,7 @@ _LOGIN: Final = (
     "elasticsearch.user and password, or api_key, that the server knows; a file of either is read "
     "again at each try"
 )
+_RIGHTS: Final = "`listener check` names the rights that its user needs"
 _HINTS: Final = (
     (
         re.compile(r"(?:hostname|IP address) mismatch|doesn't match", re.IGNORECASE),
@@ -167,6 +168,8 @@ def _refused(error: Refused) -> tuple[str, str]:
     body = error.body
     if error.status_code == 401:
         return _reason(body), _LOGIN
+    if error.status_code == 403 and error.error == "security_exception":
+        return _reason(body), _RIGHTS
     if isinstance(body, Mapping) and isinstance(body.get("error"), Mapping):
         reason = _reason(body)
         return reason, mend_of(reason, str(body["error"].get("index", "INDEX")))

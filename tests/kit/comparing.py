@@ -130,9 +130,9 @@ class FakeClient:
         self._pages: list[list[dict[str, Any]]] = []
         self.indices = SimpleNamespace(refresh=self._refresh, get_alias=self._get_alias)
 
-    def options(self, *, ignore_status: int) -> FakeClient:
+    def options(self, *, ignore_status: int | tuple[int, ...]) -> FakeClient:
         """The same."""
-        assert ignore_status == 404
+        assert ignore_status in (404, (403, 404))
         return self
 
     def _get_alias(self, **_: object) -> Any:

@@ -264,17 +264,6 @@ def test_files_are_not_loaded_again(world: World) -> None:
     assert "films-0 adopted" not in world.steps
 
 
-def test_an_index_that_stood_still_is_loaded(world: World) -> None:
-    """The last session did not feed it: what it has missed is not known."""
-    rolled_back(world)
-    assert world.disk is not None
-    identity = world.disk.identity.model_copy(update={"config_hash": "hash1"})
-    state = world.disk.model_copy(update={"identity": identity})
-    world.disk, world.remote = state, replace(world.remote, state=state)
-    [need] = begin(process(world)).needs
-    assert need.reason == "no saved state speaks of this index"
-
-
 @pytest.mark.parametrize("before", [True, False])
 def test_a_load_that_was_under_way(world: World, before: bool) -> None:
     """It is given up with its files, also where the process ended amid that; but for one that a
@@ -285,6 +274,17 @@ def test_a_load_that_was_under_way(world: World, before: bool) -> None:
     one = process(world)
     assert [need.reason for need in begin(one).needs] == ([] if before else ["it was interrupted"])
     assert len(one.keeper.loads) == (0 if before else 1)
+
+
+def test_an_index_that_stood_still_is_loaded(world: World) -> None:
+    """The last session did not feed it: what it has missed is not known."""
+    rolled_back(world)
+    assert world.disk is not None
+    identity = world.disk.identity.model_copy(update={"config_hash": "hash1"})
+    state = world.disk.model_copy(update={"identity": identity})
+    world.disk, world.remote = state, replace(world.remote, state=state)
+    [need] = begin(process(world)).needs
+    assert need.reason == "no saved state speaks of this index"
 
 
 def test_files_that_changed_are_loaded(world: World) -> None:
