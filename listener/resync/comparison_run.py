@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from listener.capture import watermark
-from listener.indexing.fence import Fence, FencedOut
+from listener.indexing.fence import Fence
+from listener.indexing.gate import FencedOut
 from listener.indexing.pipeline import Pipeline
 from listener.observations import events
 from listener.observations.events import Observe

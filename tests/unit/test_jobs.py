@@ -16,7 +16,7 @@ from listener import search
 from listener.capture.journal import LoadAsked, RollbackAsked
 from listener.documents.files import QueryFileError
 from listener.documents.kinds import Kind
-from listener.indexing.fence import FencedOut
+from listener.indexing.gate import FencedOut
 from listener.observations.events import Held, LoadGivenUp, Waiting
 from listener.postgres import Connection
 from listener.resync.cancellation import Cancellation, Check

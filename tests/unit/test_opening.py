@@ -10,7 +10,7 @@ import pytest
 from listener.coordinator.session import SessionLost
 from listener.documents.topology import Reassemble
 from listener.documents.upkeep import TriggersWrong
-from listener.indexing.fence import FencedOut
+from listener.indexing.gate import FencedOut
 from listener.observations import events
 from listener.resync.needs import Need
 from listener.state.model import Load

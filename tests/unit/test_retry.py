@@ -13,7 +13,7 @@ from listener.coordinator.session import BeginAnew, SessionLost
 from listener.documents.files import QueryFileError
 from listener.documents.topology import QueriesWrong, Reassemble
 from listener.documents.upkeep import TriggersWrong
-from listener.indexing.fence import FencedOut
+from listener.indexing.gate import FencedOut
 from listener.observations import events
 from listener.observations.surprises import Unfit
 from listener.runtime.lifecycle import Stopped

@@ -10,7 +10,7 @@ import pytest
 
 from listener import search
 from listener.documents.kinds import Kind
-from listener.indexing.fence import FencedOut
+from listener.indexing.gate import FencedOut
 from listener.indexing.pipeline import Interrupted
 from listener.observations.events import AuditFailed, ReconcileStarted, WatermarkHeld
 from listener.resync import proofs as module
