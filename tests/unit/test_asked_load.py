@@ -55,7 +55,7 @@ class Daemon:
             count=lambda _: 5,
         )
         control: Any = SimpleNamespace(read=lambda: SimpleNamespace(state=self.state))
-        parked: Any = SimpleNamespace(ids=lambda *_: [])
+        parked: Any = SimpleNamespace(read=lambda _: [])
         daemon: Any = SimpleNamespace(ring=self.ring, at_work=lambda: True)
         loads = AskedLoads(
             connection=nothing,
