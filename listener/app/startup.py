@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import re
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import psycopg
-from psycopg import errors
 
 from listener import postgres, search, triggers
-from listener.app.status import REFUSALS, TO_MEND, NotYet, Refused, matters_of, to_mend
+from listener.app.patience import Patience
+from listener.app.status import REFUSALS, TO_MEND, Refused, matters_of, to_mend
 from listener.capture.lock import lock_holder
 from listener.checks import Finding, check_files, check_search, check_server, preflight
 from listener.config import Config
@@ -22,21 +19,18 @@ from listener.documents import topology
 from listener.documents.definition import Definition
 from listener.documents.in_use import definitions_in_use, definitions_kept
 from listener.documents.topology import Assembly, Kept, QueriesWrong
-from listener.failures import SERVER_ERRORS, Failure, failure_of, mend_of
+from listener.failures import SERVER_ERRORS
 from listener.observations import events
-from listener.observations.events import Observe, ServerName
+from listener.observations.events import Observe
 from listener.observations.surprises import SURPRISES, told
 from listener.resync.ownership import refuse_foreign
-from listener.runtime.backoff import Backoff
-from listener.runtime.lifecycle import Stop, Stopped
+from listener.runtime.lifecycle import Stop
 from listener.search.owners import Database
 from listener.sql import files
 from listener.state import file, identity
 from listener.state.control import ControlDocument
-from listener.state.heartbeat import DaemonState, Matter, waiting_for
+from listener.state.heartbeat import DaemonState, Matter
 from listener.state.pulse import Pulse
-
-T = TypeVar("T")
 
 _LOOKS: Final = 3
 """How often triggers are installed where they were altered again before the next look at them."""
@@ -60,7 +54,7 @@ class Startup:
         self._pulse = pulse
         self._observe = observe
         self._stop = stop
-        self._once = once
+        self._patience = Patience(config, pulse=pulse, observe=observe, stop=stop, once=once)
         self._force = force
         self._database: Database | None = None
         self._kept = Kept()
@@ -84,53 +78,17 @@ class Startup:
         self._parts = self._prepare_again(client) if served else self._prepare(client)
         return self._parts
 
-    def _patient(
-        self, server: ServerName, exceptions: tuple[type[Exception], ...], look: Callable[[], T]
-    ) -> T:
-        """Look, and wait for a server that is not up yet; --once gives up after `give_up_after`."""
-        began, waits = time.monotonic(), self._waits()
-        while True:
-            try:
-                return look()
-            except exceptions as error:
-                lasts = time.monotonic() - began
-                if self._once and lasts >= self._config.backoff.give_up_after:
-                    raise
-                reason = " ".join(str(error).split())
-                failure = Failure(server, reason, passes=True, mend=mend_of(error))
-                if isinstance(error, SERVER_ERRORS):
-                    failure = failure_of(error)
-            self._wait(failure, waits)
-
-    def _waits(self) -> Backoff:
-        limits = self._config.backoff
-        return Backoff(limits.start, limits.factor, limits.limit)
-
-    def _wait(
-        self, failure: Failure, waits: Backoff, matters: tuple[Matter, ...] | None = None
-    ) -> None:
-        """Tell of a failure, and wait before the next look. `matters`: what waits for a person;
-        None: the reason says it, where it does not pass. Raises Stopped."""
-        told = failure if failure.passes else replace(failure, reason=failure.named)
-        seconds = told.next_wait(waits, self._observe)
-        reason, mend = failure.reason, failure.mend
-        if matters is None:
-            matters = () if failure.passes else (Matter.of(reason, mend),)
-        self._pulse.tell(waiting_for(failure.waits_for), reason, mend, matters=matters)
-        if self._stop.wait(seconds):
-            raise Stopped("stop was requested")
-
     def _prepare(self, client: search.Client) -> Assembly:
         """Triggers and checks. Raises Refused where anything is wrong that a person must mend."""
         try:
             self._refuse_broken_files()
             # nothing is made in a database for a pipeline that would then be refused
-            key = self._of_postgres(self._first)
+            key = self._patience.of_postgres(self._first)
             if key is not None:
-                self._of_elasticsearch(partial(self._look_before, client, key))
-            definitions = self._of_elasticsearch(partial(self._definitions, client))
-            parts = self._of_postgres(partial(self._look_at_postgres, definitions))
-            self._of_elasticsearch(partial(self._look_at_elasticsearch, client))
+                self._patience.of_elasticsearch(partial(self._look_before, client, key))
+            definitions = self._patience.of_elasticsearch(partial(self._definitions, client))
+            parts = self._patience.of_postgres(partial(self._look_at_postgres, definitions))
+            self._patience.of_elasticsearch(partial(self._look_at_elasticsearch, client))
         except SURPRISES as error:
             if isinstance(error, REFUSALS):
                 raise
@@ -153,45 +111,13 @@ class Startup:
     def _prepare_again(self, client: search.Client) -> Assembly:
         """The same for a daemon that has served before: a migration that does not fit the
         configuration is no reason to end; hold until a person mends the one or the other."""
-        waits = self._waits()
+        waits = self._patience.waits()
         while True:
             try:
                 return self._prepare(client)
             except TO_MEND as error:
                 failure, matters = to_mend(error), matters_of(error)
-            self._wait(failure, waits, matters)
-
-    def _of_postgres(self, look: Callable[[], T]) -> T:
-        schema = self._config.postgres.db_schema
-
-        def looked() -> T:
-            try:
-                return look()
-            except triggers.Busy as error:  # another daemon installs, or a table is locked
-                raise NotYet(str(error)) from error
-            except triggers.TriggerError as error:
-                if error.__cause__ is not None and _removed(error.__cause__, schema):
-                    raise NotYet(str(error)) from error
-                raise
-            except psycopg.Error as error:
-                if _removed(error, schema):
-                    failure = failure_of(error)
-                    raise NotYet(failure.reason, mend=failure.mend) from error
-                raise
-
-        return self._patient(ServerName.POSTGRES, (psycopg.OperationalError, NotYet), looked)
-
-    def _of_elasticsearch(self, look: Callable[[], T]) -> T:
-        def looked() -> T:
-            try:
-                return look()
-            except search.Refused as error:
-                failure = failure_of(error)
-                if failure.passes:
-                    raise NotYet(failure.reason, mend=failure.mend) from error
-                raise
-
-        return self._patient(ServerName.ELASTICSEARCH, (search.Away, NotYet), looked)
+            self._patience.wait(failure, waits, matters)
 
     def _first(self) -> tuple[str, int, str] | None:
         """What tells a database that has no tables of ours yet; None where it has."""
@@ -317,13 +243,3 @@ def _installed(connection: postgres.Connection, schema: str) -> bool:
     """Whether our own tables are there."""
     found = connection.execute(files.load("watermark/installed"), {"schema": schema})
     return found.fetchone() is not None
-
-
-def _removed(error: BaseException, schema: str) -> bool:
-    """Whether listener's schema, or a part of it, is removed at this moment, perhaps while triggers
-    are installed: the next look sees that it is gone. A schema whose name only begins like that
-    one would be waited for without end.
-    """
-    gone = (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedFunction)
-    named = rf'"{re.escape(schema)}[".]|(?<![\w".]){re.escape(schema)}\.'
-    return isinstance(error, gone) and re.search(named, str(error)) is not None

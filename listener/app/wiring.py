@@ -31,7 +31,8 @@ from listener.coordinator.signs import Signs
 from listener.coordinator.takeover import Takeover
 from listener.coordinator.ticks import Ticker
 from listener.documents.connections import Connections
-from listener.documents.topology import Assembly, TriggerUpkeep
+from listener.documents.topology import Assembly
+from listener.documents.upkeep import TriggerUpkeep
 from listener.indexing.answers import Answers
 from listener.indexing.batch import Limits
 from listener.indexing.batch_size import BatchSize

@@ -10,7 +10,7 @@ from listener.coordinator.session import Session
 from listener.coordinator.signs import Signs
 from listener.coordinator.takeover import Takeover
 from listener.documents.connections import Connections
-from listener.documents.topology import TriggersWrong, TriggerUpkeep
+from listener.documents.upkeep import TriggersWrong, TriggerUpkeep
 from listener.observations.events import ServerName
 from listener.postgres import Connection
 from listener.resync.audit import Auditor

@@ -20,7 +20,7 @@ from listener.indexing.queue import Job
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.resync.jobs import Jobs
-from listener.resync.under_way import Wanted
+from listener.resync.kind_state import Wanted
 from listener.state.store import Keeper
 
 _MARGIN: Final = timedelta(seconds=0.1)

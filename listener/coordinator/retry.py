@@ -8,9 +8,10 @@ from collections.abc import Callable
 from listener import ListenerError, triggers
 from listener.coordinator.signs import Signs
 from listener.documents.files import QueryFileError
-from listener.documents.topology import QueriesWrong, TriggersWrong
+from listener.documents.topology import QueriesWrong
+from listener.documents.upkeep import TriggersWrong
 from listener.failures import FAILURES, Failure, failure_of
-from listener.indexing.fence import FencedOut
+from listener.indexing.gate import FencedOut
 from listener.indexing.pipeline import Interrupted
 from listener.observations.events import Observe, ServerName
 from listener.runtime.backoff import Backoff

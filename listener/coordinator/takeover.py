@@ -9,7 +9,8 @@ from listener import search
 from listener.coordinator.mailbox import Mailbox
 from listener.coordinator.retry import Guard
 from listener.coordinator.signs import Signs
-from listener.indexing.fence import Fence, FencedOut
+from listener.indexing.fence import Fence
+from listener.indexing.gate import FencedOut
 from listener.indexing.pipeline import Pipeline
 from listener.postgres import Connection
 from listener.resync.jobs import Jobs

@@ -7,8 +7,8 @@ from dataclasses import replace
 from listener import search
 from listener.failures import Failure, failure_of
 from listener.indexing.batch import Batch, Brake, Settled
-from listener.indexing.fence import Fence, FencedOut
-from listener.indexing.gate import Gate
+from listener.indexing.fence import Fence
+from listener.indexing.gate import FencedOut, Gate
 from listener.indexing.ledger import Ledger
 from listener.indexing.outage import Outages
 from listener.indexing.supervisor import Supervisor

@@ -9,28 +9,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
 
-from listener import ListenerError, search
+from listener import search
 from listener.documents.kinds import Kind
 from listener.indexing.feeds import Current, Feed, Place
-from listener.indexing.gate import Gate
+from listener.indexing.gate import FencedOut, Gate
 from listener.indexing.ledger import Ledger
 from listener.indexing.outage import Outages
+from listener.indexing.pointing import Pointing
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.search.aliases import Astray
 from listener.search.indexes import Indexes
-from listener.search.write_aliases import Role, Target, owned, patterns
+from listener.search.write_aliases import Role, Target
 from listener.state.control import ControlDocument
-
-_TRIES: Final = 5
-"""How often aliases are read anew where a call found others than it had read."""
-
-
-class FencedOut(ListenerError):
-    """Another process raised the generation above ours, or writes may have gone elsewhere: only a
-    new session can go on."""
 
 
 class Fence:
@@ -64,6 +56,7 @@ class Fence:
             for kind in kinds
             if kind.number == kind.document
         ]
+        self._pointing = Pointing(indexes, self._feeds)
         self._resumed: Collection[str] = ()
         """Indexes of loads that this session goes on with; those of others are given up."""
 
@@ -168,7 +161,7 @@ class Fence:
         """Change the roles under the next generation, in one call."""
         with self.changing():
             self.refuse_astray()
-            former = self._indexes.aliases(feed.alias).get(feed.alias, [])
+            former = self._pointing.searched(feed.alias)
             self._gate.lose()  # where this fails, `renew` follows before anything is sent
             self._succeed()
             before = dict(feed.places)
@@ -198,7 +191,7 @@ class Fence:
             while True:
                 try:
                     # the control document may be lost: aliases and documents tell, too
-                    above = max(self._gate.generation, self._gate.above, self._owner())
+                    above = max(self._gate.generation, self._gate.above, self._pointing.owner())
                     control = self._control.raise_generation(above)
                     break
                 except search.Conflict:
@@ -232,17 +225,6 @@ class Fence:
         self._gate.begin(control.generation)
         self._observe(events.GenerationRaised(control.generation))
 
-    def _owner(self) -> int:
-        """The highest generation that owns a write alias of ours."""
-        found = [0]
-        for feed in self._feeds:
-            ours = owned(feed.alias)
-            for alias in self._indexes.aliases(*patterns(feed.alias)):
-                match = ours.match(alias)
-                if match:
-                    found.append(int(match.group(1)))
-        return max(found)
-
     def _clear_away(self) -> None:
         """Remove leftovers: indexes of loads that were given up, and empty ones that bear the name
         of a write alias or that no alias leads to. Called before `point`, since only its write
@@ -275,13 +257,7 @@ class Fence:
         Call it inside `changing`. Raises FencedOut where a higher generation is seen.
         """
         generation = self._gate.generation
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                self._indexes.update_aliases(self._actions(generation, swap))
-                break
-            except search.NotFound:  # they changed between the look and the call
-                if not tries_left:
-                    raise
+        self._pointing.point(generation, swap)
         # a call of ours that was delayed until after another's swap must not go unnoticed
         self.confirm()
         self._aim(generation)
@@ -306,15 +282,7 @@ class Fence:
 
     def _astray(self, roles: Collection[Role]) -> tuple[int, Astray] | None:
         with self._lock:
-            generation = self._gate.generation
-            for document, feed in enumerate(self._feeds):
-                if roles == [Role.KEPT] and Role.KEPT not in feed.places:
-                    continue  # there is nothing to ask for
-                wanted = feed.write_aliases(generation, roles)
-                found = self._indexes.astray(feed.alias, wanted)
-                if found is not None:
-                    return document, found
-        return None
+            return self._pointing.astray(self._gate.generation, roles)
 
     def refuse_astray(self, *, formers: bool = True) -> None:
         """Raises FencedOut where our writes may have gone elsewhere: before the aliases that say so
@@ -322,41 +290,3 @@ class Fence:
         found = self.astray() or (self.former_astray() if formers else None)
         if found is not None:
             raise FencedOut(found[1].what)
-
-    def _actions(self, generation: int, swap: tuple[str, str] | None) -> list[dict[str, Any]]:
-        """What turns the aliases as they are now into those that are wanted.
-
-        A call that is delayed past our patience may arrive after later ones. It must not bring
-        back an alias that they removed, through which a bulk of as long ago would be accepted: so
-        each removal must find its alias, or the servers refuse the whole call.
-        """
-        actions: list[dict[str, Any]] = []
-        if swap is not None:
-            alias, place = swap
-            former = self._indexes.aliases(alias).get(alias, [])
-            actions += [_removal(name, alias) for name in former if name != place]
-            actions.append({"add": {"index": place, "alias": alias}})
-        for feed in self._feeds:
-            wanted = feed.write_aliases(generation)
-            ours = owned(feed.alias)
-            for alias, places in self._indexes.aliases(*patterns(feed.alias)).items():
-                match = ours.match(alias)
-                if not match:
-                    continue
-                if int(match.group(1)) > generation:
-                    raise FencedOut(f"generation {match.group(1)} owns the alias {alias}")
-                actions += [
-                    _removal(place, alias) for place in places if wanted.get(alias) != place
-                ]
-                if wanted.get(alias) in places:
-                    del wanted[alias]
-            actions += [
-                {"add": {"index": place, "alias": alias}}
-                for alias, place in wanted.items()
-                if place is not None
-            ]
-        return actions
-
-
-def _removal(index: str, alias: str) -> dict[str, Any]:
-    return {"remove": {"index": index, "alias": alias, "must_exist": True}}

@@ -8,8 +8,14 @@ from __future__ import annotations
 
 import threading
 
+from listener import ListenerError
 from listener.search.versions import Versions
 from listener.search.write_aliases import Target
+
+
+class FencedOut(ListenerError):
+    """Another process raised the generation above ours, or writes may have gone elsewhere: only a
+    new session can go on."""
 
 
 class Gate:

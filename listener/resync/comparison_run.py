@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from listener.capture import watermark
-from listener.indexing.fence import Fence, FencedOut
+from listener.indexing.fence import Fence
+from listener.indexing.gate import FencedOut
 from listener.indexing.pipeline import Pipeline
 from listener.observations import events
 from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.cancellation import Cancellation, Check
 from listener.resync.compare import Misplaced
+from listener.resync.kind_state import ENDED, Comparing, KindState
 from listener.resync.lookout import Lookout
 from listener.resync.proofs import Proofs, Start
 from listener.resync.reconcile import Reconciler
-from listener.resync.under_way import ENDED, Comparing, KindState, UnderWay
+from listener.resync.under_way import UnderWay
 from listener.search.write_aliases import Role
 from listener.state.store import Keeper
 

@@ -16,7 +16,8 @@ from typing import Final
 
 from listener import ListenerError, postgres, search
 from listener.documents.kinds import Kind
-from listener.indexing.fence import Fence, FencedOut
+from listener.indexing.fence import Fence
+from listener.indexing.gate import FencedOut
 from listener.indexing.ledger import LoadCounts
 from listener.indexing.pipeline import Interrupted, Pipeline
 from listener.indexing.queue import Job

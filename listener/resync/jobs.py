@@ -16,11 +16,12 @@ from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.cancellation import Check
 from listener.resync.full_load import Loader
+from listener.resync.kind_state import Wanted
 from listener.resync.loader_thread import LoaderThread
 from listener.resync.needs import Need
 from listener.resync.rollbacks import Rollbacks
 from listener.resync.runner import Runner
-from listener.resync.under_way import UnderWay, Wanted
+from listener.resync.under_way import UnderWay
 from listener.search.write_aliases import Role, made_at
 from listener.state.model import Load
 from listener.state.store import Keeper

@@ -12,10 +12,11 @@ from listener.indexing.pipeline import Interrupted
 from listener.postgres import Connection
 from listener.resync.cancellation import Cancellation, Check
 from listener.resync.full_load import Loader
+from listener.resync.kind_state import ENDED, KindState, Wanted
 from listener.resync.proofs import Proofs
 from listener.resync.reconcile import Reconciler
 from listener.resync.swap_guard import SwapGuard
-from listener.resync.under_way import ENDED, KindState, UnderWay, Wanted
+from listener.resync.under_way import UnderWay
 from listener.state.model import Load
 from listener.state.store import Keeper
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from listener.documents.connections import Connections
 from listener.failures import FAILURES, Failure, failure_of
-from listener.indexing.fence import FencedOut
+from listener.indexing.gate import FencedOut
 from listener.indexing.pipeline import Interrupted
 from listener.indexing.supervisor import Supervisor
 from listener.observations.events import Observe

@@ -23,8 +23,9 @@ from listener.observations.events import Observe
 from listener.observations.printable import shown
 from listener.postgres import Connection
 from listener.resync.cancellation import Check
+from listener.resync.kind_state import KindState
 from listener.resync.report import deletes_allowed
-from listener.resync.under_way import KindState, UnderWay
+from listener.resync.under_way import UnderWay
 from listener.search import counts
 from listener.search.indexes import Indexes
 from listener.state.model import Load

@@ -16,8 +16,8 @@ from listener.documents.kinds import Kind
 from listener.indexing.batch import Limits
 from listener.indexing.batch_size import BatchSize
 from listener.indexing.feeds import Current
-from listener.indexing.fence import Fence, FencedOut
-from listener.indexing.gate import Gate
+from listener.indexing.fence import Fence
+from listener.indexing.gate import FencedOut, Gate
 from listener.indexing.ledger import Ledger
 from listener.observations.events import Observation
 from listener.search.index_config import read_config

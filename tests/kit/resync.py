@@ -29,10 +29,11 @@ from listener.indexing.queue import Job
 from listener.observations.events import Observation
 from listener.postgres import Connection
 from listener.resync.cancellation import Check
+from listener.resync.kind_state import KindState
 from listener.resync.lookout import Lookout
 from listener.resync.reconcile import Reconciler
 from listener.resync.report import Report
-from listener.resync.under_way import KindState, UnderWay
+from listener.resync.under_way import UnderWay
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.existing import Existing
 from listener.search.index_config import IndexConfig

@@ -17,8 +17,8 @@ from listener.failures import Failure
 from listener.indexing.batch import Limits
 from listener.indexing.batch_size import BatchSize
 from listener.indexing.feeds import Current
-from listener.indexing.fence import Fence, FencedOut
-from listener.indexing.gate import Gate
+from listener.indexing.fence import Fence
+from listener.indexing.gate import FencedOut, Gate
 from listener.indexing.id_sources import KeysTask
 from listener.indexing.ledger import Lane, Ledger
 from listener.indexing.queue import Job

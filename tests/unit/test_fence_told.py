@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from listener.indexing.answers import Answers
-from listener.indexing.fence import Fence, FencedOut
-from listener.indexing.gate import Gate
+from listener.indexing.fence import Fence
+from listener.indexing.gate import FencedOut, Gate
 from listener.indexing.ledger import Ledger
 from listener.observations.events import Observation, Waiting
 from listener.search.versions import Versions

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from listener import search
-from listener.indexing.fence import FencedOut
+from listener.indexing.gate import FencedOut
 from listener.indexing.pipeline import Interrupted
 from listener.indexing.queue import Job
 from listener.observations.events import (

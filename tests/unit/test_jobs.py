@@ -16,15 +16,15 @@ from listener import search
 from listener.capture.journal import LoadAsked, RollbackAsked
 from listener.documents.files import QueryFileError
 from listener.documents.kinds import Kind
-from listener.indexing.fence import FencedOut
+from listener.indexing.gate import FencedOut
 from listener.observations.events import Held, LoadGivenUp, Waiting
 from listener.postgres import Connection
 from listener.resync.cancellation import Cancellation, Check
 from listener.resync.full_load import AliasTaken
 from listener.resync.jobs import Jobs
+from listener.resync.kind_state import Wanted
 from listener.resync.loader_thread import LoaderThread
 from listener.resync.needs import Need
-from listener.resync.under_way import Wanted
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stopped
 from listener.search.index_config import IndexError_

@@ -12,9 +12,9 @@ from typing_extensions import override
 from listener.observations.events import Held, Observation, Waiting
 from listener.postgres import Connection
 from listener.resync.cancellation import Cancellation
+from listener.resync.kind_state import Wanted
 from listener.resync.loader_thread import LoaderThread
 from listener.resync.runner import Runner
-from listener.resync.under_way import Wanted
 from listener.runtime.backoff import Backoff
 from listener.state.model import Load
 from tests.kit.indexing import Noted

@@ -8,8 +8,9 @@ import elastic_transport
 import pytest
 
 from listener.coordinator.session import SessionLost
-from listener.documents.topology import Reassemble, TriggersWrong
-from listener.indexing.fence import FencedOut
+from listener.documents.topology import Reassemble
+from listener.documents.upkeep import TriggersWrong
+from listener.indexing.gate import FencedOut
 from listener.observations import events
 from listener.resync.needs import Need
 from listener.state.model import Load

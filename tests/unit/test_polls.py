@@ -14,7 +14,7 @@ from listener.capture import journal
 from listener.capture.sweep import SweptPage
 from listener.coordinator.session import SessionLost
 from listener.observations import events
-from listener.resync.under_way import Wanted
+from listener.resync.kind_state import Wanted
 from tests.kit.coordinator import FILM, OVERLAP, PERSON, START, Asked, Floor, page
 from tests.kit.session import NOW, WATERMARK
 

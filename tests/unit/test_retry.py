@@ -11,8 +11,9 @@ import pytest
 from listener.coordinator.retry import GaveUp
 from listener.coordinator.session import BeginAnew, SessionLost
 from listener.documents.files import QueryFileError
-from listener.documents.topology import QueriesWrong, Reassemble, TriggersWrong
-from listener.indexing.fence import FencedOut
+from listener.documents.topology import QueriesWrong, Reassemble
+from listener.documents.upkeep import TriggersWrong
+from listener.indexing.gate import FencedOut
 from listener.observations import events
 from listener.observations.surprises import Unfit
 from listener.runtime.lifecycle import Stopped

@@ -10,18 +10,18 @@ import pytest
 
 from listener import search
 from listener.documents.kinds import Kind
-from listener.indexing.fence import FencedOut
+from listener.indexing.gate import FencedOut
 from listener.indexing.pipeline import Interrupted
 from listener.observations.events import AuditFailed, ReconcileStarted, WatermarkHeld
 from listener.resync import proofs as module
 from listener.resync.cancellation import Check
 from listener.resync.compare import Misplaced
 from listener.resync.comparison_run import ComparisonRun
+from listener.resync.kind_state import Comparing, KindState, Wanted
 from listener.resync.load_run import LoadRun
 from listener.resync.proofs import Proofs
 from listener.resync.runner import Runner
 from listener.resync.swap_guard import Weighed
-from listener.resync.under_way import Comparing, KindState, Wanted
 from listener.runtime.lifecycle import Stopped
 from listener.state.model import Load
 from tests.kit.failures import held

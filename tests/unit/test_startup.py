@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from psycopg import OperationalError, adapters, errors
 
+from listener.app.patience import Patience
 from listener.app.startup import Startup
 from listener.app.status import GIVEN_UP, Refused
 from listener.changes import KeyType
@@ -43,11 +44,16 @@ class Looking:
             state_file_name=folder / "state.yaml",
             fetch_delay=1.0,
         )
+        self.stop = Stop()
+        pulse = Pulse(config)
+        self.patience = Patience(
+            config, pulse=pulse, observe=self.told.append, stop=self.stop, once=True
+        )
         self.startup = Startup(
             config,
-            pulse=Pulse(config),
+            pulse=pulse,
             observe=self.told.append,
-            stop=Stop(),
+            stop=self.stop,
             once=True,
             force=False,
         )
@@ -73,7 +79,7 @@ class Looking:
 def test_what_is_removed_of_ours_is_looked_at_again(tmp_path: Any, error: Exception) -> None:
     """The next look finds that it is gone, and makes it anew."""
     looking = Looking(tmp_path, error)
-    assert looking.startup._of_postgres(looking.look) == "seen"
+    assert looking.patience.of_postgres(looking.look) == "seen"
     assert [type(one) for one in looking.told] == [Waiting]
 
 
@@ -94,7 +100,7 @@ def test_what_is_not_ours_ends_the_start(tmp_path: Any, error: Exception) -> Non
     """It would be waited for without end: a person must mend it."""
     looking = Looking(tmp_path, error)
     with pytest.raises(type(error)):
-        looking.startup._of_postgres(looking.look)
+        looking.patience.of_postgres(looking.look)
     assert looking.looks == 1
 
 
@@ -110,7 +116,7 @@ def test_a_server_that_is_not_up_yet(
 ) -> None:
     """It is looked at again, and the heartbeat says why. What a person must mend may be mended."""
     looking = Looking(tmp_path, error)
-    assert looking.startup._of_postgres(looking.look) == "seen"
+    assert looking.patience.of_postgres(looking.look) == "seen"
     assert [type(one) for one in looking.told] == [told]
     beat = read_heartbeat(tmp_path / "state.yaml")
     assert beat is not None
@@ -120,7 +126,7 @@ def test_a_server_that_is_not_up_yet(
 def test_a_start_that_others_are_in_the_way_of_looks_again(tmp_path: Any) -> None:
     """Another daemon may install for longer than the installer's patience, or be frozen there."""
     looking = Looking(tmp_path, Busy("the schema listener: another process installs triggers"))
-    assert looking.startup._of_postgres(looking.look) == "seen"
+    assert looking.patience.of_postgres(looking.look) == "seen"
     assert [type(one) for one in looking.told] == [Waiting]
     assert "another process installs" in str(looking.told[0])
 
@@ -129,23 +135,23 @@ def test_once_does_not_wait_for_ever_for_what_is_in_the_way(tmp_path: Any) -> No
     """It ends as where a server is away for too long, and not as for a person's mistake."""
     looking = Looking(tmp_path, Busy("film: locks are held by process 7"), give_up_after=0)
     with pytest.raises(GIVEN_UP, match="process 7"):
-        looking.startup._of_postgres(looking.look)
+        looking.patience.of_postgres(looking.look)
 
 
 def test_once_gives_up(tmp_path: Any) -> None:
     """With the error that it met last."""
     looking = Looking(tmp_path, OperationalError("refused"), give_up_after=0)
     with pytest.raises(OperationalError):
-        looking.startup._of_postgres(looking.look)
+        looking.patience.of_postgres(looking.look)
     assert (looking.looks, looking.told) == (1, [])
 
 
 def test_a_stop_ends_the_wait(tmp_path: Any) -> None:
     """The first look is made in any case."""
     looking = Looking(tmp_path, OperationalError("refused"))
-    looking.startup._stop.request()
+    looking.stop.request()
     with pytest.raises(Stopped):
-        looking.startup._of_postgres(looking.look)
+        looking.patience.of_postgres(looking.look)
     assert looking.looks == 1
 
 

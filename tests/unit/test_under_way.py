@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from listener.observations.events import ReconcileStarted
-from listener.resync.under_way import Comparing, UnderWay, Wanted
+from listener.resync.kind_state import Comparing, Wanted
+from listener.resync.under_way import UnderWay
 from tests.kit.resync import STARTED, Resync, new_load
 from tests.kit.session import NOW, WATERMARK
 from tests.kit.threads import Beside, happens

@@ -19,7 +19,7 @@ from listener.failures import Failure
 from listener.indexing.answers import Answers
 from listener.indexing.batch import Batch, Brake
 from listener.indexing.batcher import Batcher
-from listener.indexing.fence import FencedOut
+from listener.indexing.gate import FencedOut
 from listener.indexing.id_sources import KeysTask
 from listener.indexing.ledger import Lane, Wait
 from listener.indexing.outage import KindOutages, Outage

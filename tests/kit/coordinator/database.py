@@ -12,7 +12,7 @@ from typing_extensions import override
 from listener.capture.notifications import Notifications
 from listener.changes import BarrierPayload, decode_payload
 from listener.documents.connections import Connections
-from listener.documents.topology import TriggerUpkeep
+from listener.documents.upkeep import TriggerUpkeep
 from listener.postgres import Connection
 from listener.sql import files
 from tests.kit.coordinator.world import World

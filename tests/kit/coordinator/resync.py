@@ -14,10 +14,10 @@ from listener.postgres import Connection
 from listener.resync.audit import Auditor
 from listener.resync.cancellation import Check
 from listener.resync.jobs import Jobs
+from listener.resync.kind_state import Wanted
 from listener.resync.needs import Need
 from listener.resync.plan import Findings, Planner
 from listener.resync.rollbacks import Rollbacks
-from listener.resync.under_way import Wanted
 from listener.search.index_settings import Fault
 from listener.state.store import Keeper
 from tests.kit.coordinator.world import World
