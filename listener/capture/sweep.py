@@ -27,19 +27,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from psycopg import sql
-
-from listener.capture import journal, visibility, xids
+from listener.capture import journal, stamped, visibility, xids
 from listener.capture.handed_on import HandedOn
+from listener.capture.stamped import Stamped
 from listener.capture.visibility import Recent, Snapshot
 from listener.changes import Change, Key, KeyType, Watch, canonical_keys
 from listener.postgres import Connection, moment
 
-PAGE: Final = 2000
-"""Rows of a stamped table that are read at once."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND: Final = timedelta(seconds=1)
-_STAMP: Final = {False: "timestamptz", True: "timestamp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,39 +191,11 @@ class Sweep:
         until: datetime | None,
         news: _News | None,
     ) -> Iterator[SweptPage]:
-        assert watch.updated_at is not None
-        # qualified: a bare name in ORDER BY would be the output column, which is text
-        stamp = sql.Identifier("t", watch.updated_at)
-        columns = [sql.Identifier("t", name) for name in watch.key]
-        keyset = sql.SQL(", ").join([stamp, *columns])
-        select = sql.SQL(
-            "SELECT {stamp}::text, t.xmin::text, {keys} FROM {table} AS t "
-            "WHERE {present}{until}{young}"
-        ).format(
-            stamp=stamp,
-            keys=sql.SQL(", ").join(sql.SQL("{}::text").format(one) for one in columns),
-            table=sql.Identifier(watch.schema, watch.table),
-            present=sql.SQL(" AND ").join(sql.SQL("{} IS NOT NULL").format(one) for one in columns),
-            until=sql.SQL("")
-            if until is None
-            else sql.SQL(" AND {} < {}").format(stamp, self._edge(watch, until)),
-            # by the server: many may be stamped ahead, all with one moment, and few of them new
-            young=sql.SQL("")
-            if news is None
-            else sql.SQL(" AND {}").format(
-                xids.among(sql.Identifier("t", "xmin"), news.ids[watch.sends_keys])
-            ),
-        )
         kinds = self._types[watch.id]
-        bound: sql.Composable = sql.SQL("{} >= {}").format(stamp, self._edge(watch, since))
-        while True:
-            started = time.monotonic()
-            rows = connection.execute(
-                sql.SQL("{} AND {} ORDER BY {} LIMIT {}").format(
-                    select, bound, keyset, sql.Literal(PAGE)
-                ),
-                prepare=False,
-            ).fetchall()
+        ids = None if news is None else news.ids[watch.sends_keys]
+        table = Stamped(watch, kinds, zoneless=self._zoneless[watch.id])
+        started = time.monotonic()
+        for rows in stamped.pages(connection, table, since, until, ids):
             keys: dict[Key, None] = {}
             seconds = _Seconds()
             printed = canonical_keys([row[2:] for row in rows], kinds)
@@ -243,23 +211,7 @@ class Sweep:
             if keys:
                 change = Change(watch.id, "keys", tuple(keys))
                 yield SweptPage(watch.id, (change,), len(keys), time.monotonic() - started)
-            if len(rows) < PAGE:
-                return
-            last = rows[-1]
-            values = [
-                sql.SQL("{}::" + cast).format(sql.Literal(text))
-                for text, cast in zip(
-                    (last[0], *last[2:]),
-                    (_STAMP[self._zoneless[watch.id]], *map(_cast, kinds)),
-                    strict=True,
-                )
-            ]
-            bound = sql.SQL("({}) > ({})").format(keyset, sql.SQL(", ").join(values))
-
-    def _edge(self, watch: Watch, at: datetime) -> sql.Literal:
-        """A moment as the stamp column has it."""
-        zoneless = self._zoneless[watch.id]
-        return sql.Literal(at.astimezone(UTC).replace(tzinfo=None) if zoneless else at)
+            started = time.monotonic()
 
     def _read_journal(
         self,
@@ -341,7 +293,3 @@ class _Seconds:
 
 def _second(at: datetime) -> int:
     return (at - _EPOCH) // _SECOND
-
-
-def _cast(kind: KeyType) -> str:
-    return "text" if kind == "varchar" else kind

@@ -19,13 +19,13 @@ import psycopg
 from psycopg import ClientCursor
 
 from listener.changes import KeyType
-from listener.checks.advice import static_line, watch_lines
+from listener.checks import relations
 from listener.checks.faults import line_of, mend_of
 from listener.checks.finding import Finding
 from listener.checks.id_types import ids_wrong
 from listener.checks.plan import CLOCK_FUNCTIONS, Plan, clock_literals, read_plan
-from listener.checks.privileges import grant, row_security
-from listener.config import DocumentConfig, split_name
+from listener.checks.relations import Relation
+from listener.config import DocumentConfig
 from listener.documents import meaning
 from listener.documents.candidates import FUNCTION, RELATION
 from listener.documents.files import Role
@@ -40,11 +40,6 @@ _COLUMNS: Final[dict[Role, str]] = {
 }
 _UUID: Final = "00000000-0000-4000-8000-000000000000"
 _SETTINGS: Final = ("enable_partition_pruning", "constraint_exclusion")
-_SYSTEM: Final = ("pg_catalog", "information_schema", "pg_toast")
-_UNTOLD: Final = {
-    "m": "a materialized view, whose REFRESH fires no trigger",
-    "f": "a foreign table, whose changes fire no trigger here",
-}
 _MERGES: Final = re.compile(
     r"\b(?:distinct|group\s+by|union|intersect|except|partition\s+by)\b", re.IGNORECASE
 )
@@ -53,8 +48,6 @@ _PAGES: Final = re.compile(r"\blimit\b", re.IGNORECASE)
 """What goes on behind the last id of a page."""
 _DENIED: Final = "42501"
 _PREPARED: Final = "listener_check"
-UNHEARD: Final = "its changes would not"
-"""What is said of a table that a file reads, and that is not watched: the file itself is good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +93,6 @@ def check_statements(
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Relation:
-    """A table or the like that the statement names; `parts_of`: itself, then what it is part of."""
-
-    parts_of: tuple[tuple[str, str], ...]
-    schema: str
-    name: str
-    kind: str
-    usage: bool
-    select: bool
-    hidden: bool
-
-
 @dataclass(slots=True)
 class _Inspection:
     """One statement under the lens, in one transaction that is rolled back."""
@@ -133,13 +113,13 @@ class _Inspection:
             try:
                 plan = self._plan(text)
                 self._columns(text)
-                relations = self._relations()
+                named = relations.named(connection)
             finally:
                 with contextlib.suppress(psycopg.Error):
                     connection.execute(f"DEALLOCATE {_PREPARED}")
         if plan is None:
-            self._denied(relations)
-        self._unwatched(relations, plan)
+            self._denied(named)
+        self.found += relations.unwatched(connection, self.document, self.meant, named, plan)
         if plan is not None:
             self._changes_by_itself(plan)
         return self.found
@@ -237,80 +217,12 @@ class _Inspection:
             {"classes": reached.get(RELATION, []), "functions": reached.get(FUNCTION, [])},
         ).fetchall()
 
-    def _relations(self) -> list[_Relation]:
-        oids = [row[0] for row in self.connection.execute(files.load("checks/locked"))]
-        rows = self.connection.execute(files.load("checks/relations"), {"oids": oids})
-        return [
-            _Relation(tuple((part[0], part[1]) for part in parts), *own) for *own, parts in rows
-        ]
-
-    def _denied(self, relations: Sequence[_Relation]) -> None:
+    def _denied(self, named: Sequence[Relation]) -> None:
         """The plan was refused: say each right that is missing, where it can be known."""
-        before = len(self.found)
-        for one in relations:
-            if not one.usage:
-                mend = grant(self.connection, "USAGE", "SCHEMA ", one.schema)
-                self._add("error", f"the schema {one.schema} may not be used", mend)
-            if not one.select:
-                mend = grant(self.connection, "SELECT", "", one.schema, one.name)
-                self._add("error", f"{one.schema}.{one.name} may not be read", mend)
-            if one.hidden:
-                self.found.append(row_security(self.connection, (one.schema, one.name)))
-        if len(self.found) == before:
+        found = relations.denied(self.connection, named)
+        self.found += found
+        if not found:
             self._try(f"EXPLAIN {self._bound()}")
-
-    def _unwatched(self, relations: Sequence[_Relation], plan: Plan | None) -> None:
-        known = {split_name(one.table) for one in self.document.watch}
-        known.update(split_name(name) for name in self.document.static)
-        known.update(self.meant)
-        roots: dict[tuple[str, str], list[_Relation]] = {}
-        for one in relations:
-            if one.kind != "v" and known.isdisjoint(one.parts_of):
-                roots.setdefault(one.parts_of[-1], []).append(one)
-        for root, parts in roots.items():
-            if plan is None or any((one.schema, one.name) in plan.relations for one in parts):
-                self._unwatched_table(root, parts[0].kind)
-            else:
-                self._add(
-                    "warning",
-                    f"it names {'.'.join(root)}, which is neither watched nor static, though its "
-                    "plan does not read it",
-                    static_line(root),
-                )
-        for name in sorted(plan.relations - known if plan else ()):
-            if name[0] in _SYSTEM:
-                what = f"it reads {'.'.join(name)}, a system catalog, whose changes fire no trigger"
-                self._add("warning", what, static_line(name))
-
-    def _unwatched_table(self, name: tuple[str, str], kind: str) -> None:
-        if kind in _UNTOLD:
-            self._add(
-                "error",
-                f"it reads {'.'.join(name)}, {_UNTOLD[kind]}: {UNHEARD} arrive",
-                "read the tables themselves and watch these, or load anew after each change and "
-                f"write\n{static_line(name)}",
-            )
-            return
-        document = split_name(self.document.table)
-        row = self.connection.execute(
-            files.load("checks/references"),
-            {
-                "schema": name[0],
-                "table": name[1],
-                "document_schema": document[0],
-                "document_table": document[1],
-                "document_key": list(self.document.key),
-            },
-        ).fetchone()
-        references, key = row if row is not None else (False, ["COLUMN"])
-        direct = references or name == document
-        lines = watch_lines(name, key, None if direct else self.document.index)
-        self._add(
-            "error",
-            f"it reads {'.'.join(name)}, which is neither watched nor static: {UNHEARD} "
-            f"reach {self.document.index}",
-            f"{lines}\nor, if it never changes,\n{static_line(name)}",
-        )
 
     def _changes_by_itself(self, plan: Plan) -> None:
         clock = set(plan.clock) | clock_literals(plain(self.statement.sql))

@@ -9,7 +9,7 @@ from typing import Final
 from listener import ListenerError, postgres, search, triggers
 from listener.checks import Finding, check_files, check_samples, check_search, check_server
 from listener.checks.preflight import INSTALL, look_at_database, look_at_triggers
-from listener.checks.statements import UNHEARD
+from listener.checks.relations import UNHEARD
 from listener.config import Config
 from listener.config.settings import config_path, misspelt
 from listener.documents.definition import Definition

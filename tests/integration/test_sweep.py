@@ -13,8 +13,7 @@ import pytest
 from psycopg import sql
 
 from listener import postgres
-from listener.capture import handed_on, journal
-from listener.capture import sweep as module
+from listener.capture import handed_on, journal, stamped
 from listener.capture.handed_on import HandedOn
 from listener.capture.sweep import Sweep
 from listener.changes import Key, KeyType, Watch
@@ -87,7 +86,7 @@ def test_pages_skip_no_row(
     connection: Connection, sweep: Sweep, page: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many rows of one stamp, keys whose text sorts in another order, pages of any size."""
-    monkeypatch.setattr(module, "PAGE", page)
+    monkeypatch.setattr(stamped, "PAGE", page)
     connection.execute(
         "INSERT INTO item SELECT n, timestamp '2026-01-01' + n / 40 * interval '1 second' "
         "FROM generate_series(0, 200) AS n"
@@ -235,7 +234,7 @@ def test_many_rows_ahead_while_transactions_are_open(
     """However many there are, no look repeats them, and each one that commits late is found, also
     what a savepoint wrote. Those beyond the memory come once more when an older one has ended."""
     monkeypatch.setattr(handed_on, "AHEAD", 1000 if fits else 3)
-    monkeypatch.setattr(module, "PAGE", 7)
+    monkeypatch.setattr(stamped, "PAGE", 7)
 
     def write(writer: Connection, first: int, last: int | None = None) -> None:
         writer.execute(insert.format(first, last or first).encode())
@@ -279,7 +278,7 @@ def test_memory_keeps_what_is_new(
 ) -> None:
     """Where it is full the oldest goes: while the watermark stands it is not read any more."""
     monkeypatch.setattr(handed_on, "MEMORY", 3)
-    monkeypatch.setattr(module, "PAGE", 2)
+    monkeypatch.setattr(stamped, "PAGE", 2)
     insert = "INSERT INTO item SELECT n, timestamp '2026-01-02' + n * interval '1 second' FROM "
     connection.execute(f"{insert} generate_series(1, 5) AS n".encode())
     assert len(swept(sweep, connection)) == 5
