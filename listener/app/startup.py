@@ -18,7 +18,7 @@ from listener.config import Config
 from listener.documents import topology
 from listener.documents.definition import Definition
 from listener.documents.in_use import definitions_in_use, definitions_kept
-from listener.documents.topology import Assembly, Kept, QueriesWrong
+from listener.documents.topology import Assembly, KeptDefinitions, QueriesWrong
 from listener.failures import SERVER_ERRORS
 from listener.observations import events
 from listener.observations.events import Observe
@@ -57,7 +57,7 @@ class Startup:
         self._patience = Patience(config, pulse=pulse, observe=observe, stop=stop, once=once)
         self._force = force
         self._database: Database | None = None
-        self._kept = Kept()
+        self._kept = KeptDefinitions()
         """Definitions of indexes in use, which the files do not say any more."""
         self._parts: Assembly | None = None
         """What the parts at work were built for."""

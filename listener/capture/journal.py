@@ -1,7 +1,8 @@
 """The journal: how its rows are written, read and removed, and what each of them says.
 
 It is the table `journal` in listener's schema. The triggers write the keys that polling cannot see
-into it, and why changes may be lost; the commands write what an operator asks for.
+into it, and why changes may be lost; the commands write what an operator asks for. All of it stands
+in one module, since those who write a row and those who read it must agree on its words.
 """
 
 from __future__ import annotations

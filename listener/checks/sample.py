@@ -26,7 +26,7 @@ from listener.documents.kinds import Kind
 from listener.documents.lacking import lacking, mends
 from listener.documents.reading import Faulty
 from listener.documents.topology import Assembly
-from listener.documents.trial import Trial
+from listener.documents.trial import ScratchTrial
 from listener.observations.printable import one_line, shown
 from listener.postgres import Connection
 from listener.runtime.lifecycle import Stop
@@ -75,7 +75,7 @@ def check_samples(
     connection.execute("SET default_transaction_read_only = on")
     found: list[Finding] = []
     for document, kind in zip(documents, parts.files, strict=True):
-        trial = Trial(connection, client, owner, kind, stop)
+        trial = ScratchTrial(connection, client, owner, kind, stop)
         looked = _Sample(connection, document, kind, trial, denied=denied, told=told)
         found += looked.findings()
         if looked.keys:
@@ -94,7 +94,7 @@ class _Sample:
         connection: Connection,
         document: DocumentConfig,
         kind: Kind,
-        trial: Trial,
+        trial: ScratchTrial,
         *,
         denied: bool,
         told: Container[str],

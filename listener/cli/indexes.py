@@ -26,7 +26,7 @@ from listener.observations.printable import shown
 from listener.observations.surprises import Unfit
 from listener.runtime.lifecycle import Stop
 from listener.search.indexes import Indexes
-from listener.search.inventory import Stored
+from listener.search.inventory import StoredIndex
 from listener.state import identity
 from listener.state.control import ControlDocument
 
@@ -55,7 +55,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 class _Row:
     """One index, with what the state and the files say of it."""
 
-    stored: Stored
+    stored: StoredIndex
     documents: int | None
     parked: int
     files: bool | None
@@ -121,7 +121,7 @@ class _Listing:
 
     def drop(self, rows: Sequence[_Row], names: Sequence[str], *, every: bool) -> int:
         """Delete these, or all, that are left over; none where one of the names is another's."""
-        stored: Mapping[str, Stored] = {one.stored.name: one.stored for one in rows}
+        stored: Mapping[str, StoredIndex] = {one.stored.name: one.stored for one in rows}
         names = list(dict.fromkeys(names))
         refused = [name for name in names if name not in stored or stored[name].why_kept]
         for name in refused:
@@ -149,7 +149,7 @@ class _Listing:
         return int(Status.OK)
 
 
-def why_unknown(name: str, stored: Sequence[Stored], pipeline: str) -> str:
+def why_unknown(name: str, stored: Sequence[StoredIndex], pipeline: str) -> str:
     """Why this names none of the indexes that are `stored`, and what may be meant."""
     if not name or any(sign in name for sign in _PATTERN) or name == "_all":
         return (

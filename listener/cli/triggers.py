@@ -14,7 +14,7 @@ from listener.capture.lock import lock_holder
 from listener.config import Config
 from listener.config.values import refuse_log_in
 from listener.documents.in_use import kept_now
-from listener.documents.topology import Kept, installation_of
+from listener.documents.topology import KeptDefinitions, installation_of
 from listener.failures import failure_of
 from listener.observations.events import Observe
 from listener.runtime.lifecycle import Stop, Stopped
@@ -67,7 +67,7 @@ def _act(
     given: argparse.Namespace,
 ) -> int:
     schema = config.postgres.db_schema
-    kept = _kept(config, connection) if given.action != "remove" else Kept()
+    kept = _kept(config, connection) if given.action != "remove" else KeptDefinitions()
     wanted = installation_of(config, kept.fit, take_over=given.take_over)
     if not given.take_over:
         triggers.refuse_other_pipeline(connection, schema, config.pipeline)
@@ -86,7 +86,7 @@ def _act(
     return 0
 
 
-def _kept(config: Config, connection: postgres.Connection) -> Kept:
+def _kept(config: Config, connection: postgres.Connection) -> KeptDefinitions:
     """What indexes in use need beside the files as they are; says so where it is not known."""
     kept, unknown = kept_now(config, connection)
     if unknown is not None:

@@ -34,7 +34,7 @@ class SqlFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedTable:
     """A table whose rows influence the documents. `mapping`: turns its keys into ids of documents;
     None: they are these ids."""
 
@@ -57,7 +57,7 @@ class Definition:
     key: tuple[str, ...]
     query: SqlFile
     ids: SqlFile | None
-    watched: tuple[Watched, ...]
+    watched: tuple[WatchedTable, ...]
     static: tuple[str, ...] = ()
     hash: str = field(default="", compare=False)
     index_config_file: Path | None = field(default=None, compare=False)
@@ -94,7 +94,7 @@ def read_definition(document: DocumentConfig, config: IndexConfig) -> Definition
     query = _read(document.query_file)
     ids = None if document.ids_file is None else _read(document.ids_file)
     watched = tuple(
-        Watched(
+        WatchedTable(
             one.table,
             watch_of(one),
             None if one.mapping_file is None else _read(one.mapping_file),
@@ -168,7 +168,7 @@ def _file(one: SqlFile | None) -> dict[str, str] | None:
     return None if one is None else {"file": one.path.name, "text": one.text}
 
 
-def _watched(kept: object) -> Watched:
+def _watched(kept: object) -> WatchedTable:
     fields = _mapping(kept)
     table = _named(fields.get("table"))
     columns, stamp, notify = (fields.get(one) for one in ("columns", "updated_at", "notify"))
@@ -181,7 +181,7 @@ def _watched(kept: object) -> Watched:
         None if columns is None else _texts(columns),
         cast(Notify, notify),
     )
-    return Watched(table, watch, _kept_file(fields.get("mapping")))
+    return WatchedTable(table, watch, _kept_file(fields.get("mapping")))
 
 
 def _kept_file(kept: object) -> SqlFile | None:

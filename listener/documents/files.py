@@ -40,7 +40,7 @@ class QueryFileError(ListenerError, ValueError):
         self.problems = problems
 
 
-class Fault(NamedTuple):
+class FileFault(NamedTuple):
     """What is wrong with a file, and in which line; None: with all of it."""
 
     line: int | None
@@ -98,20 +98,20 @@ def read(path: Path) -> str:
         raise QueryFileError(str(error)) from None
 
 
-def faults(text: str, name: str, columns: int, *, array: bool) -> list[Fault]:
+def faults(text: str, name: str, columns: int, *, array: bool) -> list[FileFault]:
     """What is wrong with the text of a file; `name`, `columns` and `array` as of `render`."""
     pieces = pieces_of(text)
     if all(one.kind == "space" or one.text == ";" for one in pieces):
-        return [Fault(None, "it is empty: write one SELECT")]
+        return [FileFault(None, "it is empty: write one SELECT")]
     first = next(one for one in pieces if one.kind != "space" and one.text != ";")
     if first.text.upper() not in _BEGINNINGS and first.text.isalpha():
         what = f"it begins with {first.text}, and is to read alone: write one SELECT"
-        return [Fault(line_at(text, first.at), what)]
+        return [FileFault(line_at(text, first.at), what)]
     known = names(name, columns)
     taken = {*known, *(() if array else ("limit",))}
     used = [one for one in pieces if one.kind == "placeholder"]
     found = [
-        Fault(line_at(text, one.at), _unknown(one.text, known))
+        FileFault(line_at(text, one.at), _unknown(one.text, known))
         for one in used
         if one.text not in taken
     ]
@@ -121,7 +121,7 @@ def faults(text: str, name: str, columns: int, *, array: bool) -> list[Fault]:
     second = _second(pieces)
     if second is not None:
         what = "a second statement begins here: write one SELECT a file"
-        found.append(Fault(line_at(text, second), what))
+        found.append(FileFault(line_at(text, second), what))
     return sorted(found, key=lambda one: one.line or 0)
 
 
@@ -173,14 +173,16 @@ def _unknown(name: str, known: Sequence[str]) -> str:
     return f"unknown placeholder %({name})s; {told}"
 
 
-def _missing(text: str, pieces: Sequence[Piece], name: str) -> Fault:
+def _missing(text: str, pieces: Sequence[Piece], name: str) -> FileFault:
     """That a placeholder is not used, and what may have been meant for it."""
     what = f"it does not use %({name})s"
     where = _stands(text, pieces, name, "text")
     if where is not None:
-        return Fault(where, f"{what}: it stands in quotes here, where it is text; leave these out")
+        return FileFault(
+            where, f"{what}: it stands in quotes here, where it is text; leave these out"
+        )
     if any(one.kind == "placeholder" for one in pieces):
-        return Fault(None, what)
+        return FileFault(None, what)
     code = "".join(
         one.text if one.kind == "code" else re.sub(r"[^\n]", " ", one.text) for one in pieces
     )
@@ -191,9 +193,9 @@ def _missing(text: str, pieces: Sequence[Piece], name: str) -> Fault:
     )
     if alike is not None:
         told = f"{what}: write that instead of {alike[0]}"
-        return Fault(line_at(code, alike.start()), told)
+        return FileFault(line_at(code, alike.start()), told)
     where = _stands(text, pieces, name, "space")
-    return Fault(where, what if where is None else f"{what}, but in a comment")
+    return FileFault(where, what if where is None else f"{what}, but in a comment")
 
 
 def _stands(

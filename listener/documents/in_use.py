@@ -5,7 +5,7 @@ from __future__ import annotations
 from listener import search
 from listener.config import Config
 from listener.documents.definition import Definition, kept_definition
-from listener.documents.topology import Kept, fitting
+from listener.documents.topology import KeptDefinitions, fitting
 from listener.postgres import Connection
 from listener.search.index_config import IndexError_
 from listener.search.indexes import Indexes
@@ -46,7 +46,7 @@ def definitions_kept(client: search.Client, config: Config) -> list[Definition]:
     return found
 
 
-def kept_now(config: Config, connection: Connection) -> tuple[Kept, str | None]:
+def kept_now(config: Config, connection: Connection) -> tuple[KeptDefinitions, str | None]:
     """What indexes in use and former ones keep that the files do not say any more; and why
     Elasticsearch cannot tell, where it cannot.
 
@@ -56,7 +56,7 @@ def kept_now(config: Config, connection: Connection) -> tuple[Kept, str | None]:
     try:
         found = [*definitions_in_use(client, config), *definitions_kept(client, config)]
     except search.Error as error:
-        return Kept(), search.describe(error)
+        return KeptDefinitions(), search.describe(error)
     finally:
         client.close()
     return fitting(config, connection, found), None

@@ -85,7 +85,7 @@ class Assembly:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptDefinitions:
     """Definitions that indexes in use were made by, where the files say something else by now.
 
     `fit`: by these the database can be read. `unfit`: by hash, why not by the others.
@@ -121,7 +121,7 @@ def installation_of(
     )
 
 
-def fitting(config: Config, connection: Connection, kept: Iterable[Definition]) -> Kept:
+def fitting(config: Config, connection: Connection, kept: Iterable[Definition]) -> KeptDefinitions:
     """Which of these definitions the database can still be read by: a table or a key may be gone.
 
     Those that the files give now are left out. Raises psycopg.Error, and what `read_definition`
@@ -142,16 +142,18 @@ def fitting(config: Config, connection: Connection, kept: Iterable[Definition]) 
             unfit[definition.hash] = str(error)
         else:
             fit.append(definition)
-    return Kept(tuple(fit), unfit)
+    return KeptDefinitions(tuple(fit), unfit)
 
 
-def assemble(config: Config, connection: Connection, kept: Kept | None = None) -> Assembly:
+def assemble(
+    config: Config, connection: Connection, kept: KeptDefinitions | None = None
+) -> Assembly:
     """Read the SQL files and ask the catalog for the types of the keys. `kept`: as of `fitting`.
 
     Raises TriggerError, QueryFileError, IndexError_ or ValueError with what to mend.
     """
     files = list(_definitions(config))
-    kept = kept or Kept()
+    kept = kept or KeptDefinitions()
     schema = config.postgres.db_schema
     triggers.refuse_other_pipeline(connection, schema, config.pipeline)
     watches = watches_of(config, kept.fit)

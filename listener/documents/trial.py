@@ -35,7 +35,7 @@ _TAKEN: Final = (Outcome.DONE, Outcome.CONFLICT)
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedDocument:
     """A document that cannot be indexed, and why.
 
     `held`: the daemon would not park it, but wait until a person has mended the index. `mend`: the
@@ -49,7 +49,7 @@ class Refusal:
     mend: str = ""
 
 
-class Trial:
+class ScratchTrial:
     """One scratch index, for the time of a `with`. Its documents are tried by one thread."""
 
     def __init__(
@@ -106,7 +106,7 @@ class Trial:
         else:
             self._give_up(error)
 
-    def documents(self, documents: Sequence[Document]) -> list[Refusal]:
+    def documents(self, documents: Sequence[Document]) -> list[RefusedDocument]:
         """Which of these are refused. Each takes the place of one that was tried before, so the
         index does not grow.
 
@@ -114,7 +114,7 @@ class Trial:
         for long, Stopped.
         """
         found = [
-            Refusal(one.key, one.id, "the id is empty, or longer than 512 bytes")
+            RefusedDocument(one.key, one.id, "the id is empty, or longer than 512 bytes")
             for one in documents
             if not sendable(one.id)
         ]
@@ -138,7 +138,7 @@ class Trial:
                 elif verdict.outcome not in _TAKEN:
                     held = verdict.outcome is Outcome.HOLD
                     reason_of_it = _PLACE.sub("", verdict.reason)
-                    found.append(Refusal(one.key, one.id, reason_of_it, held, verdict.mend))
+                    found.append(RefusedDocument(one.key, one.id, reason_of_it, held, verdict.mend))
             waiting = again
             if waiting and (backoff.attempt + 1 >= TRIES or self._stop.wait(backoff.next_wait())):
                 if self._stop.requested:

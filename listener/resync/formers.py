@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from listener.resync.scope import Scope
 from listener.resync.went_back import Behind
 from listener.search.existing import Existing
-from listener.state.model import Kept, RolledBack, State
+from listener.state.model import Kept, RolledBackFiles, State
 
 
 def as_they_are(
@@ -43,7 +43,7 @@ def as_they_are(
         if back:
             indexes[alias] = used.uuid
             if used.hash != files[alias]:
-                rolled_back[alias] = RolledBack(hash=files[alias], since=now)
+                rolled_back[alias] = RolledBackFiles(hash=files[alias], since=now)
     identity = saved.identity.model_copy(update={"indexes": indexes})
     update = {"identity": identity, "kept": kept, "rolled_back": rolled_back}
     return saved.model_copy(update=update)

@@ -14,7 +14,7 @@ from datetime import datetime
 from listener.search import shards
 from listener.search.existing import Existing
 from listener.search.indexes import Indexes
-from listener.search.shards import Change, Shard
+from listener.search.shards import IndexChange, Shard
 from listener.state.model import Identity, Load, Mark
 from listener.state.store import Keeper
 
@@ -24,7 +24,7 @@ class Seen:
     """One index at this look: its primary shards, and how they changed since the look before."""
 
     shards: Mapping[str, Shard]
-    change: Change
+    change: IndexChange
 
 
 class Lookout:

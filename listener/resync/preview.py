@@ -15,7 +15,7 @@ from listener.documents import sampling
 from listener.documents.causes import Cause, Causes
 from listener.documents.kinds import Kind
 from listener.documents.spelling import Spelling
-from listener.documents.trial import Refusal, Trial
+from listener.documents.trial import RefusedDocument, ScratchTrial
 from listener.observations.events import Observe
 from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
@@ -63,7 +63,7 @@ class Preview:
         name = self._current.name if self._current is not None else None
         self._reader = PageReader(kind.source, connection, client, name)
         self._spelling = Spelling(kind.source.statements, connection)
-        self._trial = Trial(connection, client, indexes.owner, kind, stop)
+        self._trial = ScratchTrial(connection, client, indexes.owner, kind, stop)
         self._some_others: list[Any] | None = None
 
     def some(self, ids: Sequence[str]) -> Iterator[Previewed]:
@@ -80,7 +80,7 @@ class Preview:
             for start in range(0, len(asked), _AT_ONCE):
                 yield from self._some(trial, asked[start : start + _AT_ONCE])
 
-    def _some(self, trial: Trial, ids: Sequence[str]) -> Iterator[Previewed]:
+    def _some(self, trial: ScratchTrial, ids: Sequence[str]) -> Iterator[Previewed]:
         keys = {one: self._reader.key(one) for one in ids}
         possible = self._kind.source.statements.is_possible
         look = self._reader.look([key for key in keys.values() if possible(key)])
@@ -96,7 +96,7 @@ class Preview:
         key: Key,
         look: Look,
         there: dict[str, Any],
-        refusal: Refusal | None,
+        refusal: RefusedDocument | None,
     ) -> Previewed:
         index = self._kind.index
         if doc_id in look.faults:

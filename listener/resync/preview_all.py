@@ -17,7 +17,7 @@ from listener import search
 from listener.changes import Key
 from listener.documents import sampling
 from listener.documents.source import DocumentSource
-from listener.documents.trial import Refusal, Trial
+from listener.documents.trial import RefusedDocument, ScratchTrial
 from listener.indexing.batch_size import MeanSize
 from listener.observations.events import Observe
 from listener.postgres import Connection
@@ -61,7 +61,7 @@ class AllDocuments:
         client: search.Client,
         *,
         reader: PageReader,
-        trial: Trial,
+        trial: ScratchTrial,
         report: PreviewReport,
         daemon: ActiveDaemon,
         stop: Stop,
@@ -78,7 +78,7 @@ class AllDocuments:
         self._comparison: Comparison | None = None
         if report.current is not None:
             self._comparison = Comparison(source, client, report.current, ())
-        self._under_way: deque[tuple[Look, Future[list[Refusal]]]] = deque()
+        self._under_way: deque[tuple[Look, Future[list[RefusedDocument]]]] = deque()
         self._differing: dict[Key, tuple[str, State]] | None = {}
         """None: more than are remembered. They are counted already then."""
         self._in_fields = 0

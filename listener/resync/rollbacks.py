@@ -23,7 +23,7 @@ from listener.resync.lookout import altered_index
 from listener.search.existing import Existing
 from listener.search.indexes import Indexes
 from listener.search.write_aliases import Role
-from listener.state.model import Kept, Load, RolledBack
+from listener.state.model import Kept, Load, RolledBackFiles
 from listener.state.store import Keeper
 
 _REPLACED: Final = "another index took its place"
@@ -215,7 +215,7 @@ class Rollbacks:
         self._keep(kind, used, now)
         files = None
         if feeding.hash != kind.hash:
-            files = RolledBack(hash=kind.hash, since=now)
+            files = RolledBackFiles(hash=kind.hash, since=now)
         self._keeper.roll_back(alias, former.uuid, files)
         self._observe(events.RolledBack(alias, former.name, before or ""))
         if files is not None:

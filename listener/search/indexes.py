@@ -26,7 +26,7 @@ from listener.search.client import Client
 from listener.search.existing import Existing
 from listener.search.index_config import IndexConfig
 from listener.search.index_settings import Fault
-from listener.search.inventory import Stored
+from listener.search.inventory import StoredIndex
 from listener.search.owners import Database, Owner
 from listener.search.shards import Shard
 
@@ -176,7 +176,9 @@ class Indexes:
         """Those of a pipeline of this name with another database, which may be alive."""
         return leftovers.old_of_others(self._client, self.owner, alias)
 
-    def inventory(self, configured: Iterable[str], generation: int, now: datetime) -> list[Stored]:
+    def inventory(
+        self, configured: Iterable[str], generation: int, now: datetime
+    ) -> list[StoredIndex]:
         """All indexes of this owner: as of `inventory.inventory`."""
         return inventory.inventory(
             self._client, self.owner, configured, generation=generation, now=now

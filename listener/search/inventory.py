@@ -24,7 +24,7 @@ _BEGINS: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredIndex:
     """One index of this owner.
 
     `alias`: the one that it was made for. `hash`: of the definition that it was made by; None:
@@ -61,7 +61,7 @@ class Stored:
 
 def inventory(
     client: Client, owner: Owner, configured: Iterable[str], *, generation: int, now: datetime
-) -> list[Stored]:
+) -> list[StoredIndex]:
     """All indexes of this owner, by alias, the youngest first.
 
     `generation`: the one in force. `now`: by the database server's clock. Errors of the client
@@ -81,7 +81,7 @@ def inventory(
         alias = next((one for one in aliases if one in leading), match["alias"] if match else name)
         write = owned(alias)
         stored.append(
-            Stored(
+            StoredIndex(
                 name,
                 alias,
                 _role(

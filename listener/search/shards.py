@@ -57,7 +57,7 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class IndexChange:
     """What became of an index since a look. `back`: why it is not what it was, None: it is.
 
     `restarted`: a process holds one of its shards that did not then; what was written since that
@@ -99,7 +99,7 @@ def read(client: Client, names: Collection[str]) -> dict[str, dict[str, Shard]]:
     return {name: one for part in stats for name, one in from_stats(part, nodes).items()}
 
 
-def change(notes: Mapping[str, str], found: Mapping[str, Shard]) -> Change:
+def change(notes: Mapping[str, str], found: Mapping[str, Shard]) -> IndexChange:
     """Compare what was noted with what is there. A shard that is not there now is unknown: it is
     looked at again when it is back."""
     restarted = False
@@ -109,15 +109,15 @@ def change(notes: Mapping[str, str], found: Mapping[str, Shard]) -> Change:
             continue
         history, process, certain = parse(noted)
         if history != shard.history:
-            return Change(f"shard {number} was restored or made anew")
+            return IndexChange(f"shard {number} was restored or made anew")
         if shard.reached < certain:
-            return Change(
+            return IndexChange(
                 f"shard {number} has fewer operations than before ({shard.reached + 1} of "
                 f"{certain + 1}): an older copy of it was put back"
             )
         if process != shard.process and UNKNOWN not in (process, shard.process):
             restarted = True
-    return Change(restarted=restarted)
+    return IndexChange(restarted=restarted)
 
 
 def parse(note: str) -> tuple[str, str, int]:

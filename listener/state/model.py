@@ -181,14 +181,14 @@ class Kept(Record):
         return self.model_copy(update={"since": self.since - by, "until": self.until - by})
 
 
-class RolledBack(Record):
+class RolledBackFiles(Record):
     """A person went back to the former index. `hash`: of the definition that the files gave then,
     which is not loaded again before they change. `since`: when that was."""
 
     hash: Annotated[str, Field(max_length=64)]
     since: Moment
 
-    def back(self, by: timedelta) -> RolledBack:
+    def back(self, by: timedelta) -> RolledBackFiles:
         """As of Kept."""
         return self.model_copy(update={"since": self.since - by})
 
@@ -212,7 +212,7 @@ class State(Record):
     refused: Mapping[Name, Refusal] = {}
     kept: Mapping[Name, Kept] = {}
     unkept: Mapping[Name, Reason] = {}
-    rolled_back: Mapping[Name, RolledBack] = {}
+    rolled_back: Mapping[Name, RolledBackFiles] = {}
     version: Literal[1] = VERSION
 
     def back(self, by: timedelta) -> State:
@@ -261,7 +261,7 @@ def from_json(fields: Mapping[str, Any]) -> State:
     loads = known.get("loads")
     if isinstance(loads, list):
         known["loads"] = [_known(Load, one) for one in loads]
-    for name, model in (("refused", Refusal), ("kept", Kept), ("rolled_back", RolledBack)):
+    for name, model in (("refused", Refusal), ("kept", Kept), ("rolled_back", RolledBackFiles)):
         if isinstance(found := known.get(name), Mapping):
             known[name] = {alias: _known(model, one) for alias, one in found.items()}
     try:

@@ -25,7 +25,7 @@ from listener.observations.events import Observe
 from listener.search.versions import Versions
 from listener.state import file
 from listener.state.control import ControlDocument
-from listener.state.model import Identity, Kept, Load, Mark, Refusal, RolledBack, State
+from listener.state.model import Identity, Kept, Load, Mark, Refusal, RolledBackFiles, State
 from listener.state.unwritten import Unwritten
 
 T = TypeVar("T")
@@ -204,7 +204,7 @@ class Keeper:
         return self._state.kept if self._state else {}
 
     @property
-    def rolled_back(self) -> Mapping[str, RolledBack]:
+    def rolled_back(self) -> Mapping[str, RolledBackFiles]:
         """By alias, which files are not in force, for a person went back to the former index."""
         return self._state.rolled_back if self._state else {}
 
@@ -256,7 +256,7 @@ class Keeper:
         told = events.FormerExpired if expired else events.FormerGivenUp
         self._observe(told(index, former.physical, reason))
 
-    def roll_back(self, index: str, uuid: str, files: RolledBack | None) -> None:
+    def roll_back(self, index: str, uuid: str, files: RolledBackFiles | None) -> None:
         """The former index is in use again; saved at once. `uuid`: of it. `files`: which files are
         not in force for it; None: they are, or are being loaded. What is kept is said before."""
         with self._lock:

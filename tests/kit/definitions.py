@@ -6,7 +6,7 @@ from pathlib import Path
 
 from listener.changes import Watch
 from listener.config import DocumentConfig
-from listener.documents.definition import Definition, SqlFile, Watched, read_definition
+from listener.documents.definition import Definition, SqlFile, WatchedTable, read_definition
 from listener.search.index_config import IndexConfig
 
 
@@ -23,5 +23,5 @@ def defined(config: DocumentConfig) -> Definition:
 def film_definition(digest: str = "hash1", index: str = "films") -> Definition:
     """Of films, which no database has. It differs from others in its hash and its query."""
     query = SqlFile(Path("film.sql"), f"SELECT {digest}")
-    watched = Watched("film", Watch("public", "film", ("id",)))
+    watched = WatchedTable("film", Watch("public", "film", ("id",)))
     return Definition(index, "film", ("id",), query, None, (watched,), (), digest)

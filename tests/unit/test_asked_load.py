@@ -11,7 +11,7 @@ import pytest
 from listener.resync import asked_load
 from listener.resync.asked_load import REFUSED, SWAPPED, AskedLoads
 from listener.runtime.lifecycle import Stop
-from listener.state.model import Refusal, RolledBack, State
+from listener.state.model import Refusal, RolledBackFiles, State
 from tests.kit.session import NOW, film_index, film_kind, saved_state
 
 
@@ -129,7 +129,7 @@ def test_a_rollback_gives_it_up(
     daemon: Daemon, capsys: pytest.CaptureFixture[str], when: int
 ) -> None:
     """One that came later; the files may have been rolled back before, too."""
-    rolled = RolledBack(hash="hash1", since=NOW + timedelta(seconds=when))
+    rolled = RolledBackFiles(hash="hash1", since=NOW + timedelta(seconds=when))
 
     def goes_back() -> None:
         daemon.state = saved_state(rolled_back={"films": rolled})

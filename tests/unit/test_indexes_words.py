@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from listener.cli.indexes import why_unknown
-from listener.search.inventory import Stored
+from listener.search.inventory import StoredIndex
 
 NAMES = {
     "films-aaaaaaaa-20260101t000000000000z": ("in use", ("films", "search")),
@@ -13,7 +13,7 @@ NAMES = {
     "persons-cccccccc-20250101t000000000000z": ("left over", ()),
 }
 STORED = [
-    Stored(name, name.partition("-")[0], role, None, aliases, None, None, None)  # type: ignore[arg-type]
+    StoredIndex(name, name.partition("-")[0], role, None, aliases, None, None, None)  # type: ignore[arg-type]
     for name, (role, aliases) in NAMES.items()
 ]
 

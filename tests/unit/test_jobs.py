@@ -28,7 +28,7 @@ from listener.resync.needs import Need
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stopped
 from listener.search.index_config import IndexError_
-from listener.state.model import Load, RolledBack
+from listener.state.model import Load, RolledBackFiles
 from listener.triggers import TriggerError
 from tests.kit.failures import held
 from tests.kit.indexing import Noted
@@ -635,7 +635,7 @@ def test_a_request_from_before_a_rollback(working: Working, kept: bool) -> None:
     if kept:
         room.kept = made(1)
     else:
-        went_back = RolledBack(hash="hash1", since=NOW + timedelta(seconds=2))
+        went_back = RolledBackFiles(hash="hash1", since=NOW + timedelta(seconds=2))
         room.keeper.roll_back("films", "uuid-0", went_back)
     jobs.load(room.connection, [asked()])
     assert not [one for one in room.steps if " begun" in one]

@@ -13,7 +13,7 @@ from listener.observations.events import Observation
 from listener.search.versions import Versions
 from listener.state.control import ControlDocument
 from listener.state.file import StateError
-from listener.state.model import Identity, Kept, Load, Mark, RolledBack, State
+from listener.state.model import Identity, Kept, Load, Mark, RolledBackFiles, State
 from listener.state.store import Keeper
 
 NOTHING = State(
@@ -193,7 +193,7 @@ def test_a_clock_that_went_back_takes_every_moment_along(disk: Disk) -> None:
                 "loads": (Load(index="a", physical="a-1", started_at=at),),
                 "loaded": {"b": at},
                 "kept": {"a": Kept(physical="a-0", uuid="uuid-0", since=at, until=at)},
-                "rolled_back": {"b": RolledBack(hash="hash1", since=at)},
+                "rolled_back": {"b": RolledBackFiles(hash="hash1", since=at)},
             }
         )
     )

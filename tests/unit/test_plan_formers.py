@@ -15,7 +15,7 @@ from listener.observations import events
 from listener.resync.plan import Findings
 from listener.resync.survey import Asked
 from listener.search.shards import Shard
-from listener.state.model import Kept, Load, Mark, RolledBack, State
+from listener.state.model import Kept, Load, Mark, RolledBackFiles, State
 from tests.kit.definitions import film_definition
 from tests.kit.session import (
     MEANING,
@@ -204,7 +204,7 @@ def test_a_rollback_that_was_not_written_down(world: World) -> None:
     )
     assert found.needs == ()
     assert one.keeper.identity.indexes == {"films": "uuid-0"}
-    assert one.keeper.rolled_back == {"films": RolledBack(hash="hash1", since=NOW)}
+    assert one.keeper.rolled_back == {"films": RolledBackFiles(hash="hash1", since=NOW)}
     kept = one.keeper.kept["films"]
     assert (kept.physical, kept.since, kept.until) == ("films-1", NOW, NOW + HOUR)
     assert [seen for seen in world.told if isinstance(seen, events.FilesNotInForce)]
@@ -242,7 +242,7 @@ def rolled_back(world: World, digest: str = "hash1", **other: Any) -> None:
     world.behind = film_index("films-0", "uuid-0", hash="hash0", meta=META)
     world.former = film_index()
     kept = KEPT.model_copy(update={"physical": "films-1", "uuid": "uuid-1"})
-    rolled = RolledBack(hash=digest, since=WATERMARK)
+    rolled = RolledBackFiles(hash=digest, since=WATERMARK)
     save(
         world,
         {"indexes": {"films": "uuid-0"}},

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from listener import search
-from listener.documents.trial import Trial
+from listener.documents.trial import ScratchTrial
 from listener.runtime.lifecycle import Stop
 from listener.search import scratch
 
@@ -28,7 +28,7 @@ def test_what_has_ended_it_is_told_and_not_its_removal(monkeypatch: pytest.Monke
     row = SimpleNamespace(fetchone=lambda: (True,))
     connection = SimpleNamespace(execute=lambda *_: row)
     kind = SimpleNamespace(index="films", config=None)
-    made = cast("Any", Trial)
+    made = cast("Any", ScratchTrial)
     trial = made(connection, None, None, kind, Stop())
     with pytest.raises(search.Unusable, match="no right to make") as caught:
         trial.__enter__()

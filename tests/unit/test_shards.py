@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 from listener.resync.lookout import Seen, marked
-from listener.search.shards import Change, Shard, change, from_stats, parse, read
+from listener.search.shards import IndexChange, Shard, change, from_stats, parse, read
 from listener.state.model import Mark
 
 MOMENT = datetime(2026, 1, 31, tzinfo=UTC)
@@ -39,8 +39,8 @@ def test_what_became_of_a_shard(now: Shard, back: bool, restarted: bool) -> None
 def test_shards_that_are_not_there() -> None:
     """Unknown is not changed, and what was never noted is not, either; one of several counts."""
     notes = {"0": SHARD.note(), "1": SHARD.note()}
-    assert change(notes, {}) == Change()
-    assert change({}, {"0": SHARD}) == Change()
+    assert change(notes, {}) == IndexChange()
+    assert change({}, {"0": SHARD}) == IndexChange()
     assert change(notes, {"0": SHARD, "1": Shard("x", "p", 10, 12)}).back is not None
     for note in ("odd", "h p --5", "h p " + "9" * 5000, "h p \u0663", "h p 1 2", ""):
         assert parse(note) == ("", "", -1)
@@ -68,11 +68,11 @@ def test_names_go_into_a_path_as_they_are() -> None:
 def test_nothing_newer_is_settled_while_a_shard_is_away() -> None:
     """It may come back as it was at the last look that saw it."""
     before = Mark(shards={"0": SHARD.note(), "1": SHARD.note()}, mapping="m", settled=None)
-    one = marked(before, Seen({"0": SHARD}, Change()), MOMENT, None)
+    one = marked(before, Seen({"0": SHARD}, IndexChange()), MOMENT, None)
     assert (one.settled, one.shards, one.mapping) == (None, before.shards, "m")
-    whole = marked(before, Seen({"0": SHARD, "1": SHARD}, Change()), MOMENT, None)
+    whole = marked(before, Seen({"0": SHARD, "1": SHARD}, IndexChange()), MOMENT, None)
     assert whole.settled == MOMENT
-    assert marked(None, Seen({}, Change()), MOMENT, "m").settled is None
+    assert marked(None, Seen({}, IndexChange()), MOMENT, "m").settled is None
 
 
 def test_only_primaries_at_work_are_read() -> None:

@@ -10,7 +10,7 @@ from listener.indexing.outage import Trouble
 from listener.observations.events import ServerName
 from listener.search.index_settings import Fault
 from listener.state.heartbeat import DaemonState, Matter
-from listener.state.model import RolledBack
+from listener.state.model import RolledBackFiles
 from tests.kit.coordinator import Floor
 from tests.kit.failures import held
 from tests.kit.session import NOW
@@ -98,7 +98,7 @@ def test_a_disk_that_is_full(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> N
         ),
         (
             lambda floor: floor.keeper.roll_back(
-                "films", "uuid-0", RolledBack(hash="hash1", since=NOW)
+                "films", "uuid-0", RolledBackFiles(hash="hash1", since=NOW)
             ),
             f"films: rolled back, and its files are not in force since {NOW:%Y-%m-%d %H:%M:%S%z}: "
             "put the files right, or `listener load films` loads them again",
