@@ -59,6 +59,8 @@ class Polls:
         self._overflows = 0
         """How often the pending set had been dropped when the last sweep of all tables began."""
         self._sweep = self._new_sweep()
+        self._interruptions = 0
+        """The pipeline's, when this sweep began to remember what it hands on."""
         self._session: Session | None = None
         self._began: datetime | None = None
         self._ahead_due = False
@@ -72,6 +74,7 @@ class Polls:
     def begin(self, session: Session) -> None:
         """A new session: what was handed on before may be missing again."""
         self._session = session
+        self._interruptions = self._pipeline.interruptions
         self._sweep = self._new_sweep()
         self._doorbell.begin(session.connection)
         self._began = watermark.now(session.connection)[0]
@@ -171,8 +174,14 @@ class Polls:
         """Hand on all visible rows from `since`, and wait until they are in Elasticsearch.
 
         `silent`, `recent` and `ahead`: as of Sweep.pages. Returns how many rows there were.
+
+        What is handed on while a kind is held is left out of it. So once a kind was held or
+        released, what was handed on is forgotten, and all is read.
         """
-        overflows = self._pipeline.overflows
+        overflows, interruptions = self._pipeline.overflows, self._pipeline.interruptions
+        if interruptions != self._interruptions:
+            self._sweep, self._interruptions = self._new_sweep(), interruptions
+            recent, ahead = None, True
         margin = timedelta(seconds=self._config.overlap)
         pages = self._sweep.pages(
             self._current.connection,

@@ -239,13 +239,15 @@ def test_an_index_that_is_closed_or_blocked(
     client.indices.close(index=index)
     control.prepare()
     for call in (control.read, control.raise_generation):
-        with pytest.raises(Unusable, match=f"POST /{index}/_open"):
+        with pytest.raises(Unusable) as closed:
             call()
+        assert f"POST /{index}/_open" in closed.value.mend
     client.indices.open(index=index)
     client.indices.put_settings(index=index, settings={"index.blocks.write": True})
     assert control.read().generation == 1
-    with pytest.raises(Unusable, match=f"PUT /{index}/_settings"):
+    with pytest.raises(Unusable) as blocked:
         control.raise_generation()
+    assert f"PUT /{index}/_settings" in blocked.value.mend
     client.indices.put_settings(index=index, settings={"index.blocks.write": None})
     assert control.raise_generation().generation == 2
 
@@ -254,8 +256,9 @@ def test_a_name_that_is_an_alias(client: search.Client, index_prefix: str) -> No
     """Who moves it would move the fence."""
     client.indices.create(index=f"{index_prefix}-else", aliases={f"{index_prefix}-control": {}})
     control = ControlDocument(client, f"{index_prefix}-control", "test")
-    with pytest.raises(Unusable, match="remove the alias"):
+    with pytest.raises(Unusable) as caught:
         control.prepare()
+    assert "remove the alias" in caught.value.mend
 
 
 @pytest.mark.parametrize(
@@ -281,8 +284,9 @@ def test_an_index_that_is_not_as_we_make_it(
     )
     control = ControlDocument(client, index, "test")
     control.prepare()
-    with pytest.raises(Unusable, match=r"Mend: |DELETE /") as caught:
+    with pytest.raises(Unusable) as caught:
         control.raise_generation()
+    assert caught.value.mend or "DELETE /" in str(caught.value)
     assert index in str(caught.value.message)
     client.indices.delete(index=index)
     control.prepare()

@@ -124,6 +124,31 @@ def test_a_sweep_covers_what_was_dropped_before_it(floor: Floor) -> None:
     assert floor.polls.complete
 
 
+@pytest.mark.parametrize("meanwhile", [True, False])
+def test_what_was_handed_on_for_a_kind_that_is_held(floor: Floor, meanwhile: bool) -> None:
+    """It was left out: the sweep after that remembers nothing of it, and reads all, also what is
+    stamped in the future, and whatever it was asked for. Held and released meanwhile, too."""
+
+    def held() -> None:
+        floor.pipeline.interruptions += 2
+
+    if meanwhile:
+        floor.then["swept"] = held
+    before = floor.polls._sweep
+    floor.polls.scan(START)
+    assert floor.polls._sweep is before
+    if not meanwhile:
+        held()
+    for _ in range(2):
+        floor.polls.scan(START, recent=OVERLAP)
+    assert floor.polls._sweep is not before
+    assert floor.asked == [
+        Asked(START),
+        Asked(START, ahead=True),
+        Asked(START, recent=OVERLAP),
+    ]
+
+
 @pytest.mark.parametrize("step", ["swept", f"submitted {FILM.id}", "indexed", "compared"])
 def test_a_sweep_that_failed_covers_nothing(floor: Floor, step: str) -> None:
     """Wherever it did."""

@@ -127,7 +127,7 @@ def test_a_kind_that_is_held(floor: Floor, when: str) -> None:
     floor.pipeline.whole = True
     floor.pipeline.overflows += 1  # as when it is released
     assert floor.ticker.tick(session)
-    assert floor.asked == [Asked(START)]
+    assert floor.asked == [Asked(START, ahead=True)]
     assert floor.did("advanced")
 
 
