@@ -84,14 +84,21 @@ class _Rollback:
         daemon = ActiveDaemon(connection, schema, parts.watches[0].id)
         status: int | None = None
         if daemon.at_work() and self._written_down(daemon, alias, physical):
+            if self._kept(alias) != physical:
+                if self._former(alias) == physical:
+                    print(
+                        f"{alias}: the active daemon has not written down yet that it keeps "
+                        f"{physical}; its log says what it waits for, `listener health` too",
+                        file=sys.stderr,
+                    )
+                    return int(Status.GAVE_UP)
+                return self._none(alias, self._control.read().state)
             with connection.transaction():
                 watch = parts.speaker(known.index(alias))
                 journal.ask_rollback(connection, schema, watch, alias, physical)
                 daemon.ring()
             print(f"asked the active daemon to go back to {physical}", flush=True)
             status = self._follow(daemon, alias, physical)
-        if status is None and daemon.at_work():
-            return self._none(alias, self._control.read().state)
         if status is None:
             status = self._here([alias])
         done = self._leads_to(alias, physical)  # whatever waits for a person elsewhere
@@ -104,21 +111,24 @@ class _Rollback:
         found = self._indexes.former(alias)
         return None if found is None else found.name
 
+    def _kept(self, alias: str) -> str | None:
+        """The former index by what is saved."""
+        state = self._control.read().state
+        kept = None if state is None else state.kept.get(alias)
+        return None if kept is None else kept.physical
+
     def _written_down(self, daemon: ActiveDaemon, alias: str, physical: str) -> bool:
-        """Wait until the active daemon has saved that it keeps this index. False: it does not, or
-        has ended before."""
+        """Wait until the active daemon has saved that it keeps this index, or keeps it no more.
+        False: no daemon is active any more."""
         until = time.monotonic() + self._config.backoff.give_up_after
-        while True:
-            state = self._control.read().state
-            kept = None if state is None else state.kept.get(alias)
-            if kept is not None and kept.physical == physical:
-                return True
-            if self._former(alias) != physical or not daemon.at_work():
+        while self._kept(alias) != physical and self._former(alias) == physical:
+            if not daemon.at_work():
                 return False
             if time.monotonic() > until:
-                return False
+                break
             if self._stop.wait(_LOOK_EVERY):
                 raise Stopped("stop was requested")
+        return True
 
     def _here(self, aliases: Sequence[str]) -> int:
         """No daemon is active: catch up, and go back."""
