@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# else each of the thousand processes of the tests compiles all modules anew: 0.3 s each
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-faults bench fuzz convergence soak model format compose-test requirements clean servers
 

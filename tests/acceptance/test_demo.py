@@ -160,6 +160,7 @@ def test_on_a_terminal(place: Place) -> None:
     assert not place.left()
 
 
+@pytest.mark.long
 def test_interrupted_while_it_loads(place: Place) -> None:
     """SIGTERM ends it at once, with the status that shells know, and leaves nothing behind."""
     with Screen(place) as screen:

@@ -34,7 +34,7 @@ LONG = pytest.mark.long
     ("kind", "mode"),
     [
         ("movies", "doorbell"),
-        ("stock", "rows"),
+        pytest.param("stock", "rows", marks=LONG),
         pytest.param("movies", "rows", marks=LONG),
         pytest.param("movies", "off", marks=LONG),
         pytest.param("stock", "doorbell", marks=LONG),

@@ -13,6 +13,7 @@ import pytest
 
 from playground.daemon import ListenerProcess
 from tests.kit import strangers
+from tests.kit.lengths import one_short
 from tests.kit.recovery import not_before
 from tests.kit.scene import Connection, Scene, Served
 from tests.kit.strangers import NOT_OURS, PAIR, THING, documents, ignored
@@ -103,7 +104,7 @@ def read_journal(admin: Connection) -> int:
     return int(row[0])
 
 
-@pytest.mark.parametrize("word", ["sweep", "reconcile"])
+@pytest.mark.parametrize("word", one_short(("sweep", "reconcile"), "reconcile"))
 def test_storm_of_sweeps(odd: Served, word: str) -> None:
     """They are answered one at a time, and apart: no poll for each; and nothing is compared."""
     scene, daemon = odd

@@ -147,12 +147,14 @@ def test_document_larger_than_a_bulk(scene: Scene) -> None:
     daemon.stop()
 
 
+@pytest.mark.long
 def test_by_polls(scene: Scene) -> None:
     """Rows come by their stamps and by the journal."""
     polled(scene)
     live(scene, contents=True)
 
 
+@pytest.mark.long
 def test_ids_on_an_older_server(
     postgres_server: PostgresServer, elder: SearchServer, odd_template: Template, tmp_path: Path
 ) -> None:

@@ -153,7 +153,11 @@ def shown(tables: Hardened, shape: Shape, writer: Connection, key: str) -> list[
     return found
 
 
-@pytest.mark.parametrize("state", [None, half_full, key_gone], ids=["usual", "unheard", "failing"])
+@pytest.mark.parametrize(
+    "state",
+    [None, pytest.param(half_full, marks=pytest.mark.long), key_gone],
+    ids=["usual", "unheard", "failing"],
+)
 def test_an_owner_who_may_call_what_is_listed_and_nothing_else(
     tables: Hardened, state: Callable[[Hardened], None] | None
 ) -> None:

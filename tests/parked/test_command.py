@@ -179,6 +179,7 @@ def test_a_load_tries_them_again(scored: Scene) -> None:
     scored.assert_converged()
 
 
+@pytest.mark.long
 def test_an_index_of_an_earlier_configuration(scored: Scene) -> None:
     """It is nobody's: told as such, not counted, and forgotten by --retry."""
     daemon = scored.serve()

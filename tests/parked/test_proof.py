@@ -9,6 +9,7 @@ import pytest
 
 from listener.indexing.batch import Brake
 from listener.indexing.parking import UNPROVEN
+from playground.daemon import Record
 from playground.system import wait_until
 from tests.kit.lengths import one_short
 from tests.kit.scene import OWNER, Scene
@@ -60,7 +61,7 @@ def test_an_alias_that_leads_to_two_indexes(scene: Scene, user_alias: bool) -> N
     scene.assert_converged()
 
 
-@pytest.mark.parametrize("put_back", [True, False])
+@pytest.mark.parametrize("put_back", one_short((True, False), False))
 def test_writes_that_go_elsewhere(scene: Scene, put_back: bool) -> None:
     """They are accepted there: the answers say so, long before an audit would, and also where the
     alias is put back at once."""
@@ -171,12 +172,13 @@ def test_many_among_others(scene: Scene) -> None:
         "SET rating = CASE WHEN n % 3 = 0 THEN 'NaN'::real ELSE 7 END "
         "FROM numbered WHERE numbered.id = f.id"
     )
-    parked = 1
-    daemon.wait_for("parked", after=mark)
-    while parked < 100:  # alike ones are told together
-        alike = daemon.wait_for("parked_alike", after=mark)
-        parked += alike["count"]
-        mark = alike.number + 1
+
+    def all_told(records: list[Record]) -> Record | None:
+        """Alike ones are told together; one that comes alone is told alone."""
+        told = [one for one in records if one.event in ("parked", "parked_alike")]
+        return told[-1] if sum(one.fields.get("count", 1) for one in told) == 100 else None
+
+    daemon.wait_until(all_told, what="hundred that are told as parked", after=mark)
     daemon.wait_for("watermark_moved", after=daemon.mark())
     assert scene.admin("SELECT count(*), max(count) FROM listener.parked") == [(100, 1)]
     assert not daemon.found("held")
@@ -230,7 +232,7 @@ def test_a_function_that_raises_its_own_sqlstate(scene: Scene) -> None:
     scene.assert_converged()
 
 
-@pytest.mark.parametrize("way", ["audit", "once"])
+@pytest.mark.parametrize("way", one_short(("audit", "once"), "audit"))
 def test_the_only_row_and_a_setting(scene: Scene, way: str) -> None:
     """Nothing proves that it is at fault, so it is put aside for want of anything better, and tried
     again by itself: once the setting is mended nobody needs to know of it."""

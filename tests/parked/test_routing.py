@@ -113,7 +113,7 @@ def test_it_is_taken_back_and_the_daemon_killed(shards: Scene) -> None:
     settle(shards, shards.start())
 
 
-@pytest.mark.parametrize("killed", [True, False])
+@pytest.mark.parametrize("killed", one_short((True, False), True))
 def test_it_stands_at_a_start(shards: Scene, killed: bool) -> None:
     """The next generation takes other aliases: what the last ones were is looked at before."""
     shards.set(audit_every=3600)
@@ -254,7 +254,7 @@ def test_a_person_may_filter(shards: Scene) -> None:
     daemon.stop()
 
 
-@pytest.mark.parametrize("runs", [True, False])
+@pytest.mark.parametrize("runs", one_short((True, False), True))
 def test_verify_counts_and_mends_it(shards: Scene, runs: bool) -> None:
     """Whoever wrote it: another program, or a daemon of a release that did not look."""
     daemon = shards.serve()

@@ -327,6 +327,7 @@ REMARKED = (
 )
 
 
+@pytest.mark.long
 def test_another_meaning_that_reads_an_unwatched_table(scene: Scene) -> None:
     """Its changes would not arrive: held, as the start refuses it, until somebody has a word."""
     prepare(scene)

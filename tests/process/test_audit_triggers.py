@@ -139,7 +139,18 @@ def test_altered_while_the_daemon_runs(blind: Blind, alter: Callable[[Blind], st
     assert not blind.daemon.found("load_started", after=mark)
 
 
-@pytest.mark.parametrize("alter", [*ALTERATIONS, journal_emptied], ids=lambda alter: alter.__name__)
+@pytest.mark.parametrize(
+    "alter",
+    [
+        *(disabled_and_enabled, body_replaced_and_put_back, journal_emptied),
+        *(
+            pytest.param(one, marks=pytest.mark.long)
+            for one in ALTERATIONS
+            if one not in (disabled_and_enabled, body_replaced_and_put_back)
+        ),
+    ],
+    ids=lambda alter: alter.__name__,
+)
 def test_altered_while_the_daemon_is_away(blind: Blind, alter: Callable[[Blind], str]) -> None:
     """The next start sees it, mends the triggers, and compares before it trusts the watermark."""
     if blind.daemon.running:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.lengths import one_short
 from tests.kit.scene import Scene
 
 EDITS = """
@@ -46,10 +47,11 @@ def damaged(scene: Scene) -> list[tuple[Any, bool]]:
     ]
 
 
-def test_whatever_stands_there_at_a_start(scene: Scene) -> None:
+@pytest.mark.parametrize("every", one_short((1, 4), 4))
+def test_whatever_stands_there_at_a_start(scene: Scene, every: int) -> None:
     """state.yaml decides; it is told, and written anew."""
     scene.once()
-    for number, (content, told) in enumerate(damaged(scene)):
+    for number, (content, told) in enumerate(damaged(scene)[::every]):
         put(scene, content)
         scene.admin(EDITS.format(2 * number + 1, 2 * number + 2))
         once = scene.once()

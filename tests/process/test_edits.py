@@ -106,6 +106,7 @@ def test_notify_brings_it(served: Served, name: str) -> None:
     assert not daemon.found("swept", after=mark), daemon.log
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BY_SWEEP)
 def test_too_many_keys_for_payloads(served: Served, name: str) -> None:
     """More than 10,000 keys in one statement: the notification only says "sweep"."""

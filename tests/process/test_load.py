@@ -135,9 +135,8 @@ def own_files(scene: Scene) -> tuple[Path, Path]:
     return paths[0], paths[1]
 
 
-@pytest.mark.parametrize(
-    "change", ["query", pytest.param("mapping and query", marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("change", ["query", "mapping and query"])
 def test_changed_files_load_anew(slow: Scene, change: str) -> None:
     """A new index is loaded while the old one is searched and fed; then one swap. It is kept."""
     query, mapping = own_files(slow)
@@ -309,6 +308,7 @@ def test_comparison_killed(slow: Scene) -> None:
     slow.assert_converged()
 
 
+@pytest.mark.long
 def test_stopped_load_goes_on(slow: Scene) -> None:
     """SIGTERM in the middle: 0 at once, and the next start, by --once, brings it to its end."""
     slow.proxy.delay = 0.02

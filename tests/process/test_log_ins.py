@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from playground.daemon import ListenerProcess, Record
+from tests.kit.lengths import one_short
 from tests.kit.proxies.log_in import Certificates, LogInProxy, basic
 from tests.kit.scene import Scene
 
@@ -88,7 +89,11 @@ def test_password_rotated_in_its_file(scene: Scene, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "shown", ["VuaCfGcBCdbkQm-e5aOx:ui2lp2axTNmsyakw9tvNnw", "VnVhQ2ZHY0JDZGJrUW0="]
+    "shown",
+    one_short(
+        ("VuaCfGcBCdbkQm-e5aOx:ui2lp2axTNmsyakw9tvNnw", "VnVhQ2ZHY0JDZGJrUW0="),
+        "VnVhQ2ZHY0JDZGJrUW0=",
+    ),
 )
 def test_api_key_rotated_in_its_file(scene: Scene, tmp_path: Path, shown: str) -> None:
     """As the server shows it, encoded or as id and key."""
@@ -168,7 +173,10 @@ def test_http_where_https_is_spoken_and_the_reverse(scene: Scene, tmp_path: Path
     held(scene.start(), "Mend: elasticsearch.urls: http://")
 
 
-@pytest.mark.parametrize("option", ["elasticsearch.ca_certs", "postgres.sslrootcert"])
+@pytest.mark.parametrize(
+    "option",
+    one_short(("elasticsearch.ca_certs", "postgres.sslrootcert"), "elasticsearch.ca_certs"),
+)
 def test_files_that_are_missing(scene: Scene, tmp_path: Path, option: str) -> None:
     """2, with the path: nothing is waited for. What else a file may be: tests/unit."""
     section, name = option.split(".")

@@ -211,9 +211,13 @@ def test_wrong_credentials(scene: Scene, section: dict[str, str], said: str) -> 
     ("change", "said"),
     [
         ({"fetch_dealy": 1}, "fetch_dealy"),
-        ({"fetch_delay": "soon"}, "fetch_delay"),
-        ({"postgres": {"password": "${NO_SUCH_VARIABLE}"}}, "NO_SUCH_VARIABLE"),
-        ({"documents": []}, "documents"),
+        pytest.param({"fetch_delay": "soon"}, "fetch_delay", marks=pytest.mark.long),
+        pytest.param(
+            {"postgres": {"password": "${NO_SUCH_VARIABLE}"}},
+            "NO_SUCH_VARIABLE",
+            marks=pytest.mark.long,
+        ),
+        pytest.param({"documents": []}, "documents", marks=pytest.mark.long),
     ],
 )
 def test_wrong_configuration(scene: Scene, change: dict[str, object], said: str) -> None:

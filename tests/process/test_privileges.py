@@ -11,6 +11,7 @@ import pytest
 from psycopg import sql
 
 from playground.postgres import PostgresServer
+from tests.kit.lengths import one_short
 from tests.kit.scene import OWNER, PASSWORD, Scene
 
 READER = "process_reader"
@@ -164,7 +165,7 @@ def test_removed_and_installed_again(scene: Scene) -> None:
     scene.assert_converged()
 
 
-@pytest.mark.parametrize("schema", ["books", "public"])
+@pytest.mark.parametrize("schema", one_short(("books", "public"), "books"))
 def test_remove_by_the_name_of_another_schema(scene: Scene, schema: str) -> None:
     """A mistake in `postgres.schema`; tables of the application may bear names of listener's."""
     scene.serve().stop()
@@ -244,14 +245,9 @@ def test_check_tells_what_is_missing(manual: Scene) -> None:
 
 @pytest.mark.parametrize(
     "catalog",
-    [
-        "pg_roles",
-        "pg_locks",
-        *(
-            pytest.param(one, marks=pytest.mark.long)
-            for one in ("pg_database", "pg_db_role_setting", "pg_settings")
-        ),
-    ],
+    one_short(
+        ("pg_roles", "pg_locks", "pg_database", "pg_db_role_setting", "pg_settings"), "pg_locks"
+    ),
 )
 def test_a_catalog_that_may_not_be_read(scene: Scene, catalog: str) -> None:
     """All commands end alike, with one line: the role, and the GRANT that mends it."""

@@ -105,6 +105,7 @@ def test_without_a_daemon(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_while_a_load_is_under_way(scene: Scene) -> None:
     """It is by the files, and would take the rollback back: it is given up, at each start, too."""
     with TcpProxy("127.0.0.1", scene.search.port) as proxy:
@@ -182,6 +183,7 @@ def test_a_former_one_never_holds(scene: Scene, fault: str) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_its_time_is_over(scene: Scene) -> None:
     """Up to then nothing deletes it; then it is fed no more, and left over."""
     renamed = Renamed(scene, keep_former=15)

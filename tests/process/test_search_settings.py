@@ -67,13 +67,14 @@ def test_a_harmless_change_is_found_by_what_was_noted(scene: Scene) -> None:
             True,
             marks=pytest.mark.long,
         ),
-        (
+        pytest.param(
             {
                 "index.gc_deletes": "1s",
                 "index.number_of_replicas": 1,
                 "index.write.wait_for_active_shards": "all",
             },
             True,
+            marks=pytest.mark.long,
         ),
     ],
     ids=["default", "default, away", "final", "nested", "blocked, too", "no copies, too"],

@@ -85,6 +85,7 @@ def test_out_on_one_machine_and_in_on_another(scene: Scene, tmp_path: Path) -> N
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_taken_out_while_it_is_loaded(scene: Scene, tmp_path: Path) -> None:
     """The load that was begun does not go on: rows of its pages were deleted meanwhile, and the
     journal that said so is pruned."""
