@@ -18,10 +18,12 @@ _SINGLED_OUT: Final = 20
 
 
 class Task(Protocol):
-    """Pages of ids of one document kind. `job` counts what of them is open."""
+    """Pages of ids of one document kind. `job` counts what of them is open. `live`: they are news,
+    which notifications brought, and no page of a sweep or a load."""
 
     kind: int
     job: Job
+    live: bool
 
     def next_page(self, connection: Connection, most: int) -> tuple[list[Key], bool]:
         """Up to `most` distinct ids, and whether there may be more. May run SQL; call it again
@@ -34,6 +36,7 @@ class KeysTask:
     def __init__(self, kind: int, keys: Sequence[Key], job: Job) -> None:
         self.kind = kind
         self.job = job
+        self.live = False
         self._left = deque(keys)
 
     def next_page(self, connection: Connection, most: int) -> tuple[list[Key], bool]:  # noqa: ARG002

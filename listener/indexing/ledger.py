@@ -83,6 +83,8 @@ class Ledger:
         self._lock = threading.Condition()
         self._pending = Pending(len(sources), limits.pending)
         self._tasks: deque[Task] = deque()
+        self._after_news = [False] * len(sources)
+        """By kind, whether the last task that had its turn was news."""
         self._parking = Parking(limits.parked)
         parts = zip(sources, self._pending.ids, strict=True)
         self._works = [
@@ -365,7 +367,7 @@ class Ledger:
             for watch, taken in self._works[kind].begin_mappings():
                 job = Job([(epoch, 1) for epoch in taken.values()])
                 task = MappedTask(kind, source, watch, tuple(taken), job=job, live=True)
-                self._tasks.appendleft(task)  # news: before the pages of sweeps and loads
+                self._tasks.appendleft(task)  # news: before pages, but for their turn
 
     def has_tasks(self, lane: Lane) -> bool:
         """Whether pages wait for this lane."""
@@ -384,16 +386,20 @@ class Ledger:
 
     def next_task(self, lane: Lane) -> Task | None:
         """The next task of this lane. Those that may be long take turns, and move to the end; a
-        page is brought to its end first: the pages are waited for in their order.
+        page is brought to its end first: the pages are waited for in their order. After news it is
+        the turn of a page: changes that never pause would keep sweeps and loads from their end.
         """
         with self._lock:
-            for task in self._tasks:
-                if self._belongs(task, lane):
-                    if isinstance(task, MappedTask):
-                        self._tasks.remove(task)
-                        self._tasks.append(task)
-                    return task
-        return None
+            mine = [task for task in self._tasks if self._belongs(task, lane)]
+            pages = [task for task in mine if not task.live]
+            if not mine:
+                return None
+            task = pages[0] if pages and self._after_news[lane.kind] else mine[0]
+            self._after_news[lane.kind] = task.live
+            if isinstance(task, MappedTask):
+                self._tasks.remove(task)
+                self._tasks.append(task)
+            return task
 
     def add_page(
         self, task: Task, page: Sequence[Key], items: dict[Key, Jobs], *, more: bool

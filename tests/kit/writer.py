@@ -13,22 +13,29 @@ import pytest
 
 from tests.kit.scene import Connection, Scene
 
-_PACE = 0.01
-"""Seconds between two transactions: enough to be busy, little enough for two cores."""
-
 
 class Writer:
     """Edits of all kinds in a thread of its own, each a transaction, from the block's start to its
-    end. The choice of edits is the same in every run; only their timing differs."""
+    end. The choice of edits is the same in every run; only their timing differs.
 
-    def __init__(self, scene: Scene, seed: int = 1) -> None:
+    `pace` is the seconds between two transactions: enough to be busy, little enough for two cores.
+    """
+
+    def __init__(self, scene: Scene, seed: int = 1, pace: float = 0.01) -> None:
         self._scene = scene
+        self._pace = pace
         self._random = random.Random(seed)
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._committed = 0
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    @property
+    def committed(self) -> int:
+        """Transactions so far."""
+        with self._changed:
+            return self._committed
 
     def wait(self, more: int = 30, deadline: float = 30) -> None:
         """Wait until so many more transactions are committed, for `deadline` seconds at most."""
@@ -62,7 +69,7 @@ class Writer:
     def _run(self) -> None:
         connection: Connection | None = None
         try:
-            while not self._stop.wait(_PACE):
+            while not self._stop.wait(self._pace):
                 try:
                     if connection is None or connection.closed:
                         connection = self._scene.connect()

@@ -213,6 +213,24 @@ def test_what_a_failed_query_had_taken_is_given_back() -> None:
     assert setting.names() == ["a"]
 
 
+def test_changes_of_mapped_tables_that_never_pause() -> None:
+    """Each batch would be full of what they lead to: a page has its turn all the same."""
+    setting = Setting()
+    count = iter(range(100))
+    setting.source.mapped_page = lambda *_: ([(f"news {next(count)}",) for _ in range(4)], None)
+    page = setting.page("page")
+    batches = []
+    while not page.finished:
+        setting.ledger.add("m", [("genre",)], (Route(0, mapped=True),))
+        batch = setting.gather()
+        assert batch is not None
+        batches.append([key[0] for key in batch.items])
+        setting.answer(batch)
+        assert len(batches) < 10, batches
+    assert "page" in batches[1]
+    assert all(any(name.startswith("news") for name in one) for one in batches)
+
+
 def test_what_becomes_of_keys_that_a_mapping_fails_on() -> None:
     """Those of notifications may be forged: they count as dropped, and a sweep brings the true
     ones. Those of a sweep are rows, and only a comparison finds their documents."""
