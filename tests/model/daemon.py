@@ -27,7 +27,7 @@ def steps(s: State, number: int, rules: Rules) -> Iterator[Step]:
     d = s.daemons[number]
     if s.base.unheard and s.base.lock == number:
         heard = s._replace(base=s.base._replace(unheard=False))
-        kinds = d.open if rules.routes_all else d.open & -d.open
+        kinds = d.open if rules.routes_all else d.open & 1 << max(d.current, 0)
         yield "Pipeline.add", heard.with_daemon(number, d._replace(pending=d.pending | kinds))
     flies = d.batches[-1].done
     if d.page == 1 and flies and not d.paused and d.work is None and not d.lost:
@@ -196,4 +196,4 @@ def page_done(s: State, number: int) -> State:
 def save_load(s: State, number: int) -> State:
     """Keeper.save_control: how far the load is, for whoever takes over."""
     d = s.daemons[number]
-    return s._replace(saved=d.load) if s.control == d.generation else s
+    return s._replace(saved=d.load, noted=d.known) if s.control == d.generation else s

@@ -8,25 +8,30 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.model import daemon, fencing, servers
+from tests.model import daemon, fencing, former, servers
 from tests.model.rules import Rules, World
 from tests.model.servers import Step
 from tests.model.states import (
     CURRENT,
     FREE,
+    KEPT,
     LOADING,
     NEW,
     NOBODY,
     OLD,
     PUBLIC,
+    ROLES,
     SPAN,
     Alias,
     Base,
     Daemon,
     Index,
+    Roles,
     State,
     write_alias,
 )
+
+_NAMES = ("the old index", "the new index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,17 @@ def first(rules: Rules, world: World) -> State:
             (*aliases, (write_alias(generation, LOADING), NEW)),
             index._replace(by=NEW),
         )
+    known = Roles(OLD, NOBODY) if world.keeps else None
+    if world.load == 4:
+        active = active._replace(current=NEW, kept=OLD)
+        aliases = (PUBLIC, NEW), (write_alias(generation, CURRENT), NEW)
+        if rules.feeds_former:
+            active = active._replace(feeds=CURRENT | KEPT)
+            aliases = (*aliases, (write_alias(generation, KEPT), OLD))
+        filled, known = index._replace(by=NEW), Roles(NEW, OLD)
+    active = active._replace(known=known)
+    if world.alone:
+        active = Daemon(batches=batches, session=True, due=OLD)
     if world.adopted:
         active = Daemon(batches=batches, session=True, load=0)
         aliases, control = ((PUBLIC, OLD),), 0
@@ -81,6 +97,7 @@ def first(rules: Rules, world: World) -> State:
         aliases=tuple(sorted(aliases)),
         net=(),
         left=world.budget(),
+        noted=known,
     )
 
 
@@ -94,11 +111,16 @@ def successors(s: State, rules: Rules, world: World) -> Iterator[Step]:
     if world.forgets:
         yield from servers.forget(s)
     yield from servers.late(s, rules)
+    if world.asks:
+        yield from former.asks(s)
     for number, letter in enumerate("AB"[: world.daemons]):
         for name, after in daemon.steps(s, number, rules):
             yield f"{letter}: {name}", after
         for name, after in fencing.steps(s, number, rules, world):
             yield f"{letter}: {name}", after
+        if world.keeps:
+            for name, after in former.steps(s, number, rules, world):
+                yield f"{letter}: {name}", after
 
 
 def quiet(s: State) -> bool:
@@ -109,23 +131,52 @@ def quiet(s: State) -> bool:
     d = s.daemons[holder]
     if not (d.serves and d.work is None and d.idle):
         return False
+    if d.due != NOBODY and not d.answered:
+        return False
     return not (d.pending or d.fenced or d.page) and d.load in (0, 4)
 
 
 def differs(s: State) -> str | None:
-    """Whether what people search is not what the database says."""
+    """Whether what people search is not what the database says, or would not be after a rollback;
+    or whether the one that was asked for was undone."""
     (place,) = s.behind(PUBLIC)
+    d = s.daemons[s.base.lock]
+    wrong = _differs(s, place, "the index")
+    if wrong is None and d.kept != NOBODY:
+        wrong = _differs(s, d.kept, "the former index")
+    if wrong is not None:
+        return f"quiet, and {wrong}"
+    if d.answered == 1 and place != d.due:
+        return "the rollback was done, and people search the other index"
+    return None
+
+
+def _differs(s: State, place: int, what: str) -> str | None:
     found, right = s.indexes[place].content, s.base.content
     if max(found, 0) == max(right, 0):
         return None
-    return f"quiet, and the index has {found:+d} where the database has {right:+d}"
+    return f"{what} has {found:+d} where the database has {right:+d}"
 
 
 def foreign(s: State) -> str | None:
     """Whether an index has what the query of another one has made."""
     for place, index in enumerate(s.indexes):
         if index.by != place:
-            return f"the {('old', 'new')[place]} index has a document of the other query"
+            return f"{_NAMES[place]} has a document of the other query"
+    return None
+
+
+def short(s: State) -> str | None:
+    """Whether the watermark has passed what is missing in the index that people search, or in the
+    former one, which its write alias tells."""
+    covered = abs(s.base.covered)
+    for name, place in s.aliases:
+        if (
+            abs(s.indexes[place].content) < covered
+            and (name == PUBLIC or name % ROLES == KEPT)
+            and (wrong := _differs(s, place, _NAMES[place]))
+        ):
+            return f"the watermark is at {s.base.covered:+d}: {wrong}"
     return None
 
 
@@ -180,7 +231,11 @@ def _explore(rules: Rules, world: World, most: int) -> Explored:
             used.add(name)
             number = number_of.get(after)
             if number is None:
-                wrong = foreign(after) or (backwards(s, after) if world.backwards else None)
+                wrong = (
+                    foreign(after)
+                    or short(after)
+                    or (backwards(s, after) if world.backwards else None)
+                )
                 if wrong:
                     return result(wrong, at, (name, after))
                 number = len(states)

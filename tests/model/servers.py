@@ -13,6 +13,7 @@ from tests.model.states import (
     NOBODY,
     OLD_BIT,
     RAISE,
+    ROLES,
     SPAN,
     Daemon,
     Index,
@@ -148,7 +149,9 @@ def _may_matter(s: State, message: Message, rules: Rules) -> bool:
         return not (
             gone
             and rules.must_exist
-            and all(_extinct(s, alias // 4, but=message) for alias, _ in message.removes if alias)
+            and all(
+                _extinct(s, alias // ROLES, but=message) for alias, _ in message.removes if alias
+            )
         )
     return not (rules.fence and _extinct(s, message.alias, but=message))
 
@@ -157,10 +160,10 @@ def _extinct(s: State, generation: int, *, but: Message) -> bool:
     """Whether no alias of this generation is there or can come back."""
     if any(daemon.generation == generation for daemon in s.daemons):
         return False
-    if any(alias // 4 == generation for alias, _ in s.aliases if alias):
+    if any(alias // ROLES == generation for alias, _ in s.aliases if alias):
         return False
     return not any(
-        alias // 4 == generation
+        alias // ROLES == generation
         for one in s.net
         if one.kind == ALIASES and one != but
         for alias, _ in one.adds
