@@ -17,12 +17,12 @@ from tests.model.states import (
     KEPT,
     LOADING,
     NEW,
+    NEXT,
     NOBODY,
     OLD,
     PUBLIC,
     ROLES,
     SPAN,
-    Alias,
     Base,
     Daemon,
     Index,
@@ -31,7 +31,7 @@ from tests.model.states import (
     write_alias,
 )
 
-_NAMES = ("the old index", "the new index")
+_NAMES = ("the old index", "the new index", "the next index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,49 +49,45 @@ class Explored:
 
 def first(rules: Rules, world: World) -> State:
     """The first daemon is active and has written down that all is in the index."""
-    batches = (FREE,) * (rules.unanswered + 1)
-    active = Daemon(
-        generation=1,
-        counter=1,
-        alias=1,
-        feeds=CURRENT,
-        current=OLD,
-        batches=batches,
-        session=True,
-        served=1 if world.load == 1 else 2,
-        paused=False,
-        load=world.load,
-    )
     generation = 1 if rules.fence else 0
-    aliases: tuple[Alias, ...] = ((PUBLIC, OLD), (write_alias(generation, CURRENT), OLD))
-    index = Index(1 if rules.xid_version else SPAN + 1, 1, OLD)
-    filled = Index(0, 0, NEW)
-    control = 1
+    used = Index(1 if rules.xid_version else SPAN + 1, 1, OLD)
+    indexes, kinds = [used, Index(0, 0, NEW)], (*(OLD,) * rules.unanswered, NEW)
+    if world.beside:
+        indexes, kinds = [used, used._replace(by=NEW), Index(0, 0, NEXT)], (OLD, NEW, NEXT)
+    current = kept = loading = NOBODY
+    if world.load == 4 or world.beside:
+        current, kept = NEW, OLD
+        indexes[NEW] = used._replace(by=NEW)
+    else:
+        current = OLD
     if world.load == 3:
-        active = active._replace(feeds=CURRENT | LOADING, loading=NEW)
-        aliases, filled = (
-            (*aliases, (write_alias(generation, LOADING), NEW)),
-            index._replace(by=NEW),
-        )
-    known = Roles(OLD, NOBODY) if world.keeps else None
-    if world.load == 4:
-        active = active._replace(current=NEW, kept=OLD)
-        aliases = (PUBLIC, NEW), (write_alias(generation, CURRENT), NEW)
-        if rules.feeds_former:
-            active = active._replace(feeds=CURRENT | KEPT)
-            aliases = (*aliases, (write_alias(generation, KEPT), OLD))
-        filled, known = index._replace(by=NEW), Roles(NEW, OLD)
-    active = active._replace(known=known)
+        loading = kinds[-1]
+        indexes[loading] = used._replace(by=loading)
+    feeds, aliases = CURRENT, [(PUBLIC, current), (write_alias(generation, CURRENT), current)]
+    if kept != NOBODY and rules.feeds_former:
+        feeds |= KEPT
+        aliases.append((write_alias(generation, KEPT), kept))
+    if loading != NOBODY:
+        feeds |= LOADING
+        aliases.append((write_alias(generation, LOADING), loading))
+    known = Roles(current, kept) if world.keeps else None
+    idle = Daemon(batches=(FREE,) * len(kinds), kinds=kinds)
+    active = idle._replace(
+        generation=1, counter=1, alias=1, feeds=feeds, current=current, loading=loading, kept=kept,
+        session=True, served=1 if world.load == 1 else 2, paused=False, load=world.load,
+        known=known,
+    )  # fmt: skip
+    control = 1
     if world.alone:
-        active = Daemon(batches=batches, session=True, due=OLD)
+        active = idle._replace(session=True, due=OLD)
     if world.adopted:
-        active = Daemon(batches=batches, session=True, load=0)
-        aliases, control = ((PUBLIC, OLD),), 0
-        index = Index(3 * SPAN + 1, 1, OLD)
+        active = idle._replace(session=True, load=0)
+        aliases, control = [(PUBLIC, OLD)], 0
+        indexes[OLD] = Index(3 * SPAN + 1, 1, OLD)
     return State(
         base=Base(1, 1, False, 1, 0, 1, 1, 1, 1),
-        daemons=(active, Daemon(batches=batches))[: world.daemons],
-        indexes=(index, filled),
+        daemons=(active, idle)[: world.daemons],
+        indexes=tuple(indexes),
         control=control,
         saved=world.load,
         aliases=tuple(sorted(aliases)),
@@ -148,6 +144,8 @@ def differs(s: State) -> str | None:
         return f"quiet, and {wrong}"
     if d.answered == 1 and place != d.due:
         return "the rollback was done, and people search the other index"
+    if d.known is not None and d.known.rolled and place == d.kinds[-1]:
+        return "the rollback was done, and a load has taken it back"
     return None
 
 
@@ -186,6 +184,17 @@ def backwards(before: State, after: State) -> str | None:
         if abs(new.content) < abs(old.content):
             return f"an index went back from {old.content:+d} to {new.content:+d}"
     return None
+
+
+def _wrong(before: State, after: State, world: World) -> str | None:
+    """What this step has done wrong. What it did not touch is the same tuple as before."""
+    wrong = None
+    wrote = after.indexes is not before.indexes
+    if wrote:
+        wrong = foreign(after) or (backwards(before, after) if world.backwards else None)
+    if wrote or after.aliases is not before.aliases or after.base is not before.base:
+        wrong = wrong or short(after)
+    return wrong
 
 
 def explore(rules: Rules, world: World, most: int = 3_000_000) -> Explored:
@@ -231,11 +240,7 @@ def _explore(rules: Rules, world: World, most: int) -> Explored:
             used.add(name)
             number = number_of.get(after)
             if number is None:
-                wrong = (
-                    foreign(after)
-                    or short(after)
-                    or (backwards(s, after) if world.backwards else None)
-                )
+                wrong = _wrong(s, after, world)
                 if wrong:
                     return result(wrong, at, (name, after))
                 number = len(states)

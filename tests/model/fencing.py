@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator
 
 from tests.model import roles, servers
-from tests.model.daemon import kind_of, page_done, save_load
+from tests.model.daemon import page_done, save_load
 from tests.model.rules import Rules, World
 from tests.model.servers import Step
 from tests.model.states import (
@@ -17,10 +17,10 @@ from tests.model.states import (
     CONFIRM,
     CURRENT,
     FREE,
+    GIVE_UP,
     KEPT,
     LOAD,
     LOADING,
-    NEW,
     NOBODY,
     POINT,
     POINTING,
@@ -43,7 +43,7 @@ from tests.model.states import (
 
 _SUCCEEDS = (RENEW, SWAP, BACK)
 """Work that takes the generation after the one in force."""
-_IN_ROUNDS = (BEGIN, LOAD, BACK, UNKEEP)
+_IN_ROUNDS = (BEGIN, LOAD, BACK, UNKEEP, GIVE_UP)
 """Work of the coordinator: where it fails, a session begins."""
 
 
@@ -70,7 +70,7 @@ def _sessions(s: State, number: int, rules: Rules, world: World) -> Iterator[Ste
             for message in s.net:
                 if message.owner == number:
                     gone = servers.given_up(gone, message)
-            fresh = Daemon(batches=(FREE,) * len(d.batches))
+            fresh = Daemon(batches=(FREE,) * len(d.batches), kinds=d.kinds)
             yield "the process is killed", gone.with_daemon(number, fresh)
     if d.session and not holds:
         yield "Receiver.on_lost", s.with_daemon(number, d._replace(session=False))
@@ -135,11 +135,14 @@ def _begun(s: State, number: int, rules: Rules) -> State:
     (current, *_) = s.behind(PUBLIC)
     load = s.saved if d.load == NOBODY else d.load
     known = roles.found(s, d, load, rules)
-    if load in (2, 3) and current == NEW:
+    if load in (2, 3) and current == d.kinds[-1]:
         load = 4  # swapped, but not written down
+    if known is not None and known.rolled and rules.gives_up:
+        load = 4  # a person went back from its files
+    loading = d.loading if load in (1, 2, 3) and d.loading != current else NOBODY
     d = d._replace(
-        current=current, load=load, fenced=False, fresh=False, served=0, page=0, riding=False,
-        kept=NOBODY if known is None else known.kept, known=known,
+        current=current, loading=loading, kept=NOBODY if known is None else known.kept,
+        known=known, load=load, fenced=False, fresh=False, served=0, page=0, riding=False,
         batches=tuple(one._replace(job=False) for one in d.batches),
         work=Work(BEGIN, START if rules.raises else CONFIRM),
     )  # fmt: skip
@@ -158,7 +161,8 @@ def _work(s: State, number: int, rules: Rules) -> Iterator[Step]:
     if work.stage == START:
         yield "ControlDocument.raise_generation", raise_generation(s, number)
     elif work.stage == POINT:
-        yield "Fence.point", point(s, number, rules)
+        name = "Loader.give_up, Fence.point" if work.kind == GIVE_UP else "Fence.point"
+        yield name, point(s, number, rules)
     elif work.stage == CONFIRM:
         name = "Fence.confirm"
         if rules.confirms and rules.raises and s.control != d.generation:
@@ -282,7 +286,10 @@ def _finished(s: State, number: int, rules: Rules) -> State:
     kind = d.work.kind
     if kind in (SWAP, BACK):
         current, loading, kept = roles.after(d)
-        known = d.known and Roles(current, kept, s.asked.number)
+        known = None
+        if d.known is not None:
+            rolled = d.known.rolled or (kind == BACK and d.load in (1, 2, 3))
+            known = Roles(current, kept, s.asked.number, rolled)
         d = d._replace(current=current, loading=loading, kept=kept, known=known)
     feeds = CURRENT if d.current != NOBODY else 0
     if d.kept != NOBODY and rules.feeds_former:
@@ -294,20 +301,28 @@ def _finished(s: State, number: int, rules: Rules) -> State:
         d = d._replace(pending=d.pending & d.open)
     if kind == BEGIN or kind in _SUCCEEDS:
         d = d._replace(lost=False)
-    if kind == BEGIN:
-        d = d._replace(paused=False, served=1 if d.load in (1, 2, 3) else 2)
-    elif kind == LOAD:
-        d = d._replace(served=2)
-    elif kind == SWAP:
-        d = d._replace(load=4)
-    elif kind == BACK and d.due != NOBODY:
-        d = d._replace(answered=1)  # a command is done
-    elif kind == UNKEEP:
+    d = _follows(d, kind, rules)
+    if kind == UNKEEP:
         return s.with_daemon(number, d)  # the control document is not written at once
     missed = s.base.content != s.base.covered
     if kind in (BEGIN, LOAD) and d.served == 2 and rules.listens_first and missed:
         d = d._replace(pending=d.pending | d.open)  # Polls.scan
     return save_load(s.with_daemon(number, d), number)
+
+
+def _follows(d: Daemon, kind: int, rules: Rules) -> Daemon:
+    """What comes after work of this kind."""
+    if kind == BEGIN:
+        return d._replace(paused=False, served=1 if d.load in (1, 2, 3) else 2)
+    if kind == LOAD:
+        return d._replace(served=2)
+    if kind in (SWAP, GIVE_UP):
+        return d._replace(load=4)
+    if kind == BACK and d.due != NOBODY:
+        return d._replace(answered=1)  # a command is done
+    if kind == BACK and d.load in (1, 2, 3) and rules.gives_up:
+        return d._replace(loading=NOBODY, work=Work(GIVE_UP, POINT))
+    return d
 
 
 def _watermark(s: State, number: int, rules: Rules) -> Iterator[Step]:
@@ -317,7 +332,7 @@ def _watermark(s: State, number: int, rules: Rules) -> Iterator[Step]:
     settled = not d.pending and d.idle
     if not rules.settles_former and d.kept != NOBODY:
         settled = not d.pending & ~(1 << d.kept) and all(
-            not one.done or kind_of(d, place) == d.kept for place, one in enumerate(d.batches)
+            not one.done or d.kinds[place] == d.kept for place, one in enumerate(d.batches)
         )
     if (settled or not rules.settles) and base.covered != base.content and d.load in (0, 4):
         after = s._replace(base=base._replace(covered=base.content))
@@ -329,7 +344,7 @@ def _load(s: State, number: int, rules: Rules) -> Iterator[Step]:
     if d.work is not None or d.fenced or d.paused:
         return
     if d.served == 1 and d.idle and not d.fresh:
-        d = d._replace(loading=NEW, work=Work(LOAD, POINT))
+        d = d._replace(loading=d.kinds[-1], work=Work(LOAD, POINT))
         yield "Loader.begin, Fence.point", point(s.with_daemon(number, d), number, rules)
     if d.served != 2:
         return

@@ -74,7 +74,7 @@ def _here(s: State, number: int, rules: Rules) -> Iterator[Step]:
 
 
 def _back(s: State, number: int, rules: Rules) -> State:
-    d = s.daemons[number]
+    d = s.daemons[number]._replace(page=0, riding=False)  # the load's thread is ended
     if not rules.back_raises:
         return point(s.with_daemon(number, d._replace(work=Work(BACK, POINT))), number, rules)
     d = d._replace(work=Work(BACK, START), lost=True)

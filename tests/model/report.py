@@ -9,7 +9,6 @@ from tests.model.states import (
     FREE,
     KEPT,
     LOADING,
-    NEW,
     NOBODY,
     PUBLIC,
     RAISE,
@@ -47,7 +46,7 @@ def state(s: State) -> str:
     if s.asked.number:
         parts.append(f"asked to go back to {_index(s.asked.place)}")
     for place, index in enumerate(s.indexes):
-        if place != NEW or index.version or any(behind == NEW for _, behind in s.aliases):
+        if not place or index.version or any(behind == place for _, behind in s.aliases):
             parts.append(f"{_index(place)} {index.content:+d} at {_version(index.version)}")
     parts.append("aliases " + ", ".join(_alias(one) for one in s.aliases))
     parts += [_daemon(letter, one) for letter, one in zip("AB", s.daemons, strict=False)]
@@ -56,7 +55,7 @@ def state(s: State) -> str:
 
 
 def _index(place: int) -> str:
-    return "new" if place == NEW else "old"
+    return ("old", "new", "next")[place]
 
 
 def _version(version: int) -> str:

@@ -6,7 +6,6 @@ from tests.model.rules import Rules
 from tests.model.states import (
     BACK,
     KEPT,
-    NEW,
     NOBODY,
     PUBLIC,
     ROLES,
@@ -21,7 +20,7 @@ def after(d: Daemon) -> tuple[int, int, int]:
     """The index in use, the one that a load fills and the former one, when its work is done."""
     assert d.work is not None
     if d.work.kind == SWAP:
-        return NEW, NOBODY, NOBODY if d.known is None else d.current
+        return d.kinds[-1], NOBODY, NOBODY if d.known is None else d.current
     if d.work.kind == BACK:
         return d.kept, d.loading, d.current
     return d.current, d.loading, d.kept
@@ -37,8 +36,10 @@ def found(s: State, d: Daemon, load: int, rules: Rules) -> Roles | None:
     if used == noted.used:
         return noted if former == noted.kept else noted._replace(kept=NOBODY)
     # swapped, or gone back, but not written down
-    assert used == noted.kept or (load in (2, 3) and used == NEW), "nobody has made this one"
-    return Roles(used, former if former == noted.used else NOBODY, s.asked.number)
+    back = used == noted.kept
+    assert back or (load in (2, 3) and used == d.kinds[-1]), "nobody has made this one"
+    kept = former if former == noted.used else NOBODY
+    return Roles(used, kept, s.asked.number, noted.rolled or (back and load in (1, 2, 3)))
 
 
 def _former(s: State) -> int:

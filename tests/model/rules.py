@@ -66,6 +66,8 @@ class Rules:
     """Whether a former index is kept on by a new session only where its write alias leads to it."""
     by_name: bool = True
     """Whether a command goes back to the index that it was asked for, and to no other one."""
+    gives_up: bool = True
+    """Whether a rollback gives up a load that is under way."""
     looks_again: bool = True
     """Whether a session that has pointed its write aliases looks which index people search then."""
 
@@ -85,6 +87,8 @@ class World:
     """How far a full load is at first, as in Daemon.load; 0: there is none."""
     keeps: bool = False
     """Whether a swap keeps the former index."""
+    beside: bool = False
+    """Whether a former index is kept already when the load begins."""
     asks: int = 0
     """How many rollbacks may be asked for."""
     expires: bool = False
@@ -104,7 +108,7 @@ class World:
             all(one <= limit for one, limit in zip(here, most, strict=True))
             and (self.forgets, self.kills) <= (other.forgets, other.kills)
             and (self.load, self.adopted) == (other.load, other.adopted)
-            and (self.keeps, self.alone) == (other.keeps, other.alone)
+            and (self.keeps, self.beside, self.alone) == (other.keeps, other.beside, other.alone)
             and self.backwards <= other.backwards
         )
 

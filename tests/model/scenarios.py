@@ -32,6 +32,7 @@ _ADOPTED: Final = World(2, faults=1, ends=0, adopted=True)
 _FORMER: Final = _former(faults=1, ends=0, asks=1, expires=True)
 _RESTART: Final = _former(faults=0, ends=1, asks=1, expires=True, forgets=False, daemons=1)
 _SUCCESSOR: Final = _former(faults=0, ends=1, forgets=False)
+_BESIDE: Final = _former(0, 0, load=3, beside=True, asks=1, expires=True, forgets=False)
 _ALONE: Final = _former(faults=1, ends=0, alone=True, forgets=False, daemons=1)
 
 GOOD: Final = {
@@ -52,6 +53,7 @@ GOOD: Final = {
     "former index, takeover": Case(AS_BUILT, _SUCCESSOR),
     "rollback without a daemon": Case(AS_BUILT, _ALONE),
     "swap, rollback, and forth again": Case(AS_BUILT, _former(0, 0, load=3, asks=2)),
+    "a load beside a former index, rollback": Case(AS_BUILT, _BESIDE),
     "swap that keeps the former index": Case(AS_BUILT, _former(1, 0, load=3, forgets=False)),
 }
 """In `make test`."""
@@ -70,6 +72,15 @@ DEEP: Final = {
     "rollback without a daemon, takeover": Case(AS_BUILT, _former(0, 1, alone=True)),
     "swap, rollback, and forth again, one lost": Case(AS_BUILT, _former(1, 0, load=3, asks=2)),
     "swap that keeps the former index, takeover": Case(AS_BUILT, _former(0, 1, load=3)),
+    "a load beside a former index, rollback, one lost": Case(
+        AS_BUILT, _former(1, 0, load=3, beside=True, asks=1, daemons=1, forgets=False)
+    ),
+    "a load beside a former index, rollback, a new process": Case(
+        AS_BUILT, _former(0, 1, load=3, beside=True, asks=1, daemons=1, forgets=False)
+    ),
+    "a whole load beside a former index, rollback": Case(
+        AS_BUILT, _former(0, 0, load=1, beside=True, asks=1, daemons=1, forgets=False)
+    ),
 }
 """Minutes and gigabytes: `python -m tests.model --deep`."""
 
@@ -117,6 +128,7 @@ WRONG: Final = {
     "a former index is kept without its write alias": _wrong(_RESTART, sees_alias=False),
     "a rollback under the generation in force": _wrong(_FORMER, back_raises=False),
     "a session does not look again what people search": _wrong(_FORMER, looks_again=False),
+    "a load goes on after a rollback": _wrong(_BESIDE, gives_up=False),
     "a rollback to any former index": _wrong(_ALONE, by_name=False),
 }
 """Each of them leads to a counterexample."""

@@ -9,9 +9,7 @@ from tests.model.states import (
     ALIASES,
     BULK,
     FREE,
-    NEW_BIT,
     NOBODY,
-    OLD_BIT,
     RAISE,
     ROLES,
     SPAN,
@@ -63,7 +61,7 @@ def _cut_off(d: Daemon) -> Daemon:
     pending = d.pending
     for place, one in enumerate(d.batches):
         if 0 < one.done < 3:
-            pending |= NEW_BIT if place == len(d.batches) - 1 else OLD_BIT
+            pending |= 1 << d.kinds[place]
     batches = tuple(FREE if one.done < 3 else one for one in d.batches)
     return d._replace(batches=batches, pending=pending)
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 NOBODY = -1
-OLD, NEW = 0, 1
-"""The two indexes: the one in use at first, and the one that a load fills; and their kinds."""
+OLD, NEW, NEXT = range(3)
+"""The indexes, and their kinds. There are two: the one in use at first, and the one that a load
+fills. Or three: the one before the one in use, that one, and the one that a load fills."""
 CURRENT, LOADING, KEPT = 1, 2, 4
 """Roles of an index, as bits, and the write aliases of one generation that are named after them."""
-OLD_BIT, NEW_BIT = 1 << OLD, 1 << NEW
 PUBLIC = 0
 """The alias that people search."""
 SPAN = 32
@@ -75,7 +75,7 @@ class Batch(NamedTuple):
 
 FREE = Batch()
 
-BEGIN, RENEW, LOAD, SWAP, BACK, UNKEEP = range(6)
+BEGIN, RENEW, LOAD, SWAP, BACK, UNKEEP, GIVE_UP = range(7)
 START, RAISING, POINT, POINTING, CONFIRM = range(5)
 
 
@@ -88,11 +88,13 @@ class Work(NamedTuple):
 
 class Roles(NamedTuple):
     """What is written down of them: the index in use, the former one that is kept, and how many
-    rollbacks had been asked for when that was noted."""
+    rollbacks had been asked for when that was noted. `rolled`: a person went back while a load was
+    under way."""
 
     used: int
     kept: int
     since: int = 0
+    rolled: bool = False
 
 
 class Daemon(NamedTuple):
@@ -101,8 +103,8 @@ class Daemon(NamedTuple):
     `session` is what it believes; who holds the lock is in Base. `fresh`: that session is younger
     than the one that was begun. `served`: 0 none was begun, 1 the generation is raised, 2 swept
     and serving. `alias` and `feeds`: the targets in force. `pending`: the kinds, as bits, that the
-    id waits for. `batches`: the last one is of the kind that a load is by, the others of the one
-    that is in use at first. `load`: -1 unknown, 0 none, 1 pages are
+    id waits for. `kinds`: of which one each of `batches` is; the last one is that of a load.
+    `load`: -1 unknown, 0 none, 1 pages are
     due, 2 loaded, 3 caught up, 4 swapped. `page`: 1 waits, 2 is in a batch or waits with `riding`.
     `known`: the roles as it has noted them last; None: former indexes are not kept. `due`: the
     former index that a person wants to go back to. `answered`, of a command: 1 it is done, 2 it is
@@ -119,6 +121,7 @@ class Daemon(NamedTuple):
     pending: int = 0
     riding: bool = False
     batches: tuple[Batch, ...] = (FREE, FREE)
+    kinds: tuple[int, ...] = (OLD, NEW)
     above: int = 0
     lost: bool = False
     fenced: bool = False
@@ -157,7 +160,11 @@ class Daemon(NamedTuple):
     @property
     def open(self) -> int:
         """The kinds that feed an index, as bits."""
-        return (OLD_BIT if self.role_of(OLD) else 0) | (NEW_BIT if self.role_of(NEW) else 0)
+        bits = 0
+        for kind in self.kinds:
+            if self.role_of(kind):
+                bits |= 1 << kind
+        return bits
 
 
 BULK, RAISE, ALIASES = range(3)
