@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -100,7 +99,7 @@ class _Rollback:
             print(f"asked the active daemon to go back to {physical}", flush=True)
             status = self._follow(daemon, alias, physical)
         if status is None:
-            status = self._here([alias])
+            status = self._here(alias, physical)
         done = self._leads_to(alias, physical)  # whatever waits for a person elsewhere
         if status not in (Status.OK, Status.PARKED) and not done:
             return status
@@ -130,14 +129,14 @@ class _Rollback:
                 raise Stopped("stop was requested")
         return True
 
-    def _here(self, aliases: Sequence[str]) -> int:
-        """No daemon is active: catch up, and go back."""
+    def _here(self, alias: str, physical: str) -> int:
+        """No daemon is active: catch up, and go back, unless that was done just now."""
         daemon = Daemon(
             self._config,
             observe=self._observe,
             stop=self._stop,
             once=True,
-            asked=Asked(rollback=frozenset(aliases)),
+            asked=Asked(rollback={alias: physical}),
         )
         return int(daemon.run())
 

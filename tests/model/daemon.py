@@ -10,10 +10,6 @@ from tests.model.servers import DONE, FENCED, RETRY, Step
 from tests.model.states import (
     BULK,
     FREE,
-    NEW,
-    NEW_BIT,
-    OLD,
-    OLD_BIT,
     SPAN,
     Batch,
     Daemon,
@@ -27,7 +23,7 @@ def steps(s: State, number: int, rules: Rules) -> Iterator[Step]:
     d = s.daemons[number]
     if s.base.unheard and s.base.lock == number:
         heard = s._replace(base=s.base._replace(unheard=False))
-        kinds = d.open if rules.routes_all else d.open & -d.open
+        kinds = d.open if rules.routes_all else d.open & 1 << max(d.current, 0)
         yield "Pipeline.add", heard.with_daemon(number, d._replace(pending=d.pending | kinds))
     flies = d.batches[-1].done
     if d.page == 1 and flies and not d.paused and d.work is None and not d.lost:
@@ -55,17 +51,7 @@ def draws(s: State, rules: Rules) -> Step | None:
 
 def ridden(d: Daemon) -> Daemon:
     """The load's page waits for the same id as a change."""
-    return d._replace(pending=d.pending | NEW_BIT, riding=True, page=2)
-
-
-def kind_of(d: Daemon, place: int) -> int:
-    """The kind of the batch at this place."""
-    return NEW if place == len(d.batches) - 1 else OLD
-
-
-def bit_of(d: Daemon, place: int) -> int:
-    """The same as a bit."""
-    return NEW_BIT if place == len(d.batches) - 1 else OLD_BIT
+    return d._replace(pending=d.pending | 1 << d.kinds[-1], riding=True, page=2)
 
 
 def _may_take(d: Daemon, kind: int) -> bool:
@@ -79,7 +65,7 @@ def _worker(s: State, number: int, place: int, rules: Rules) -> Iterator[Step]:
     batch = d.batches[place]
     if batch.done == 0:
         reading = sum(0 < one.done < 3 for one in d.batches)
-        if not _may_take(d, kind_of(d, place)) or reading >= rules.workers:
+        if not _may_take(d, d.kinds[place]) or reading >= rules.workers:
             return
     step = rules.order[batch.done]
     if step == TAKE:
@@ -95,16 +81,16 @@ def _worker(s: State, number: int, place: int, rules: Rules) -> Iterator[Step]:
 
 def _take(s: State, number: int, place: int) -> Iterator[Step]:
     d = s.daemons[number]
-    kind, bit = kind_of(d, place), bit_of(d, place)
+    kind = d.kinds[place]
     batch = d.batches[place]._replace(
         alias=d.alias, role=d.role_of(kind), done=d.batches[place].done + 1
     )
-    if d.pending & bit:
-        taken = batch._replace(job=d.riding and kind == NEW)
-        riding = d.riding and kind != NEW
-        after = d._replace(pending=d.pending & ~bit, riding=riding)
+    if d.pending & 1 << kind:
+        taken = batch._replace(job=d.riding and kind == d.kinds[-1])
+        riding = d.riding and kind != d.kinds[-1]
+        after = d._replace(pending=d.pending & ~(1 << kind), riding=riding)
         yield TAKE, s.with_daemon(number, with_batch(after, place, taken))
-    if d.page == 1 and kind == NEW:
+    if d.page == 1 and kind == d.kinds[-1]:
         taken = batch._replace(job=True)
         yield (
             "Ledger.add_page",
@@ -137,7 +123,7 @@ def _sent(s: State, number: int, place: int, rules: Rules) -> State:
     batch = d.batches[place]
     if batch.done < 3:
         return s
-    by = kind_of(d, place) if rules.own_query else max(d.current, d.loading)
+    by = d.kinds[place] if rules.own_query else max(d.current, d.loading)
     return s.sending(
         Message(BULK, number, place, batch.alias, batch.role, batch.version, batch.content, by)
     )
@@ -169,7 +155,7 @@ def settled(s: State, number: int, place: int, verdict: str, above: int = 0) -> 
     """Settlement.each: done, or given back to be read again."""
     d = s.daemons[number]
     batch = d.batches[place]
-    bit = bit_of(d, place)
+    bit = 1 << d.kinds[place]
     d = with_batch(d, place, FREE)
     if verdict == DONE:
         if batch.job:
@@ -196,4 +182,4 @@ def page_done(s: State, number: int) -> State:
 def save_load(s: State, number: int) -> State:
     """Keeper.save_control: how far the load is, for whoever takes over."""
     d = s.daemons[number]
-    return s._replace(saved=d.load) if s.control == d.generation else s
+    return s._replace(saved=d.load, noted=d.known) if s.control == d.generation else s

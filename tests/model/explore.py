@@ -8,25 +8,30 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.model import daemon, fencing, servers
+from tests.model import daemon, fencing, former, servers
 from tests.model.rules import Rules, World
 from tests.model.servers import Step
 from tests.model.states import (
     CURRENT,
     FREE,
+    KEPT,
     LOADING,
     NEW,
+    NEXT,
     NOBODY,
     OLD,
     PUBLIC,
+    ROLES,
     SPAN,
-    Alias,
     Base,
     Daemon,
     Index,
+    Roles,
     State,
     write_alias,
 )
+
+_NAMES = ("the old index", "the new index", "the next index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,43 +49,51 @@ class Explored:
 
 def first(rules: Rules, world: World) -> State:
     """The first daemon is active and has written down that all is in the index."""
-    batches = (FREE,) * (rules.unanswered + 1)
-    active = Daemon(
-        generation=1,
-        counter=1,
-        alias=1,
-        feeds=CURRENT,
-        current=OLD,
-        batches=batches,
-        session=True,
-        served=1 if world.load == 1 else 2,
-        paused=False,
-        load=world.load,
-    )
     generation = 1 if rules.fence else 0
-    aliases: tuple[Alias, ...] = ((PUBLIC, OLD), (write_alias(generation, CURRENT), OLD))
-    index = Index(1 if rules.xid_version else SPAN + 1, 1, OLD)
-    filled = Index(0, 0, NEW)
-    control = 1
+    used = Index(1 if rules.xid_version else SPAN + 1, 1, OLD)
+    indexes, kinds = [used, Index(0, 0, NEW)], (*(OLD,) * rules.unanswered, NEW)
+    if world.beside:
+        indexes, kinds = [used, used._replace(by=NEW), Index(0, 0, NEXT)], (OLD, NEW, NEXT)
+    current = kept = loading = NOBODY
+    if world.load == 4 or world.beside:
+        current, kept = NEW, OLD
+        indexes[NEW] = used._replace(by=NEW)
+    else:
+        current = OLD
     if world.load == 3:
-        active = active._replace(feeds=CURRENT | LOADING, loading=NEW)
-        aliases, filled = (
-            (*aliases, (write_alias(generation, LOADING), NEW)),
-            index._replace(by=NEW),
-        )
+        loading = kinds[-1]
+        indexes[loading] = used._replace(by=loading)
+    feeds, aliases = CURRENT, [(PUBLIC, current), (write_alias(generation, CURRENT), current)]
+    if kept != NOBODY and rules.feeds_former:
+        feeds |= KEPT
+        aliases.append((write_alias(generation, KEPT), kept))
+    if loading != NOBODY:
+        feeds |= LOADING
+        aliases.append((write_alias(generation, LOADING), loading))
+    known = Roles(current, kept) if world.keeps else None
+    idle = Daemon(batches=(FREE,) * len(kinds), kinds=kinds)
+    active = idle._replace(
+        generation=1, counter=1, alias=1, feeds=feeds, current=current, loading=loading, kept=kept,
+        session=True, served=1 if world.load == 1 else 2, paused=False, load=world.load,
+        known=known,
+    )  # fmt: skip
+    control = 1
+    if world.alone:
+        active = idle._replace(session=True, due=OLD)
     if world.adopted:
-        active = Daemon(batches=batches, session=True, load=0)
-        aliases, control = ((PUBLIC, OLD),), 0
-        index = Index(3 * SPAN + 1, 1, OLD)
+        active = idle._replace(session=True, load=0)
+        aliases, control = [(PUBLIC, OLD)], 0
+        indexes[OLD] = Index(3 * SPAN + 1, 1, OLD)
     return State(
         base=Base(1, 1, False, 1, 0, 1, 1, 1, 1),
-        daemons=(active, Daemon(batches=batches))[: world.daemons],
-        indexes=(index, filled),
+        daemons=(active, idle)[: world.daemons],
+        indexes=tuple(indexes),
         control=control,
         saved=world.load,
         aliases=tuple(sorted(aliases)),
         net=(),
         left=world.budget(),
+        noted=known,
     )
 
 
@@ -94,11 +107,16 @@ def successors(s: State, rules: Rules, world: World) -> Iterator[Step]:
     if world.forgets:
         yield from servers.forget(s)
     yield from servers.late(s, rules)
+    if world.asks:
+        yield from former.asks(s)
     for number, letter in enumerate("AB"[: world.daemons]):
         for name, after in daemon.steps(s, number, rules):
             yield f"{letter}: {name}", after
         for name, after in fencing.steps(s, number, rules, world):
             yield f"{letter}: {name}", after
+        if world.keeps:
+            for name, after in former.steps(s, number, rules, world):
+                yield f"{letter}: {name}", after
 
 
 def quiet(s: State) -> bool:
@@ -109,23 +127,54 @@ def quiet(s: State) -> bool:
     d = s.daemons[holder]
     if not (d.serves and d.work is None and d.idle):
         return False
+    if d.due != NOBODY and not d.answered:
+        return False
     return not (d.pending or d.fenced or d.page) and d.load in (0, 4)
 
 
 def differs(s: State) -> str | None:
-    """Whether what people search is not what the database says."""
+    """Whether what people search is not what the database says, or would not be after a rollback;
+    or whether the one that was asked for was undone."""
     (place,) = s.behind(PUBLIC)
+    d = s.daemons[s.base.lock]
+    wrong = _differs(s, place, "the index")
+    if wrong is None and d.kept != NOBODY:
+        wrong = _differs(s, d.kept, "the former index")
+    if wrong is not None:
+        return f"quiet, and {wrong}"
+    if d.answered == 1 and place != d.due:
+        return "the rollback was done, and people search the other index"
+    if d.known is not None and d.known.rolled and place == d.kinds[-1]:
+        return "the rollback was done, and a load has taken it back"
+    return None
+
+
+def _differs(s: State, place: int, what: str) -> str | None:
     found, right = s.indexes[place].content, s.base.content
     if max(found, 0) == max(right, 0):
         return None
-    return f"quiet, and the index has {found:+d} where the database has {right:+d}"
+    return f"{what} has {found:+d} where the database has {right:+d}"
 
 
 def foreign(s: State) -> str | None:
     """Whether an index has what the query of another one has made."""
     for place, index in enumerate(s.indexes):
         if index.by != place:
-            return f"the {('old', 'new')[place]} index has a document of the other query"
+            return f"{_NAMES[place]} has a document of the other query"
+    return None
+
+
+def short(s: State) -> str | None:
+    """Whether the watermark has passed what is missing in the index that people search, or in the
+    former one, which its write alias tells."""
+    covered = abs(s.base.covered)
+    for name, place in s.aliases:
+        if (
+            abs(s.indexes[place].content) < covered
+            and (name == PUBLIC or name % ROLES == KEPT)
+            and (wrong := _differs(s, place, _NAMES[place]))
+        ):
+            return f"the watermark is at {s.base.covered:+d}: {wrong}"
     return None
 
 
@@ -135,6 +184,17 @@ def backwards(before: State, after: State) -> str | None:
         if abs(new.content) < abs(old.content):
             return f"an index went back from {old.content:+d} to {new.content:+d}"
     return None
+
+
+def _wrong(before: State, after: State, world: World) -> str | None:
+    """What this step has done wrong. What it did not touch is the same tuple as before."""
+    wrong = None
+    wrote = after.indexes is not before.indexes
+    if wrote:
+        wrong = foreign(after) or (backwards(before, after) if world.backwards else None)
+    if wrote or after.aliases is not before.aliases or after.base is not before.base:
+        wrong = wrong or short(after)
+    return wrong
 
 
 def explore(rules: Rules, world: World, most: int = 3_000_000) -> Explored:
@@ -180,7 +240,7 @@ def _explore(rules: Rules, world: World, most: int) -> Explored:
             used.add(name)
             number = number_of.get(after)
             if number is None:
-                wrong = foreign(after) or (backwards(s, after) if world.backwards else None)
+                wrong = _wrong(s, after, world)
                 if wrong:
                     return result(wrong, at, (name, after))
                 number = len(states)

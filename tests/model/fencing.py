@@ -5,20 +5,22 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
-from tests.model import servers
+from tests.model import roles, servers
 from tests.model.daemon import page_done, save_load
 from tests.model.rules import Rules, World
 from tests.model.servers import Step
 from tests.model.states import (
     ALIASES,
+    BACK,
     BEGIN,
     BULK,
     CONFIRM,
     CURRENT,
     FREE,
+    GIVE_UP,
+    KEPT,
     LOAD,
     LOADING,
-    NEW,
     NOBODY,
     POINT,
     POINTING,
@@ -28,14 +30,21 @@ from tests.model.states import (
     RENEW,
     START,
     SWAP,
+    UNKEEP,
     Alias,
     Daemon,
     Message,
+    Roles,
     State,
     Work,
     owner_of,
     write_alias,
 )
+
+_SUCCEEDS = (RENEW, SWAP, BACK)
+"""Work that takes the generation after the one in force."""
+_IN_ROUNDS = (BEGIN, LOAD, BACK, UNKEEP, GIVE_UP)
+"""Work of the coordinator: where it fails, a session begins."""
 
 
 def steps(s: State, number: int, rules: Rules, world: World) -> Iterator[Step]:
@@ -44,7 +53,7 @@ def steps(s: State, number: int, rules: Rules, world: World) -> Iterator[Step]:
     yield from _begins(s, number, rules)
     yield from _work(s, number, rules)
     yield from _watermark(s, number, rules)
-    if world.load:
+    if world.load in (1, 2, 3):
         yield from _load(s, number, rules)
 
 
@@ -61,7 +70,7 @@ def _sessions(s: State, number: int, rules: Rules, world: World) -> Iterator[Ste
             for message in s.net:
                 if message.owner == number:
                     gone = servers.given_up(gone, message)
-            fresh = Daemon(batches=(FREE,) * len(d.batches))
+            fresh = Daemon(batches=(FREE,) * len(d.batches), kinds=d.kinds)
             yield "the process is killed", gone.with_daemon(number, fresh)
     if d.session and not holds:
         yield "Receiver.on_lost", s.with_daemon(number, d._replace(session=False))
@@ -97,7 +106,7 @@ def _standing_by(d: Daemon) -> Daemon:
         return d
     return d._replace(
         generation=0, counter=0, alias=0, feeds=0, current=NOBODY, lost=False, fenced=False,
-        page=0, riding=False, fresh=d.fresh and d.session,
+        page=0, riding=False, fresh=d.fresh and d.session, kept=NOBODY,
     )  # fmt: skip
 
 
@@ -112,12 +121,12 @@ def _begins(s: State, number: int, rules: Rules) -> Iterator[Step]:
             s = s._replace(left=s.left._replace(ends=s.left.ends - 1))
         begun = _begun(s, number, rules)
         if rules.raises:
-            yield "Opening.begin, ControlDocument.raise_generation", _raise(begun, number)
+            yield "Opening.begin, ControlDocument.raise_generation", raise_generation(begun, number)
         else:
             yield "Opening.begin", begun
     elif d.lost and not d.paused and not d.fenced:
         renewing = s.with_daemon(number, d._replace(work=Work(RENEW, START)))
-        yield "Fence.renew, ControlDocument.succeed", _raise(renewing, number)
+        yield "Fence.renew, ControlDocument.succeed", raise_generation(renewing, number)
 
 
 def _begun(s: State, number: int, rules: Rules) -> State:
@@ -125,10 +134,15 @@ def _begun(s: State, number: int, rules: Rules) -> State:
     d = s.daemons[number]
     (current, *_) = s.behind(PUBLIC)
     load = s.saved if d.load == NOBODY else d.load
-    if load in (2, 3) and current == NEW:
+    known = roles.found(s, d, load, rules)
+    if load in (2, 3) and current == d.kinds[-1]:
         load = 4  # swapped, but not written down
+    if known is not None and known.rolled and rules.gives_up:
+        load = 4  # a person went back from its files
+    loading = d.loading if load in (1, 2, 3) and d.loading != current else NOBODY
     d = d._replace(
-        current=current, load=load, fenced=False, fresh=False, served=0, page=0, riding=False,
+        current=current, loading=loading, kept=NOBODY if known is None else known.kept,
+        known=known, load=load, fenced=False, fresh=False, served=0, page=0, riding=False,
         batches=tuple(one._replace(job=False) for one in d.batches),
         work=Work(BEGIN, START if rules.raises else CONFIRM),
     )  # fmt: skip
@@ -145,13 +159,16 @@ def _work(s: State, number: int, rules: Rules) -> Iterator[Step]:
     if work is None:
         return
     if work.stage == START:
-        yield "ControlDocument.raise_generation", _raise(s, number)
+        yield "ControlDocument.raise_generation", raise_generation(s, number)
     elif work.stage == POINT:
-        yield "Fence.point", _point(s, number, rules)
+        name = "Loader.give_up, Fence.point" if work.kind == GIVE_UP else "Fence.point"
+        yield name, point(s, number, rules)
     elif work.stage == CONFIRM:
         name = "Fence.confirm"
         if rules.confirms and rules.raises and s.control != d.generation:
             yield name, _fenced_out(s, number)
+        elif work.kind == BEGIN and rules.looks_again and s.behind(PUBLIC) != (d.current,):
+            yield name, _fenced_out(s, number)  # a late call has moved it since the plan
         else:
             yield name, _finished(s, number, rules)
     for message in s.net:
@@ -159,10 +176,11 @@ def _work(s: State, number: int, rules: Rules) -> Iterator[Step]:
             yield from _answers(s, message, rules)
 
 
-def _raise(s: State, number: int) -> State:
+def raise_generation(s: State, number: int) -> State:
+    """The request for the next generation, where ours is in force still."""
     d = s.daemons[number]
     assert d.work is not None
-    if d.work.kind in (RENEW, SWAP) and (s.control != d.generation or _astray(s, d)):
+    if d.work.kind in _SUCCEEDS and (s.control != d.generation or _astray(s, d)):
         return _fenced_out(s, number)
     raising = s.with_daemon(number, d._replace(work=d.work._replace(stage=RAISING)))
     owners = [owner_of(alias) for alias, _ in s.aliases]
@@ -173,7 +191,7 @@ def _raise(s: State, number: int) -> State:
 def _fenced_out(s: State, number: int) -> State:
     d = s.daemons[number]
     assert d.work is not None
-    served = 0 if d.work.kind in (BEGIN, LOAD) else d.served
+    served = 0 if d.work.kind in _IN_ROUNDS else d.served
     return s.with_daemon(number, d._replace(work=None, fenced=True, served=served))
 
 
@@ -181,30 +199,35 @@ def _astray(s: State, d: Daemon) -> bool:
     """Fence.refuse_astray: a call of this generation was made, though it had no answer."""
     wanted = {write_alias(d.generation, CURRENT): d.current}
     wanted[write_alias(d.generation, LOADING)] = d.loading
+    if d.kept != NOBODY:
+        wanted[write_alias(d.generation, KEPT)] = d.kept
     return any(alias in wanted and wanted[alias] != place for alias, place in s.aliases)
 
 
 def _wanted(d: Daemon, rules: Rules) -> dict[int, int]:
     assert d.work is not None
     generation = d.generation if rules.fence else 0
-    current, loading = (NEW, NOBODY) if d.work.kind == SWAP else (d.current, d.loading)
+    current, loading, kept = roles.after(d)
     wanted = {}
     if current != NOBODY:
         wanted[write_alias(generation, CURRENT)] = current
     if loading != NOBODY:
         wanted[write_alias(generation, LOADING)] = loading
+    if kept != NOBODY and rules.feeds_former:
+        wanted[write_alias(generation, KEPT)] = kept
     return wanted
 
 
-def _point(s: State, number: int, rules: Rules) -> State:
+def point(s: State, number: int, rules: Rules) -> State:
     """Reads the aliases and sends the change."""
     d = s.daemons[number]
     assert d.work is not None
     removes: list[Alias] = []
     adds: list[Alias] = []
-    if d.work.kind == SWAP:
-        removes += [(PUBLIC, place) for place in s.behind(PUBLIC) if place != NEW]
-        adds.append((PUBLIC, NEW))
+    if d.work.kind in (SWAP, BACK):
+        (target, *_) = roles.after(d)
+        removes += [(PUBLIC, place) for place in s.behind(PUBLIC) if place != target]
+        adds.append((PUBLIC, target))
     wanted = _wanted(d, rules)
     for alias, place in s.aliases:
         if alias == PUBLIC:
@@ -237,7 +260,7 @@ def _answers(s: State, message: Message, rules: Rules) -> Iterator[Step]:
     if s.left.faults:
         spent = s._replace(left=s.left._replace(faults=s.left.faults - 1))
         d = s.daemons[message.owner]
-        served = 0 if work.kind in (BEGIN, LOAD) else d.served
+        served = 0 if work.kind in _IN_ROUNDS else d.served
         lost = spent.with_daemon(message.owner, d._replace(work=None, served=served))
         yield f"{name} (no answer)", servers.given_up(lost, message)
 
@@ -250,7 +273,7 @@ def _raised(s: State, message: Message, work: Work) -> Step:
         generation = message.version
         d = d._replace(generation=generation, counter=0, above=0, work=Work(work.kind, POINT))
         return name, rest._replace(control=generation).with_daemon(number, d)
-    if work.kind in (RENEW, SWAP):
+    if work.kind in _SUCCEEDS:
         return f"{name} (409)", _fenced_out(rest, number)
     again = d._replace(work=Work(work.kind, START))
     return f"{name} (409)", rest.with_daemon(number, again)
@@ -260,28 +283,46 @@ def _finished(s: State, number: int, rules: Rules) -> State:
     """The targets are in force; then the sweep, or the load's pages."""
     d = s.daemons[number]
     assert d.work is not None
-    if d.work.kind == SWAP:
-        d = d._replace(current=NEW, loading=NOBODY)
-    assert d.work is not None
+    kind = d.work.kind
+    if kind in (SWAP, BACK):
+        current, loading, kept = roles.after(d)
+        known = None
+        if d.known is not None:
+            rolled = d.known.rolled or (kind == BACK and d.load in (1, 2, 3))
+            known = Roles(current, kept, s.asked.number, rolled)
+        d = d._replace(current=current, loading=loading, kept=kept, known=known)
     feeds = CURRENT if d.current != NOBODY else 0
+    if d.kept != NOBODY and rules.feeds_former:
+        feeds |= KEPT
     if d.loading != NOBODY and rules.feeds_both:
         feeds |= LOADING
-    kind = d.work.kind
     d = d._replace(alias=d.generation, feeds=feeds, work=None)
     if rules.closes:  # Ledger.aim
         d = d._replace(pending=d.pending & d.open)
-    if kind in (BEGIN, RENEW, SWAP):
+    if kind == BEGIN or kind in _SUCCEEDS:
         d = d._replace(lost=False)
-    if kind == BEGIN:
-        d = d._replace(paused=False, served=1 if d.load in (1, 2, 3) else 2)
-    elif kind == LOAD:
-        d = d._replace(served=2)
-    elif kind == SWAP:
-        d = d._replace(load=4)
+    d = _follows(d, kind, rules)
+    if kind == UNKEEP:
+        return s.with_daemon(number, d)  # the control document is not written at once
     missed = s.base.content != s.base.covered
     if kind in (BEGIN, LOAD) and d.served == 2 and rules.listens_first and missed:
         d = d._replace(pending=d.pending | d.open)  # Polls.scan
     return save_load(s.with_daemon(number, d), number)
+
+
+def _follows(d: Daemon, kind: int, rules: Rules) -> Daemon:
+    """What comes after work of this kind."""
+    if kind == BEGIN:
+        return d._replace(paused=False, served=1 if d.load in (1, 2, 3) else 2)
+    if kind == LOAD:
+        return d._replace(served=2)
+    if kind in (SWAP, GIVE_UP):
+        return d._replace(load=4)
+    if kind == BACK and d.due != NOBODY:
+        return d._replace(answered=1)  # a command is done
+    if kind == BACK and d.load in (1, 2, 3) and rules.gives_up:
+        return d._replace(loading=NOBODY, work=Work(GIVE_UP, POINT))
+    return d
 
 
 def _watermark(s: State, number: int, rules: Rules) -> Iterator[Step]:
@@ -289,6 +330,10 @@ def _watermark(s: State, number: int, rules: Rules) -> Iterator[Step]:
     if base.lock != number or not d.serves or base.unheard:
         return
     settled = not d.pending and d.idle
+    if not rules.settles_former and d.kept != NOBODY:
+        settled = not d.pending & ~(1 << d.kept) and all(
+            not one.done or d.kinds[place] == d.kept for place, one in enumerate(d.batches)
+        )
     if (settled or not rules.settles) and base.covered != base.content and d.load in (0, 4):
         after = s._replace(base=base._replace(covered=base.content))
         yield "Progress.advance", after
@@ -299,8 +344,8 @@ def _load(s: State, number: int, rules: Rules) -> Iterator[Step]:
     if d.work is not None or d.fenced or d.paused:
         return
     if d.served == 1 and d.idle and not d.fresh:
-        d = d._replace(loading=NEW, work=Work(LOAD, POINT))
-        yield "Loader.begin, Fence.point", _point(s.with_daemon(number, d), number, rules)
+        d = d._replace(loading=d.kinds[-1], work=Work(LOAD, POINT))
+        yield "Loader.begin, Fence.point", point(s.with_daemon(number, d), number, rules)
     if d.served != 2:
         return
     if d.load == 1 and d.page == 0:
@@ -314,8 +359,8 @@ def _load(s: State, number: int, rules: Rules) -> Iterator[Step]:
     elif d.load == 3 and d.idle and not d.lost:
         if rules.swap_raises:
             d = d._replace(work=Work(SWAP, START), lost=True)
-            swapping = _raise(s.with_daemon(number, d), number)
+            swapping = raise_generation(s.with_daemon(number, d), number)
             yield "Loader.swap, ControlDocument.succeed", swapping
         else:
             d = d._replace(work=Work(SWAP, POINT))
-            yield "Loader.swap, Fence.point", _point(s.with_daemon(number, d), number, rules)
+            yield "Loader.swap, Fence.point", point(s.with_daemon(number, d), number, rules)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from tests.model.explore import Explored
 from tests.model.states import (
     BULK,
+    CURRENT,
     FREE,
+    KEPT,
     LOADING,
-    NEW,
     NOBODY,
     PUBLIC,
     RAISE,
+    ROLES,
     SPAN,
     Alias,
     Daemon,
@@ -18,6 +20,8 @@ from tests.model.states import (
     State,
     owner_of,
 )
+
+_LETTERS = {CURRENT: "w", LOADING: "l", KEPT: "f"}
 
 
 def summary(found: Explored) -> str:
@@ -39,8 +43,10 @@ def told(found: Explored) -> str:
 def state(s: State) -> str:
     """What matters of a state."""
     parts = [f"database {s.base.content:+d}"]
+    if s.asked.number:
+        parts.append(f"asked to go back to {_index(s.asked.place)}")
     for place, index in enumerate(s.indexes):
-        if place != NEW or index.version or any(behind == NEW for _, behind in s.aliases):
+        if not place or index.version or any(behind == place for _, behind in s.aliases):
             parts.append(f"{_index(place)} {index.content:+d} at {_version(index.version)}")
     parts.append("aliases " + ", ".join(_alias(one) for one in s.aliases))
     parts += [_daemon(letter, one) for letter, one in zip("AB", s.daemons, strict=False)]
@@ -49,7 +55,7 @@ def state(s: State) -> str:
 
 
 def _index(place: int) -> str:
-    return "new" if place == NEW else "old"
+    return ("old", "new", "next")[place]
 
 
 def _version(version: int) -> str:
@@ -60,8 +66,7 @@ def _alias(alias: Alias) -> str:
     name, place = alias
     if name == PUBLIC:
         return f"public->{_index(place)}"
-    kind = "l" if name % 4 == LOADING else "w"
-    return f"{kind}{owner_of(name)}->{_index(place)}"
+    return f"{_LETTERS[name % ROLES]}{owner_of(name)}->{_index(place)}"
 
 
 def _daemon(letter: str, d: Daemon) -> str:
@@ -74,6 +79,8 @@ def _daemon(letter: str, d: Daemon) -> str:
             ("lost", d.lost),
             ("fenced", d.fenced),
             ("paused", d.paused),
+            ("keeps " + _index(d.kept), d.kept != NOBODY),
+            ("is to go back", d.due != NOBODY and not d.answered),
         )
         if here
     ]
@@ -83,8 +90,8 @@ def _daemon(letter: str, d: Daemon) -> str:
 def _message(one: Message) -> str:
     late = "late " if one.owner == NOBODY else ""
     if one.kind == BULK:
-        kind = "l" if one.role == LOADING else "w"
-        return f"{late}bulk {one.content:+d} {_version(one.version)} for {kind}{one.alias}"
+        to = f"{_LETTERS[one.role]}{one.alias}"
+        return f"{late}bulk {one.content:+d} {_version(one.version)} for {to}"
     if one.kind == RAISE:
         return f"{late}raise to {one.version}"
     changes = [f"-{_alias(alias)}" for alias in one.removes]

@@ -54,7 +54,22 @@ class Rules:
     swap_raises: bool = True
     """Whether a swap takes the next generation."""
     routes_all: bool = True
-    """Whether a change that is heard goes to each kind that feeds an index."""
+    """Whether a change that is heard goes to each kind that feeds an index, or to that of the index
+    in use alone."""
+    feeds_former: bool = True
+    """Whether live changes go to a former index, too."""
+    settles_former: bool = True
+    """Whether the watermark waits for a former index, too."""
+    back_raises: bool = True
+    """Whether a rollback takes the next generation."""
+    sees_alias: bool = True
+    """Whether a former index is kept on by a new session only where its write alias leads to it."""
+    by_name: bool = True
+    """Whether a command goes back to the index that it was asked for, and to no other one."""
+    gives_up: bool = True
+    """Whether a rollback gives up a load that is under way."""
+    looks_again: bool = True
+    """Whether a session that has pointed its write aliases looks which index people search then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +85,16 @@ class World:
     daemons: int = 2
     load: int = 0
     """How far a full load is at first, as in Daemon.load; 0: there is none."""
+    keeps: bool = False
+    """Whether a swap keeps the former index."""
+    beside: bool = False
+    """Whether a former index is kept already when the load begins."""
+    asks: int = 0
+    """How many rollbacks may be asked for."""
+    expires: bool = False
+    """Whether the time of a former index may be over, or it is given up."""
+    alone: bool = False
+    """Whether no daemon is active at first, and the first one is `listener rollback`."""
     adopted: bool = False
     """Whether the index was written by a daemon of whom nothing else is left."""
     backwards: bool = True
@@ -77,18 +102,19 @@ class World:
 
     def within(self, other: World) -> bool:
         """Whether all that can happen here can happen there, too."""
-        most = (other.commits, other.faults, other.ends, other.crashes, other.daemons)
-        here = (self.commits, self.faults, self.ends, self.crashes, self.daemons)
+        most = (*other.budget(), other.daemons, other.expires)
+        here = (*self.budget(), self.daemons, self.expires)
         return (
             all(one <= limit for one, limit in zip(here, most, strict=True))
             and (self.forgets, self.kills) <= (other.forgets, other.kills)
             and (self.load, self.adopted) == (other.load, other.adopted)
+            and (self.keeps, self.beside, self.alone) == (other.keeps, other.beside, other.alone)
             and self.backwards <= other.backwards
         )
 
     def budget(self) -> Budget:
         """As a part of the first state."""
-        return Budget(self.commits, self.faults, self.ends, self.crashes)
+        return Budget(self.commits, self.faults, self.ends, self.crashes, self.asks)
 
 
 AS_BUILT = Rules()

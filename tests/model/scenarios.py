@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tests.model.rules import AS_BUILT, DRAW, READ, TAKE, Rules, World
 
@@ -19,11 +19,21 @@ def _built(commits: int, faults: int, ends: int, *, load: int = 0, crashes: int 
     return Case(AS_BUILT, World(commits, faults, ends, load=load, crashes=crashes))
 
 
+def _former(faults: int, ends: int, *, load: int = 4, **more: Any) -> World:
+    """A swap keeps the former index, or has kept it; there is one commit."""
+    return World(1, faults, ends, load=load, keeps=True, **more)
+
+
 _WORKERS: Final = replace(AS_BUILT, unanswered=2, workers=2)
 """Two workers, and an id in two requests at once: then it is the version alone that decides."""
 _ORDER: Final = World(3, faults=0, ends=0, forgets=False, backwards=False)
 _CRASH: Final = World(2, faults=0, ends=0, crashes=1, daemons=1)
 _ADOPTED: Final = World(2, faults=1, ends=0, adopted=True)
+_FORMER: Final = _former(faults=1, ends=0, asks=1, expires=True)
+_RESTART: Final = _former(faults=0, ends=1, asks=1, expires=True, forgets=False, daemons=1)
+_SUCCESSOR: Final = _former(faults=0, ends=1, forgets=False)
+_BESIDE: Final = _former(0, 0, load=3, beside=True, asks=1, expires=True, forgets=False)
+_ALONE: Final = _former(faults=1, ends=0, alone=True, forgets=False, daemons=1)
 
 GOOD: Final = {
     "takeover": _built(commits=2, faults=1, ends=1),
@@ -38,6 +48,13 @@ GOOD: Final = {
     "crash, one lost": _built(commits=1, faults=1, ends=0, crashes=1),
     "an index that is left of another daemon": Case(AS_BUILT, _ADOPTED),
     "the version alone": Case(_WORKERS, _ORDER),
+    "former index, rollback": Case(AS_BUILT, _FORMER),
+    "former index, rollback, a new process": Case(AS_BUILT, _RESTART),
+    "former index, takeover": Case(AS_BUILT, _SUCCESSOR),
+    "rollback without a daemon": Case(AS_BUILT, _ALONE),
+    "swap, rollback, and forth again": Case(AS_BUILT, _former(0, 0, load=3, asks=2)),
+    "a load beside a former index, rollback": Case(AS_BUILT, _BESIDE),
+    "swap that keeps the former index": Case(AS_BUILT, _former(1, 0, load=3, forgets=False)),
 }
 """In `make test`."""
 
@@ -50,6 +67,20 @@ DEEP: Final = {
     "load, two lost": _built(commits=1, faults=2, ends=0, load=1),
     "load, takeover": _built(commits=1, faults=0, ends=1, load=1),
     "crash, takeover, one lost": _built(commits=1, faults=1, ends=1, crashes=1),
+    "former index, rollback, takeover": Case(AS_BUILT, _former(0, 1, asks=1, expires=True)),
+    "former index, two lost": Case(AS_BUILT, _former(2, 0, asks=1, expires=True)),
+    "rollback without a daemon, takeover": Case(AS_BUILT, _former(0, 1, alone=True)),
+    "swap, rollback, and forth again, one lost": Case(AS_BUILT, _former(1, 0, load=3, asks=2)),
+    "swap that keeps the former index, takeover": Case(AS_BUILT, _former(0, 1, load=3)),
+    "a load beside a former index, rollback, one lost": Case(
+        AS_BUILT, _former(1, 0, load=3, beside=True, asks=1, daemons=1, forgets=False)
+    ),
+    "a load beside a former index, rollback, a new process": Case(
+        AS_BUILT, _former(0, 1, load=3, beside=True, asks=1, daemons=1, forgets=False)
+    ),
+    "a whole load beside a former index, rollback": Case(
+        AS_BUILT, _former(0, 0, load=1, beside=True, asks=1, daemons=1, forgets=False)
+    ),
 }
 """Minutes and gigabytes: `python -m tests.model --deep`."""
 
@@ -91,5 +122,13 @@ WRONG: Final = {
         World(2, faults=1, ends=0, load=3), swap_raises=False
     ),
     "what waits of a closed kind stays": _wrong(World(1, faults=1, ends=0, load=1), closes=False),
+    "a former index without live changes": _wrong(_FORMER, feeds_former=False),
+    "a change goes to the index in use alone": _wrong(_FORMER, routes_all=False),
+    "the watermark does not wait for a former index": _wrong(_SUCCESSOR, settles_former=False),
+    "a former index is kept without its write alias": _wrong(_RESTART, sees_alias=False),
+    "a rollback under the generation in force": _wrong(_FORMER, back_raises=False),
+    "a session does not look again what people search": _wrong(_FORMER, looks_again=False),
+    "a load goes on after a rollback": _wrong(_BESIDE, gives_up=False),
+    "a rollback to any former index": _wrong(_ALONE, by_name=False),
 }
 """Each of them leads to a counterexample."""

@@ -9,10 +9,9 @@ from tests.model.states import (
     ALIASES,
     BULK,
     FREE,
-    NEW_BIT,
     NOBODY,
-    OLD_BIT,
     RAISE,
+    ROLES,
     SPAN,
     Daemon,
     Index,
@@ -62,7 +61,7 @@ def _cut_off(d: Daemon) -> Daemon:
     pending = d.pending
     for place, one in enumerate(d.batches):
         if 0 < one.done < 3:
-            pending |= NEW_BIT if place == len(d.batches) - 1 else OLD_BIT
+            pending |= 1 << d.kinds[place]
     batches = tuple(FREE if one.done < 3 else one for one in d.batches)
     return d._replace(batches=batches, pending=pending)
 
@@ -148,7 +147,9 @@ def _may_matter(s: State, message: Message, rules: Rules) -> bool:
         return not (
             gone
             and rules.must_exist
-            and all(_extinct(s, alias // 4, but=message) for alias, _ in message.removes if alias)
+            and all(
+                _extinct(s, alias // ROLES, but=message) for alias, _ in message.removes if alias
+            )
         )
     return not (rules.fence and _extinct(s, message.alias, but=message))
 
@@ -157,10 +158,10 @@ def _extinct(s: State, generation: int, *, but: Message) -> bool:
     """Whether no alias of this generation is there or can come back."""
     if any(daemon.generation == generation for daemon in s.daemons):
         return False
-    if any(alias // 4 == generation for alias, _ in s.aliases if alias):
+    if any(alias // ROLES == generation for alias, _ in s.aliases if alias):
         return False
     return not any(
-        alias // 4 == generation
+        alias // ROLES == generation
         for one in s.net
         if one.kind == ALIASES and one != but
         for alias, _ in one.adds

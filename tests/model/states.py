@@ -2,7 +2,8 @@
 
 A *content* is the number of a commit: `+k` the document as commit k left it, `-k` deleted by commit
 k, 0 not there yet. A *version* is generation * `SPAN` + counter. A *kind* is a definition, by which
-one index is made and fed: it has the number of that index.
+one index is made and fed: it has the number of that index. A *former* index was in use before a
+swap, and is kept and fed, so that a person can go back to it.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 NOBODY = -1
-OLD, NEW = 0, 1
-"""The two indexes: the one in use at first, and the one that a load fills; and their kinds."""
-CURRENT, LOADING = 1, 2
+OLD, NEW, NEXT = range(3)
+"""The indexes, and their kinds. There are two: the one in use at first, and the one that a load
+fills. Or three: the one before the one in use, that one, and the one that a load fills."""
+CURRENT, LOADING, KEPT = 1, 2, 4
 """Roles of an index, as bits, and the write aliases of one generation that are named after them."""
-OLD_BIT, NEW_BIT = 1 << OLD, 1 << NEW
 PUBLIC = 0
 """The alias that people search."""
 SPAN = 32
+ROLES = 8
 
 Alias = tuple[int, int]
 """Name and index."""
@@ -26,12 +28,12 @@ Alias = tuple[int, int]
 
 def write_alias(generation: int, kind: int) -> int:
     """The name of a write alias; `generation_of` tells whose it is."""
-    return generation * 4 + kind
+    return generation * ROLES + kind
 
 
 def owner_of(alias: int) -> int:
     """The generation that a write alias belongs to."""
-    return alias // 4
+    return alias // ROLES
 
 
 class Base(NamedTuple):
@@ -73,7 +75,7 @@ class Batch(NamedTuple):
 
 FREE = Batch()
 
-BEGIN, RENEW, LOAD, SWAP = range(4)
+BEGIN, RENEW, LOAD, SWAP, BACK, UNKEEP, GIVE_UP = range(7)
 START, RAISING, POINT, POINTING, CONFIRM = range(5)
 
 
@@ -84,15 +86,29 @@ class Work(NamedTuple):
     stage: int
 
 
+class Roles(NamedTuple):
+    """What is written down of them: the index in use, the former one that is kept, and how many
+    rollbacks had been asked for when that was noted. `rolled`: a person went back while a load was
+    under way."""
+
+    used: int
+    kept: int
+    since: int = 0
+    rolled: bool = False
+
+
 class Daemon(NamedTuple):
     """One process.
 
     `session` is what it believes; who holds the lock is in Base. `fresh`: that session is younger
     than the one that was begun. `served`: 0 none was begun, 1 the generation is raised, 2 swept
     and serving. `alias` and `feeds`: the targets in force. `pending`: the kinds, as bits, that the
-    id waits for. `batches`: the last one is of the kind that a load is by, the others of the one
-    that is in use at first. `load`: -1 unknown, 0 none, 1 pages are
+    id waits for. `kinds`: of which one each of `batches` is; the last one is that of a load.
+    `load`: -1 unknown, 0 none, 1 pages are
     due, 2 loaded, 3 caught up, 4 swapped. `page`: 1 waits, 2 is in a batch or waits with `riding`.
+    `known`: the roles as it has noted them last; None: former indexes are not kept. `due`: the
+    former index that a person wants to go back to. `answered`, of a command: 1 it is done, 2 it is
+    refused.
     """
 
     generation: int = 0
@@ -101,9 +117,11 @@ class Daemon(NamedTuple):
     feeds: int = 0
     current: int = NOBODY
     loading: int = NOBODY
+    kept: int = NOBODY
     pending: int = 0
     riding: bool = False
     batches: tuple[Batch, ...] = (FREE, FREE)
+    kinds: tuple[int, ...] = (OLD, NEW)
     above: int = 0
     lost: bool = False
     fenced: bool = False
@@ -114,6 +132,9 @@ class Daemon(NamedTuple):
     work: Work | None = None
     load: int = NOBODY
     page: int = 0
+    known: Roles | None = None
+    due: int = NOBODY
+    answered: int = 0
 
     @property
     def serves(self) -> bool:
@@ -132,12 +153,18 @@ class Daemon(NamedTuple):
         """What the index of this kind is, where it is fed; 0: the kind is closed."""
         if self.current == kind:
             return self.feeds & CURRENT
-        return self.feeds & LOADING if self.loading == kind else 0
+        if self.loading == kind:
+            return self.feeds & LOADING
+        return self.feeds & KEPT if self.kept == kind else 0
 
     @property
     def open(self) -> int:
         """The kinds that feed an index, as bits."""
-        return (OLD_BIT if self.role_of(OLD) else 0) | (NEW_BIT if self.role_of(NEW) else 0)
+        bits = 0
+        for kind in self.kinds:
+            if self.role_of(kind):
+                bits |= 1 << kind
+        return bits
 
 
 BULK, RAISE, ALIASES = range(3)
@@ -161,16 +188,24 @@ class Message(NamedTuple):
 
 class Budget(NamedTuple):
     """What may still happen: commits, unanswered or refused requests, ends of sessions and
-    processes, crashes of the database."""
+    processes, crashes of the database, rollbacks that are asked for."""
 
     commits: int
     faults: int
     ends: int
     crashes: int
+    asks: int = 0
+
+
+class Asked(NamedTuple):
+    """The last rollback that was asked for: the how manyth it is, and which index it names."""
+
+    number: int = 0
+    place: int = NOBODY
 
 
 class State(NamedTuple):
-    """Everything."""
+    """Everything. `saved` and `noted`: load and roles in the control document."""
 
     base: Base
     daemons: tuple[Daemon, ...]
@@ -180,6 +215,8 @@ class State(NamedTuple):
     aliases: tuple[Alias, ...]
     net: tuple[Message, ...]
     left: Budget
+    noted: Roles | None = None
+    asked: Asked = Asked()
 
     def behind(self, name: int) -> tuple[int, ...]:
         """The indexes behind an alias."""

@@ -25,8 +25,10 @@ PLACES = {
     "Progress": "coordinator.progress",
     "Reader": "indexing.reader",
     "Receiver": "coordinator.receiver",
+    "Rollbacks": "resync.rollbacks",
     "Senders": "indexing.senders",
     "Takeover": "coordinator.takeover",
+    "Ticker": "coordinator.ticks",
     "Versions": "search.versions",
 }
 """Modules of listener, by the class that a step's name begins with."""
@@ -43,6 +45,9 @@ IN_COMMENTS = (
     "indexing.gate:Gate.open",
     "coordinator.polls:Polls.scan",
     "state.store:Keeper.save_control",
+    "resync.formers:as_they_are",
+    "resync.formers:kept_of",
+    "search.aliases:former",
     "indexing.ledger:Ledger.give_back",
     "indexing.senders:BATCH_AGE",
 )
@@ -56,6 +61,7 @@ WORLD = {
     "the LISTEN connection is cut",
     "the process is killed",
     "Elasticsearch forgets a tombstone",
+    "somebody asks for the former index",
     "a late bulk arrives",
     "a late raise arrives",
     "a late change of aliases arrives",

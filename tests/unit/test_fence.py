@@ -284,6 +284,14 @@ def test_a_later_generation(begun: Setting) -> None:
     }
 
 
+def test_an_alias_that_is_moved_amid_the_beginning(begun: Setting) -> None:
+    """A rollback had no answer, and comes late: what the session believes in use is the former one
+    by then. Nothing would feed what people search once its time is over."""
+    begun.server.meanwhile["generation taken"] = lambda: begun.server.lead("films", "films-0")
+    with pytest.raises(FencedOut, match="leads to films-0 now"):
+        begun.begin()
+
+
 def test_a_kind_without_an_index(new: Setting) -> None:
     """Nothing is written to it."""
     new.fence.begin([None, Current("people-1", "new")], ())
@@ -733,7 +741,7 @@ def test_an_index_of_an_unknown_definition_stands_still(new: Setting) -> None:
 
 def test_another_process_has_swapped(outdated: Setting) -> None:
     """The next session finds another index in use, by the files as they are."""
-    outdated.server.indexes.add("films-9")
+    outdated.server.lead("films", "films-9")
     outdated.fence.begin([Current("films-9", "new"), Current("people-1", "new")], ())
     assert outdated.open == {FILMS: "films-9", PEOPLE: "people-1"}
 
@@ -754,7 +762,7 @@ def test_what_waits_of_a_closed_kind_is_dropped(outdated: Setting) -> None:
     outdated.ledger.put(KeysTask(SPARE, [("1",)], job))
     outdated.ledger.add("w", [("2",)], [Route(SPARE, mapped=False), Route(FILMS, mapped=False)])
     mark = outdated.ledger.mark()
-    outdated.server.indexes.add("films-9")
+    outdated.server.lead("films", "films-9")
     outdated.fence.begin([Current("films-9", "new"), Current("people-1", "new")], ())
     assert job.finished
     assert job.dropped
