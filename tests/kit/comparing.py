@@ -26,7 +26,7 @@ class Sides:
     """Films by their number: what the query returns, and what stands in the indexes.
 
     `rows` and the contents of `indexes` are JSON texts by id. A document of `routed` bears a
-    routing. Of `faulty` rows the query fails.
+    routing. Of `faulty` rows the query fails, and `filtered` ones it does not return.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int = 3) -> None:
@@ -36,6 +36,7 @@ class Sides:
         """Indexes that the alias leads to."""
         self.routed: set[str] = set()
         self.faulty: set[str] = set()
+        self.filtered: set[str] = set()
         self.parked: set[str] = set()
         self.steps: list[str] = []
         self.asked: list[str] = []
@@ -102,7 +103,7 @@ class FakeSource:
 
     def id_page(self, _connection: object, after: Key | None, limit: int) -> list[Key]:
         """The next keys."""
-        ids = sorted({*self._sides.rows, *self._sides.faulty}, key=int)
+        ids = sorted({*self._sides.rows, *self._sides.faulty, *self._sides.filtered}, key=int)
         left = [one for one in ids if after is None or int(one) > int(after[0])]
         return [(one,) for one in left[:limit]]
 
