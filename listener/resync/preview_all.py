@@ -217,13 +217,11 @@ class AllDocuments:
 
     def _look_again(self) -> None:
         """Look again at what differs: beside a daemon, or with writers at work, it may be late."""
-        if self._differing is None:
+        if not self._differing:
             return
         for number in range(LOOKS):
-            if not self._differing:
-                break
             self._again(list(self._differing))
-            if not self._daemon.at_work() or number == LOOKS - 1:
+            if not self._differing or not self._daemon.at_work() or number == LOOKS - 1:
                 break
             if self._stop.wait(0.5):
                 self._check()

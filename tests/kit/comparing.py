@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from listener.changes import Key, KeyType
+from listener.changes import Key, KeyType, document_id
 from listener.documents.kinds import Kind
 from listener.documents.reading import Faulty
 from listener.observations.events import Observation
@@ -26,7 +26,7 @@ class Sides:
     """Films by their number: what the query returns, and what stands in the indexes.
 
     `rows` and the contents of `indexes` are JSON texts by id. A document of `routed` bears a
-    routing. Of `faulty` rows the query fails.
+    routing. Of `faulty` rows the query fails, and `filtered` ones it does not return.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int = 3) -> None:
@@ -36,6 +36,7 @@ class Sides:
         """Indexes that the alias leads to."""
         self.routed: set[str] = set()
         self.faulty: set[str] = set()
+        self.filtered: set[str] = set()
         self.parked: set[str] = set()
         self.steps: list[str] = []
         self.asked: list[str] = []
@@ -94,7 +95,7 @@ class FakeSource:
 
     def id_of(self, key: Key) -> str:
         """The document's id."""
-        return key[0]
+        return document_id(key, self.types)
 
     def estimate(self, _connection: object) -> int:
         """About so many."""
@@ -102,20 +103,21 @@ class FakeSource:
 
     def id_page(self, _connection: object, after: Key | None, limit: int) -> list[Key]:
         """The next keys."""
-        ids = sorted({*self._sides.rows, *self._sides.faulty}, key=int)
+        ids = sorted({*self._sides.rows, *self._sides.faulty, *self._sides.filtered}, key=int)
         left = [one for one in ids if after is None or int(one) > int(after[0])]
         return [(one,) for one in left[:limit]]
 
     def read(self, _connection: object, keys: Sequence[Key]) -> list[Document | Faulty]:
         """Read these documents."""
-        self._sides.step(f"read {','.join(key[0] for key in keys)}")
+        self._sides.step(f"read {','.join(map(self.id_of, keys))}")
         return [self._one(key) for key in keys]
 
     def _one(self, key: Key) -> Document | Faulty:
-        if key[0] in self._sides.faulty:
+        doc_id = self.id_of(key)
+        if doc_id in self._sides.faulty:
             return Faulty(key, "division by zero")
-        body = self._sides.rows.get(key[0])
-        return Document(key, key[0], None if body is None else body.encode())
+        body = self._sides.rows.get(doc_id)
+        return Document(key, doc_id, None if body is None else body.encode())
 
     def existing(self, _connection: object, keys: Sequence[Key]) -> set[Key]:
         """Those that the query returns, or fails on."""
@@ -152,12 +154,12 @@ class FakeClient:
         self._sides.step(f"{index} asked")
         self._sides.asked += body["ids"]
         found = [
-            f'{{"_id": {json.dumps(one)}, "found": true, "_source": {there[one]}}}'
+            f'{{"_id":{json.dumps(one)},"found":true,"_source":{there[one]}}}'
             if one in there
-            else f'{{"_id": {json.dumps(one)}, "found": false}}'
+            else f'{{"_id":{json.dumps(one)},"found":false}}'
             for one in body["ids"]
         ]
-        return SimpleNamespace(body=f'{{"docs": [{", ".join(found)}]}}'.encode())
+        return SimpleNamespace(body=f'{{"docs":[{",".join(found)}]}}'.encode())
 
     def search(self, *, index: str, size: int, **_: object) -> Any:
         """All ids, as of this moment."""
