@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -35,13 +35,13 @@ _NOT_FED: Final = "its definition is not known, or its query or index failed whe
 class Terms:
     """`keep_former`: seconds that a former index is kept; 0: it is not. `patience`: seconds until
     one is given up that cannot be written. `take`: a person asked for the load. Then it takes an
-    alias of this pipeline's name from another database. `asked`: aliases that a person wants to go
-    back with in this run."""
+    alias of this pipeline's name from another database. `asked`: by alias, the former index that a
+    person wants to go back to in this run."""
 
     keep_former: float
     patience: float
     take: bool = False
-    asked: frozenset[str] = frozenset()
+    asked: Mapping[str, str] = field(default_factory=dict)
 
 
 class Rollbacks:
@@ -183,12 +183,14 @@ class Rollbacks:
 
     def here(self, connection: Connection) -> None:
         """The way of --once: go back where a person asked for it in this run. All changes up to
-        now are in the former index. Raises FencedOut."""
+        now are in the former index. Where people search that one already nothing is done: a daemon
+        has done it that could not write it down, or a session of this run. Raises FencedOut."""
         for kind in self._kinds:
-            kept = self._keeper.kept.get(kind.index)
-            if kind.index not in self._terms.asked:
+            asked = self._terms.asked.get(kind.index)
+            if asked is None or self._fence.current(kind.number) == asked:
                 continue
-            if kept is None:
+            kept = self._keeper.kept.get(kind.index)
+            if kept is None or kept.physical != asked:
                 reason = self._keeper.state.unkept.get(kind.index, "no former index is kept")
                 self._observe(events.RollbackRefused(kind.index, reason))
             else:

@@ -34,15 +34,15 @@ class Asked:
 
     `force`: load everything, whatever was saved. `repair`: compare everything once; True: delete
     any number of documents for it. `load`: load the indexes of these aliases. `accept`: by
-    alias, the index that waits for a person's word, and has it now. `rollback`: go back to the
-    former index of these aliases, so that nothing is loaded for them before.
+    alias, the index that waits for a person's word, and has it now. `rollback`: by alias, the
+    former index to go back to, so that nothing is loaded for that alias before.
     """
 
     force: bool = False
     repair: bool | None = None
     load: frozenset[str] = frozenset()
     accept: Mapping[str, str] = field(default_factory=dict)
-    rollback: frozenset[str] = frozenset()
+    rollback: Mapping[str, str] = field(default_factory=dict)
 
     def loads(self, alias: str) -> bool:
         """Whether the index of this alias is to be loaded."""

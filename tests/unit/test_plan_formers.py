@@ -314,7 +314,7 @@ def test_nothing_is_loaded_before_a_rollback(world: World) -> None:
     kinds = [film_kind(digest="hash2", number=1, document=0)]
     save(world, {"config_hash": "hash1-hash2-hash0"})
     others = [*kinds, film_kind(digest="hash0", number=2, document=0)]
-    asked = Asked(rollback=frozenset({"films"}))
+    asked = Asked(rollback={"films": "films-1"})
     one = Process(world, asked, film_kind(), others=others, keep_former=3600)
     found = begin(one)
     assert found.needs == ()
