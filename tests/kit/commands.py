@@ -73,7 +73,7 @@ class Surroundings:
             "listener.search.connect": lambda _: self.client,
             "listener.capture.watermark.now": lambda _: (NOW,),
             "listener.state.identity.database": lambda *_: OWN,
-            "listener.resync.active.lock_holder": self._lock_holder,
+            "listener.resync.active.lock_holder": self.lock_holder,
             "listener.resync.active.ring": lambda *_: self.step("rung"),
         }.items():
             monkeypatch.setattr(name, does)
@@ -107,7 +107,8 @@ class Surroundings:
         self.step("state read")
         return Control(3, {}, 7, 1, self.state)
 
-    def _lock_holder(self, *_: object) -> int | None:
+    def lock_holder(self, *_: object) -> int | None:
+        """The process that holds the lock."""
         self.step("lock looked at")
         return 4711 if self.active else None
 
