@@ -42,7 +42,7 @@ class Surroundings:
         self.told: list[Observation] = []
         self.clock = 100.0
         self.stop = TimedStop(self)
-        self.config = _config(folder)
+        self.config = config_of(folder)
         self.active = False
         """Whether a daemon holds the lock."""
         self.state: State | None = saved_state()
@@ -160,7 +160,7 @@ class _Client(nullcontext[Any]):
         self._around.steps.append("client closed")
 
 
-def _config(folder: Path) -> Config:
+def config_of(folder: Path) -> Config:
     """Of films and persons; their files are written."""
     (folder / "index.json").write_text('{"mappings": {"dynamic": "strict", "properties": {}}}')
     names: Sequence[str] = ("films", "persons")
