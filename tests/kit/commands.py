@@ -31,6 +31,12 @@ from tests.kit.session import NOW, OWN, film_index, film_kind, saved_state
 LONG_AGO = NOW - timedelta(days=400)
 
 
+def put_aside(doc_id: str, index: str = "films", count: int = 1) -> ParkedDocument:
+    """One in the table of parked documents."""
+    reason = "strict_dynamic_mapping_exception: no field [x]"
+    return ParkedDocument(index, doc_id, reason, NOW - timedelta(hours=count), NOW, count)
+
+
 class Surroundings:
     """Of one command. `steps`: what it did, in order. A stop's waits take no time, but on the clock
     that commands measure their patience by."""

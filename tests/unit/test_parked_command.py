@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,11 @@ from psycopg import errors
 
 from listener.app.status import Status
 from listener.cli.parked import VERDICT_PATIENCE
-from listener.indexing.parked_table import ParkedDocument, ParkedTable
+from listener.indexing.parked_table import ParkedTable
 from listener.triggers import TriggerError
-from tests.kit.commands import Surroundings
-from tests.kit.session import NOW
+from tests.kit.commands import Surroundings, put_aside
 
 LOADED = "films-00000001-20260131t090000000000z"
-
-
-def put_aside(doc_id: str, index: str = "films", count: int = 1) -> ParkedDocument:
-    """One in the table."""
-    reason = "strict_dynamic_mapping_exception: no field [x]"
-    return ParkedDocument(index, doc_id, reason, NOW - timedelta(hours=count), NOW, count)
 
 
 class Aside(Surroundings):

@@ -13,8 +13,7 @@ import pytest
 
 from listener.cli import preview
 from listener.indexing.parked_table import ParkedTable
-from tests.kit.commands import Surroundings
-from tests.unit.test_parked_command import put_aside
+from tests.kit.commands import Surroundings, put_aside
 
 
 @dataclass
