@@ -121,8 +121,10 @@ class Surroundings:
     @contextmanager
     def _connect(self, _config: object, name: str) -> Iterator[Any]:
         self.step(f"connected as {name}")
-        yield self.connection
-        self.steps.append("connection closed")
+        try:
+            yield self.connection
+        finally:
+            self.steps.append("connection closed")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
