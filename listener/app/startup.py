@@ -17,7 +17,7 @@ from listener.checks import Finding, check_files, check_search, check_server, pr
 from listener.config import Config
 from listener.documents import topology
 from listener.documents.definition import Definition
-from listener.documents.in_use import definitions_in_use, definitions_kept
+from listener.documents.in_use import definitions_fed
 from listener.documents.topology import Assembly, KeptDefinitions, QueriesWrong
 from listener.failures import SERVER_ERRORS
 from listener.observations import events
@@ -86,7 +86,9 @@ class Startup:
             key = self._patience.of_postgres(self._first)
             if key is not None:
                 self._patience.of_elasticsearch(partial(self._look_before, client, key))
-            definitions = self._patience.of_elasticsearch(partial(self._definitions, client))
+            definitions = self._patience.of_elasticsearch(
+                partial(definitions_fed, client, self._config)
+            )
             parts = self._patience.of_postgres(partial(self._look_at_postgres, definitions))
             self._patience.of_elasticsearch(partial(self._look_at_elasticsearch, client))
         except SURPRISES as error:
@@ -130,11 +132,6 @@ class Startup:
             except psycopg.Error:  # the look at PostgreSQL says what is lacking
                 return None
         return self._database.key
-
-    def _definitions(self, client: search.Client) -> list[Definition]:
-        """Those that indexes in use keep, and former ones that are fed."""
-        found = definitions_in_use(client, self._config)
-        return [*found, *definitions_kept(client, self._config)]
 
     def _look_at_postgres(self, definitions: Sequence[Definition]) -> Assembly:
         config = self._config

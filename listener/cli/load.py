@@ -194,4 +194,9 @@ def _drop_former(indexes: Indexes, alias: str, state: State | None, now: datetim
         )
     elif indexes.drop_if_unused(former.name, alias):
         print(f"deleted {former.name}")
+    else:
+        print(
+            f"kept {former.name}: the server refuses to delete it now: a snapshot is being made, "
+            "or a right is missing"
+        )
     return True

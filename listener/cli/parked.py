@@ -27,7 +27,7 @@ from listener.observations.surprises import Unfit
 from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
 from listener.resync.retried import retried
-from listener.runtime.lifecycle import Stop
+from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.write_aliases import made_for
 
 SOME: Final = 1
@@ -202,7 +202,8 @@ class _Retry:
         deadline = time.monotonic() + VERDICT_PATIENCE
         while retried(before, self._chosen.read()).untried and time.monotonic() < deadline:
             if self._stop.wait(_LOOK):
-                return
+                print("the daemon goes on with it; `listener parked` shows what is still refused")
+                raise Stopped("stop was requested")
 
     def _result(self, before: Sequence[ParkedDocument]) -> int:
         found = retried(before, self._chosen.read())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Final
 
 from listener import postgres, search
@@ -18,12 +20,12 @@ from listener.documents.in_use import definitions_in_use
 from listener.documents.topology import assemble, fitting
 from listener.observations.events import Observe
 from listener.observations.surprises import Unfit
+from listener.postgres import Connection
 from listener.resync.active import ActiveDaemon
 from listener.resync.survey import Asked
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.indexes import Indexes
 from listener.state.control import ControlDocument
-from listener.state.model import State
 
 _LOOK_EVERY: Final = 0.2
 _NONE: Final = (
@@ -48,6 +50,15 @@ def run(config: Config, observe: Observe, stop: Stop, given: argparse.Namespace)
     return status_of(work)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """`physical`: the former index of the alias. `watch`: by which the journal names it."""
+
+    alias: str
+    physical: str
+    watch: str
+
+
 class _Rollback:
     def __init__(self, config: Config, observe: Observe, stop: Stop, stack: ExitStack) -> None:
         self._config = config
@@ -56,6 +67,7 @@ class _Rollback:
         self._client = search.connect(config.elasticsearch)
         stack.callback(self._client.close)
         self._stack = stack
+        self._schema = config.postgres.db_schema
         self._indexes = Indexes(self._client, config.pipeline)
         self._control = ControlDocument(
             self._client, config.elasticsearch.control_index, config.pipeline
@@ -69,37 +81,22 @@ class _Rollback:
                 f"no document of the configuration has the index {alias!r}: there are "
                 f"{', '.join(known)}"
             )
-        state = self._control.read().state
-        kept = None if state is None else state.kept.get(alias)
-        physical = self._former(alias) or (None if kept is None else kept.physical)
+        physical = self._former(alias) or self._kept(alias)
         if physical is None:
-            return self._none(alias, state)
+            return self._none(alias)
         connection = self._stack.enter_context(
             postgres.connect(self._config.postgres, "listener: rollback")
         )
         definitions = definitions_in_use(self._client, self._config)
         parts = assemble(self._config, connection, fitting(self._config, connection, definitions))
-        schema = self._config.postgres.db_schema
-        daemon = ActiveDaemon(connection, schema, parts.watches[0].id)
-        status: int | None = None
-        if daemon.at_work() and self._written_down(daemon, alias, physical):
-            if self._kept(alias) != physical:
-                if self._former(alias) == physical:
-                    print(
-                        f"{alias}: the active daemon has not written down yet that it keeps "
-                        f"{physical}; its log says what it waits for, `listener health` too",
-                        file=sys.stderr,
-                    )
-                    return int(Status.GAVE_UP)
-                return self._none(alias, self._control.read().state)
-            with connection.transaction():
-                watch = parts.speaker(known.index(alias))
-                journal.ask_rollback(connection, schema, watch, alias, physical)
-                daemon.ring()
-            print(f"asked the active daemon to go back to {physical}", flush=True)
-            status = self._follow(daemon, alias, physical)
+        wish = _Wish(alias, physical, parts.speaker(known.index(alias)))
+        daemon = ActiveDaemon(connection, self._schema, parts.watches[0].id)
+        status = self._beside(connection, daemon, wish) if daemon.at_work() else None
         if status is None:
-            status = self._here(alias, physical)
+            status = self._here(wish)
+        if status == Status.ACTIVE:  # another one has begun since
+            again = self._beside(connection, daemon, wish)
+            status = status if again is None else again
         done = self._leads_to(alias, physical)  # whatever waits for a person elsewhere
         if status not in (Status.OK, Status.PARKED) and not done:
             return status
@@ -116,50 +113,49 @@ class _Rollback:
         kept = None if state is None else state.kept.get(alias)
         return None if kept is None else kept.physical
 
-    def _written_down(self, daemon: ActiveDaemon, alias: str, physical: str) -> bool:
-        """Wait until the active daemon has saved that it keeps this index, or keeps it no more.
-        False: no daemon is active any more."""
-        until = time.monotonic() + self._config.backoff.give_up_after
-        while self._kept(alias) != physical and self._former(alias) == physical:
-            if not daemon.at_work():
-                return False
-            if time.monotonic() > until:
+    def _beside(self, connection: Connection, daemon: ActiveDaemon, wish: _Wish) -> int | None:
+        """Have the active daemon do it. None: it has ended before. OK: it is done, or there is
+        nothing to go back to; what the alias leads to tells."""
+        for active in self._looks(daemon):
+            if self._kept(wish.alias) == wish.physical:
                 break
+            if self._former(wish.alias) != wish.physical:
+                return int(Status.OK)
+            if not active:
+                return None
+        else:
+            return _late(wish, f"has not written down yet that it keeps {wish.physical}")
+        with connection.transaction():
+            journal.ask_rollback(connection, self._schema, wish.watch, wish.alias, wish.physical)
+            daemon.ring()
+        print(f"asked the active daemon to go back to {wish.physical}", flush=True)
+        for active in self._looks(daemon):
+            if self._kept(wish.alias) != wish.physical:
+                return int(Status.OK)
+            if not active:
+                return None
+        return _late(wish, "has not come to it yet, and goes back when it does")
+
+    def _looks(self, daemon: ActiveDaemon) -> Iterator[bool]:
+        """One look after the other, as long as the daemon has time: whether one was active just
+        before. What is not done then, no daemon does any more. Raises Stopped."""
+        until = time.monotonic() + self._config.backoff.give_up_after
+        while time.monotonic() <= until:
+            yield daemon.at_work()
             if self._stop.wait(_LOOK_EVERY):
                 raise Stopped("stop was requested")
-        return True
+            daemon.ring()
 
-    def _here(self, alias: str, physical: str) -> int:
-        """No daemon is active: catch up, and go back, unless that was done just now."""
+    def _here(self, wish: _Wish) -> int:
+        """No daemon is active: catch up, and go back."""
         daemon = Daemon(
             self._config,
             observe=self._observe,
             stop=self._stop,
             once=True,
-            asked=Asked(rollback={alias: physical}),
+            asked=Asked(rollback={wish.alias: wish.physical}),
         )
         return int(daemon.run())
-
-    def _follow(self, daemon: ActiveDaemon, alias: str, physical: str) -> int | None:
-        """Until the daemon has done it, or cannot. None: it has ended before."""
-        until = time.monotonic() + self._config.backoff.give_up_after
-        while True:
-            state = self._control.read().state
-            kept = None if state is None else state.kept.get(alias)
-            if kept is None or kept.physical != physical:
-                return int(Status.OK)  # done, or given up: what the alias leads to tells
-            if not daemon.at_work():
-                return None
-            if time.monotonic() > until:
-                print(
-                    f"{alias}: the active daemon has not come to it yet, and goes back when it "
-                    "does; its log says what it waits for, `listener health` too",
-                    file=sys.stderr,
-                )
-                return int(Status.GAVE_UP)
-            if self._stop.wait(_LOOK_EVERY):
-                raise Stopped("stop was requested")
-            daemon.ring()
 
     def _leads_to(self, alias: str, physical: str) -> bool:
         behind = self._indexes.behind(alias)
@@ -168,7 +164,7 @@ class _Rollback:
     def _told(self, alias: str, physical: str, status: int) -> int:
         """How it ended, by what the alias leads to."""
         if not self._leads_to(alias, physical):
-            return self._none(alias, self._control.read().state)
+            return self._none(alias)
         print(f"{alias}: people search {physical} again")
         state = self._control.read().state
         if state is not None and alias in state.rolled_back:
@@ -180,8 +176,18 @@ class _Rollback:
             print(f"`listener rollback {alias}` once more goes forth again")
         return status
 
-    def _none(self, alias: str, state: State | None) -> int:
+    def _none(self, alias: str) -> int:
+        state = self._control.read().state
         why = None if state is None else state.unkept.get(alias)
         told = _NONE if why is None else f"the former index was given up: {why}"
         print(f"listener: {alias}: not rolled back: {told}", file=sys.stderr)
         return int(Status.USAGE)
+
+
+def _late(wish: _Wish, why: str) -> int:
+    print(
+        f"{wish.alias}: the active daemon {why}; its log says what it waits for, "
+        "`listener health` too",
+        file=sys.stderr,
+    )
+    return int(Status.GAVE_UP)

@@ -30,11 +30,17 @@ def definitions_in_use(client: search.Client, config: Config) -> list[Definition
     return found
 
 
-def definitions_kept(client: search.Client, config: Config) -> list[Definition]:
-    """The definitions that former indexes of this pipeline keep which are fed.
+def definitions_fed(client: search.Client, config: Config) -> list[Definition]:
+    """The definitions that indexes of this pipeline keep which are fed: those behind its aliases,
+    and former ones.
 
     Errors of the client pass through.
     """
+    return [*definitions_in_use(client, config), *_definitions_kept(client, config)]
+
+
+def _definitions_kept(client: search.Client, config: Config) -> list[Definition]:
+    """The definitions that former indexes of this pipeline keep which are fed."""
     indexes = Indexes(client, config.pipeline)
     found: list[Definition] = []
     for document in config.documents:
@@ -54,7 +60,7 @@ def kept_now(config: Config, connection: Connection) -> tuple[KeptDefinitions, s
     """
     client = search.connect(config.elasticsearch)
     try:
-        found = [*definitions_in_use(client, config), *definitions_kept(client, config)]
+        found = definitions_fed(client, config)
     except search.Error as error:
         return KeptDefinitions(), search.describe(error)
     finally:

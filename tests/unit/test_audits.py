@@ -72,6 +72,29 @@ def test_writes_that_went_elsewhere(floor: Floor, scattered: bool, step: str) ->
     assert floor.told == [events.AuditFailed("an alias leads elsewhere")]
 
 
+def test_writes_to_a_former_index_that_went_elsewhere(floor: Floor) -> None:
+    """It is given up alone: the one in use is not compared for it. Nothing is looked at of it where
+    that one's writes went elsewhere."""
+    floor.fence.former_found = 0, Astray("films.f3 leads elsewhere", scattered=True)
+    assert not failed(floor)
+    assert floor.auditor.formers == [(0, "films.f3 leads elsewhere")]
+    assert floor.steps == [*LOOK, "unproven retried"]
+    floor.pause(61)
+    floor.fence.found = 1, Astray("an alias leads elsewhere", scattered=False)
+    assert failed(floor)
+    assert len(floor.auditor.formers) == 1
+
+
+def test_what_hinders_cannot_be_read(floor: Floor) -> None:
+    """As where an index is blocked: the audit goes on. What was told before is not told again."""
+    floor.auditor.hindering = [Fault("writes wait", "unset it")]
+    for unreadable in (None, AWAY, None):
+        floor.auditor.unreadable = unreadable
+        assert not failed(floor)
+        floor.pause(61)
+    assert len(floor.told) == 1
+
+
 def test_what_hinders_is_told_once(floor: Floor) -> None:
     """And once more where it has come back."""
     one, other = Fault("no search can read it", "unset it"), Fault("writes wait", "unset it")

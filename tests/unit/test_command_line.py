@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,95 @@ documents:
         assert told in said
         for part in ("index.json: ", "film.sql: line 1: unknown", "star.sql: line 1: it begins"):
             assert (part in said) is (command != "verify"), said
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--once", "check"], "--once goes with run"),
+        (["parked", "--json", "--retry"], "--json goes without --retry"),
+        (["load", "films", "--drop-old"], "--drop-old goes without INDEX and --accept"),
+        (["load", "--accept", "--drop-old"], "--drop-old goes without INDEX and --accept"),
+        (["indexes", "--drop", "films-1", "--drop-all"], "--drop-all goes without --drop"),
+        (["verify", "--allow-deletes"], "--allow-deletes goes with --repair"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    """Neither is done: the one may delete what the other would keep."""
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["--config", "there is none.yaml", *words])
+    assert told in capsys.readouterr().err
+
+
+CONFIG = """
+pipeline: a
+postgres: {dbname: d, user: u, password_file: {secret}}
+elasticsearch: {user: u, password_file: {secret}}
+documents:
+  - index: films
+    table: film
+    key: id
+    index_config_file: index.json
+    query_file: film.sql
+    watch: [{table: film, key: id}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "reads"),
+    [
+        (["check"], True),
+        (["triggers", "print"], True),
+        (["triggers", "print", "--dsn", "service=movies"], False),
+        (["kibana"], True),
+        (["health", "--live"], False),
+        ([], True),
+    ],
+)
+def test_secrets_that_a_command_needs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    reads: bool,
+) -> None:
+    """One that cannot be read is told before the command begins, and by no other command."""
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG.replace("{secret}", str(tmp_path / "away")))
+    begun: list[str] = []
+
+    def run(*_: object) -> int:
+        begun.append("run")
+        return 0
+
+    name = words[0] if words else "run"
+    monkeypatch.setattr(cli.command(name), "run", run)
+    monkeypatch.setattr(cli, "stop_on_signals", lambda _: nullcontext())
+    assert cli.main(["--config", str(config), *words]) == (2 if reads else 0)
+    assert begun == ([] if reads else ["run"])
+    assert ("away" in capsys.readouterr().err) is reads
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), 130), (AssertionError("a defect"), None)]
+)
+def test_what_ends_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int | None
+) -> None:
+    """Ctrl-C has the status that shells give it. A defect is not hidden."""
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG.replace("{secret}", str(tmp_path / "away")))
+
+    def run(*_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli.command("health"), "run", run)
+    monkeypatch.setattr(cli, "stop_on_signals", lambda _: nullcontext())
+    words = ["--config", str(config), "health"]
+    if status is None:
+        with pytest.raises(AssertionError):
+            cli.main(words)
+    else:
+        assert cli.main(words) == status

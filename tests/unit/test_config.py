@@ -180,6 +180,7 @@ FINGERPRINT = "ab" * 32
         ({"user": "u"}, "give both user and password"),
         ({"password": "p"}, "give both user and password"),
         ({"user": "u", "password": "p", "password_file": "f"}, "not both"),
+        ({"user": "a:b", "password": "p"}, "a user's name has no colon"),
         ({"api_key": "k", "api_key_file": "f"}, "not both"),
         ({"api_key": "k", "user": "u"}, "not both"),
         ({"api_key": "k", "password": "p"}, "not both"),

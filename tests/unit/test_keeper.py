@@ -208,3 +208,24 @@ def test_a_clock_that_went_back_takes_every_moment_along(disk: Disk) -> None:
     assert state.rolled_back["b"].since == at - by
     keeper.thaw("a")
     assert keeper.last_processed == at - by, "what is proven went back with it"
+
+
+def test_a_former_index_that_is_in_doubt(disk: Disk) -> None:
+    """It is given up at once, on the disk, too; why is kept. The index in use is not sound then, so
+    that a swap does not keep it either."""
+    told: list[Observation] = []
+    keeper = Keeper(Path("state.yaml"), cast("ControlDocument", None), Versions(), told.append)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    keeper.begin(NOTHING.model_copy(update={"last_processed": at}))
+    keeper.not_kept("films", "nothing was in use")
+    kept = Kept(physical="films-1", uuid="u", since=at, until=at + timedelta(hours=1))
+    keeper.keep("films", kept)
+    assert keeper.state.unkept == {}
+    assert keeper.is_sound("films")
+    keeper.doubt("films", "TRUNCATE")
+    assert (disk.written[-1].kept, disk.written[-1].unkept) == ({}, {"films": "TRUNCATE"})
+    assert told == [events.FormerGivenUp("films", "films-1", "TRUNCATE")]
+    assert not keeper.is_sound("films")
+    keeper.doubt("films", "once more")
+    assert keeper.state.unkept == {"films": "TRUNCATE"}, "there was none any more"
+    assert len(told) == 1

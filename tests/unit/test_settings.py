@@ -143,6 +143,19 @@ def test_a_broken_env_file_is_an_error(write: Write, tmp_path: Path) -> None:
     assert f"{tmp_path}/.env: line 2: write NAME=value" in refusal(write(MINIMAL))
 
 
+@pytest.mark.parametrize("unreadable", [b"A=\xff", None])
+def test_an_env_file_that_cannot_be_read(
+    write: Write, tmp_path: Path, unreadable: bytes | None
+) -> None:
+    """It is not taken for one that is not there: its values would be missed."""
+    if unreadable is None:
+        (tmp_path / ".env").mkdir()
+    else:
+        (tmp_path / ".env").write_bytes(unreadable)
+    reason = "Is a directory" if unreadable is None else "it is not UTF-8"
+    assert f"{tmp_path}/.env: cannot read it: {reason}" in refusal(write(MINIMAL))
+
+
 def test_an_unset_variable_is_an_error_with_its_name_and_place(write: Write) -> None:
     """All of them at once, and nothing else is said about their places."""
     text = MINIMAL.replace("user: listener", "user: ${ROLE}\n  port: ${PORT}").replace(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from psycopg import OperationalError, adapters, errors
 
+from listener import search
 from listener.app.patience import Patience
 from listener.app.startup import Startup
 from listener.app.status import GIVEN_UP, Refused
@@ -153,6 +154,22 @@ def test_a_stop_ends_the_wait(tmp_path: Any) -> None:
     with pytest.raises(Stopped):
         looking.patience.of_postgres(looking.look)
     assert looking.looks == 1
+
+
+@pytest.mark.parametrize(("status", "looks"), [(503, 2), (403, 1)])
+def test_an_answer_of_elasticsearch_that_it_cannot_answer_yet(
+    tmp_path: Any, status: int, looks: int
+) -> None:
+    """It is asked again. A right that is missing is a person's matter."""
+    meta: Any = SimpleNamespace(status=status)
+    looking = Looking(tmp_path, search.Refused("no", meta, {"error": "no"}))
+    if looks == 2:
+        assert looking.patience.of_elasticsearch(looking.look) == "seen"
+        assert [type(one) for one in looking.told] == [Waiting]
+    else:
+        with pytest.raises(search.Refused):
+            looking.patience.of_elasticsearch(looking.look)
+    assert looking.looks == looks
 
 
 # -- what a look has found -------------------------------------------------------------------------

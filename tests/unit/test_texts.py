@@ -30,3 +30,11 @@ def test_a_neighbour_that_may_hold_the_like(
     with pytest.raises(NoText) as caught:
         read_text(tmp_path / asked)
     assert str(caught.value).partition("; ")[2] == (f"did you mean {meant}?" if meant else "")
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """Nothing is meant by it."""
+    path = tmp_path / "away" / "film.sql"
+    with pytest.raises(NoText) as caught:
+        read_text(path)
+    assert str(caught.value) == f"{path}: cannot read it: No such file or directory"

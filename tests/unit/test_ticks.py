@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import psycopg
 import pytest
 
+from listener.capture.journal import RollbackAsked
 from listener.coordinator.session import BeginAnew, SessionLost
 from listener.indexing.outage import Trouble
 from listener.observations import events
@@ -494,3 +495,49 @@ def test_what_comes_back_is_audited_at_once(floor: Floor) -> None:
     floor.pipeline.trouble = None
     floor.ticker.tick(session)
     assert floor.did("audited")
+
+
+# -- going back ------------------------------------------------------------------------------------
+
+ASKED = RollbackAsked("films", "films-1", NOW)
+
+
+def test_a_rollback_that_a_poll_finds(polling: Floor) -> None:
+    """It waits for a complete tick that began later: each change that was made before the request
+    is in the former index then. The watermark moves after it."""
+    session = polling.session()
+    polling.pages = [page(rollbacks=(ASKED,))]
+    assert polling.ticker.tick(session)
+    assert not polling.did("rolled back")
+    polling.steps.clear()
+    polling.pause(1)
+    assert polling.ticker.tick(session)
+    order = ["barrier sent", "settled", "ticked", "rolled back", "advanced", "state saved"]
+    assert [one for one in polling.steps if one in order] == order
+    polling.steps.clear()
+    assert polling.ticker.tick(session)
+    assert not polling.did("rolled back")
+
+
+def test_no_rollback_while_changes_are_dropped(polling: Floor) -> None:
+    """The former index may lack them: it is gone back to after the sweep that reads them."""
+    session = polling.session()
+    polling.jobs.rollbacks.ask(ASKED)
+    polling.then["swept silently"] = lambda: setattr(polling.pipeline, "overflows", 1)
+    assert polling.ticker.tick(session)
+    assert not polling.did("rolled back")
+    polling.pause(1)
+    assert polling.ticker.tick(session)
+    assert polling.asked[-1] == Asked(START)
+    assert polling.did("rolled back")
+
+
+def test_no_rollback_where_the_session_ends(polling: Floor) -> None:
+    """Amid the tick: what was notified may be lost. The request is not."""
+    session = polling.session()
+    polling.jobs.rollbacks.ask(ASKED)
+    polling.fails["settled"] = SessionLost("the connection is lost")
+    with pytest.raises(SessionLost):
+        polling.ticker.tick(session)
+    assert not polling.did("rolled back")
+    assert polling.polls.rollbacks_due == {0: ASKED}

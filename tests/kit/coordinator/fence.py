@@ -20,6 +20,7 @@ class FakeFence(Fence):
         self.resumed: Collection[str] = ()
         self.loads: dict[int, str] = {}
         self.found: tuple[int, Astray] | None = None
+        self.former_found: tuple[int, Astray] | None = None
 
     @override
     def begin(
@@ -45,7 +46,7 @@ class FakeFence(Fence):
     @override
     def former_astray(self) -> tuple[int, Astray] | None:
         """What leads writes to former indexes elsewhere."""
-        return None
+        return self.former_found
 
     @override
     def astray(self) -> tuple[int, Astray] | None:

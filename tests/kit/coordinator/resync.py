@@ -161,6 +161,10 @@ class FakeAuditor(Auditor):
         self.hindering: list[Fault] = []
         self.loading: Collection[int] = ()
         self.distrusted: list[int] = []
+        self.formers: list[tuple[int, str]] = []
+        """Former indexes that are distrusted, and why."""
+        self.unreadable: Exception | None = None
+        """Why hindrances cannot be read."""
 
     @override
     def audit(self, connection: Connection, loading: Collection[int] = ()) -> str | None:
@@ -178,7 +182,14 @@ class FakeAuditor(Auditor):
     @override
     def hindrances(self, control: str) -> list[Fault]:
         """What a person must hear of."""
+        if self.unreadable is not None:
+            raise self.unreadable
         return self.hindering
+
+    @override
+    def distrust_former(self, number: int, why: str) -> None:
+        """A former index may lack changes."""
+        self.formers.append((number, why))
 
     @override
     def audit_indexes(self, loading: Collection[int]) -> str | None:
