@@ -499,7 +499,7 @@ def test_once(formers: Formers) -> None:
     """A person asked for it in this run."""
     formers.of(Terms(HOUR, 60)).here(formers.world.connection)
     assert formers.world.steps == []
-    formers.of(Terms(HOUR, 60, asked=frozenset({"films"}))).here(formers.world.connection)
+    formers.of(Terms(HOUR, 60, asked={"films": "films-0"})).here(formers.world.connection)
     assert formers.fence.current(0) == "films-0"
 
 
@@ -508,6 +508,6 @@ def test_once_without_a_former_index(first: Formers, reason: str | None) -> None
     """Why there is none is told, where that is known."""
     if reason is not None:
         first.keeper.not_kept("films", reason)
-    first.of(Terms(HOUR, 60, asked=frozenset({"films"}))).here(first.world.connection)
+    first.of(Terms(HOUR, 60, asked={"films": "films-0"})).here(first.world.connection)
     assert first.world.told == [RollbackRefused("films", reason or "no former index is kept")]
     assert first.world.steps == []
