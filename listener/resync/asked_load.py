@@ -153,6 +153,8 @@ class AskedLoads:
                 moved, seen = time.monotonic(), now
             begun = all(one.told or one.status is not None for one in asked)
             patience = self._patience * (_STANDS_STILL if begun else 1)
+            if all(one.status is not None for one in asked):
+                break  # whatever the daemon does by now: it has done it
             if time.monotonic() - moved > patience:
                 self._give_up(asked, patience)
             elif not self._daemon.at_work():
