@@ -75,7 +75,7 @@ def test_our_schema_dropped_while_nobody_may_make_it_anew(scene: Scene) -> None:
         mark = daemon.mark()
         drop_our_schema(scene)
         held = daemon.wait_for(
-            "held", after=mark, reason=re.compile("Mend: `listener triggers install`")
+            "held", after=mark, reason=re.compile("Mend: run `listener triggers install`")
         )
         writers.wait(100)
         assert daemon.running

@@ -209,7 +209,8 @@ def test_it_does_not_empty_the_index(shards: Scene, by: str) -> None:
     assert guarded["orphaned"] == 1200
     shards.sql("UPDATE content.film_work SET title = 'Live' WHERE id = md5('film 1')::uuid")
     daemon.wait_for("indexed", after=guarded)
-    assert shards.behind() == shards.physical() == [ours]
+    assert shards.behind() == [ours]
+    assert len(shards.physical()) == (2 if by == "query" else 1)  # what waits for a word stays
     if by == "query":  # a trigger that fails for each statement: what is held does not begin anew
         mark, watch = daemon.mark(), Watch("content", "film_work", ("id",)).id
         with shards.superuser() as connection:
