@@ -117,7 +117,7 @@ class LoadRun:
         weighed = self._guard.weigh(connection, kind, load, check)
         if self._guard.holds(state, load, weighed):
             return False
-        if state.owed or load.untaken:
+        if state.owed or load.untaken or load.missed:
             self._keeper.want_reconcile(kind.index, unguarded=False, outlives_load=True)
         self._loader.swap(kind, load, check, proven=proven, weighed=weighed)
         self._keeper.save_control(now=True)  # a standby must not load it once more

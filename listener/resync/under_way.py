@@ -114,10 +114,13 @@ class UnderWay:
 
     def is_beside(self, kind: int, wanted: Wanted) -> bool:
         """Whether this comparison is of the index in use alone, and not of the one that a load
-        makes by other files."""
+        makes by other files, or of the one that waits for a person's word."""
         feeding, one = self._fence.kind(kind, Role.IN_USE), self.states[kind]
-        apart = one.load is not None and feeding is not None and feeding.hash != one.kind.hash
-        return apart and not (wanted.missed or wanted.emptied)
+        if one.load is None or feeding is None or wanted.emptied:
+            return False
+        if wanted.missed:  # where a comparison follows the swap it is for this, too
+            return one.load.missed or (one.refusal is not None and not wanted.asked)
+        return feeding.hash != one.kind.hash
 
     def covers(self, kind: int, at: datetime, wanted: Wanted) -> bool:
         """Whether a load or comparison of this kind began, provenly, after this moment. Where any
@@ -174,9 +177,15 @@ class UnderWay:
         return one
 
     def compare_beside(self, connection: Connection, kind: int, wanted: Wanted) -> None:
-        """Compare the index in use, while the load of other files waits for a person's word. The
-        thread must have ended. Errors of psycopg pass through."""
+        """Compare the index in use, while a load waits for a person's word. What that one may have
+        missed, too, is left to a comparison after its swap: were it begun anew for each cause, a
+        trigger that fails for each statement would load without an end. The thread must have ended.
+        Errors of psycopg pass through."""
         one = self.states[kind]
+        if wanted.missed and one.load is not None and not one.load.missed:
+            load, one.load = one.load, one.load.model_copy(update={"missed": True})
+            if self.written_down(load):
+                self._keeper.put_load(one.load)
         if one.comparing is not None:
             self._ask_again(kind, wanted)
         else:

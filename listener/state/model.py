@@ -144,7 +144,8 @@ class Load(Record):
 
     `after` is the key of the last page that Elasticsearch acknowledged; None before the first.
     `documents`: how many ids were read up to there; `written`: how many documents were written.
-    `untaken`: documents that its index does not take, beyond those that may be parked.
+    `untaken`: documents that its index does not take, beyond those that may be parked. `missed`: it
+    waited for a person's word while changes may have been missed, so a comparison follows its swap.
     """
 
     index: Name
@@ -155,6 +156,7 @@ class Load(Record):
     done: bool = False
     written: Count = 0
     untaken: Count = 0
+    missed: bool = False
 
 
 class Refusal(Record):

@@ -702,7 +702,7 @@ def test_an_accepted_load(working: Working) -> None:
 
 
 def test_a_load_that_waits_for_a_person_waits_on(working: Working) -> None:
-    """While others begin; what may have been missed begins it anew."""
+    """While others begin; a TRUNCATE begins it anew."""
     room = working.room
     load = new_load(physical="films-2", done=True)
     room.under_way.load_waits(0, load, held("too many are gone"))
@@ -712,9 +712,34 @@ def test_a_load_that_waits_for_a_person_waits_on(working: Working) -> None:
     assert not [one for one in room.steps if one.startswith("films begun")]
     assert room.state.load == load
     assert room.under_way.refusals == [held("too many are gone")]
-    working.again()
+    working.again(replace(WANTED, emptied=True))
     assert "films begun: TRUNCATE" in room.steps
     assert room.under_way.refusals == []
+
+
+def test_changes_are_missed_beside_a_load_that_waits(working: Working) -> None:
+    """As often as they are: the index in use is compared, and the load is not made again. It is
+    written down that a comparison follows its swap."""
+    room, load = working.room, new_load(physical="films-2", done=True)
+    room.keeper.put_load(load)
+    room.under_way.load_waits(0, load, held("too many are gone"))
+    for _ in range(2):
+        working.again()
+        working.rest()
+    assert room.steps.count("comparison of films done") >= 2
+    assert not [one for one in room.steps if one.startswith("films begun")]
+    assert room.under_way.refusals == [held("too many are gone")]
+    assert room.disk.loads == (load.model_copy(update={"missed": True}),)
+    # accepted, it is not begun anew by what is read once more: that comparison is for it, too
+    working.hold_up()
+    working.jobs.load(room.connection, [asked(accept=True, waiting="films-2")])
+    begun = [one for one in room.steps if " begun" in one]
+    assert len(begun) == 1, room.steps
+    working.again(ANY_NUMBER)  # read together with what was missed
+    assert [one for one in room.steps if " begun" in one] == begun
+    assert room.state.load is not None
+    assert room.state.load.physical == "films-2"
+    working.jobs.end()
 
 
 def test_a_word_on_another_definition(working: Working) -> None:

@@ -616,10 +616,12 @@ def test_once_makes_a_load_that_was_begun_meanwhile(running: Running) -> None:
     assert running.room.steps.index("page 3") < running.room.steps.index("swap")
 
 
-def test_what_a_load_left_out_is_compared(running: Running) -> None:
-    """A person has accepted it: the documents that its index refused are not forgotten."""
+@pytest.mark.parametrize("left", [{"untaken": 3}, {"missed": True}])
+def test_what_a_load_left_out_is_compared(running: Running, left: dict[str, Any]) -> None:
+    """A person has accepted it: neither the documents that its index refused are forgotten, nor
+    what it may have missed while it waited."""
     running.load()
-    running.room.state.load = new_load(untaken=3)
+    running.room.state.load = new_load(**left)
     running.turn()
     steps = running.room.steps
     assert "comparison of films due, after the load" in steps
