@@ -60,8 +60,8 @@ requirements: $(STAMP) ## requirements.txt from pyproject.toml (ARGS=--upgrade: 
 ##@ Prove it
 
 # What `make test` leaves out for its time, marked `long`; names narrow it: make test-faults ARGS='-k failover'
-test-faults: $(STAMP) servers ## every outage, on servers that are really broken (half an hour)
-	$(BIN)/python -m pytest --session-timeout=2700 --numprocesses=3 \
+test-faults: $(STAMP) servers ## every outage, on servers that are really broken (three quarters of an hour)
+	$(BIN)/python -m pytest --session-timeout=3600 --numprocesses=3 \
 		--dist=loadfile -m long tests $(ARGS)
 
 ifeq ($(origin SEED), undefined)
