@@ -82,8 +82,8 @@ def test_a_million_rows_change_while_elasticsearch_is_away(scene: Scene) -> None
         away = memory(daemon, "VmHWM")
         proxy.start()
         daemon.wait_for("recovered", after=mark, server="Elasticsearch", deadline=60)
-        daemon.wait_for("watermark_moved", after=daemon.mark(), deadline=120)
-    scene.wait_converged(120)
+        # a sweep that began amid the changes ends first, and moves the watermark no further
+        scene.wait_converged(120)
     peak, after = memory(daemon, "VmHWM"), memory(daemon)
     print(
         f"resident memory: {idle / MB:.1f} MB idle; {changed:,} rows changed with Elasticsearch "
