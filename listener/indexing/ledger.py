@@ -103,10 +103,12 @@ class Ledger:
     # -- what is asked for -----------------------------------------------------------------------
 
     def add(self, watch: str, keys: Sequence[Key], routes: Iterable[Route]) -> bool:
-        """Changed keys; what leads to a kind that is closed or held is left out. False where the
-        limit was passed: all that waits was dropped, sweep."""
+        """Changed keys; what leads to a kind that is closed is left out. What leads to one that is
+        held is tried in its turn: where documents are refused, the others still get through. False
+        where the limit was passed: all that waits was dropped, sweep."""
         with self._lock:
-            kept = self._pending.add(watch, keys, filter(self._is_open, routes))
+            opened = [route for route in routes if self._gate.targets[route.kind] is not None]
+            kept = self._pending.add(watch, keys, opened)
             self._lock.notify_all()
         return kept
 
@@ -119,9 +121,6 @@ class Ledger:
             else:
                 self._tasks.append(task)
             self._lock.notify_all()
-
-    def _is_open(self, route: Route) -> bool:
-        return self._gate.targets[route.kind] is not None and not self._works[route.kind].held
 
     def mark(self) -> int:
         """A number for all that `add` has brought so far; see `wait_settled`."""
@@ -249,8 +248,8 @@ class Ledger:
 
     def hold(self, kind: int) -> None:
         """The query of this kind fails, or its index does not take what is sent, and no other kind
-        is concerned. So nothing may wait for it: what waits is released, and what comes is left
-        out, until `release`. The watermark does not move meanwhile."""
+        is concerned. So nothing may wait for it until `release`: what waits is released, pages are
+        left out, and what notifications bring is only tried. The watermark does not move."""
         with self._lock:
             work = self._works[kind]
             if work.held or self._gate.targets[kind] is None:

@@ -103,7 +103,7 @@ class Ids:
         self._noted = 0
         """How many of the ids notifications asked for."""
         self.held = False
-        """Whether nothing waits for what is here: it is only there to be tried again."""
+        """Whether nothing waits for what is here: it is only there to be tried."""
 
     def __len__(self) -> int:
         return len(self.waiting) + self._keys
@@ -114,11 +114,18 @@ class Ids:
 
     @property
     def noted(self) -> int:
-        """How many ids and keys are there because notifications asked for them."""
-        return self._noted + self._keys
+        """How many ids and keys are there because notifications asked for them; none while it is
+        held: they are bounded apart."""
+        return 0 if self.held else self._noted + self._keys
 
-    def note(self, keys: Iterable[Key], epoch: Job) -> None:
-        """Notifications name these ids."""
+    def note(self, keys: Iterable[Key], epoch: Job, most: int) -> None:
+        """Notifications name these ids. While it is held they have their try, too, up to `most` of
+        all that is here; but nothing waits for them."""
+        if self.held:
+            for key in keys:
+                if len(self) < most:
+                    self.waiting.setdefault(key, ())
+            return
         jobs = (epoch,)  # one for all: they may be many
         for key in keys:
             # a mark waits for all epochs before it: an id that has an older one needs no second
@@ -126,13 +133,17 @@ class Ids:
                 self.add(key, jobs)
                 epoch.add()
 
-    def note_mapped(self, watch: str, keys: Iterable[Key], epoch: Job) -> None:
-        """Notifications name these keys of a mapped watch."""
+    def note_mapped(self, watch: str, keys: Iterable[Key], epoch: Job, most: int) -> None:
+        """Notifications name these keys of a mapped watch; `most`: as of `note`."""
         waiting = self.mapped.setdefault(watch, {})
         for key in keys:
-            if key not in waiting:
+            if key in waiting:
+                continue
+            if not self.held:
                 waiting[key] = epoch
                 epoch.add()
+            elif len(self) < most:
+                waiting[key] = Job()
 
     def add(self, key: Key, jobs: Jobs) -> None:
         """Add an id; jobs it is already a part of are not counted twice."""
@@ -223,9 +234,9 @@ class Pending:
         keys = tuple(keys)
         for route in routes:
             if route.mapped:
-                self.ids[route.kind].note_mapped(watch, keys, epoch)
+                self.ids[route.kind].note_mapped(watch, keys, epoch, self._limit)
             else:
-                self.ids[route.kind].note(keys, epoch)
+                self.ids[route.kind].note(keys, epoch, self._limit)
         if sum(one.noted for one in self.ids) <= self._limit:
             return True
         for one in self.ids:

@@ -510,15 +510,19 @@ def test_what_is_held_is_there_to_be_tried(setting_held: Setting) -> None:
 
 
 def test_what_comes_while_it_is_held(setting_held: Setting) -> None:
-    """It is left out, and counts as dropped when the kind is released."""
+    """What notifications bring has its try: it may be a good document beside those that are
+    refused. Nothing waits for it. Pages are left out; all counts as dropped when the kind is
+    released."""
     setting = setting_held
     ledger, before = setting.ledger, setting.ledger.overflows
-    assert ledger.add("w", [B], DIRECT)
+    mark = setting.note("b")
+    assert setting.settled(mark)
     job = Job()
     job.add()
     ledger.put(KeysTask(0, [B], job))
     assert job.dropped
-    assert setting.waiting == {A}
+    assert setting.waiting == {A, B}
+    assert setting.take() == {A: (), B: ()}
     ledger.release(0)
     ledger.release(0)
     assert ledger.overflows == before + 1

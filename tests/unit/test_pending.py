@@ -111,6 +111,24 @@ def test_the_limit_is_for_what_notifications_brought() -> None:
         pending.ids[0].take(10, set())
 
 
+def test_what_comes_to_a_held_kind_is_bounded_apart() -> None:
+    """It takes no room from the others, and none beyond the limit is remembered: when the kind is
+    released, a sweep brings it."""
+    pending = Pending(2, 3)
+    pending.ids[0].release()
+    mark = pending.mark()
+    assert pending.add("w", [(str(number),) for number in range(9)], DIRECT)
+    assert pending.add("m", [("genre",)], MAPPED)
+    assert (len(pending.ids[0]), pending.ids[0].noted) == (3, 0)
+    assert pending.settled(mark)
+    assert pending.add("w", [("1",), ("2",), ("3",)], (Route(1, mapped=False),))
+    assert pending.overflows == 0
+    held = Pending(1, 3).ids[0]
+    held.release()
+    held.note_mapped("m", [(str(number),) for number in range(9)], Job(epoch=True), 3)
+    assert len(held) == 3
+
+
 def test_overflow_drops_what_notifications_brought_and_says_so() -> None:
     """Memory is bounded; what sweeps and loads wait for stays."""
     pending = Pending(1, 10)
