@@ -202,22 +202,8 @@ class Fence:
             self._observe(events.GenerationRaised(control.generation))
             self._clear_away()
             self.point()
-            self._refuse_moved()
+            self._pointing.refuse_moved()
             self._gate.open()
-
-    def _refuse_moved(self) -> None:
-        """A call of an earlier generation that had no answer may have come after these indexes were
-        found in use. From now on none can: the write aliases that it removes are gone."""
-        for feed in self._feeds:
-            in_use = feed.index(Role.IN_USE)
-            if in_use is None:
-                continue
-            others = [one for one in self._pointing.searched(feed.alias) if one != in_use]
-            if others:
-                raise FencedOut(
-                    f"the alias {feed.alias} led to {in_use} when the session began, and leads to "
-                    f"{', '.join(others)} now"
-                )
 
     def renew(self) -> None:
         """Take the next generation, for a request of ours had no answer; only if ours is in force.

@@ -31,6 +31,21 @@ class Pointing:
         """The indexes that people search by this alias."""
         return self._indexes.aliases(alias).get(alias, [])
 
+    def refuse_moved(self) -> None:
+        """Raises FencedOut where people search another index than the one that is in use here.
+
+        A call of an earlier generation that had no answer may have come after the indexes were
+        found. Once the write aliases that it removes are gone it can come no more: look then.
+        """
+        for feed in self._feeds:
+            in_use = feed.index(Role.IN_USE)
+            others = [one for one in self.searched(feed.alias) if in_use not in (None, one)]
+            if others:
+                raise FencedOut(
+                    f"the alias {feed.alias} led to {in_use} when the session began, and leads to "
+                    f"{', '.join(others)} now"
+                )
+
     def owner(self) -> int:
         """The highest generation that owns a write alias of ours."""
         found = [0]
