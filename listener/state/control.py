@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -64,12 +65,19 @@ class Control:
 
 
 class ControlDocument:
-    """Reads and changes the control document. Errors of the client pass through."""
+    """Reads and changes the control document. Errors of the client pass through.
+
+    Thread-safe: one thread at a time changes it, or the threads of one daemon would take each other
+    for another daemon.
+    """
 
     def __init__(self, client: Client, index: str, pipeline: str) -> None:
         self._client = client
         self._index = index
         self._pipeline = pipeline
+        self._lock = threading.Lock()
+        self._taken = 0
+        """The generation that was taken last, here."""
         self.newest: int | None = None
         """The highest sequence number that was written or accepted: the document never goes below
         it, unless Elasticsearch went back."""
@@ -136,6 +144,10 @@ class ControlDocument:
         Raises Conflict where another process was faster: read again, try again;
         Unreadable where the document went back: what it tells must not be written over.
         """
+        with self._lock:
+            return self._raise_generation(above)
+
+    def _raise_generation(self, above: int) -> Control:
         seen = self.read()
         if self._went_back(seen):
             raise Unreadable("the control document went back, or is gone")
@@ -154,34 +166,41 @@ class ControlDocument:
         now = self.read()
         if now.seq_no == written.seq_no and now.generation != generation:
             raise Unusable(self._told("what is written there is not what can be read afterwards"))
+        self._taken = generation
         return replace(written, damage=damage)
 
     def succeed(self, generation: int) -> Control | None:
         """Take the generation after this one, if it is in force. None: it is not."""
-        seen = self.read()
-        passed = generation + 1 >= GENERATIONS
-        if seen.generation != generation or passed or self._went_back(seen):
-            return None
-        content = {**_kept(seen), "generation": generation + 1}
-        try:
-            return self._write(seen, content, generation + 1)
-        except Conflict:
-            return None
+        with self._lock:
+            seen = self.read()
+            passed = generation + 1 >= GENERATIONS
+            if seen.generation != generation or passed or self._went_back(seen):
+                return None
+            content = {**_kept(seen), "generation": generation + 1}
+            try:
+                written = self._write(seen, content, generation + 1)
+            except Conflict:
+                return None
+            self._taken = written.generation
+            return written
 
     def save(self, generation: int, content: Mapping[str, Any]) -> bool:
-        """Save watermark and identity beside the generation.
+        """Save watermark and identity beside the generation, or beside the next one where another
+        thread has just taken that.
 
         False where another generation is in force, or the document went back: the next session
         looks into that, and writes then.
         """
-        seen = self.read()
-        if seen.generation != generation or self._went_back(seen):
-            return False
-        try:
-            self._write(seen, {**content, "generation": generation}, generation)
-        except Conflict:
-            return False
-        return True
+        with self._lock:
+            seen = self.read()
+            ours = seen.generation in (generation, self._taken) and seen.generation > 0
+            if not ours or self._went_back(seen):
+                return False
+            try:
+                self._write(seen, {**content, "generation": seen.generation}, seen.generation)
+            except Conflict:
+                return False
+            return True
 
     def _write(self, seen: Control, content: Mapping[str, Any], generation: int) -> Control:
         with self._mendable():

@@ -69,6 +69,7 @@ class Keeper:
         """`path`: of state.yaml. `versions`: whose generation is in force."""
         self._path = path
         self._control = control
+        self._saving = threading.Lock()
         self._versions = versions
         self._observe = observe
         self._lock = threading.RLock()
@@ -395,6 +396,10 @@ class Keeper:
 
     def save_control(self, *, now: bool = False) -> bool:
         """Write the control document where it is due. False: another generation is in force."""
+        with self._saving:  # or an older state could come after a newer one
+            return self._save_control(now=now)
+
+    def _save_control(self, *, now: bool) -> bool:
         with self._lock:
             clock = time.monotonic()
             if not self._versions.generation:

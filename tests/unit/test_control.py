@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -162,6 +163,38 @@ def test_another_process_was_faster(
     else:
         assert not control.save(3 if there else 0, {"identity": "mine"})
     assert server.writes == 0
+
+
+@pytest.mark.parametrize("first", ["succeed", "save"])
+def test_the_threads_of_one_daemon(server: Server, daemon: Daemon, first: str) -> None:
+    """One swaps an index, one saves the watermark: neither takes the other for another daemon."""
+    daemon.begin()
+    daemon.keeper.advance(WATERMARK + timedelta(minutes=1))
+    results: list[object] = []
+
+    def succeed() -> None:
+        results.append(daemon.control.succeed(1) is not None)
+
+    def save() -> None:
+        results.append(daemon.keeper.save_control(now=True))
+
+    one, other = (succeed, save) if first == "succeed" else (save, succeed)
+    thread = threading.Thread(target=other)
+
+    def meanwhile() -> None:
+        thread.start()
+        thread.join(0.2)  # it waits for the other, or would have written by now
+
+    server.meanwhile = [meanwhile]
+    one()
+    thread.join(10)
+    assert results == [True, True]
+    assert server.document is not None
+    assert server.document["generation"] == 2
+    assert (
+        server.document["last_processed"]
+        == daemon.keeper.state.model_dump(mode="json")["last_processed"]
+    )
 
 
 @pytest.mark.parametrize("generation", [2, 4])
