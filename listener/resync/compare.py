@@ -7,8 +7,8 @@ index, against the document query. One page and what differs are all that is hel
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from listener import ListenerError, search
 from listener.changes import Key, PayloadError, key_of_id, sendable
@@ -19,7 +19,7 @@ from listener.indexing.parked_table import ParkedTable
 from listener.postgres import Connection
 from listener.search import counts, exact_json
 from listener.search.bulk import Document
-from listener.search.stored import Stored
+from listener.search.stored import Copy, Stored
 
 Difference = Literal["missing", "stale", "orphaned", "misplaced", "parked"]
 DIFFERENCES: Final[tuple[Difference, ...]] = ("missing", "stale", "orphaned", "misplaced", "parked")
@@ -46,6 +46,8 @@ class Mismatch:
     difference: Difference
     gone: bool = False
     """A misplaced document that the query does not return, and that does not count as an orphan."""
+    version: int | None = field(default=None, compare=False)
+    """Of what the index has: each write changes it. None: it has nothing, or it is not known."""
 
 
 class Misplaced(ListenerError):
@@ -106,18 +108,19 @@ class Comparison:
                 if doc_id not in there:
                     difference = "missing"
                 else:
-                    same = exact_json.same(exact_json.document(body), there[doc_id])
+                    same = exact_json.same(exact_json.document(body), there[doc_id].source)
                     difference = None if same else "stale"
             if difference is not None:
-                found.append(Mismatch(one.key, doc_id, difference))
+                version = there[doc_id].version if doc_id in there else None
+                found.append(Mismatch(one.key, doc_id, difference, version=version))
         if keys:
             self._mean.read(len(keys), size)
         return found
 
-    def _stored(self, ids: Sequence[str]) -> dict[str, Any]:
-        """By id, the sources that the index has, in real time."""
+    def _stored(self, ids: Sequence[str]) -> dict[str, Copy]:
+        """By id, what the index has, in real time."""
         asked = [one for one in ids if sendable(one)]
-        return Stored(self._client, self._index, asked).sources()
+        return Stored(self._client, self._index, asked).copies()
 
     def database(self, connection: Connection, after: Key | None = None) -> Iterator[Page]:
         """Every document that the database has, page by page. `after`: from the next key on."""

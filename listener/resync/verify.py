@@ -1,7 +1,8 @@
 """`verify`: compare by plain reads, beside a daemon or without one, and tell wrong from late.
 
 What differs at the first look is looked at again when the active daemon's watermark has passed that
-look. What differs then, too, is not mended by the daemon's own work.
+look. What differs then, too, is not mended by the daemon's own work; but where the index has got
+another copy meanwhile, the daemon is at work on it, and it is looked at again.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ from listener.state.identity import position
 REMEMBERED: Final = 100_000
 """How many documents that differ are looked at again. The others are only counted."""
 LOOKS: Final = 3
-"""How often a document is looked at again beside a daemon: it may be changed between two looks."""
+"""How many further looks must find the same wrong copy beside a daemon: what is changed between two
+looks is late at both."""
+MOST_LOOKS: Final = 12
+"""How many further looks there are: what differs at all of them is wrong, with whatever copies."""
 WATERMARK_PATIENCE: Final = 15.0
 """Seconds of waiting for the daemon's watermark."""
 
@@ -124,11 +128,17 @@ class Verification:
     ) -> list[Mismatch]:
         """Which of these documents still differ. `aside`: ids of parked documents."""
         found = list(mismatches.values())
-        for _ in range(LOOKS if self._daemon.at_work() else 1):
-            if not any(one.difference != "parked" for one in found):
+        stood: dict[Key, int] = {}
+        for _ in range(MOST_LOOKS if self._daemon.at_work() else 1):
+            if all(one.difference == "parked" or stood.get(one.key, 0) >= LOOKS for one in found):
                 break
             waited = not self._daemon.at_work() or self.wait_for_daemon()
-            found = self._comparison(kind, aside).look(self._connection, [one.key for one in found])
+            versions = {one.key: one.version for one in found}
+            found = self._comparison(kind, aside).look(self._connection, list(versions))
+            stood = {
+                one.key: stood.get(one.key, 0) + 1 if one.version == versions[one.key] else 0
+                for one in found
+            }
             if not waited:
                 break  # the watermark stands, and would stand at the next look
         return found

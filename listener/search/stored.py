@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from listener.search import exact_json
@@ -13,6 +14,16 @@ _SOURCE: Final = b'"_source":'
 _ENDS: Final = (b"},", b"}]")
 _AT_ONCE: Final = 5000
 """Hits of one answer: no index of listener's may allow less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What an index holds of a document: the source as `exact_json.document` makes it, and the
+    version, which each write changes. None: the answer could not be read so far.
+    """
+
+    source: Any
+    version: int | None
 
 
 class Stored:
@@ -45,32 +56,36 @@ class Stored:
         """By id, the source of each document, as `exact_json.document` makes it. Documents that the
         index does not have are left out.
         """
+        return {doc_id: copy.source for doc_id, copy in self.copies().items()}
+
+    def copies(self) -> dict[str, Copy]:
+        """The same with the versions."""
         if not self._ids:
             return {}
         try:
             answer = exact_json.read(self._answer)
         except exact_json.UnreadableJson:
             return self._one_by_one()
-        found: dict[str, Any] = {}
+        found: dict[str, Copy] = {}
         for one in answer["docs"]:
             if "error" in one:
                 raise unreadable(self._index, one["error"])
             if one.get("found"):
-                found[one["_id"]] = one.get("_source", {})
+                found[one["_id"]] = Copy(one.get("_source", {}), one.get("_version"))
         return found
 
-    def _one_by_one(self) -> dict[str, Any]:
+    def _one_by_one(self) -> dict[str, Copy]:
         """The same of an answer in which Python cannot read some document: the halves are asked
         for, and of a single document the bytes are taken."""
         if len(self._ids) > 1:
             half = len(self._ids) // 2
             parts = (self._ids[:half], self._ids[half:])
-            first, second = (Stored(self._client, self._index, one).sources() for one in parts)
+            first, second = (Stored(self._client, self._index, one).copies() for one in parts)
             return first | second
         source = exact_json.only_source(self._answer)
         if source is None:
             raise Unreadable(f"{self._index}: _mget: an answer without a source")
-        return {self._ids[0]: exact_json.document(source)}
+        return {self._ids[0]: Copy(exact_json.document(source), None)}
 
 
 def _ask(client: Client, index: str, ids: Sequence[str]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import SimpleNamespace
@@ -26,7 +27,8 @@ class Sides:
     """Films by their number: what the query returns, and what stands in the indexes.
 
     `rows` and the contents of `indexes` are JSON texts by id. A document of `routed` bears a
-    routing. Of `faulty` rows the query fails, and `filtered` ones it does not return.
+    routing. Of `faulty` rows the query fails, and `filtered` ones it does not return. `written`
+    counts how often a document was written anew.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int = 3) -> None:
@@ -35,6 +37,7 @@ class Sides:
         self.behind = ["films-1"]
         """Indexes that the alias leads to."""
         self.routed: set[str] = set()
+        self.written: Counter[str] = Counter()
         self.faulty: set[str] = set()
         self.filtered: set[str] = set()
         self.parked: set[str] = set()
@@ -154,7 +157,8 @@ class FakeClient:
         self._sides.step(f"{index} asked")
         self._sides.asked += body["ids"]
         found = [
-            f'{{"_id":{json.dumps(one)},"found":true,"_source":{there[one]}}}'
+            f'{{"_id":{json.dumps(one)},"_version":{self._sides.written[one]},"found":true,'
+            f'"_source":{there[one]}}}'
             if one in there
             else f'{{"_id":{json.dumps(one)},"found":false}}'
             for one in body["ids"]

@@ -11,7 +11,7 @@ import pytest
 from listener.observations.events import CompareProgress, VerifyImpatient
 from listener.resync import compare
 from listener.resync import verify as module
-from listener.resync.verify import LOOKS, WATERMARK_PATIENCE, Verification, Verified
+from listener.resync.verify import LOOKS, MOST_LOOKS, WATERMARK_PATIENCE, Verification, Verified
 from listener.runtime.lifecycle import Stopped
 from listener.search import counts
 from tests.kit.comparing import Sides
@@ -275,6 +275,41 @@ def test_a_document_that_is_changed_again_and_again(
     sides.daemon.at_rings = [passes] * LOOKS
     assert wrong(verify(sides)) == called
     assert sides.steps.count("read 2") == LOOKS
+
+
+@pytest.mark.parametrize(
+    ("late", "called"), [(LOOKS, []), (MOST_LOOKS - 1, []), (MOST_LOOKS, ["2"])]
+)
+def test_a_document_that_the_daemon_is_at_work_on(
+    sides: Sides, late: int, called: list[str]
+) -> None:
+    """While the index gets another copy from look to look, the daemon is not done with it."""
+    sides.daemon.active = True
+    sides.index()["2"] = OTHER
+
+    def passes() -> None:
+        sides.daemon.passes()
+        sides.written["2"] += 1
+        if sides.written["2"] > late:
+            sides.index().update(sides.rows)
+
+    sides.daemon.at_rings = [passes] * MOST_LOOKS
+    assert wrong(verify(sides)) == called
+    assert sides.steps.count("read 2") == min(late + 1, MOST_LOOKS)
+
+
+def test_the_daemon_is_done_and_the_copy_is_wrong(sides: Sides) -> None:
+    """So many looks with one and the same copy, from its last write on."""
+    sides.daemon.active = True
+    sides.index()["2"] = OTHER
+
+    def written() -> None:
+        sides.daemon.passes()
+        sides.written["2"] += 1
+
+    sides.daemon.at_rings = [written, written, *[sides.daemon.passes] * LOOKS]
+    assert wrong(verify(sides)) == ["2"]
+    assert sides.steps.count("read 2") == 2 + LOOKS
 
 
 def test_only_what_still_differs_is_looked_at_again(sides: Sides) -> None:
