@@ -37,3 +37,4 @@ def rare_collections() -> None:
     """
     gc.freeze()  # without a collection before it: that takes longer than `health` should
     gc.set_threshold(_COLLECT_AFTER, 20, 10)
+    gc.enable()
