@@ -45,10 +45,6 @@ _ALL: Final = (
 _FEW: Final = 5
 """So many ids may have no document by chance: a table that has just been made."""
 _NO_ROWS: Final = "look at its WHERE and its joins; it must return the same ids that it was given"
-_FAILING: Final = (
-    "let the query give a value for such rows too, as with NULLIF(…, 0), CASE or a cast of what "
-    "fits: until then they are parked"
-)
 _STRICT: Final = "strict_dynamic"
 _CONTRACT: Final = "the query returned"
 """How the reasons begin that say that a query breaks its contract."""
@@ -166,11 +162,10 @@ class _Sample:
         """Rows for which the query fails, or gives what is no document."""
         causes = Causes()
         for one in faults:
-            causes.add(self._source.id_of(one.key), one.reason)
+            causes.add(self._source.id_of(one.key), one.reason, of_query=True)
         for cause in causes.all():
             broken = cause.reason.startswith(_CONTRACT)
-            mend = next((mend for words, mend in _MENDS if words in cause.reason), _FAILING)
-            yield self._finding(str(self._document.query_file), cause, mend, error=broken)
+            yield self._finding(str(self._document.query_file), cause, cause.mend, error=broken)
 
     def _missing(self, keys: Sequence[Key]) -> Iterator[Finding]:
         """Ids without a document: a filter of the query's, or a mistake in it."""
@@ -270,14 +265,6 @@ class _Sample:
             f"{'held' if cause.held else 'refused'}: {one_line(cause.reason)}{value} ({ids})",
             "\n".join(map(one_line, mend.split("\n"))),
         )
-
-
-_MENDS: Final = (
-    ("two rows for this id", "join so that an id has one row: aggregate, or DISTINCT ON (id)"),
-    ("JSON that is no object", "json_build_object(…) AS document"),
-    ("NULL as the document", "json_build_object(…) AS document, which is never NULL"),
-)
-"""What mends a query that breaks its contract, by the words of the reason."""
 
 
 def shown_value(value: Any) -> str:

@@ -13,6 +13,7 @@ from listener import postgres, search
 from listener.app.exit_status import status_of
 from listener.app.status import Status
 from listener.checks.faults import mend_of
+from listener.checks.preflight import look_at_statements
 from listener.config import Config
 from listener.documents.files import QueryFileError
 from listener.documents.topology import assemble
@@ -90,6 +91,7 @@ def _look(
 ) -> int:
     schema = config.postgres.db_schema
     parts = assemble(config, connection)
+    _refuse_faulty(config, connection, given.index)
     kind = next(one for one in parts.files if one.index == given.index)
     ours = identity.database(connection, schema)
     with search.connect(config.elasticsearch) as client:
@@ -108,6 +110,17 @@ def _look(
         return _all(preview, given.sample, as_json=given.json)
 
 
+def _refuse_faulty(config: Config, connection: postgres.Connection, index: str) -> None:
+    """What `check` calls an error in the SQL files of this document: no daemon would start. Raises
+    QueryFileError."""
+    documents = tuple(one for one in config.documents if one.index == index)
+    alone = config.model_copy(update={"documents": documents})
+    found = look_at_statements(alone, connection)
+    wrong = [with_mend(one.what, one.mend) for one in found if one.refuses]
+    if wrong:
+        raise QueryFileError(*wrong)
+
+
 def _parked(connection: postgres.Connection, schema: str, index: str) -> frozenset[str]:
     """The ids that are parked of this index; none where this role may not read that."""
     try:
@@ -118,8 +131,13 @@ def _parked(connection: postgres.Connection, schema: str, index: str) -> frozens
 
 
 def _of_a_file(connection: postgres.Connection, index: str, error: psycopg.Error) -> QueryFileError:
-    """An error of a statement that was made of a file of the user's, told as `check` does."""
-    place = "; ".join(error.__notes__)
+    """An error of a statement that was made of a file of the user's, told as `check` does. Its
+    notes name the file, and the index too."""
+    places = [
+        one.replace(f" of {index}", "", 1).removeprefix(index).removeprefix(", ")
+        for one in error.__notes__
+    ]
+    place = "; ".join(filter(None, places))
     what = f"{index}: {place}: {error.diag.message_primary or error}"
     mend = " ".join(mend_of(connection, error, None, "").split())
     return QueryFileError(with_mend(what, mend))

@@ -66,6 +66,17 @@ _IMMENSE: Final = re.compile(r"immense term in field=\"([^\"]+)\"")
 _CUT: Final = {"ignore_above": 8191}
 """Characters, of up to four bytes each, that a term of 32,766 bytes has room for."""
 _OTHER: Final = "other reasons"
+_QUERY: Final = (
+    ("two rows for this id", "join so that an id has one row: aggregate, or DISTINCT ON (id)"),
+    ("JSON that is no object", "json_build_object(…) AS document"),
+    ("NULL as the document", "json_build_object(…) AS document, which is never NULL"),
+)
+"""What mends a query that makes no document of a row, by words of the reason."""
+_FAILING: Final = (
+    "let the query give a value for such rows too, as with NULLIF(…, 0), CASE or a cast of what "
+    "fits: until then they are parked"
+)
+"""The same where PostgreSQL gives the reason."""
 
 
 @dataclass(slots=True)
@@ -79,7 +90,7 @@ class Values:
 class Cause:
     """`reason`: of the first one. `lifts`: the command by which the server's refusal ends, where it
     is known. `example`: the value that it is about, where it can be seen. `values`: all of its
-    field."""
+    field. `of_query`: PostgreSQL made no document, so the index never saw one."""
 
     reason: str
     held: bool = False
@@ -89,13 +100,15 @@ class Cause:
     has_example: bool = False
     lifts: str = ""
     values: Values = field(default_factory=Values)
+    of_query: bool = False
 
     @property
     def mend(self) -> str:
-        """What ends the refusals: a command, or the line of index_config.json that takes such
-        documents; empty: it is not known."""
-        if self.lifts:
-            return self.lifts
+        """What ends the refusals: a command, the line of index_config.json that takes such
+        documents, or what the query should do; empty: it is not known."""
+        if self.lifts or self.of_query:
+            of_query = (mend for words, mend in _QUERY if words in self.reason)
+            return self.lifts or next(of_query, _FAILING)
         lacking = _LACKING.search(self.reason)
         if lacking is not None:
             path = _path(lacking)
@@ -132,9 +145,10 @@ class Causes:
         held: bool = False,
         lifts: str = "",
         document: Any = None,
+        of_query: bool = False,
     ) -> None:
-        """One more is refused. `lifts`: as of Cause. `document`: its value, where its content was
-        refused."""
+        """One more is refused. `lifts`, `of_query`: as of Cause. `document`: its value, where its
+        content was refused."""
         told = _VALUE.sub("", _PLACE.sub("", reason))
         alike = _NUMBERS.sub("0", _QUOTED.sub(_without_value, told))[:_ALIKE]
         if alike not in self._found and len(self._found) >= _MOST:
@@ -142,7 +156,8 @@ class Causes:
         lacking, named = _LACKING.search(told), _FIELD.search(told)
         names = _path(lacking) if lacking else named[1].split(".") if named else []
         values = self._values.setdefault(tuple(names), Values()) if names else Values()
-        cause = self._found.setdefault(alike, Cause(told, held, lifts=lifts, values=values))
+        fresh = Cause(told, held, lifts=lifts, values=values, of_query=of_query)
+        cause = self._found.setdefault(alike, fresh)
         cause.count += 1
         if len(cause.ids) < EXAMPLES:
             cause.ids.append(doc_id)

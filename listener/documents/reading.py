@@ -17,6 +17,7 @@ from listener.documents import blame
 from listener.documents.files import QueryFileError
 from listener.documents.queries import arrays, single
 from listener.documents.statements import PREPARE_UP_TO, Statements
+from listener.observations.printable import shown
 from listener.postgres import Connection
 from listener.search.bulk import Document
 
@@ -82,9 +83,11 @@ def read_documents(
             odd = [key for key in keys if not statements.is_possible(key)]
             gone = [Document(key, statements.id_of(key), None) for key in odd]
             return [*gone, *read_documents(statements, connection, good)]
+        stray = next(one for one in (*found, *faults) if one not in wanted)
         raise QueryFileError(
             f"{statements.definition.index}: {statements.definition.query.path}: the query "
-            "returned an id that was not asked for; it must be restricted to %(ids)s"
+            f"returned an id that was not asked for, {shown(stray)}; it must be restricted to "
+            "%(ids)s"
         )
     read += [
         Faulty(key, faults[doc_id])

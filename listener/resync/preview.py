@@ -100,7 +100,8 @@ class Preview:
     ) -> Previewed:
         index = self._kind.index
         if doc_id in look.faults:
-            return Previewed(index, doc_id, "refused", cause=Cause(look.faults[doc_id]))
+            cause = Cause(look.faults[doc_id], of_query=True)
+            return Previewed(index, doc_id, "refused", cause=cause)
         if doc_id not in look.documents:
             possible = self._kind.source.statements.is_possible(key)
             reason = "" if possible else f"no row can have this id: {self._spelling.of(doc_id)}"

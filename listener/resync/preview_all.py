@@ -129,7 +129,7 @@ class AllDocuments:
         if len(keys) > 1 and look.not_returned and len(report.unsteady) < _ALONE:
             report.unsteady += self._reader.alone(look.not_returned[:_ALONE])
         for doc_id, reason in look.faults.items():
-            report.causes.add(doc_id, reason)
+            report.causes.add(doc_id, reason, of_query=True)
         tried = [one for doc_id, one in look.documents.items() if self._is_tried(look, doc_id)]
         report.tried += len(tried)
         while len(self._under_way) >= _AHEAD:
@@ -234,7 +234,7 @@ class AllDocuments:
             part = keys[start : start + _MOST]
             look = self._reader.look(part)
             for doc_id, reason in look.faults.items():
-                self._report.causes.add(doc_id, reason)
+                self._report.causes.add(doc_id, reason, of_query=True)
             ids = [was[key][0] for key in look.not_returned]
             there = self._reader.stored(ids)
             states = look.states | dict.fromkeys([one for one in ids if one in there], _GONE)

@@ -11,7 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from listener.checks import Finding
 from listener.cli import preview
+from listener.config import Config
 from listener.indexing.parked_table import ParkedTable
 from tests.kit.commands import Surroundings, put_aside
 
@@ -41,10 +43,17 @@ class Looking(Surroundings):
         self.found: list[Seen] = []
         self.error: Exception | None = None
         self.aside: frozenset[str] = frozenset()
+        self.of_files: list[Finding] = []
+        """What is wrong with the SQL files."""
         monkeypatch.setattr(preview, "assemble", lambda *_: self.parts)
+        monkeypatch.setattr(preview, "look_at_statements", self._look_at_statements)
         monkeypatch.setattr(preview, "Preview", self._preview)
         monkeypatch.setattr(preview, "mend_of", lambda *_: "write it\n  otherwise")
         self.connection.execute = self.step
+
+    def _look_at_statements(self, config: Config, _connection: object) -> list[Finding]:
+        self.step("looked at the files of " + ", ".join(one.index for one in config.documents))
+        return self.of_files
 
     def _preview(
         self, _connection: object, _client: object, _indexes: object, kind: Any, **given: Any
@@ -172,10 +181,14 @@ def test_a_role_that_may_not_read_what_is_parked(
     assert around.aside == frozenset()
 
 
-def noted(error: psycopg.Error) -> psycopg.Error:
+def noted(error: psycopg.Error, *notes: str) -> psycopg.Error:
     """It came of a file of the user's."""
-    error.add_note("film.sql: line 3")
+    for one in notes or ("film.sql: line 3", "films"):
+        error.add_note(one)
     return error
+
+
+MISSING = 'column "titel" does not exist'
 
 
 @pytest.mark.parametrize(
@@ -188,9 +201,19 @@ def noted(error: psycopg.Error) -> psycopg.Error:
             "must not",
         ),
         (
-            noted(psycopg.errors.UndefinedColumn('column "titel" does not exist')),
+            noted(psycopg.errors.UndefinedColumn(MISSING)),
             2,
-            'films: film.sql: line 3: column "titel" does not exist',
+            f"listener: films: film.sql: line 3: {MISSING}",
+        ),
+        (
+            noted(psycopg.errors.UndefinedColumn(MISSING), "film.sql: line 3", "films, 7"),
+            2,
+            f"listener: films: film.sql: line 3; 7: {MISSING}",
+        ),
+        (
+            noted(psycopg.errors.UndefinedColumn(MISSING), "film.sql of films, 7"),
+            2,
+            f"listener: films: film.sql, 7: {MISSING}",
         ),
         (psycopg.errors.UndefinedTable('relation "x" does not exist'), 2, 'relation "x"'),
         (noted(psycopg.OperationalError("the connection is lost")), 3, "the connection is lost"),
@@ -212,3 +235,25 @@ def test_a_query_that_fails(
     ours = status == 2 and "film.sql" in told
     assert ("write it otherwise" in said) is ours
     assert said.count("\n") == 1
+
+
+def test_files_with_which_no_daemon_would_start(
+    around: Looking, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused in the words of `check`, each on a line, before anything is read. What is for people
+    to judge refuses nothing; other documents are not looked at."""
+    around.of_files = [
+        Finding("error", "films: film.sql: it returns three columns", "return two"),
+        Finding("warning", "films: film.sql: it reads the clock"),
+        Finding("error", "films: film.sql: it reads a whole table", costly=True),
+        Finding("error", "films: ids.sql: it returns no column id"),
+    ]
+    assert around.run("preview", "films") == 2
+    assert around.steps[-2:] == ["looked at the files of films", "connection closed"]
+    assert capsys.readouterr().err == (
+        "listener: films: film.sql: it returns three columns. Mend: return two\n"
+        "listener: films: ids.sql: it returns no column id\n"
+    )
+    around.of_files = around.of_files[1:3]
+    around.found = [Seen("films")]
+    assert around.run("preview", "films") == 0
