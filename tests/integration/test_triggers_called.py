@@ -17,6 +17,7 @@ from listener.changes import Watch
 from listener.config import Notify
 from listener.postgres import Connection
 from listener.triggers.called import CALLED
+from tests.kit.lengths import one_short
 from tests.kit.triggers import Bench
 
 _GONE: Final = "other"
@@ -155,7 +156,7 @@ def shown(tables: Hardened, shape: Shape, writer: Connection, key: str) -> list[
 
 @pytest.mark.parametrize(
     "state",
-    [None, pytest.param(half_full, marks=pytest.mark.long), key_gone],
+    one_short((None, half_full, key_gone), key_gone),
     ids=["usual", "unheard", "failing"],
 )
 def test_an_owner_who_may_call_what_is_listed_and_nothing_else(

@@ -102,6 +102,7 @@ def test_list_explain_and_try_again_with_a_daemon(scored: Scene) -> None:
     scored.assert_converged()
 
 
+@pytest.mark.long
 def test_try_again_without_a_daemon(scored: Scene) -> None:
     """The command does it itself, and says the same."""
     daemon = scored.serve()
@@ -115,6 +116,7 @@ def test_try_again_without_a_daemon(scored: Scene) -> None:
     scored.assert_converged()
 
 
+@pytest.mark.long
 def test_many_are_tried_again_at_once(scored: Scene) -> None:
     """What is aside already does not pull the brake: others go on, and the watermark moves."""
     scored.set(max_parked=150)
@@ -140,6 +142,7 @@ def test_many_are_tried_again_at_once(scored: Scene) -> None:
     daemon.stop()
 
 
+@pytest.mark.long
 def test_rows_that_are_gone_are_parked_no_longer(scored: Scene) -> None:
     """Deleted one by one, and by a TRUNCATE that leaves neither side anything to compare."""
     daemon = scored.serve()
@@ -164,6 +167,7 @@ def test_rows_that_are_gone_are_parked_no_longer(scored: Scene) -> None:
     scored.once(expect=0)
 
 
+@pytest.mark.long
 def test_a_load_tries_them_again(scored: Scene) -> None:
     """A new mapping or query is a new index: at its swap they are parked no longer."""
     daemon = scored.serve()
@@ -198,6 +202,7 @@ def test_an_index_of_an_earlier_configuration(scored: Scene) -> None:
     scored.assert_converged()
 
 
+@pytest.mark.long
 def test_what_is_asked_for_wrongly(scored: Scene) -> None:
     """An index that nobody has, a database without our table, options that do not go together."""
     scored.start("parked").expect_exit(2)

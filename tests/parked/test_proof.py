@@ -88,6 +88,7 @@ def test_writes_that_go_elsewhere(scene: Scene, put_back: bool) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_an_alias_with_a_routing(scene: Scene) -> None:
     """It would put a second copy of a document onto another shard."""
     scene.set(audit_every=0.5)

@@ -238,6 +238,7 @@ def test_it_does_not_empty_the_index(shards: Scene, by: str) -> None:
     mend.expect_exit(0)
 
 
+@pytest.mark.long
 def test_a_person_may_filter(shards: Scene) -> None:
     """An edited query that leaves many out, by a function that the former one did not call: the
     load is what was asked for, and stands for no comparison. But such a swap needs a word."""

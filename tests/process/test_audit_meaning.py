@@ -291,6 +291,7 @@ def test_search_path_of_the_role(scene: Scene) -> None:
     daemon.stop()
 
 
+@pytest.mark.long
 def test_a_connection_that_is_made_later(scene: Scene) -> None:
     """It has the search_path of all others, until an audit or a start gives all the new one."""
     prepare(scene, suffix="(SELECT ' ' || text FROM suffix)", audit_every=3600)

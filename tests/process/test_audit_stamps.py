@@ -63,6 +63,7 @@ def test_retyped_to_what_cannot_be_stamped(blind_alone: Blind, kind: str) -> Non
     still_edited(blind_alone)
 
 
+@pytest.mark.long
 def test_retyped_and_left_out_of_the_configuration(blind_alone: Blind) -> None:
     """The other way that the message names: the journal takes the table over, by a full load."""
     mark = blind_alone.daemon.mark()

@@ -102,6 +102,7 @@ def test_while_a_daemon_serves(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_a_control_index_that_is_closed(scene: Scene) -> None:
     """Held with the request that opens it, at a start and at work, and then it goes on; what only
     compares or shows says it, too."""

@@ -98,6 +98,7 @@ def test_rights_queries_and_triggers(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_signs_of_life(scene: Scene) -> None:
     """A frozen process and one that has ended are dead to both; of a start that was refused, the
     line says what was. A standby is well. `--once` is no daemon, and says nothing of one."""

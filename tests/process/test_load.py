@@ -236,6 +236,7 @@ def test_load_command(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_asked_for_twice(slow: Scene) -> None:
     """A command that comes while a load is under way follows that one: it is not begun anew."""
     daemon = slow.serve()

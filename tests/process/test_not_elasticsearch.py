@@ -76,6 +76,7 @@ def test_under_a_daemon_at_work(
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_it_is_there_at_the_start(scene: Scene, proxy: RefusingProxy) -> None:
     """Commands end with 3, and say what was answered; `run` waits, as for any server."""
     scene.set(backoff={"start": 0.05, "limit": 0.2, "give_up_after": 1})

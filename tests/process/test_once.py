@@ -253,6 +253,7 @@ def test_second_daemon(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_once_beside_an_active_daemon(scene: Scene) -> None:
     """It writes nothing: it waits until the daemon's watermark has passed the call, then 0."""
     daemon = scene.serve()
@@ -268,6 +269,7 @@ def test_once_beside_an_active_daemon(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_signal_ends_the_wait_beside_an_active_daemon(scene: Scene) -> None:
     """The wait for another's watermark, which may take long, is cut short by SIGTERM."""
     daemon = scene.serve()

@@ -47,6 +47,7 @@ def test_server_goes_away_under_writes(scene: Scene, way: str) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_frozen_under_writes(scene: Scene) -> None:
     """A server that takes connections and answers nothing: requests end at their timeout.
 

@@ -320,6 +320,7 @@ def test_rows_stamped_in_the_future_while_a_transaction_is_open(scene: Scene) ->
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_many_rows_stamped_in_the_future_while_a_transaction_is_open(scene: Scene) -> None:
     """No number of them is read again at each look."""
     notify(scene, "off")

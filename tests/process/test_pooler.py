@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from playground.proxy import TcpProxy
 from tests.kit.proxies.pooler import Pooler
 from tests.kit.scene import OWNER, PASSWORD, Scene
@@ -28,6 +30,7 @@ def through(scene: Scene) -> Pooler:
     return Pooler(path, OWNER, scene.database)
 
 
+@pytest.mark.long
 def test_every_command_refuses_it(scene: Scene) -> None:
     """2, with the word and the way out; no backend keeps a setting, a lock or a LISTEN of ours."""
     scene.once()

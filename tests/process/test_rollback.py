@@ -133,6 +133,7 @@ def test_while_a_load_is_under_way(scene: Scene) -> None:
         daemon.stop()
 
 
+@pytest.mark.long
 def test_nothing_is_kept(scene: Scene) -> None:
     """With `keep_former: 0` each document is read and written once, and nobody goes back."""
     renamed = Renamed(scene, keep_former=0)
@@ -239,6 +240,7 @@ def test_killed_before_it_was_written_down(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_alone_before_it_was_written_down(scene: Scene) -> None:
     """The command, too, takes the aliases' word for which index is the former one."""
     renamed = Renamed(scene)

@@ -68,6 +68,7 @@ def test_elasticsearch_fails_between_the_look_and_the_comparison(
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_a_repair_that_was_asked_for_is_done(scene: Scene, proxy: RefusingProxy) -> None:
     """Elasticsearch fails once within `verify --repair`: it is mended all the same."""
     scene.serve().stop()

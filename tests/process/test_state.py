@@ -31,6 +31,7 @@ def other(
         yield scene
 
 
+@pytest.mark.long
 def test_missing_state_comes_from_the_control_document(scene: Scene) -> None:
     """A container that moved: the watermark is taken from Elasticsearch, said, and no load."""
     scene.serve().stop()
@@ -108,6 +109,7 @@ def test_control_document_lost_at_a_high_generation(scene: Scene) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_damaged_state_is_refused(scene: Scene) -> None:
     """Never a silent start from zero: 2, with the file and the way out; nothing is overwritten."""
     scene.serve().stop()
@@ -375,6 +377,7 @@ def test_signal_under_writes(scene: Scene, number: signal.Signals) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_second_signal_ends_at_once(scene: Scene) -> None:
     """The first waits for an answer that does not come; the second does not."""
     scene.set(elasticsearch={"request_timeout": 5})

@@ -74,6 +74,7 @@ def test_out_and_in_again(scene: Scene, tmp_path: Path, case: str) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_out_on_one_machine_and_in_on_another(scene: Scene, tmp_path: Path) -> None:
     """A standby that still has the former configuration, and a state.yaml of then, takes over."""
     add_persons(scene, tmp_path)
@@ -117,6 +118,7 @@ def test_taken_out_while_it_is_loaded(scene: Scene, tmp_path: Path) -> None:
     scene.assert_converged()
 
 
+@pytest.mark.long
 def test_an_index_renamed_and_named_back(scene: Scene) -> None:
     """The index of the first name is still there, as it was when it was left."""
     scene.serve().stop()

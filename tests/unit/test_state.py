@@ -256,6 +256,7 @@ def test_threads_do_not_disturb_each_other(path: Path) -> None:
     assert {one.name for one in path.parent.iterdir()} == {"state.yaml", "state.yaml.heartbeat"}
 
 
+@pytest.mark.long
 def test_killed_within_a_write(path: Path) -> None:
     """SIGKILL anywhere in a loop of writes: there is one whole file, and its time only grows."""
     for _ in range(12):
