@@ -111,7 +111,8 @@ class SearchPast:
         own = {alias: one for alias, one in behind.items() if one and self._indexes.is_ours(one)}
         loads = saved.loads if saved else ()
         names = {one.name for one in [*own.values(), *formers.values()]}
-        names |= {load.physical for load in loads}
+        loaded = {load.physical for load in loads}
+        names |= loaded
         seen = self._lookout.look(names, marks)
         why = control_back(control, known, facts)
         back = dict.fromkeys(own, why) if why is not None else {}
@@ -121,6 +122,8 @@ class SearchPast:
             expected = known.indexes.get(alias) if known else None
             if change.back is not None:
                 back[alias] = f"{one.name}: {change.back}"
+            elif one.name in loaded:
+                pass  # a swap that was not written down; made anew it had another history
             elif expected and expected != one.uuid and mark and mark.mapping == one.mapping:
                 back[alias] = f"{one.name} was deleted, and is there again"
             elif change.restarted and mark is not None:

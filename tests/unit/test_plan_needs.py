@@ -349,6 +349,24 @@ def test_a_load_whose_index_went_back_is_given_up(world: World, everything: bool
     assert (found is not None and found.compare) == everything
 
 
+@pytest.mark.parametrize("made_anew", [False, True])
+def test_a_swap_just_before_it_was_killed(world: World, made_anew: bool) -> None:
+    """The daemon was killed just after it. The index is another one than the saved one, and no
+    older one: nothing is compared, and the former index is sound. One that somebody made anew
+    under that name has another history."""
+    mark = Mark(shards={"0": SHARD.note()}, mapping="mapping-1")
+    known = {"marks": {**saved_state().identity.marks, "films-2": mark}}
+    save(world, saved_state(known, loads=(unfinished(done=True),)))
+    world.behind = film_index("films-2", "uuid-2")
+    if made_anew:
+        world.shards["films-2"] = Shard("another", "process", 10, 10)
+    process = Process(world)
+    found = plan(process)
+    told = [one for one in world.told if isinstance(one, events.IndexWentBack)]
+    assert (found is not None, len(told)) == (made_anew, made_anew)
+    assert process.keeper.identity.indexes["films"] == "uuid-2"
+
+
 def test_a_swapped_load_after_a_restart(world: World) -> None:
     """Its index is the one in use, and may lack what it was sent last, whatever was settled."""
     mark = Mark(shards={"0": SHARD.note()}, settled=SETTLED)
