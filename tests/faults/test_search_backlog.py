@@ -36,9 +36,9 @@ def test_a_backlog_that_is_refused(scene: Scene) -> None:
     years(scene)
     scene.sql(MORE_FILMS)
     daemon = scene.serve()
-    [(stamp,)] = scene.sql("SELECT clock_timestamp()")
     mark = daemon.mark()
     scene.sql(f"UPDATE content.film_work SET description = 'no year' WHERE {MORE}")
+    [(stamp,)] = scene.sql(f"SELECT min(updated_at) FROM content.film_work WHERE {MORE}")
     held = daemon.wait_for("held", after=mark)
     assert "document_parsing_exception" in held["reason"]
     held = daemon.wait_for("held", after=held)

@@ -192,7 +192,7 @@ class Scene:
     def serve(self, *, converge: bool = True) -> ListenerProcess:
         """Start the daemon and wait until its first load is done and it serves."""
         daemon = self.start()
-        daemon.wait_for("caught_up")
+        daemon.wait_for("caught_up", deadline=90)  # three nodes on two cores take their time
         if converge:
             self.wait_converged()
             daemon.wait_for("watermark_moved")
