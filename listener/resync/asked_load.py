@@ -178,8 +178,9 @@ class AskedLoads:
         if behind is not None and self._is_it(one, behind.name):
             one.status = self._swapped(one, behind.name)
             return
-        rolled = None if state is None else state.rolled_back.get(alias)
-        if rolled is not None and rolled.since > one.since:
+        # the second one says it where the same files made both indexes
+        signs = () if state is None else (state.rolled_back.get(alias), state.kept.get(alias))
+        if any(sign is not None and sign.since > one.since for sign in signs):
             print(f"{alias}: given up: a person went back to the former index", file=sys.stderr)
             one.status = REFUSED
             return

@@ -13,7 +13,7 @@ from listener.indexing.parked_table import ParkedDocument
 from listener.resync.asked_load import GIVEN_UP, REFUSED, SOME_PARKED, SWAPPED, AskedLoads
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.existing import Existing
-from listener.state.model import Load, Refusal, RolledBackFiles, State
+from listener.state.model import Kept, Load, Refusal, RolledBackFiles, State
 from tests.kit.session import NOW, film_index, film_kind, saved_state
 
 
@@ -153,15 +153,23 @@ def test_one_that_waits_for_a_person_is_not_followed(
     assert "under way already" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("files", ["other", "same"])
 @pytest.mark.parametrize("when", [-1, 1])
 def test_a_rollback_gives_it_up(
-    daemon: Daemon, capsys: pytest.CaptureFixture[str], when: int
+    daemon: Daemon, capsys: pytest.CaptureFixture[str], when: int, files: str
 ) -> None:
-    """One that came later; the files may have been rolled back before, too."""
-    rolled = RolledBackFiles(hash="hash1", since=NOW + timedelta(seconds=when))
+    """One that came later; somebody may have gone back before, too. Files that made both indexes
+    are in force after it: then what was in use up to it tells."""
+    since = NOW + timedelta(seconds=when)
+    rolled = RolledBackFiles(hash="hash1", since=since)
+    kept = Kept(physical=made(-20), uuid="uuid-0", since=since, until=since + timedelta(hours=1))
 
     def goes_back() -> None:
-        daemon.state = saved_state(rolled_back={"films": rolled})
+        daemon.state = (
+            saved_state(rolled_back={"films": rolled})
+            if files == "other"
+            else saved_state(kept={"films": kept})
+        )
 
     def swaps() -> None:
         daemon.behind = made(1)
