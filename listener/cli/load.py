@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
@@ -15,6 +14,7 @@ from listener.app.status import Status
 from listener.capture import watermark
 from listener.capture.lock import lock_holder
 from listener.config import Config
+from listener.config.documents import not_configured
 from listener.documents.topology import assemble, hash_of
 from listener.failures import FAILURES
 from listener.indexing.parked_table import ParkedTable
@@ -88,9 +88,7 @@ def _chosen(config: Config, given: Sequence[str]) -> list[str]:
     known = [document.index for document in config.documents]
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise Unfit(f"no document of the configuration has the index {name!r}: {meant}")
+            raise Unfit(not_configured(name, known))
     return [name for name in known if name in given or not given]
 
 
@@ -193,7 +191,13 @@ def _drop_former(indexes: Indexes, alias: str, state: State | None, now: datetim
             f"`listener rollback {alias}` goes back to it"
         )
     elif indexes.drop_if_unused(former.name, alias):
-        print(f"deleted {former.name}")
+        if indexes.get(former.name) is None:
+            print(f"deleted {former.name}")
+        else:
+            print(
+                f"kept {former.name}: somebody has an alias for it. If nobody needs that one, "
+                "remove it first"
+            )
     else:
         print(
             f"kept {former.name}: the server refuses to delete it now: a snapshot is being made, "

@@ -16,6 +16,7 @@ from listener.app.exit_status import status_of
 from listener.app.status import Status
 from listener.capture import journal
 from listener.config import Config
+from listener.config.documents import not_configured
 from listener.documents.in_use import definitions_in_use
 from listener.documents.topology import assemble, fitting
 from listener.observations.events import Observe
@@ -77,10 +78,7 @@ class _Rollback:
         """Go back with this alias."""
         known = [document.index for document in self._config.documents]
         if alias not in known:
-            raise Unfit(
-                f"no document of the configuration has the index {alias!r}: there are "
-                f"{', '.join(known)}"
-            )
+            raise Unfit(not_configured(alias, known))
         physical = self._former(alias) or self._kept(alias)
         if physical is None:
             return self._none(alias)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -103,3 +105,10 @@ class DocumentConfig(Table):
             if split_name(name) in watched:
                 raise ValueError(f"static: {name} is watched, so it is not static")
         return self
+
+
+def not_configured(index: str, known: Sequence[str]) -> str:
+    """What is told of an index that no document has; `known`: those that there are."""
+    near = difflib.get_close_matches(index, known, 1)
+    meant = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+    return f"no document of the configuration has the index {index!r}: {meant}"

@@ -495,6 +495,21 @@ class FormerKept(Observation):
 
 
 @dataclass(frozen=True, slots=True)
+class FormerNotKept(Observation):
+    """After a swap the index that was in use is fed no more, though `keep_former` asks for it.
+    Nobody can go back to it."""
+
+    index: str
+    physical: str
+    reason: str
+    LEVEL: ClassVar[Level] = "WARNING"
+    TEXT: ClassVar[str] = (
+        "{index}: the former index {physical} is not fed on, `listener rollback` cannot use it: "
+        "{reason}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class FormerExpired(Observation):
     """The time of a former index is over: it is fed no more."""
 

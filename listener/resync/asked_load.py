@@ -89,7 +89,7 @@ class AskedLoads:
         """
         kinds = [kind for kind in self._parts.files if kind.index in names]
         state = self._control.read().state
-        others = [] if state is None else [k for k in kinds if k.hash not in state.identity.fed]
+        others = [] if state is None else [kind for kind in kinds if self._is_other(kind, state)]
         if others:
             print(
                 f"{', '.join(kind.index for kind in others)}: the active daemon was started with "
@@ -105,6 +105,25 @@ class AskedLoads:
         if not self._follow(asked):
             return None
         return max(one.status or SWAPPED for one in asked)
+
+    def _is_other(self, kind: Kind, state: State) -> bool:
+        """Whether the daemon was started with other files than this kind is of. It feeds the index
+        in use, and the former one, by their own definitions: that it feeds one says too little."""
+        alias, fed = kind.index, state.identity.fed
+        if kind.hash not in fed:
+            return True
+        loading = [
+            found.hash
+            for names in self._indexes.aliases(*patterns(alias, [Role.LOADING])).values()
+            for name in names
+            if (found := self._indexes.get(name)) is not None and found.hash in fed
+        ]
+        if loading:
+            return kind.hash not in loading
+        if alias in state.rolled_back:
+            return state.rolled_back[alias].hash != kind.hash
+        used = self._indexes.behind(alias)
+        return used is not None and used.hash in fed and used.hash != kind.hash
 
     def _ask(self, kind: Kind, schema: str, *, waiting: str | None) -> _One:
         total = kind.source.estimate(self._connection)
@@ -178,8 +197,9 @@ class AskedLoads:
         if behind is not None and self._is_it(one, behind.name):
             one.status = self._swapped(one, behind.name)
             return
-        rolled = None if state is None else state.rolled_back.get(alias)
-        if rolled is not None and rolled.since > one.since:
+        # the second one says it where the same files made both indexes
+        signs = () if state is None else (state.rolled_back.get(alias), state.kept.get(alias))
+        if any(sign is not None and sign.since > one.since for sign in signs):
             print(f"{alias}: given up: a person went back to the former index", file=sys.stderr)
             one.status = REFUSED
             return

@@ -216,8 +216,9 @@ class Jobs:
         if load is not None:
             names.append(load.physical)
         moments = [at for name in names if (at := made_at(kind.index, name)) is not None]
-        rolled = self._keeper.rolled_back.get(kind.index)
-        return moments if rolled is None else [*moments, rolled.since]
+        # files that made both indexes are in force after a rollback, too
+        signs = self._keeper.rolled_back.get(kind.index), self._keeper.kept.get(kind.index)
+        return [*moments, *(sign.since for sign in signs if sign is not None)]
 
     def _begin_anew(self, connection: Connection, wanted: Mapping[int, Wanted]) -> None:
         """End the thread, and begin what is wanted, and what was under way. Raises as `begin`."""

@@ -27,6 +27,7 @@ from listener.state.model import Kept, Load, RolledBackFiles
 from listener.state.store import Keeper
 
 _REPLACED: Final = "another index took its place"
+_NOT_WANTED: Final = "keep_former is 0"
 _NOT_SOUND: Final = "it may have missed changes when it was in use last"
 _NOT_FED: Final = "its definition is not known, or its query or index failed when it was replaced"
 
@@ -93,15 +94,23 @@ class Rollbacks:
         self._keeper.unkeep(alias, _REPLACED, expired=True)
         # a request of before this load cannot mean the index that was in use then
         since = load.started_at if replaced is None else max(load.started_at, replaced.since)
-        kept = self._keep(kind, used, since) if before is not None else None
+        kept = self._keep(kind, before, used, since) if before is not None else None
         return [name for name in former if kept is None or name != kept.name]
 
-    def _keep(self, kind: Kind, used: Existing | None, since: datetime) -> Existing | None:
-        """`used` was in use: note whether it is kept, and tell it."""
+    def _keep(
+        self, kind: Kind, before: str | None, used: Existing | None, since: datetime
+    ) -> Existing | None:
+        """The index `before` was in use: note whether it is kept, and tell it. `used`: the same,
+        where it is to be."""
         alias = kind.index
         if used is None or self._fence.kept(kind.number) != used.name:
-            if self._terms.keep_former:
-                self._keeper.not_kept(alias, _NOT_SOUND if used is None else _NOT_FED)
+            if not self._terms.keep_former:
+                self._keeper.not_kept(alias, _NOT_WANTED)
+                return None
+            reason = _NOT_SOUND if used is None else _NOT_FED
+            self._keeper.not_kept(alias, reason)
+            if before is not None:
+                self._observe(events.FormerNotKept(alias, before, reason))
             return None
         ahead = timedelta(seconds=self._keeper.identity.ahead or 0)
         until = datetime.now(UTC) + ahead + timedelta(seconds=self._terms.keep_former)
@@ -217,7 +226,7 @@ class Rollbacks:
         self._fence.roll_back(number, keep=used is not None)
         now = watermark.now(connection)[0]
         self._keeper.gone_back(alias)
-        self._keep(kind, used, now)
+        self._keep(kind, before, used, now)
         files = None
         if feeding.hash != kind.hash:
             files = RolledBackFiles(hash=kind.hash, since=now)

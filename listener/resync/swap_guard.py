@@ -196,6 +196,7 @@ class SwapGuard:
         if self._under_way.written_down(load):
             self._keeper.put_load(load)
         self._under_way.load_waits(state.kind.number, load, why)
+        self._remember_in_use(state.kind, load)
         self._keeper.refuse(load, why.told)
         self._observe(
             events.SwapHeld(
@@ -209,6 +210,17 @@ class SwapGuard:
             )
         )
         return True
+
+    def _remember_in_use(self, kind: Kind, load: Load) -> None:
+        """The index in use stays. Where no saved state spoke of it, one does now: what it may have
+        missed is being compared, and that is written down. Else each start would compare it, and
+        load it anew when the files are put back."""
+        if kind.index in self._keeper.identity.indexes or not self._under_way.is_fed(kind.number):
+            return
+        names = self._in_use(kind, load)
+        found = self._indexes.get(names[0]) if len(names) == 1 else None
+        if found is not None:
+            self._keeper.index_is(kind.index, found.uuid)
 
     def is_empty(self, connection: Connection, kind: Kind, weighed: Weighed) -> bool:
         """Whether a load wrote no document at all, though its table has rows. That is told."""

@@ -26,6 +26,7 @@ from listener.state.model import Load
 from listener.state.store import Keeper
 
 _DUE: Final = "it is due, and the new index does not take its place"
+_UNPROVEN: Final = "no saved state says what it lacks, and the new index does not take its place"
 
 
 class UnderWay:
@@ -284,19 +285,23 @@ class UnderWay:
 
     def load_waits(self, kind: int, load: Load, why: Failure) -> None:
         """This load is complete, and waits for a person's word: that may take days, for which the
-        watermark does not stand still. What the index in use may have missed is compared now.
+        watermark does not stand still. What the index in use may have missed is compared now: also
+        where nothing saved speaks of it (a load of everything forgets what was), for the load that
+        would have brought that is not swapped in.
         """
         with self._lock:
             one = self.states[kind]
             one.load, one.refusal = load, why
             self._ended_at(load.started_at)
             due, later = self._keeper.reconcile.get(one.kind.index), one.later
-            if due is None and later is None:
-                self._keeper.thaw(one.kind.index)
-            elif self.is_fed(kind):
+            called_for = due is not None or later is not None
+            if self.is_fed(kind) and (called_for or not self._keeper.is_sound(one.kind.index)):
                 one.later = None
-                wanted = Wanted(_DUE, bool(due or (later is not None and later.unguarded)))
+                unguarded = bool(due or (later is not None and later.unguarded))
+                wanted = Wanted(_DUE if called_for else _UNPROVEN, unguarded)
                 self.begin_comparing(kind, load.started_at, wanted, blind=one.blind)
+            elif not called_for:
+                self._keeper.thaw(one.kind.index)
 
     def load_complete(self, kind: int, load: Load, *, empty: bool = False) -> None:
         """The index of this load is in use. `empty`: it has no document, though there are rows."""

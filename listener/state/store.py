@@ -43,7 +43,7 @@ class _Index:
     still due when the load under way is complete; so it stays in the next session, which may go on
     with that load. `distrusted`: it needs a new index; the thread of a load may be at work still,
     until the next session ends it, and nothing that it brings is written down any more. `doubted`:
-    as of Keeper.doubt.
+    as of Keeper.doubt, until a load or comparison whose start is proven is complete.
     """
 
     frozen: bool = False
@@ -315,6 +315,8 @@ class Keeper:
             loaded[index] = proven_start
         self._change(loaded=loaded)
         if not self._indexes[index].owed:
+            if proven_start is not None:  # the index in use lacks nothing now
+                self._indexes[index].doubted = False
             self._change(reconcile=_without(self.reconcile, index))
             self.thaw(index)
 

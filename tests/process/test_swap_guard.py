@@ -101,6 +101,28 @@ def test_a_query_that_returns_nothing(scene: Scene) -> None:
     scene.assert_converged()
 
 
+def test_a_load_of_everything_without_a_daemon(scene: Scene) -> None:
+    """It forgets what was saved. Where its index is held, the one in use has what was committed
+    since then, too; with the query put back it stays, and nothing is loaded or compared again."""
+    query, _ = own_files(scene)
+    good = query.read_text("utf-8")
+    scene.serve().stop()
+    [old] = scene.behind()
+    scene.sql("UPDATE content.film_work SET title = 'Changed while no daemon ran'")
+    returns_nothing(query)
+    load = scene.start("load")
+    load.expect_exit(2)
+    is_held(scene, load, old)
+    assert load.wait_for("reconciled")["stale"] == FILMS
+    assert not scene.once(expect=2).found("reconcile_started")
+    query.write_text(good, "utf-8")
+    once = scene.once(expect=0)
+    assert not once.found("load_started"), once.log
+    assert not once.found("reconcile_started"), once.log
+    assert scene.physical() == [old]
+    scene.assert_converged()
+
+
 @pytest.mark.parametrize("films", one_short((77, FILMS), 77))
 def test_a_mapping_that_refuses_every_document(scene: Scene, tmp_path: Path, films: int) -> None:
     """Fewer than the brake counts, and more: the load comes to its end and is held, the old index

@@ -13,7 +13,7 @@ from listener.indexing.parked_table import ParkedDocument
 from listener.resync.asked_load import GIVEN_UP, REFUSED, SOME_PARKED, SWAPPED, AskedLoads
 from listener.runtime.lifecycle import Stop, Stopped
 from listener.search.existing import Existing
-from listener.state.model import Load, Refusal, RolledBackFiles, State
+from listener.state.model import Kept, Load, Refusal, RolledBackFiles, State
 from tests.kit.session import NOW, film_index, film_kind, saved_state
 
 
@@ -78,7 +78,7 @@ class Daemon:
         nothing: Any = None
         parts: Any = SimpleNamespace(files=[kind], speaker=lambda _: "film")
         indexes: Any = SimpleNamespace(
-            behind=lambda _: film_index(self.behind),
+            behind=lambda _: self.others.get(self.behind) or film_index(self.behind),
             get=lambda name: self.others.get(name) or film_index(name),
             aliases=lambda *_: {} if self.loading is None else {"films.l3": [self.loading]},
             count=lambda _: self.documents,
@@ -153,15 +153,23 @@ def test_one_that_waits_for_a_person_is_not_followed(
     assert "under way already" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("files", ["other", "same"])
 @pytest.mark.parametrize("when", [-1, 1])
 def test_a_rollback_gives_it_up(
-    daemon: Daemon, capsys: pytest.CaptureFixture[str], when: int
+    daemon: Daemon, capsys: pytest.CaptureFixture[str], when: int, files: str
 ) -> None:
-    """One that came later; the files may have been rolled back before, too."""
-    rolled = RolledBackFiles(hash="hash1", since=NOW + timedelta(seconds=when))
+    """One that came later; somebody may have gone back before, too. Files that made both indexes
+    are in force after it: then what was in use up to it tells."""
+    since = NOW + timedelta(seconds=when)
+    rolled = RolledBackFiles(hash="hash1", since=since)
+    kept = Kept(physical=made(-20), uuid="uuid-0", since=since, until=since + timedelta(hours=1))
 
     def goes_back() -> None:
-        daemon.state = saved_state(rolled_back={"films": rolled})
+        daemon.state = (
+            saved_state(rolled_back={"films": rolled})
+            if files == "other"
+            else saved_state(kept={"films": kept})
+        )
 
     def swaps() -> None:
         daemon.behind = made(1)
@@ -186,6 +194,44 @@ def test_a_daemon_with_other_files(daemon: Daemon, capsys: pytest.CaptureFixture
     assert daemon.load() == REFUSED
     assert "films: the active daemon was started with other files" in capsys.readouterr().err
     assert (daemon.asked, daemon.rings) == ([], 0)
+
+
+@pytest.mark.parametrize("what", ["in use", "former", "rolled back"])
+def test_a_daemon_that_feeds_these_files_and_was_started_with_others(
+    daemon: Daemon, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    """They are put back while it is at work. The index in use, or the former one, is fed by what
+    made it; a request for it would be passed over, and waited for in vain."""
+    files = RolledBackFiles(hash="hash2", since=NOW - timedelta(seconds=5))
+    daemon.state = saved_state(
+        {"config_hash": "hash2-hash1"},
+        rolled_back={"films": files} if what == "rolled back" else {},
+    )
+    if what == "in use":
+        daemon.loading = made(-5)
+        daemon.others[daemon.loading] = film_index(daemon.loading, hash="hash2")
+    elif what == "former":
+        daemon.others[daemon.behind] = film_index(daemon.behind, hash="hash2")
+    assert daemon.load() == REFUSED
+    assert "films: the active daemon was started with other files" in capsys.readouterr().err
+    assert (daemon.asked, daemon.rings) == ([], 0)
+
+
+@pytest.mark.parametrize("what", ["loading", "rolled back", "another owner's"])
+def test_a_daemon_with_these_files_and_an_index_of_others(daemon: Daemon, what: str) -> None:
+    """It loads by them already, or a person went back from them; or nothing is known of the index
+    that people search."""
+    files = RolledBackFiles(hash="hash1", since=NOW - timedelta(seconds=5))
+    daemon.state = saved_state(
+        {"config_hash": "hash1-hash2"},
+        rolled_back={"films": files} if what == "rolled back" else {},
+    )
+    other = "hash9" if what == "another owner's" else "hash2"
+    daemon.others[daemon.behind] = film_index(daemon.behind, hash=other)
+    if what == "loading":
+        daemon.loading = made(-5)
+    daemon.does = [swaps(daemon, -5 if what == "loading" else 1)]
+    assert daemon.load() == SWAPPED
 
 
 def test_how_far_it_is(daemon: Daemon, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ from listener.resync.needs import Need
 from listener.runtime.backoff import Backoff
 from listener.runtime.lifecycle import Stopped
 from listener.search.index_config import IndexError_
-from listener.state.model import Load, RolledBackFiles
+from listener.state.model import Kept, Load, RolledBackFiles
 from listener.triggers import TriggerError
 from tests.kit.failures import held
 from tests.kit.indexing import Noted
@@ -626,17 +626,21 @@ def test_a_load_that_is_asked_for_twice(working: Working) -> None:
     jobs.end()
 
 
-@pytest.mark.parametrize("kept", [True, False])
-def test_a_request_from_before_a_rollback(working: Working, kept: bool) -> None:
+@pytest.mark.parametrize("way", ["kept", "files", "load"])
+def test_a_request_from_before_a_rollback(working: Working, way: str) -> None:
     """Read once more after it, it does not load again what a person went back from, whether that
-    index is kept or its files are not in force. One that came later does."""
+    index is kept, its files are not in force, or its load was given up and the same files made
+    both indexes. One that came later does."""
     jobs, room = working.jobs, working.room
     room.current[0] = made(-10)
-    if kept:
+    then = NOW + timedelta(seconds=2)
+    if way == "kept":
         room.kept = made(1)
+    elif way == "files":
+        room.keeper.roll_back("films", "uuid-0", RolledBackFiles(hash="hash1", since=then))
     else:
-        went_back = RolledBackFiles(hash="hash1", since=NOW + timedelta(seconds=2))
-        room.keeper.roll_back("films", "uuid-0", went_back)
+        room.kept = made(-5)
+        room.keeper.keep("films", Kept(physical=room.kept, uuid="u", since=then, until=then))
     jobs.load(room.connection, [asked()])
     assert not [one for one in room.steps if " begun" in one]
     working.hold_up()

@@ -229,3 +229,34 @@ def test_a_former_index_that_is_in_doubt(disk: Disk) -> None:
     keeper.doubt("films", "once more")
     assert keeper.state.unkept == {"films": "TRUNCATE"}, "there was none any more"
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("way", ["comparison", "load"])
+@pytest.mark.parametrize("proven", [True, False])
+def test_a_doubt_is_over_with_what_mends_it(disk: Disk, way: str, proven: bool) -> None:
+    """A comparison that has mended the index in use, and a new index, lack nothing: the next swap
+    keeps that index. Where its start is not proven, it may lack something still."""
+    assert disk.written == []
+    keeper = Keeper(Path("state.yaml"), cast("ControlDocument", None), Versions(), lambda _: None)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    keeper.begin(NOTHING.model_copy(update={"last_processed": at}))
+    keeper.want_reconcile("films", unguarded=False)
+    assert not keeper.is_sound("films")
+    if way == "comparison":
+        keeper.reconciled("films", at if proven else None)
+    else:
+        keeper.load_complete("films", "uuid-2", at if proven else None)
+    assert keeper.is_sound("films") == proven
+
+
+def test_a_doubt_outlives_a_load_that_a_comparison_follows(disk: Disk) -> None:
+    """That comparison is due still."""
+    assert disk.written == []
+    keeper = Keeper(Path("state.yaml"), cast("ControlDocument", None), Versions(), lambda _: None)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    keeper.begin(NOTHING.model_copy(update={"last_processed": at}))
+    keeper.want_reconcile("films", unguarded=False, outlives_load=True)
+    keeper.load_complete("films", "uuid-2", at)
+    assert not keeper.is_sound("films")
+    keeper.reconciled("films", at)
+    assert keeper.is_sound("films")

@@ -255,6 +255,17 @@ def test_a_former_index(
     assert "nothing is left over" not in told
 
 
+def test_one_that_somebody_has_an_alias_for(
+    around: Loads, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not deleted, and it is not said that it was."""
+    around.former["films"] = around.indexes["films-0"] = film_index("films-0")
+    around.state = None
+    assert around.run("load", "--drop-old") == 0
+    told = capsys.readouterr().out
+    assert told.startswith("kept films-0: somebody has an alias for it")
+
+
 def test_one_that_the_server_does_not_delete(
     around: Loads, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -296,11 +296,13 @@ def test_the_run_gives_it_up(around: Swapped, capsys: pytest.CaptureFixture[str]
 
 
 def test_an_alias_that_is_none(around: Swapped, capsys: pytest.CaptureFixture[str]) -> None:
-    """Those are named that there are, and no server is asked."""
+    """What may be meant is named, or those that there are, and no server is asked."""
     assert around.run("rollback", "film") == 2
     told = capsys.readouterr().err
-    assert "no document of the configuration has the index 'film': there are films, persons" in told
-    assert around.steps == ["client closed"]
+    assert "no document of the configuration has the index 'film': did you mean 'films'?" in told
+    assert around.run("rollback", "genres") == 2
+    assert "has the index 'genres': there are films, persons" in capsys.readouterr().err
+    assert around.steps == ["client closed", "client closed"]
 
 
 @pytest.mark.parametrize("state", [None, saved_state(), saved_state(unkept={"films": "too old"})])

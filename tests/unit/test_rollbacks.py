@@ -20,6 +20,7 @@ from listener.observations.events import (
     FormerExpired,
     FormerGivenUp,
     FormerKept,
+    FormerNotKept,
     RollbackRefused,
     RolledBack,
     ServerName,
@@ -222,18 +223,19 @@ def test_the_index_before_is_kept(first: Formers) -> None:
 
 
 def test_none_is_wanted(first: Formers) -> None:
-    """The index before is nobody's, and nothing is told of it."""
+    """The index before is nobody's, and nothing is told of it. A rollback is told why."""
     assert first.swap(Terms(0, 60)) == ["films-1"]
     assert first.world.steps == ["films asked for", "swapped, not keeping"]
-    assert (first.kept, first.unkept, first.world.told) == (None, None, [])
+    assert (first.kept, first.unkept, first.world.told) == (None, "keep_former is 0", [])
 
 
 def test_one_that_may_lack_changes_is_not_kept(first: Formers) -> None:
-    """Nobody may go back to it. Why is written down."""
+    """Nobody may go back to it. Why is written down, and told when it can still be heeded."""
     first.keeper.doubt_in_use("films")
     assert first.swap() == ["films-1"]
     assert "swapped, not keeping" in first.world.steps
     assert (first.kept, first.unkept) == (None, NOT_SOUND)
+    assert first.world.told == [FormerNotKept("films", "films-1", NOT_SOUND)]
 
 
 def test_one_that_is_gone_is_not_kept(first: Formers) -> None:

@@ -26,7 +26,7 @@ from listener.runtime.lifecycle import Stopped
 from listener.state.model import Load
 from tests.kit.failures import held
 from tests.kit.resync import STARTED, Cancelled, FakePipeline, FakeReconciler, Resync, new_load
-from tests.kit.session import NOW, WATERMARK
+from tests.kit.session import NOW, WATERMARK, saved_state
 
 
 class FakeLoader:
@@ -604,6 +604,33 @@ def test_what_is_due_is_done_where_a_load_waits(running: Running, way: str) -> N
     assert "films-1 guarded" not in room.steps
     assert room.since("weighed").count("films-1 compared") == 1
     assert room.disk.reconcile == {}
+    assert [one.reason for one in room.under_way.refusals] == ["too many are gone"]
+    room.keeper.advance(NOW + timedelta(days=1))
+    assert room.keeper.last_processed == NOW + timedelta(days=1)
+
+
+@pytest.mark.parametrize("way", ["turn", "here"])
+@pytest.mark.parametrize("why", ["no saved state", "another index"])
+def test_what_is_not_known_is_compared_where_a_load_waits(
+    running: Running, way: str, why: str
+) -> None:
+    """The load began with nothing that says what the index in use has: `listener load` without a
+    daemon forgets what was saved. What was committed since then is only in the new index, which
+    does not take its place."""
+    room = running.room
+    room.made_by_others()
+    running.guard.reason = "too many are gone"
+    if why == "no saved state":
+        room.keeper.begin(saved_state(last_processed=None))
+    else:
+        room.keeper.doubt_in_use("films")
+    running.load()
+    if way == "turn":
+        running.turn()
+    else:
+        running.here()
+        running.runner.finish_here(room.connection, running.check)
+    assert room.since("weighed").count("films-1 compared") == 1
     assert [one.reason for one in room.under_way.refusals] == ["too many are gone"]
     room.keeper.advance(NOW + timedelta(days=1))
     assert room.keeper.last_processed == NOW + timedelta(days=1)

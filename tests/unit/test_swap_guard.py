@@ -180,3 +180,5 @@ def test_what_a_load_is_weighed_against(
     weighed = guard.weigh(room.connection, room.kinds[0], load, Cancelled(room))
     assert (weighed.before, weighed.lost) == (before, before)
     assert guard.holds(room.state, load, weighed) is bool(before)
+    if weighed.before and not saved:  # from here on the saved state speaks of the one that stays
+        assert room.disk.identity.indexes == {"films": "uuid-1"}
