@@ -144,7 +144,7 @@ def test_nothing_is_kept(scene: Scene) -> None:
     assert sum(one["written"] for one in daemon.found("indexed", after=mark)) == 1
     assert not daemon.found("former_kept")
     refused = renamed.rollback(expect=2)
-    assert "no former index is kept" in refused.log
+    assert "the former index was given up: keep_former is 0" in refused.log
     daemon.stop()
     scene.start("load", "--drop-old").expect_exit(0)
     assert scene.physical() == [renamed.new]
