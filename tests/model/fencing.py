@@ -11,13 +11,16 @@ from tests.model.rules import Rules, World
 from tests.model.servers import Step
 from tests.model.states import (
     ALIASES,
+    AT_REST,
     BACK,
     BEGIN,
     BULK,
+    COMPARED,
     CONFIRM,
     CURRENT,
     FREE,
     GIVE_UP,
+    HELD,
     KEPT,
     LOAD,
     LOADING,
@@ -30,6 +33,7 @@ from tests.model.states import (
     RENEW,
     START,
     SWAP,
+    UNDER_WAY,
     UNKEEP,
     Alias,
     Daemon,
@@ -53,8 +57,10 @@ def steps(s: State, number: int, rules: Rules, world: World) -> Iterator[Step]:
     yield from _begins(s, number, rules)
     yield from _work(s, number, rules)
     yield from _watermark(s, number, rules)
-    if world.load in (1, 2, 3):
+    if world.load in UNDER_WAY:
         yield from _load(s, number, rules)
+        if world.forgot:
+            yield from _held(s, number, rules)
 
 
 def _sessions(s: State, number: int, rules: Rules, world: World) -> Iterator[Step]:
@@ -135,11 +141,11 @@ def _begun(s: State, number: int, rules: Rules) -> State:
     (current, *_) = s.behind(PUBLIC)
     load = s.saved if d.load == NOBODY else d.load
     known = roles.found(s, d, load, rules)
-    if load in (2, 3) and current == d.kinds[-1]:
+    if load in (2, 3, HELD) and current == d.kinds[-1]:
         load = 4  # swapped, but not written down
     if known is not None and known.rolled and rules.gives_up:
         load = 4  # a person went back from its files
-    loading = d.loading if load in (1, 2, 3) and d.loading != current else NOBODY
+    loading = d.loading if load in UNDER_WAY and d.loading != current else NOBODY
     d = d._replace(
         current=current, loading=loading, kept=NOBODY if known is None else known.kept,
         known=known, load=load, fenced=False, fresh=False, served=0, page=0, riding=False,
@@ -288,7 +294,7 @@ def _finished(s: State, number: int, rules: Rules) -> State:
         current, loading, kept = roles.after(d)
         known = None
         if d.known is not None:
-            rolled = d.known.rolled or (kind == BACK and d.load in (1, 2, 3))
+            rolled = d.known.rolled or (kind == BACK and d.load in UNDER_WAY)
             known = Roles(current, kept, s.asked.number, rolled)
         d = d._replace(current=current, loading=loading, kept=kept, known=known)
     feeds = CURRENT if d.current != NOBODY else 0
@@ -313,14 +319,15 @@ def _finished(s: State, number: int, rules: Rules) -> State:
 def _follows(d: Daemon, kind: int, rules: Rules) -> Daemon:
     """What comes after work of this kind."""
     if kind == BEGIN:
-        return d._replace(paused=False, served=1 if d.load in (1, 2, 3) else 2)
+        return d._replace(paused=False, served=1 if d.load in UNDER_WAY else 2)
     if kind == LOAD:
-        return d._replace(served=2)
+        d = d._replace(served=2)
+        return _compares(d) if d.load == COMPARED else d
     if kind in (SWAP, GIVE_UP):
         return d._replace(load=4)
     if kind == BACK and d.due != NOBODY:
         return d._replace(answered=1)  # a command is done
-    if kind == BACK and d.load in (1, 2, 3) and rules.gives_up:
+    if kind == BACK and d.load in UNDER_WAY and rules.gives_up:
         return d._replace(loading=NOBODY, work=Work(GIVE_UP, POINT))
     return d
 
@@ -334,8 +341,12 @@ def _watermark(s: State, number: int, rules: Rules) -> Iterator[Step]:
         settled = not d.pending & ~(1 << d.kept) and all(
             not one.done or d.kinds[place] == d.kept for place, one in enumerate(d.batches)
         )
-    if (settled or not rules.settles) and base.covered != base.content and d.load in (0, 4):
-        after = s._replace(base=base._replace(covered=base.content))
+    if (
+        (settled or not rules.settles)
+        and (base.covered != base.content or not base.proven)
+        and d.load in AT_REST
+    ):
+        after = s._replace(base=base._replace(covered=base.content, proven=True))
         yield "Progress.advance", after
 
 
@@ -356,7 +367,8 @@ def _load(s: State, number: int, rules: Rules) -> Iterator[Step]:
     elif d.load == 2 and d.idle and not d.pending and s.base.lock == number and d.serves:
         if not s.base.unheard:
             yield "Mailbox.wait_for_tick", s.with_daemon(number, d._replace(load=3))
-    elif d.load == 3 and d.idle and not d.lost:
+    elif d.load in (3, HELD) and d.idle and not d.lost:
+        d = d._replace(sound=s.base.proven or not rules.keeps_sound)
         if rules.swap_raises:
             d = d._replace(work=Work(SWAP, START), lost=True)
             swapping = raise_generation(s.with_daemon(number, d), number)
@@ -364,3 +376,21 @@ def _load(s: State, number: int, rules: Rules) -> Iterator[Step]:
         else:
             d = d._replace(work=Work(SWAP, POINT))
             yield "Loader.swap, Fence.point", point(s.with_daemon(number, d), number, rules)
+
+
+def _held(s: State, number: int, rules: Rules) -> Iterator[Step]:
+    """The guard holds the swap: what the index in use has missed is compared first."""
+    d = s.daemons[number]
+    if d.work is not None or d.fenced or d.paused or d.lost or d.served != 2 or not d.idle:
+        return
+    if d.load == 3:
+        d = _compares(d) if rules.compares_held else d._replace(load=HELD)
+        yield "UnderWay.load_waits", save_load(s.with_daemon(number, d), number)
+    elif d.load == COMPARED and not d.pending:
+        waits = s.with_daemon(number, d._replace(load=HELD))
+        yield "UnderWay.comparison_complete", save_load(waits, number)
+
+
+def _compares(d: Daemon) -> Daemon:
+    """A comparison finds what differs: that is read again for the index in use."""
+    return d._replace(load=COMPARED, pending=d.pending | 1 << d.current)

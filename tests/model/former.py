@@ -50,16 +50,16 @@ def _unkept(s: State, number: int, rules: Rules) -> State:
     """It is noted first, and then its write alias is removed."""
     d = s.daemons[number]
     assert d.known is not None
-    known = d.known._replace(kept=NOBODY)
+    known = d.known._replace(kept=NOBODY) if rules.forgets_former else d.known
     d = d._replace(kept=NOBODY, known=known, work=Work(UNKEEP, POINT))
     return point(s.with_daemon(number, d), number, rules)
 
 
 def _heeds(s: State, d: Daemon) -> bool:
     """A request that is read once more does nothing: the roles have changed since."""
-    if d.kept == NOBODY or d.known is None:
+    if d.known is None or d.known.kept == NOBODY:
         return False
-    return d.kept == s.asked.place and s.asked.number > d.known.since
+    return d.known.kept == s.asked.place and s.asked.number > d.known.since
 
 
 def _here(s: State, number: int, rules: Rules) -> Iterator[Step]:
@@ -75,6 +75,8 @@ def _here(s: State, number: int, rules: Rules) -> Iterator[Step]:
 
 def _back(s: State, number: int, rules: Rules) -> State:
     d = s.daemons[number]._replace(page=0, riding=False)  # the load's thread is ended
+    if d.known is not None:
+        d = d._replace(kept=d.known.kept)
     if not rules.back_raises:
         return point(s.with_daemon(number, d._replace(work=Work(BACK, POINT))), number, rules)
     d = d._replace(work=Work(BACK, START), lost=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from tests.model.rules import Rules
 from tests.model.states import (
     BACK,
+    HELD,
     KEPT,
     NOBODY,
     PUBLIC,
     ROLES,
     SWAP,
+    UNDER_WAY,
     Daemon,
     Roles,
     State,
@@ -20,7 +22,7 @@ def after(d: Daemon) -> tuple[int, int, int]:
     """The index in use, the one that a load fills and the former one, when its work is done."""
     assert d.work is not None
     if d.work.kind == SWAP:
-        return d.kinds[-1], NOBODY, NOBODY if d.known is None else d.current
+        return d.kinds[-1], NOBODY, d.current if d.known is not None and d.sound else NOBODY
     if d.work.kind == BACK:
         return d.kept, d.loading, d.current
     return d.current, d.loading, d.kept
@@ -37,9 +39,9 @@ def found(s: State, d: Daemon, load: int, rules: Rules) -> Roles | None:
         return noted if former == noted.kept else noted._replace(kept=NOBODY)
     # swapped, or gone back, but not written down
     back = used == noted.kept
-    assert back or (load in (2, 3) and used == d.kinds[-1]), "nobody has made this one"
+    assert back or (load in (2, 3, HELD) and used == d.kinds[-1]), "nobody has made this one"
     kept = former if former == noted.used else NOBODY
-    return Roles(used, kept, s.asked.number, noted.rolled or (back and load in (1, 2, 3)))
+    return Roles(used, kept, s.asked.number, noted.rolled or (back and load in UNDER_WAY))
 
 
 def _former(s: State) -> int:

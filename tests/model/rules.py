@@ -68,6 +68,12 @@ class Rules:
     """Whether a command goes back to the index that it was asked for, and to no other one."""
     gives_up: bool = True
     """Whether a rollback gives up a load that is under way."""
+    compares_held: bool = True
+    """Whether the index in use is compared where a load that forgot the watermark is held."""
+    keeps_sound: bool = True
+    """Whether a swap keeps an index only where the watermark speaks of it."""
+    forgets_former: bool = True
+    """Whether nobody can go back to a former index that was given up."""
     looks_again: bool = True
     """Whether a session that has pointed its write aliases looks which index people search then."""
 
@@ -85,6 +91,9 @@ class World:
     daemons: int = 2
     load: int = 0
     """How far a full load is at first, as in Daemon.load; 0: there is none."""
+    forgot: bool = False
+    """Whether it is a load of everything without a daemon, which forgets the watermark; its swap
+    may be held, and accepted later. One commit is in no index yet."""
     keeps: bool = False
     """Whether a swap keeps the former index."""
     beside: bool = False
@@ -107,7 +116,7 @@ class World:
         return (
             all(one <= limit for one, limit in zip(here, most, strict=True))
             and (self.forgets, self.kills) <= (other.forgets, other.kills)
-            and (self.load, self.adopted) == (other.load, other.adopted)
+            and (self.load, self.adopted, self.forgot) == (other.load, other.adopted, other.forgot)
             and (self.keeps, self.beside, self.alone) == (other.keeps, other.beside, other.alone)
             and self.backwards <= other.backwards
         )

@@ -33,6 +33,7 @@ _FORMER: Final = _former(faults=1, ends=0, asks=1, expires=True)
 _RESTART: Final = _former(faults=0, ends=1, asks=1, expires=True, forgets=False, daemons=1)
 _SUCCESSOR: Final = _former(faults=0, ends=1, forgets=False)
 _BESIDE: Final = _former(0, 0, load=3, beside=True, asks=1, expires=True, forgets=False)
+_FORGOT: Final = _former(0, 0, load=3, forgot=True, forgets=False, daemons=1)
 _ALONE: Final = _former(faults=1, ends=0, alone=True, forgets=False, daemons=1)
 
 GOOD: Final = {
@@ -55,6 +56,7 @@ GOOD: Final = {
     "swap, rollback, and forth again": Case(AS_BUILT, _former(0, 0, load=3, asks=2)),
     "a load beside a former index, rollback": Case(AS_BUILT, _BESIDE),
     "swap that keeps the former index": Case(AS_BUILT, _former(1, 0, load=3, forgets=False)),
+    "load that forgot the watermark, held, a new process": Case(AS_BUILT, replace(_FORGOT, ends=1)),
 }
 """In `make test`."""
 
@@ -81,6 +83,7 @@ DEEP: Final = {
     "a whole load beside a former index, rollback": Case(
         AS_BUILT, _former(0, 0, load=1, beside=True, asks=1, daemons=1, forgets=False)
     ),
+    "load that forgot the watermark, held, one lost": Case(AS_BUILT, replace(_FORGOT, faults=1)),
 }
 """Minutes and gigabytes: `python -m tests.model --deep`."""
 
@@ -130,5 +133,8 @@ WRONG: Final = {
     "a session does not look again what people search": _wrong(_FORMER, looks_again=False),
     "a load goes on after a rollback": _wrong(_BESIDE, gives_up=False),
     "a rollback to any former index": _wrong(_ALONE, by_name=False),
+    "what is in use is not compared where a load is held": _wrong(_FORGOT, compares_held=False),
+    "a rollback to an index that was given up": _wrong(_FORMER, forgets_former=False),
+    "an index that may lack changes is kept": _wrong(_FORGOT, keeps_sound=False),
 }
 """Each of them leads to a counterexample."""

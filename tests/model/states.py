@@ -19,6 +19,10 @@ CURRENT, LOADING, KEPT = 1, 2, 4
 """Roles of an index, as bits, and the write aliases of one generation that are named after them."""
 PUBLIC = 0
 """The alias that people search."""
+COMPARED, HELD = 5, 6
+"""How far a load is that waits for a person: what is in use is compared first."""
+UNDER_WAY = (1, 2, 3, COMPARED, HELD)
+AT_REST = (0, 4, HELD)
 SPAN = 32
 ROLES = 8
 
@@ -39,7 +43,8 @@ def owner_of(alias: int) -> int:
 class Base(NamedTuple):
     """The database. `unheard`: a notification is on its way to the session that listens.
 
-    `xid` is the next one. `durable` and `durable_xid`: what a crash leaves.
+    `xid` is the next one. `durable` and `durable_xid`: what a crash leaves. `proven`: the watermark
+    speaks of the index in use; else it was forgotten, and sweeps begin at the start of the load.
     """
 
     content: int
@@ -51,6 +56,7 @@ class Base(NamedTuple):
     logged_xid: int
     durable: int
     durable_xid: int
+    proven: bool = True
 
 
 class Index(NamedTuple):
@@ -105,7 +111,8 @@ class Daemon(NamedTuple):
     and serving. `alias` and `feeds`: the targets in force. `pending`: the kinds, as bits, that the
     id waits for. `kinds`: of which one each of `batches` is; the last one is that of a load.
     `load`: -1 unknown, 0 none, 1 pages are
-    due, 2 loaded, 3 caught up, 4 swapped. `page`: 1 waits, 2 is in a batch or waits with `riding`.
+    due, 2 loaded, 3 caught up, 4 swapped; or COMPARED or HELD. `sound`: the index in use lacks
+    nothing, so a swap may keep it. `page`: 1 waits, 2 is in a batch or waits with `riding`.
     `known`: the roles as it has noted them last; None: former indexes are not kept. `due`: the
     former index that a person wants to go back to. `answered`, of a command: 1 it is done, 2 it is
     refused.
@@ -135,6 +142,7 @@ class Daemon(NamedTuple):
     known: Roles | None = None
     due: int = NOBODY
     answered: int = 0
+    sound: bool = True
 
     @property
     def serves(self) -> bool:

@@ -29,6 +29,7 @@ PLACES = {
     "Senders": "indexing.senders",
     "Takeover": "coordinator.takeover",
     "Ticker": "coordinator.ticks",
+    "UnderWay": "resync.under_way",
     "Versions": "search.versions",
 }
 """Modules of listener, by the class that a step's name begins with."""
