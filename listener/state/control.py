@@ -193,8 +193,8 @@ class ControlDocument:
         """
         with self._lock:
             seen = self.read()
-            ours = seen.generation in (generation, self._taken) and seen.generation > 0
-            if not ours or self._went_back(seen):
+            next_one = seen.generation == self._taken == generation + 1
+            if not (seen.generation == generation or next_one) or self._went_back(seen):
                 return False
             try:
                 self._write(seen, {**content, "generation": seen.generation}, seen.generation)

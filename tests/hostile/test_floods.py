@@ -16,7 +16,7 @@ from tests.kit import strangers
 from tests.kit.lengths import one_short
 from tests.kit.recovery import not_before
 from tests.kit.scene import Connection, Scene, Served
-from tests.kit.strangers import NOT_OURS, PAIR, THING, documents, ignored
+from tests.kit.strangers import NOT_OURS, PAIR, THING, documents, ignored_so_far
 
 RATE = 5000
 GROWTH = 80_000_000
@@ -137,7 +137,7 @@ def test_barriers_that_are_copied(odd: Served) -> None:
     The watermark stays below what is not yet in the index, and each copy is counted.
     """
     scene, daemon = odd
-    before = ignored(daemon)
+    before = ignored_so_far(scene, daemon)
     mark = daemon.mark()
     writer = scene.connect()
     with strangers.Parrot(scene) as parrot:

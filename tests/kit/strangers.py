@@ -98,6 +98,14 @@ def ignored(daemon: ListenerProcess) -> int:
     return max((int(one["count"]) for one in daemon.found("bad_payload")), default=0)
 
 
+def ignored_so_far(scene: Scene, daemon: ListenerProcess) -> int:
+    """How many payloads were ignored, not one less: another one is sent behind them, and told."""
+    mark = daemon.mark()
+    send(scene.connect(), ["no JSON at all"])
+    told = daemon.wait_for("bad_payload", after=mark, reason=lambda why: why == "not JSON")
+    return int(told["count"])
+
+
 class Flood:
     """Sends payloads in the block, so many a second, until its end."""
 

@@ -17,6 +17,14 @@ from tests.kit.wrong_index import lie
 
 FILM = "00000000-0000-4000-8000-00000000dead"
 
+GATE = """
+    CREATE FUNCTION content.gate(value text) RETURNS text VOLATILE LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_lock_shared(17), pg_advisory_unlock_shared(17);
+        RETURN value;
+    END $$"""
+"""A query that calls it waits while the lock is held: a look at its plan does not."""
+
 
 def preview(scene: Scene, *arguments: str, expect: int) -> ListenerProcess:
     """`listener preview` of the first document, to its end. Nothing of it is left."""
@@ -149,14 +157,16 @@ def test_what_the_mapping_refuses(scene: Scene, alone: bool) -> None:
 def test_a_preview_that_was_killed(scene: Scene) -> None:
     """What it left is removed by the next one, and one that is at work keeps its own."""
     scene.once()
+    scene.admin(GATE)
+    edit(scene, "query_file", "'title', film.title", "'title', content.gate(film.title)")
     with scene.superuser() as connection:
-        connection.execute("BEGIN; LOCK content.film_work")
+        connection.execute("SELECT pg_advisory_lock(17)")
         waiting = scene.start("preview", scene.index, folder="waiting")
         wait_until(lambda: len(scratches(scene)) == 1, seconds=30, what="a scratch index")
         killed = scene.start("preview", scene.index, folder="killed")
         wait_until(lambda: len(scratches(scene)) == 2, seconds=30, what="two scratch indexes")
         killed.kill()
-        connection.execute("ROLLBACK")
+        connection.execute("SELECT pg_advisory_unlock(17)")
     wait_until(lambda: sessions(scene) < 2, seconds=30, what="its session")
     scene.start("preview", scene.index, folder="next").expect_exit(0, 60)
     waiting.expect_exit(0, 60)
