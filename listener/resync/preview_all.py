@@ -81,6 +81,8 @@ class AllDocuments:
         self._under_way: deque[tuple[Look, Future[list[RefusedDocument]]]] = deque()
         self._differing: dict[Key, tuple[str, State]] | None = {}
         """None: more than are remembered. They are counted already then."""
+        self._sampled_gone: set[str] = set()
+        """Ids of the sample that are gone: that of the index may have them, too."""
         self._in_fields = 0
         self._unchanged = 0
         self._mean = MeanSize()
@@ -126,6 +128,10 @@ class AllDocuments:
         report = self._report
         report.looked_at += len(keys)
         report.not_returned += len(look.not_returned)
+        if report.sampled:  # else the whole index is looked at, and has them all
+            for key, doc_id in self._reader.gone(look.not_returned):
+                self._sampled_gone.add(doc_id)
+                self._count(key, doc_id, "gone")
         if len(keys) > 1 and look.not_returned and len(report.unsteady) < _ALONE:
             report.unsteady += self._reader.alone(look.not_returned[:_ALONE])
         for doc_id, reason in look.faults.items():
@@ -211,7 +217,8 @@ class AllDocuments:
     def _gone_of(self, ids: Sequence[str]) -> tuple[int, list[tuple[Key, str]]]:
         keys = {self._reader.key(one): one for one in ids}
         there = self._source.existing(self._connection, list(keys))
-        return len(ids), [(key, one) for key, one in keys.items() if key not in there]
+        gone = [(key, one) for key, one in keys.items() if key not in there]
+        return len(ids), [one for one in gone if one[1] not in self._sampled_gone]
 
     # -- once more -------------------------------------------------------------------------------
 

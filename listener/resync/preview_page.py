@@ -96,6 +96,11 @@ class PageReader:
         asked = [one for one in ids if sendable(one)]
         return Stored(self._client, self._index, asked).sources()
 
+    def gone(self, keys: Sequence[Key]) -> list[tuple[Key, str]]:
+        """Those of these keys, which the query does not return, that the index has; with ids."""
+        ids = {self._source.id_of(key): key for key in keys}
+        return [(ids[one], one) for one in self.stored(list(ids))]
+
     def key(self, doc_id: str) -> Key:
         """The key of an id; a placeholder that no row has where it is the id of none."""
         try:

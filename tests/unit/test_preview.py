@@ -308,6 +308,25 @@ def test_a_sample(sides: Previewing, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "films-1 refreshed" not in sides.steps
 
 
+@pytest.mark.parametrize("remembered", [0, preview_all.REMEMBERED])
+def test_a_sampled_row_that_the_query_does_not_return(
+    sides: Previewing, monkeypatch: pytest.MonkeyPatch, remembered: int
+) -> None:
+    """It is gone where the index has it, drawn from there or not, and it is counted once."""
+    monkeypatch.setattr(preview_all, "REMEMBERED", remembered)
+    for one in ("1", "2"):
+        sides.filtered.add(one)
+        del sides.rows[one]
+    sides.index().clear()
+    sides.index().update({"3": sides.rows["3"], "1": "{}"})
+    assert counts(sides.all(2)) == {"gone": 1}
+    sides.index().clear()
+    sides.index().update({"3": sides.rows["3"], "9": "{}", "1": "{}"})
+    report = sides.all(2)
+    assert sorted(report.examples["gone"]) == ["1", "9"]
+    assert (report.not_returned, report.differs) == (2, True)
+
+
 def test_a_sample_without_an_index(sides: Previewing) -> None:
     """Nothing is searched."""
     sides.behind = []
