@@ -122,9 +122,13 @@ class SearchPast:
             expected = known.indexes.get(alias) if known else None
             if change.back is not None:
                 back[alias] = f"{one.name}: {change.back}"
-            elif one.name in loaded:
-                pass  # a swap that was not written down; made anew it had another history
-            elif expected and expected != one.uuid and mark and mark.mapping == one.mapping:
+            elif (
+                expected
+                and expected != one.uuid
+                and one.name not in loaded  # a swap not written down; anew it had another history
+                and mark
+                and mark.mapping == one.mapping
+            ):
                 back[alias] = f"{one.name} was deleted, and is there again"
             elif change.restarted and mark is not None:
                 if mark.settled is None:
